@@ -1,0 +1,221 @@
+"""Settings of a run: what a caller may choose.
+
+One model serves the DAG's form, the REST body and `--set a.b=c` on the command line, and is stored
+with every run. `run_settings` is the only way in: it names every problem at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from clustering_tasks.errors import SettingsError
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class InputSettings(_Group):
+    """What Stage 3's folder must hold."""
+
+    dimension: int = Field(768, ge=2, le=65_536, description="Dimension of the vectors.")
+    norm_tolerance: float = Field(
+        1e-3, gt=0, le=0.1, description="Largest deviation of a vector's norm from 1."
+    )
+    copy_attempts: int = Field(
+        3, ge=1, le=20, description="Copies tried while Stage 3 changes its folder."
+    )
+    copy_wait_seconds: float = Field(
+        5, ge=0, le=600, description="Pause before the folder is copied again."
+    )
+
+
+class NeighbourSettings(_Group):
+    """The neighbour graph."""
+
+    k: int = Field(32, ge=2, le=512, description="Neighbours kept per item.")
+
+
+class HdbscanSettings(_Group):
+    """HDBSCAN (Campello, Moulavi, Sander 2013), on the cosine's Euclidean equivalent."""
+
+    min_cluster_size: int = Field(5, ge=2, description="Smallest cluster.")
+    min_samples: int = Field(
+        3, ge=1, description="Neighbours, without the item itself, that its core distance spans."
+    )
+    cluster_selection_epsilon: float = Field(
+        0.0, ge=0, le=2, description="Clusters closer than this Euclidean distance stay together."
+    )
+    cluster_selection_method: Literal["eom", "leaf"] = Field(
+        "eom", description="Excess of mass, or the leaves of the tree."
+    )
+    allow_single_cluster: bool = Field(False, description="Whether everything may be one cluster.")
+
+
+class PartitionSettings(_Group):
+    """How a level is cut into mapped tasks."""
+
+    by: Literal["domain", "domain_event_type"] = Field(
+        "domain",
+        description="With scope `partition`: items that differ here are never linked directly.",
+    )
+    max_parts: int = Field(
+        12, ge=1, le=1000, description="Most mapped `cluster` tasks; small parts share one."
+    )
+    min_part_rows: int = Field(
+        2000, ge=1, description="Parts with fewer rows are put together into one task."
+    )
+
+
+class MergeSettings(_Group):
+    """What becomes of clusters that a partition tore apart."""
+
+    join: Literal["never", "mutual_best"] = Field(
+        "never",
+        description="With scope `partition`: whether clusters of different domains are joined when "
+        "each is the other's most similar by centroid.",
+    )
+    join_similarity: float = Field(
+        0.8, ge=0, le=1, description="Least cosine of two centroids that may be joined."
+    )
+
+
+class LabelSettings(_Group):
+    """Labels, keywords and representatives."""
+
+    keywords: int = Field(10, ge=1, le=50, description="Keywords kept per cluster.")
+    representatives: int = Field(3, ge=1, le=50, description="Most central members named.")
+    primary_entities: int = Field(10, ge=1, le=100, description="Most frequent entities kept.")
+
+
+class PublishSettings(_Group):
+    """The quality gate (AP-6). A run that fails it is kept and reported, not published."""
+
+    allow_empty: bool = Field(
+        False, description="Whether a run without items or clusters is published."
+    )
+    min_items: int = Field(0, ge=0, description="Least items read.")
+    min_clusters: int = Field(0, ge=0, description="Least clusters.")
+    min_coverage: float = Field(
+        0.0, ge=0, le=1, description="Least share of items that are in a cluster."
+    )
+    max_largest_share: float = Field(
+        1.0, gt=0, le=1, description="Largest share of the clustered items in one cluster."
+    )
+
+
+class RunSettings(_Group):
+    """Everything a caller may choose for a run of one level."""
+
+    algorithm: Literal["hdbscan"] = Field("hdbscan", description="Clustering algorithm.")
+    scope: Literal["level", "partition"] = Field(
+        "level",
+        description="`level`: one clustering of the whole level. `partition`: domains are "
+        "clustered apart.",
+    )
+    allow_partial: bool = Field(
+        False,
+        description="With scope `partition`: publish although a part failed; its items count as "
+        "unassigned.",
+    )
+    input: InputSettings = Field(default_factory=InputSettings)
+    neighbours: NeighbourSettings = Field(default_factory=NeighbourSettings)
+    hdbscan: HdbscanSettings = Field(default_factory=HdbscanSettings)
+    partition: PartitionSettings = Field(default_factory=PartitionSettings)
+    merge: MergeSettings = Field(default_factory=MergeSettings)
+    label: LabelSettings = Field(default_factory=LabelSettings)
+    publish: PublishSettings = Field(default_factory=PublishSettings)
+
+    @model_validator(mode="after")
+    def _refuse_impossible_pairs(self) -> Self:
+        if problems := list(_impossible_pairs(self)):
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
+    if settings.scope == "level" and settings.allow_partial:
+        yield (
+            "allow_partial=true needs scope=partition: at level scope a missing part leaves no "
+            "right answer. Set scope=partition or drop allow_partial"
+        )
+    if settings.scope == "level" and settings.merge.join != "never":
+        yield (
+            f"merge.join={settings.merge.join} needs scope=partition: at level scope nothing is "
+            "torn apart. Set scope=partition or merge.join=never"
+        )
+    if settings.neighbours.k < settings.hdbscan.min_samples:
+        yield (
+            f"hdbscan.min_samples={settings.hdbscan.min_samples} exceeds "
+            f"neighbours.k={settings.neighbours.k}: the graph holds too few neighbours for the "
+            "core distance. Raise neighbours.k or lower hdbscan.min_samples"
+        )
+
+
+def run_settings(*sources: Mapping[str, Any] | None) -> RunSettings:
+    """Build the settings of a run from nested or dotted mappings, later ones winning.
+
+    Raises:
+        SettingsError: naming every wrong value, unknown key and impossible pair at once.
+    """
+    merged: dict[str, Any] = {}
+    for source in sources:
+        _merge(merged, nested(source or {}))
+    try:
+        return RunSettings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `{"hdbscan.min_samples": 3}` into `{"hdbscan": {"min_samples": 3}}`, at any depth."""
+    result: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        value = nested(value) if isinstance(value, Mapping) else value
+        for name in reversed(str(dotted).split(".")):
+            value = {name: value}
+        _merge(result, value)
+    return result
+
+
+def assignments(pairs: Iterable[str]) -> dict[str, str]:
+    """Read the command line's `a.b=c` pairs; the model turns the values into numbers.
+
+    Raises:
+        SettingsError: naming every pair without an equals sign.
+    """
+    pairs = list(pairs)
+    if wrong := [pair for pair in pairs if "=" not in pair]:
+        raise SettingsError(f"--set takes name=value, for example scope=partition; got {wrong}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for name, value in other.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "settings"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = f"unknown setting; known are {_siblings(problem['loc'])}"
+        elif problem["loc"]:
+            message = f"{message} (got {problem['input']!r})"
+        lines.append(f"{where}: {message}")
+    return "settings refused:\n" + "\n".join(f"  - {line}" for line in lines)
+
+
+def _siblings(location: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = RunSettings
+    for name in location[:-1]:
+        annotation = model.model_fields[str(name)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return ", ".join(model.model_fields)
