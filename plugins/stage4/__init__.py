@@ -1,0 +1,1 @@
+"""Stage 4 in Airflow: operators, the DAG factory, and the clients of its neighbours."""

@@ -1,0 +1,226 @@
+"""Steps of `clustering_tasks` as Airflow tasks: what every runner has in common."""
+
+import json
+import logging
+import signal
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, NoReturn
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from upath import UPath
+
+from clustering_tasks.deployment import deployment
+from clustering_tasks.errors import FATAL_EXIT_CODES
+from stage4.runs import as_of, job_id
+
+PLAN_RESULT_KEY = "result"
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+_OWN_FIELDS = ("event", "level", "timestamp", "logger")
+
+
+class StepLog:
+    """Passes a step's output on to the task's log, and remembers what went wrong.
+
+    Lines are the JSON objects that `clustering_tasks` logs; whatever else appears between them
+    (a library's print, a traceback) is logged as it is.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._error: str | None = None
+        self._last_line: str | None = None
+
+    def feed(self, line: str) -> None:
+        """Log one line, without its line end."""
+        line = line.rstrip()
+        if not line:
+            return
+        entry = _json_object(line)
+        if "event" in entry:
+            self._feed_entry(entry)
+        elif "step" not in entry:  # the step's last line repeats its result, which XCom shows
+            self._last_line = line
+            self._log.info(line)
+
+    @property
+    def last_error(self) -> str:
+        """The last error that the step logged, else its last plain line."""
+        return self._error or self._last_line or "it said nothing"
+
+    def _feed_entry(self, entry: dict[str, Any]) -> None:
+        level = _LEVELS.get(str(entry.get("level", "info")).lower(), logging.INFO)
+        fields = {name: value for name, value in entry.items() if name not in _OWN_FIELDS}
+        self._log.log(level, str(entry["event"]), **fields)
+        if level >= logging.ERROR:
+            details = (f"{name}={value}" for name, value in fields.items() if name != "exception")
+            self._error = " ".join((str(entry["event"]), *details))
+
+
+class StepOperator(BaseOperator):
+    """What the runners share: a step's arguments, its result, and the meaning of its end.
+
+    A runner is a subclass with an `execute` that
+      1. runs `clustering_tasks` with `self.step_arguments(context)`,
+      2. feeds the step's output (standard output and error, merged) line by line to a
+         `StepLog(self.log)`,
+      3. returns `self.conclude(context, exit_code, step_log.last_error)`,
+    and an `on_kill` that calls `self.mark_killed()` *before* it ends the step, well within the 5 s
+    after which Airflow's supervisor ends the task. `conclude` then fails the task whatever the
+    exit code: a step that ends with 0 on SIGTERM has not succeeded. With a provider's operator:
+
+        class DockerStepOperator(StepOperator, DockerOperator):
+            template_fields = (*StepOperator.template_fields, *DockerOperator.template_fields)
+
+            def __init__(self, *, step, level, part=None, options=None, **kwargs):
+                super().__init__(step=step, level=level, part=part, options=options,
+                                 image=deployment().image, **kwargs)
+
+    Declare the four arguments again, as above: `.partial()` and `.expand()` look only at
+    signatures. Everything else comes from `deployment()` when the task runs.
+
+    Args:
+        step: sub-command of `clustering_tasks`, which is the task's id too.
+        level: plural name of the level.
+        part: for `cluster`: one entry of plan's parts, `{"part": 0, "name": "..."}`.
+        options: further options by their name on the command line without dashes; a mapping is
+            passed as JSON, None is left out. Templated, XComArgs included.
+    """
+
+    template_fields = ("part", "options")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"part": "json", "options": "json"}
+
+    def __init__(
+        self,
+        *,
+        step: str,
+        level: str,
+        part: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+        self.level = level
+        self.part = part
+        self.options = options
+        self._killed = False
+
+    def step_arguments(self, context: Context) -> list[str]:
+        """Build the arguments that follow `python -m clustering_tasks`."""
+        arguments = {
+            "level": self.level,
+            "workspace": deployment().workspace,
+            "job": _job_id(context),
+        }
+        if self.step == "snapshot":
+            arguments["indices"] = deployment().indices
+            arguments["as-of"] = as_of(context["dag_run"]).isoformat()
+        if self.part is not None:
+            arguments["part"] = self.part["part"]
+        return [self.step, *_as_options(arguments | dict(self.options or {}))]
+
+    def result_uri(self, context: Context) -> str:
+        """Tell where the step writes its result when, and only when, it succeeds."""
+        name = self.step if self.part is None else f"{self.step}-{self.part['part']}"
+        run = PurePosixPath(self.level, "runs", _job_id(context))
+        return f"{deployment().workspace}/{run}/{name}.json"
+
+    def mark_killed(self) -> None:
+        """Remember that the step is being killed, so that it cannot succeed any more."""
+        self._killed = True
+
+    def conclude(self, context: Context, exit_code: int, last_error: str) -> Any:
+        """Turn a step's end into the task's.
+
+        Returns:
+            The step's result. `plan` returns its parts instead, and pushes its result as
+            `PLAN_RESULT_KEY`: Airflow maps over return values only.
+
+        Raises:
+            AirflowFailException: the step says that trying again cannot help.
+            AirflowException: it was killed, or failed in a way that may pass.
+        """
+        if self._killed:
+            raise AirflowException(f"{self._name} was killed ({_end_of(exit_code)})")
+        if exit_code:
+            self._fail(exit_code, last_error)
+        result = self._read_result(context)
+        if self.step != "plan":
+            return result
+        parts = result.pop("parts")
+        context["ti"].xcom_push(key=PLAN_RESULT_KEY, value=result)
+        return parts
+
+    def _fail(self, exit_code: int, last_error: str) -> NoReturn:
+        message = f"{self._name} failed with {_end_of(exit_code)}: {last_error}"
+        if exit_code in FATAL_EXIT_CODES:
+            raise AirflowFailException(message)
+        raise AirflowException(message)
+
+    def _read_result(self, context: Context) -> dict[str, Any]:
+        uri = self.result_uri(context)
+        try:
+            text = UPath(uri).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise AirflowException(
+                f"{self._name} ended with exit code 0 but left no {uri}: does the runner see the "
+                "same workspace as this worker (STAGE4_WORKSPACE, STAGE4_HOST_WORKSPACE)?"
+            ) from None
+        result = _json_object(text)
+        if result.get("step") != self.step:
+            raise AirflowException(f"{uri} holds no result of {self.step}: {text[:200]!r}")
+        return result
+
+    @property
+    def _name(self) -> str:
+        part = "" if self.part is None else f" (part {self.part['part']}, {self.part['name']})"
+        return f"{self.step}{part} of {self.level}"
+
+
+def step_operator() -> type[StepOperator]:
+    """Choose the runner that this installation's settings name."""
+    if deployment().runner == "docker":
+        from stage4.docker_operator import DockerStepOperator
+
+        return DockerStepOperator
+    from stage4.process_operator import ProcessStepOperator
+
+    return ProcessStepOperator
+
+
+def _job_id(context: Context) -> str:
+    return job_id(context["dag_run"].dag_id, context["run_id"])
+
+
+def _end_of(exit_code: int) -> str:
+    """Name an exit code; a signal's is negative here and 128 + its number in a container."""
+    if exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return "SIGKILL, which is what the kernel sends when memory runs out"
+    return f"exit code {exit_code}"
+
+
+def _as_options(arguments: Mapping[str, Any]) -> list[str]:
+    options = []
+    for name, value in arguments.items():
+        if value is not None:
+            text = json.dumps(value) if isinstance(value, Mapping) else str(value)
+            options += [f"--{name}", text]
+    return options
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object; empty when it is none. NaN becomes None, which XCom can hold."""
+    try:
+        value = json.loads(text, parse_constant=lambda _: None)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
