@@ -1,0 +1,213 @@
+"""Runs and artefacts: steps as pure functions whose results are found again.
+
+An artefact is the folder `<workspace>/<level>/artefacts/<step>/<key>`. It is complete when its
+`result.json` exists, which is written last. The key is a digest of the inputs' keys, of the
+settings that the step reads and of its code, so performing a step again with the same inputs does
+nothing: that one rule gives retry, clearing and resume.
+
+The files lie in a sub-folder of their own for every attempt, so that an attempt that was given up
+for dead cannot write into the files of its successor.
+"""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict
+from upath import UPath
+
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.levels import LEVELS, Level
+from clustering_tasks.settings import RunSettings, run_settings
+from clustering_tasks.source_version import source_version
+from clustering_tasks.storage import read_json, to_json, write_atomically
+
+log = structlog.get_logger()
+
+Metric = int | float | str | None
+
+
+class Part(BaseModel):
+    """One mapped `cluster` task, as the graph in the UI shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    part: int
+    name: str
+
+
+class Result(BaseModel):
+    """What a step leaves behind: where its files are, and its metrics."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: str
+    key: str
+    uri: str
+    files: dict[str, str]
+    metrics: dict[str, Metric]
+    seconds: float
+    reused: bool = False
+    parts: list[Part] | None = None
+
+    def path(self, file: str) -> UPath:
+        """Return the path of one of the artefact's files."""
+        return UPath(self.files[file])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one level: `<workspace>/<level>/runs/<job_id>` and what its caller chose."""
+
+    workspace: UPath
+    level: Level
+    job_id: str
+    indices: str
+    as_of: datetime
+    settings: RunSettings
+
+    @cached_property
+    def folder(self) -> UPath:
+        """Folder that names the artefacts of this run."""
+        return self.workspace / self.level.name / "runs" / self.job_id
+
+    def start(self) -> None:
+        """Record what was asked for; later steps read it."""
+        record = {
+            "job_id": self.job_id,
+            "level": self.level.name,
+            "indices": self.indices,
+            "as_of": self.as_of,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        write_atomically(self.folder / "run.json", to_json(record))
+
+    def result(self, name: str) -> Result:
+        """Return the result of an earlier step of this run.
+
+        Raises:
+            BadInputError: when the step has not been performed in this run.
+        """
+        if (result := self.find_result(name)) is None:
+            raise BadInputError(
+                f"run {self.job_id} has no result of `{name}` in {self.folder}: "
+                f"perform (or clear) that step first"
+            )
+        return result
+
+    def find_result(self, name: str) -> Result | None:
+        """Return the result of a step of this run, None where there is none."""
+        path = self.folder / f"{name}.json"
+        return Result.model_validate(read_json(path)) if path.exists() else None
+
+
+def load_run(workspace: UPath, level: Level, job_id: str) -> Run:
+    """Read what `Run.start` recorded.
+
+    Raises:
+        BadInputError: when this workspace has no such run.
+    """
+    path = workspace / level.name / "runs" / job_id / "run.json"
+    if not path.exists():
+        raise BadInputError(
+            f"no run {job_id} of level {level.name} in {workspace}: `snapshot` starts a run"
+        )
+    record = read_json(path)
+    return Run(
+        workspace=workspace,
+        level=LEVELS[record["level"]],
+        job_id=job_id,
+        indices=record["indices"],
+        as_of=datetime.fromisoformat(record["as_of"]).astimezone(UTC),
+        settings=run_settings(record["settings"]),
+    )
+
+
+@dataclass
+class Attempt:
+    """The folder of one attempt at an artefact; `work` functions write their files into it."""
+
+    folder: UPath
+    files: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    parts: list[Part] | None = None
+
+    def new_file(self, name: str, file_name: str) -> UPath:
+        """Name a file of the artefact and return the path to write it to."""
+        path = self.folder / file_name
+        self.files[name] = str(path)
+        return path
+
+
+def artefact_key(
+    step: str, inputs: Iterable[Result], settings: Mapping[str, Any], extra: object = None
+) -> str:
+    """Digest everything that an artefact depends on.
+
+    Args:
+        step: the step's name, also that of its module.
+        inputs: the artefacts that it reads.
+        settings: the settings that it reads.
+        extra: whatever else it depends on, of JSON types.
+    """
+    identity = [step, source_version(step), [r.key for r in inputs], settings, extra]
+    return hashlib.sha256(to_json(identity)).hexdigest()[:32]
+
+
+def find_artefact(run: Run, step: str, key: str) -> Result | None:
+    """Return the result of a finished artefact, None where there is none."""
+    path = _folder(run, step, key) / "result.json"
+    return Result.model_validate(read_json(path)) if path.exists() else None
+
+
+def perform(
+    run: Run, step: str, key: str, work: Callable[[Attempt], None], name: str | None = None
+) -> Result:
+    """Make an artefact unless it is there already, and record it in the run.
+
+    Args:
+        run: the run that needs it.
+        step: the step's name.
+        key: from `artefact_key`.
+        work: writes the files into the attempt's folder and sets its metrics.
+        name: the result's name within the run; default: the step's.
+    """
+    result = find_artefact(run, step, key)
+    if result is not None:
+        log.info("step reused", step=name or step, key=key)
+        result = result.model_copy(update={"reused": True})
+    else:
+        result = _make(run, step, key, work)
+        log.info("step done", step=name or step, key=key, seconds=round(result.seconds, 3))
+    record = to_json(result.model_dump(mode="json"))
+    write_atomically(run.folder / f"{name or step}.json", record)
+    return result
+
+
+def _make(run: Run, step: str, key: str, work: Callable[[Attempt], None]) -> Result:
+    folder = _folder(run, step, key)
+    attempt = Attempt(folder / uuid.uuid4().hex[:8])
+    attempt.folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    work(attempt)
+    result = Result(
+        step=step,
+        key=key,
+        uri=str(folder),
+        files=attempt.files,
+        metrics=attempt.metrics,
+        seconds=time.perf_counter() - started,
+        parts=attempt.parts,
+    )
+    write_atomically(folder / "result.json", to_json(result.model_dump(mode="json")))
+    return result
+
+
+def _folder(run: Run, step: str, key: str) -> UPath:
+    return run.workspace / run.level.name / "artefacts" / step / key

@@ -1,0 +1,136 @@
+"""Step `snapshot`: an immutable, content-addressed copy of one level of Stage 3's folder.
+
+`vectors.npy` and `items.parquet` hold the rows sorted by vector id, so that nothing later depends
+on the input's order. Whatever is wrong with the input is found here, before any work is done on it.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from clustering_tasks.artefacts import Attempt, Metric, Result, Run, artefact_key, perform
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.settings import InputSettings
+from clustering_tasks.stage3.copy import Copy, copied_pair
+from clustering_tasks.stage3.examples import examples
+from clustering_tasks.stage3.index import FlatIndex, open_index
+from clustering_tasks.stage3.items import item_table
+from clustering_tasks.stage3.metadata import entries, positions, refuse_other_formats
+from clustering_tasks.storage import is_local
+from clustering_tasks.vectors import Matrix, write_vectors
+
+_BLOCK_ROWS = 8192
+
+
+def snapshot(run: Run, stage3_count: int | None = None) -> Result:
+    """Copy, check and sort one level.
+
+    Args:
+        run: a run that has been started.
+        stage3_count: how many vectors Stage 3's statistics report, where it was asked.
+
+    Raises:
+        BadInputError: when the input breaks the contract (IN-1 to IN-5).
+        TransientError: when the folder kept changing while it was copied (IN-6).
+    """
+    settings = run.settings.input
+    scratch = Path(run.folder.path) if is_local(run.folder) else None
+    with copied_pair(UPath(run.indices), run.level, scratch, settings) as copy:
+        read = settings.model_dump(include={"dimension", "norm_tolerance"})
+        key = artefact_key("snapshot", [], read, [run.level.name, *copy.digests])
+        result = perform(run, "snapshot", key, lambda attempt: _convert(run, copy, attempt))
+    _check_count(run, result.metrics["items"], stage3_count)
+    return result
+
+
+def _check_count(run: Run, items: Metric, stage3_count: int | None) -> None:
+    if stage3_count is not None and stage3_count != items:
+        raise BadInputError(
+            f"{run.level.name}.index holds {items} vectors, Stage 3's /statistics reports "
+            f"{stage3_count}: the folder is not the one that Stage 3 serves, or not up to date"
+        )
+
+
+def _convert(run: Run, copy: Copy, attempt: Attempt) -> None:
+    refuse_other_formats(copy.metadata)
+    index = open_index(copy.index, run.settings.input.dimension)
+    items, odd = item_table(entries(copy.metadata, run.level), run.level)
+    vector_ids = items.column("vector_id").to_pylist()
+    position = positions(copy.metadata, vector_ids, index.ids)
+    # Code points, not a locale's order: the same on every machine.
+    order = np.array(sorted(range(len(vector_ids)), key=vector_ids.__getitem__), dtype=np.int64)
+    rows = _SortedRows(index, position[order], [vector_ids[row] for row in order])
+    blocks = rows.normalised(copy.index.name, run.settings.input)
+    write_vectors(attempt.new_file("vectors", "vectors.npy"), index.vectors.shape, blocks)
+    _write_items(attempt.new_file("items", "items.parquet"), items, order, _twins(rows.digests))
+    attempt.metrics = {
+        "items": len(items),
+        "dimension": int(index.vectors.shape[1]),
+        "identical_vectors": len(rows.digests) - len(set(rows.digests)),
+        "copies": copy.attempts,
+        **{name: odd[name] for name in _ODDITIES},
+    }
+
+
+_ODDITIES = ("undated", "unparsable_dates", "unknown_domains", "without_document")
+
+
+class _SortedRows:
+    """The index's vectors in the order of the snapshot; digests are there once they were read."""
+
+    def __init__(
+        self, index: FlatIndex, position: npt.NDArray[np.int64], vector_ids: list[str]
+    ) -> None:
+        self._index = index
+        self._position = position
+        self._vector_ids = vector_ids
+        self.digests: list[bytes] = []
+
+    def normalised(self, file_name: str, settings: InputSettings) -> Iterator[Matrix]:
+        """Yield blocks of unit vectors, checked (IN-2); raise when all were read and some failed.
+
+        Norms within the tolerance are made exact, so that a dot product is a cosine.
+        """
+        wrong: list[str] = []
+        for start in range(0, len(self._position), _BLOCK_ROWS):
+            block = self._index.vectors[self._position[start : start + _BLOCK_ROWS]]
+            norms = np.linalg.norm(block.astype(np.float64), axis=1)
+            # NaN compares false, so it is caught as well.
+            bad = np.flatnonzero(~(np.abs(norms - 1) <= settings.norm_tolerance))
+            wrong += [f"{self._vector_ids[start + row]} (norm {norms[row]:.6g})" for row in bad]
+            if not wrong:
+                # 0.0 turns -0.0 into 0.0: equal vectors get equal bytes.
+                unit = (block / norms[:, None] + 0.0).astype(np.float32)
+                self.digests += [hashlib.blake2b(row, digest_size=16).digest() for row in unit]
+                yield unit
+        if wrong:
+            raise BadInputError(
+                f"{file_name}: vectors that are not L2-normalised (norm 1 within "
+                f"input.norm_tolerance={settings.norm_tolerance:g}; nan means NaN or infinite "
+                f"values): {examples(wrong)}. Let Stage 3 normalise them"
+            )
+
+
+def _twins(digests: list[bytes]) -> pa.Array:
+    """Return for each row the first row with the same vector: (n,) int64."""
+    first: dict[bytes, int] = {}
+    rows = [first.setdefault(digest, row) for row, digest in enumerate(digests)]
+    return pa.array(rows, type=pa.int64())
+
+
+def _write_items(
+    path: UPath, items: pa.Table, order: npt.NDArray[np.int64], twins: pa.Array
+) -> None:
+    """Write the items in `order`, with the column `twin`, a block at a time."""
+    schema = items.schema.append(pa.field("twin", pa.int64(), nullable=False))
+    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+        for start in range(0, max(len(order), 1), _BLOCK_ROWS):
+            block = items.take(order[start : start + _BLOCK_ROWS])
+            columns = [*block.columns, twins[start : start + _BLOCK_ROWS]]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))

@@ -1,0 +1,1 @@
+"""Reading what Stage 3 writes: its FAISS indices and their metadata."""
