@@ -1,0 +1,52 @@
+# One front door; `make help` lists the targets from their own comments.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test lint format lock images docs clean
+
+PYTHON_IN_VENV := .venv/bin/python
+COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
+	--generate-hashes --quiet --custom-compile-command "make lock" $(UPGRADE)
+CHECKED := clustering_tasks plugins dags local tests
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Build .venv with everything pinned (PYTHON=... picks the interpreter, 3.11 to 3.13)
+	@PYTHON="$(PYTHON)" sh local/setup.sh
+
+demo: setup ## Cluster a sample corpus with a real Airflow and show the result; leaves nothing running
+	@$(PYTHON_IN_VENV) -m local demo
+
+up: setup ## Start Airflow and its database and leave them running; prints login and address
+	@$(PYTHON_IN_VENV) -m local up
+
+down: setup ## Stop what `make up` started
+	@$(PYTHON_IN_VENV) -m local down
+
+test: setup ## Run the whole test suite (ARGS=... goes to pytest)
+	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+
+lint: setup ## Check style and types
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy $(CHECKED)
+
+format: setup ## Rewrite the code in the one style
+	@.venv/bin/ruff check --fix-only --quiet
+	@.venv/bin/ruff format
+
+lock: setup ## Write the four lock files again (UPGRADE=--upgrade takes newer versions)
+	$(COMPILE) images/clustering/requirements-cpu.in -o images/clustering/requirements-cpu.txt
+	$(COMPILE) images/clustering/requirements-gpu.in -o images/clustering/requirements-gpu.txt
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+
+images: ## Build the container images (see images/build.sh for its settings)
+	@images/build.sh
+
+docs: setup ## Write the generated reference pages again
+	@$(PYTHON_IN_VENV) -m clustering_tasks.reference
+
+clean: ## Stop everything and remove the local Airflow's data and all caches (not .venv)
+	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m local clean; fi
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

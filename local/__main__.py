@@ -1,0 +1,67 @@
+"""`python -m local up|down|demo|clean`: see the Makefile."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from local.configuration import USER
+from local.errors import LocalError
+from local.stack import Stack
+from local.state import State
+
+
+def up() -> None:
+    """Start Airflow, print the login, and as the last line the base URL."""
+    stack = Stack(State.open())
+    started = stack.up()
+    if not started:
+        print("Airflow is up already")
+    print(f"Database:  {stack.database.psql('stage4_clustering')}")
+    print(f"Logs:      {stack.state.logs}")
+    print(f"User:      {USER}")
+    print(f"Password:  {stack.state.secrets().password}")
+    print(stack.base_url)
+
+
+def down() -> None:
+    """Stop Airflow and its database."""
+    Stack(State.open()).down()
+    print("Airflow and its database are stopped")
+
+
+def clean() -> None:
+    """Stop Airflow and remove all its data."""
+    Stack(State.open()).clean()
+
+
+COMMANDS: dict[str, Callable[[], None]] = {"up": up, "down": down, "clean": clean}
+
+
+def main() -> int:
+    """Run the command named on the command line; 1 with a message when it fails."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    command = COMMANDS[parser.parse_args().command]
+    # A closed terminal or a `kill` must clean up as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        command()
+    except LocalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def interrupt(*_: Any) -> None:
+    """Turn a signal into KeyboardInterrupt."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

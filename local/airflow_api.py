@@ -1,0 +1,148 @@
+"""The part of Airflow's REST API that the local tooling and the end-to-end tests use."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+
+from local.errors import LocalError
+
+FINISHED = ("success", "failed")
+PAGE = 100
+LOG_LINES = 40
+Json = dict[str, Any]
+
+
+class AirflowApi:
+    """A session with the API server at `base_url`.
+
+    `client` is an httpx client of /api/v2 that carries the token of the last `login`.
+    """
+
+    def __init__(self, base_url: str, user: str, password: str) -> None:
+        self.base_url = base_url
+        self._credentials = {"username": user, "password": password}
+        # No proxy of the environment may see the token, or stand between us and this machine.
+        self.client = httpx.Client(base_url=f"{base_url}/api/v2", timeout=30, trust_env=False)
+
+    def login(self) -> None:
+        """Fetch a token, valid for a day, and send it from now on."""
+        answer = self.client.post(f"{self.base_url}/auth/token", json=self._credentials)
+        if answer.status_code != httpx.codes.CREATED:
+            raise LocalError(f"Airflow refused the login ({answer.status_code}): {answer.text}")
+        self.client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def get(self, path: str, **params: Any) -> Json:
+        """GET /api/v2`path`; raises LocalError with the server's words."""
+        return answer_of(self.client.get(path, params=params))
+
+    def post(self, path: str, body: Json) -> Json:
+        """POST `body` to /api/v2`path`; raises LocalError with the server's words."""
+        return answer_of(self.client.post(path, json=body))
+
+    def health(self) -> Json | None:
+        """The state of all components; None while nobody answers."""
+        try:
+            answer = self.client.get("/monitor/health", timeout=5)
+        except httpx.TransportError:
+            return None
+        return answer.json() if answer.is_success else None
+
+    def dags(self) -> list[Json]:
+        """All DAGs that Airflow has seen, paused ones too."""
+        return self._pages("/dags", "dags")
+
+    def import_errors(self) -> list[Json]:
+        """Each DAG file that could not be imported, with `filename` and `stack_trace`."""
+        return self._pages("/importErrors", "import_errors")
+
+    def trigger(self, dag_id: str, conf: Json | None = None, run_id: str | None = None) -> Json:
+        """Start a run; the answer has its `dag_run_id`."""
+        body: Json = {"logical_date": None, "conf": conf or {}}
+        if run_id:
+            body["dag_run_id"] = run_id
+        return self.post(f"/dags/{dag_id}/dagRuns", body)
+
+    def run(self, dag_id: str, run_id: str) -> Json | None:
+        """A DAG run; None while it does not exist."""
+        answer = self.client.get(f"/dags/{dag_id}/dagRuns/{run_id}")
+        return None if answer.status_code == httpx.codes.NOT_FOUND else answer_of(answer)
+
+    def wait(self, dag_id: str, run_id: str, seconds: float = 600, poll: float = 0.5) -> Json:
+        """The run once it has ended, whatever its state; raises LocalError after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            run = self.run(dag_id, run_id)
+            if run is not None and run["state"] in FINISHED:
+                return run
+            time.sleep(poll)
+        raise LocalError(f"Run {run_id} of {dag_id} has not ended after {seconds:.0f} s")
+
+    def task_instances(self, runs: Sequence[tuple[str, str]]) -> list[Json]:
+        """The task instances of several runs, given as pairs of DAG id and run id."""
+        body: Json = {
+            "dag_ids": [dag for dag, _ in runs],
+            "dag_run_ids": [run for _, run in runs],
+            "page_limit": PAGE,
+        }
+        found: list[Json] = []
+        while True:
+            page = self.post(
+                "/dags/~/dagRuns/~/taskInstances/list", body | {"page_offset": len(found)}
+            )
+            found += page["task_instances"]
+            if len(found) >= page["total_entries"] or not page["task_instances"]:
+                return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """The value that a task returned, or pushed as `key`."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self.get(path)["value"]
+
+    def log(self, task_instance: Json) -> str:
+        """The text of the log of the last try of `task_instance` (as the API describes one)."""
+        path = (
+            f"/dags/{task_instance['dag_id']}/dagRuns/{task_instance['dag_run_id']}"
+            f"/taskInstances/{task_instance['task_id']}/logs/{task_instance['try_number']}"
+        )
+        index = task_instance["map_index"]
+        answer = self.client.get(
+            path, params={"map_index": index}, headers={"Accept": "application/json"}
+        )
+        return "\n".join(log_lines(answer_of(answer)["content"]))
+
+    def log_tail(self, task_instance: Json, lines: int = LOG_LINES) -> str:
+        """The last lines of that log."""
+        return "\n".join(self.log(task_instance).splitlines()[-lines:])
+
+    def _pages(self, path: str, key: str) -> list[Json]:
+        found: list[Json] = []
+        while True:
+            page = self.get(path, limit=PAGE, offset=len(found))
+            found += page[key]
+            if len(found) >= page["total_entries"] or not page[key]:
+                return found
+
+
+def answer_of(response: httpx.Response) -> Json:
+    """The body of a successful answer; raises LocalError otherwise."""
+    if response.is_success:
+        answer: Json = response.json()
+        return answer
+    request = response.request
+    raise LocalError(
+        f"{request.method} {request.url} answered {response.status_code}: {response.text[:2000]}"
+    )
+
+
+def log_lines(content: Sequence[Json | str]) -> Iterator[str]:
+    """Structured log entries as text: time, level, message, and the error if there is one."""
+    for entry in content:
+        if isinstance(entry, str):
+            yield entry
+            continue
+        clock = str(entry.get("timestamp") or "")[11:19]
+        yield f"{clock} {entry.get('level', ''):<8} {entry.get('event', '')}".strip()
+        for error in entry.get("error_detail") or ():
+            yield f"{error.get('exc_type')}: {error.get('exc_value')}"

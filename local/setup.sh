@@ -1,0 +1,75 @@
+#!/bin/sh
+# Builds .venv from the lock file; does nothing when that was done already. Used by `make setup`.
+#   PYTHON=/path/to/python   the interpreter to use, instead of the newest fitting one
+set -eu
+cd "$(dirname "$0")/.."
+
+LOCK=requirements-dev.txt
+STAMP=.venv/.stamp
+FITS='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+HAS_VENV='import ensurepip, venv'
+# What .venv depends on: the lock, this script, and the interpreter.
+KEY='import hashlib, pathlib, sys
+digest = hashlib.sha256(sys.version.encode())
+for name in sys.argv[1:]: digest.update(pathlib.Path(name).read_bytes())
+print(digest.hexdigest())'
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+fits() {
+    "$1" -c "$FITS" 2>/dev/null
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        fits "$PYTHON" || fail "PYTHON=$PYTHON is not a Python from 3.11 to 3.13"
+        echo "$PYTHON"
+        return
+    fi
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        if fits "$candidate" && "$candidate" -c "$HAS_VENV" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        fits "$candidate" && fail "$candidate has no venv or no pip: install them (on Debian and" \
+            "Ubuntu: apt-get install python3-venv), or name another one: make setup PYTHON=..."
+    done
+    fail "found no Python from 3.11 to 3.13: install one, or name it: make setup PYTHON=..."
+}
+
+is_done() {
+    [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(.venv/bin/python -c "$KEY" "$LOCK" "$0" 2>&1)" ]
+}
+
+create_venv() {
+    python=$(find_python)
+    echo "Python: $("$python" --version) ($python)"
+    "$python" -c "$HAS_VENV" || fail "$python has no venv or no pip (Debian: python3-venv)"
+    "$python" -m venv --clear .venv
+}
+
+install_uv() {
+    # The lock's own entry, with its hashes; uv then installs all the rest.
+    awk '/^uv==/ {found = 1} found {print} found && !/\\$/ {exit}' "$LOCK" >.venv/uv.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --no-deps --require-hashes --requirement .venv/uv.txt
+}
+
+set -- "$0"
+if [ -n "${PYTHON:-}" ] && [ -d .venv ]; then
+    fits "$PYTHON" || fail "PYTHON=$PYTHON is not a Python from 3.11 to 3.13"
+    version='import sys; print(sys.version)'
+    [ "$("$PYTHON" -c "$version")" = "$(.venv/bin/python -c "$version")" ] || rm -rf .venv
+fi
+is_done && exit 0
+rm -f "$STAMP"
+fits .venv/bin/python || create_venv
+[ -x .venv/bin/uv ] || install_uv
+UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip sync \
+    --python .venv/bin/python --require-hashes "$LOCK"
+.venv/bin/python -c "$KEY" "$LOCK" "$0" >"$STAMP"
