@@ -91,7 +91,7 @@ class StepOperator(BaseOperator):
         step: sub-command of `clustering_tasks`, which is the task's id too.
         level: plural name of the level.
         part: for `cluster`: one entry of plan's parts, `{"part": 0, "name": "..."}`.
-        options: further options by their name on the command line without dashes; a mapping is
+        options: further options of the command line, by their names with underscores; a mapping is
             passed as JSON, None is left out. Templated, XComArgs included.
     """
 
@@ -123,7 +123,7 @@ class StepOperator(BaseOperator):
         }
         if self.step == "snapshot":
             arguments["indices"] = deployment().indices
-            arguments["as-of"] = as_of(context["dag_run"]).isoformat()
+            arguments["as_of"] = as_of(context["dag_run"]).isoformat()
         if self.part is not None:
             arguments["part"] = self.part["part"]
         return [self.step, *_as_options(arguments | dict(self.options or {}))]
@@ -154,9 +154,9 @@ class StepOperator(BaseOperator):
         if exit_code:
             self._fail(exit_code, last_error)
         result = self._read_result(context)
+        parts = result.pop("parts", None)
         if self.step != "plan":
             return result
-        parts = result.pop("parts")
         context["ti"].xcom_push(key=PLAN_RESULT_KEY, value=result)
         return parts
 
@@ -213,7 +213,7 @@ def _as_options(arguments: Mapping[str, Any]) -> list[str]:
     for name, value in arguments.items():
         if value is not None:
             text = json.dumps(value) if isinstance(value, Mapping) else str(value)
-            options += [f"--{name}", text]
+            options += [f"--{name.replace('_', '-')}", text]
     return options
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Protocol
 
+_LONGEST_RUN_ID = 120  # the job id is part of file names, of which 255 bytes is the limit
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -23,10 +24,10 @@ class Moment(Protocol):
 def job_id(dag_id: str, run_id: str) -> str:
     """Name a run so that the name can be a folder, a URI's last part and a key.
 
-    Airflow allows `:`, `+` and `~` in run ids. They become `-`, and a digest keeps two run ids
-    that differ only there apart.
+    Airflow allows `:`, `+` and `~` in run ids. They become `-`, a very long one is cut, and a
+    digest keeps two run ids that differ only there apart.
     """
-    safe = _UNSAFE.sub("-", run_id)
+    safe = _UNSAFE.sub("-", run_id)[:_LONGEST_RUN_ID]
     if safe != run_id:
         safe = f"{safe}-{sha256(run_id.encode()).hexdigest()[:6]}"
     return f"{dag_id}.{safe}"

@@ -1,0 +1,70 @@
+"""Reading a DAG run's conf: what a caller chose, by form, REST or `cluster_all`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from clustering_tasks.errors import SettingsError
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings import nested, run_settings
+
+COMMON = "common"
+
+# TriggerDagRunOperator adds this to any run's conf where OpenLineage is in use.
+_ADDED_BY_AIRFLOW = frozenset({"openlineage"})
+
+
+def chosen(conf: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the caller put into a run's conf, without what Airflow added."""
+    return {name: value for name, value in (conf or {}).items() if name not in _ADDED_BY_AIRFLOW}
+
+
+def conf_of_levels(conf: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Split the conf of `cluster_all`: each level gets `common`, overridden by its own.
+
+    Args:
+        conf: `{"common": {...}, "events": {...}}`, with dotted or nested names inside.
+
+    Returns:
+        Level to nested settings, for all levels.
+
+    Raises:
+        SettingsError: naming every unknown key and everything that a level would refuse.
+    """
+    groups = nested(chosen(conf))
+    problems = list(_misplaced(groups))
+    if not problems:
+        common = groups.get(COMMON) or {}
+        levels = {level: _overridden(common, groups.get(level) or {}) for level in LEVELS}
+        problems = list(_refused(levels))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return levels
+
+
+def _misplaced(groups: Mapping[str, Any]) -> Iterator[str]:
+    known = (COMMON, *LEVELS)
+    for name, group in groups.items():
+        if name not in known:
+            yield f"{name}: neither a level nor `{COMMON}`; known are {', '.join(known)}"
+        elif not isinstance(group or {}, Mapping):
+            yield f"{name}: takes an object with settings (got {group!r})"
+
+
+def _refused(levels: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for level, settings in levels.items():
+        try:
+            run_settings(settings)
+        except SettingsError as error:
+            yield f"{level}: {error}"
+
+
+def _overridden(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    return nested(dict(_dotted(common)) | dict(_dotted(own)))
+
+
+def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

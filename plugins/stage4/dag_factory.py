@@ -1,0 +1,155 @@
+"""The DAGs: the steps in their order, and what Airflow needs to know about them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import (
+    DAG,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    Param,
+    TriggerRule,
+)
+
+from clustering_tasks.deployment import deployment
+from clustering_tasks.levels import LEVELS, Level
+from stage4 import tasks
+from stage4.assets import clusters_asset, stage3_asset
+from stage4.conf import COMMON
+from stage4.operators import step_operator
+from stage4.params import run_params
+
+MAX_RETRY_DELAY = timedelta(hours=1)
+POKE_SECONDS = 5
+
+
+def level_dag(level: Level, doc_md: str | None) -> DAG:
+    """Build the DAG that clusters one level."""
+    with DAG(
+        dag_id=f"cluster_{level.name}",
+        description=f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
+        doc_md=doc_md,
+        schedule=_schedule(level),
+        # No start date: the first run is at the schedule's next time, not at once for the last.
+        catchup=False,
+        max_active_runs=1,
+        params=run_params(),
+        default_args=_default_args(),
+        tags=["stage4", level.name],
+    ) as dag:
+        _wire_level(level)
+    return dag
+
+
+def all_levels_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that runs the levels' DAGs side by side and waits for them."""
+    with DAG(
+        dag_id="cluster_all",
+        description="Cluster all levels.",
+        doc_md=doc_md,
+        schedule=None,
+        catchup=False,
+        max_active_runs=1,
+        params={name: _settings_param(name) for name in (COMMON, *LEVELS)},
+        default_args=_default_args(),
+        tags=["stage4"],
+    ) as dag:
+        _wire_all_levels()
+    return dag
+
+
+def _default_args() -> dict[str, Any]:
+    where = deployment()
+    return {
+        "owner": "stage4",
+        "retries": where.retries,
+        "retry_delay": timedelta(seconds=where.retry_delay_seconds),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": MAX_RETRY_DELAY,
+        "execution_timeout": timedelta(minutes=where.step_timeout_minutes),
+        "pool": where.steps_pool,
+    }
+
+
+def _schedule(level: Level) -> Any:
+    asset = stage3_asset(level)
+    cron = deployment().schedule(level.name)
+    if cron is None:
+        return [asset]
+    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(cron, timezone="UTC"), assets=[asset])
+
+
+def _wire_level(level: Level) -> None:
+    checked = _python("check_stage3", tasks.check_stage3, level=level.name)
+    snapshot = _step(level, "snapshot", options=checked.output, inlets=[stage3_asset(level)])
+    plan = _step(level, "plan")
+    cluster = _cluster(level, plan.output)
+    # A failed part does not keep the others' work from being merged: `merge` refuses a missing
+    # part itself, unless the run allows one. Without a single part it does not start.
+    merge = _step(level, "merge", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    label = _step(level, "label")
+    load = _python("load_postgres", tasks.load_run, label=label.output)
+    publish = _python("publish", tasks.publish_run, label=label.output)
+    publish.outlets = [clusters_asset(level)]
+    notify = _python(
+        "notify_stage5", tasks.notify_stage5, label=label.output, published=publish.output
+    )
+    snapshot >> plan >> cluster >> merge >> label >> load >> publish >> notify
+    # A run's state is that of its last tasks. This one only fails with a part, so that a run that
+    # was published without it does not look whole.
+    cluster >> EmptyOperator(task_id="all_parts")
+
+
+def _step(level: Level, step: str, **kwargs: Any) -> Any:
+    return step_operator()(task_id=step, step=step, level=level.name, **kwargs)
+
+
+def _cluster(level: Level, parts: Any) -> Any:
+    operator = step_operator().partial(
+        task_id="cluster",
+        step="cluster",
+        level=level.name,
+        pool=deployment().cluster_pool,
+        map_index_template="{{ task.part['name'] }}",
+    )
+    return operator.expand(part=parts)
+
+
+def _python(task_id: str, function: Callable[..., Any], **arguments: Any) -> Any:
+    return PythonOperator(task_id=task_id, python_callable=function, op_kwargs=arguments)
+
+
+def _wire_all_levels() -> None:
+    checked = _python("check_settings", tasks.check_settings)
+    for level in LEVELS:
+        checked >> TriggerDagRunOperator(
+            task_id=f"cluster_{level}",
+            trigger_dag_id=f"cluster_{level}",
+            trigger_run_id=f"{{{{ run_id }}}}__{level}",
+            conf=f"{{{{ ti.xcom_pull('check_settings')['{level}'] | tojson }}}}",  # type: ignore[arg-type]
+            # Clearing this task runs the level again, under the same job id.
+            reset_dag_run=True,
+            wait_for_completion=True,
+            deferrable=True,
+            poke_interval=POKE_SECONDS,
+            # The level's tasks have their own retries; another try here would repeat them all.
+            retries=0,
+            execution_timeout=None,
+            # What needs a slot runs in the level's DAG.
+            pool="default_pool",
+            openlineage_inject_parent_info=False,
+        )
+
+
+def _settings_param(name: str) -> Param:
+    of = "every level" if name == COMMON else f"`cluster_{name}`, over those of `{COMMON}`"
+    return Param(
+        {},
+        f"Settings of {of}, nested or dotted, as in the form of a level's DAG.",
+        type="object",
+        section="Settings",
+    )

@@ -1,0 +1,144 @@
+"""What the tasks around the steps do: checking, loading, publishing, telling Stage 5."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import structlog
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from upath import UPath
+
+from clustering_tasks.deployment import deployment
+from clustering_tasks.errors import FATAL_EXIT_CODES, BadInputError, Stage4Error
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.publication import read_report
+from clustering_tasks.settings import run_settings
+from stage4 import notify, postgres, publish, stage3
+from stage4.assets import clusters_asset
+from stage4.conf import chosen, conf_of_levels
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+
+class Triggered(Protocol):
+    """The part of an Airflow DAG run that says what its caller chose."""
+
+    @property
+    def conf(self) -> dict[str, Any] | None:
+        """Settings by dotted or nested names."""
+
+
+def check_stage3(level: str, dag_run: Triggered) -> Json:
+    """Refuse a run that cannot succeed, before anything is copied.
+
+    Returns:
+        The options of `snapshot`: every setting, and Stage 3's own count of the level's vectors
+        (None where no URL of Stage 3 is set).
+
+    Raises:
+        AirflowFailException: wrong settings (all of them named), no such files, no such index.
+        AirflowException: Stage 3 is unhealthy or cannot be reached.
+    """
+    with airflow_errors():
+        settings = run_settings(chosen(dag_run.conf))
+        _require_files(level)
+        return {"settings": settings.model_dump(mode="json"), "stage3_count": _stage3_count(level)}
+
+
+def check_settings(dag_run: Triggered) -> dict[str, Json]:
+    """Give each level the conf that `cluster_all` triggers it with.
+
+    Raises:
+        AirflowFailException: an unknown key, or settings that a level would refuse; every problem
+            of every level is named.
+    """
+    with airflow_errors():
+        return conf_of_levels(dag_run.conf)
+
+
+def load_run(label: Mapping[str, Any]) -> Json:
+    """Load the files of `label` (its result) into the database, invisible until published."""
+    with airflow_errors():
+        return postgres.load(label["files"], read_report(label["files"]["report"]))
+
+
+def publish_run(label: Mapping[str, Any], outlet_events: Any) -> Json:
+    """Publish a loaded run behind its quality gate.
+
+    Args:
+        label: the result of `label`.
+        outlet_events: of the task's context; the asset event gets the job id and the counts.
+
+    Returns:
+        What `publish.publish_run` returns, and the run's counts.
+
+    Raises:
+        AirflowSkipException: a later run is published already; what follows is skipped too, so
+            that nobody is told of clusters that nobody can see.
+    """
+    with airflow_errors():
+        published = publish.publish_run(label)
+        if published["superseded"]:
+            raise AirflowSkipException(
+                f"superseded: {published['clusters_jsonl']} stands for a later moment and stays "
+                "published; this run's own results are kept"
+            )
+        report = read_report(label["files"]["report"])
+    result = published | {"counts": report.counts.model_dump()}
+    asset = clusters_asset(LEVELS[report.level])
+    outlet_events[asset].extra = {"job_id": report.job_id, "counts": result["counts"]}
+    return result
+
+
+def notify_stage5(label: Mapping[str, Any], published: Mapping[str, Any]) -> Json:
+    """Tell Stage 5, if there is one, that a run is published.
+
+    Raises:
+        AirflowSkipException: no connection is set, or Stage 5 is optional and did not take the
+            event: the run succeeds, yet this task does not look as if it had.
+        AirflowException: Stage 5 is required and did not take the event (AirflowFailException
+            when it refused it).
+    """
+    where = deployment()
+    if where.stage5_conn_id is None:
+        raise AirflowSkipException("STAGE4_STAGE5_CONN_ID is not set: nobody to tell")
+    files = [published["clusters_jsonl"], published["dated_jsonl"]]
+    with airflow_errors():
+        event = notify.completion_event(read_report(label["files"]["report"]), files)
+    try:
+        return notify.deliver(event, where.stage5_conn_id)
+    except AirflowException as error:
+        if where.stage5_required:
+            raise
+        log.exception("Stage 5 was not told; STAGE4_STAGE5_REQUIRED is off, so the run goes on")
+        raise AirflowSkipException(f"not delivered: {error}") from error
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Turn this package's errors into Airflow's: fatal ones are not tried again."""
+    try:
+        yield
+    except Stage4Error as error:
+        if error.exit_code in FATAL_EXIT_CODES:
+            raise AirflowFailException(str(error)) from error
+        raise AirflowException(str(error)) from error
+
+
+def _require_files(level: str) -> None:
+    folder = UPath(deployment().indices)
+    names = (f"{level}.index", f"{level}_metadata.json")
+    if missing := [name for name in names if not (folder / name).exists()]:
+        raise BadInputError(
+            f"{folder} has no {' and no '.join(missing)}: let Stage 3 write the pair, or point "
+            "STAGE4_INDICES at the folder that has it"
+        )
+
+
+def _stage3_count(level: str) -> int | None:
+    where = deployment()
+    if where.stage3_url is None:
+        return None
+    return stage3.count_vectors(where.stage3_url, level, timeout=where.stage3_timeout_seconds)
