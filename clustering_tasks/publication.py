@@ -1,21 +1,31 @@
 """What publishing a run means for its files: the quality gate, the JSONL's names, the pointer.
 
-`<output>/clustered_<level>_<job>.jsonl` belongs to one run. `<output>/clustered_<level>_<date>.jsonl`
-holds the newest published run of that UTC day, and `<workspace>/<level>/published.json` names the
-run that readers see. Every file is replaced whole, in an order in which a crash at any point leaves
-each name with one run's complete content, and publishing again completes what is missing.
+In `<output>`, `clustered_<level>_<job>.jsonl` belongs to one run, and
+`clustered_<level>_<date>.jsonl` holds the newest published run of that UTC day.
+`<workspace>/<level>/published.json` names the run that readers see. Every file is replaced whole,
+in an order in which a crash at any point leaves each name with one run's complete content, and
+publishing again completes what is missing.
 """
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC
+from typing import Annotated
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
@@ -25,6 +35,14 @@ from clustering_tasks.storage import is_local, read_json, to_json, write_atomica
 
 _COPY_CHUNK = 1 << 20
 
+
+def _known_level(name: str) -> str:
+    if name not in LEVELS:
+        raise ValueError(f"no such level; known are {', '.join(LEVELS)}")
+    return name
+
+
+LevelName = Annotated[str, AfterValidator(_known_level)]
 Count = Annotated[int, Field(ge=0)]
 # Part of a file's name, so it must not lead out of its folder.
 JobId = Annotated[str, Field(pattern=r"^[^./\\\s][^/\\\s]*$", max_length=200)]
@@ -58,7 +76,7 @@ class Report(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     job_id: JobId
-    level: Literal["documents", "events", "entities", "storylines"]
+    level: LevelName
     as_of: AwareDatetime
     algorithm: str
     settings: RunSettings
@@ -74,7 +92,7 @@ class Pointer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     job_id: JobId
-    level: str
+    level: LevelName
     as_of: AwareDatetime
     label_uri: str
     clusters_jsonl: str
@@ -119,8 +137,7 @@ def check_gate(report: Report, gate: PublishSettings) -> list[str]:
 
     Returns:
         One sentence per condition that fails, naming the setting; empty when the run may be
-        published. A run without items or clusters fails no condition about shares: `allow_empty`
-        alone decides on it.
+        published. A share of nothing (null in the report) fails no condition.
     """
     return list(_failures(report, gate))
 
@@ -145,9 +162,28 @@ def publish_files(
         published already.
 
     Raises:
-        BadInputError: `clusters_jsonl` does not exist, or `published.json` is unreadable.
+        BadInputError: `clusters_jsonl` is gone, or `published.json` is damaged.
     """
-    raise NotImplementedError
+    current = published(workspace, report.level)
+    if current is not None and current.as_of > report.as_of:
+        return Publication(superseded=True, current=current)
+    folder = UPath(output)
+    day = report.as_of.astimezone(UTC).date().isoformat()
+    pointer = Pointer(
+        job_id=report.job_id,
+        level=report.level,
+        as_of=report.as_of,
+        label_uri=label_uri,
+        clusters_jsonl=str(folder / f"clustered_{report.level}_{report.job_id}.jsonl"),
+        dated_jsonl=str(folder / f"clustered_{report.level}_{day}.jsonl"),
+    )
+    # The pointer last: until it has moved, a retry writes all three again.
+    _copy(UPath(clusters_jsonl), UPath(pointer.clusters_jsonl))
+    _copy(UPath(clusters_jsonl), UPath(pointer.dated_jsonl))
+    write_atomically(
+        _pointer_path(workspace, report.level), to_json(pointer.model_dump(mode="json"))
+    )
+    return Publication(superseded=False, current=pointer)
 
 
 def published(workspace: str, level: str) -> Pointer | None:
@@ -156,4 +192,74 @@ def published(workspace: str, level: str) -> Pointer | None:
     Raises:
         BadInputError: when the pointer is unreadable.
     """
-    raise NotImplementedError
+    path = _pointer_path(workspace, level)
+    try:
+        return Pointer.model_validate(read_json(path))
+    except FileNotFoundError:
+        return None
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        raise BadInputError(
+            f"{path} is damaged: {error}. Restore it, or remove it and publish again"
+        ) from None
+
+
+def _pointer_path(workspace: str, level: str) -> UPath:
+    return UPath(workspace) / level / "published.json"
+
+
+def _failures(report: Report, gate: PublishSettings) -> Iterator[str]:
+    counts = report.counts
+    if not counts.clusters and not gate.allow_empty:
+        yield (
+            f"there is no cluster ({counts.read} items read): set publish.allow_empty=true to "
+            "publish such a run"
+        )
+    if counts.read < gate.min_items:
+        yield f"{counts.read} items were read, publish.min_items={gate.min_items} are required"
+    if counts.clusters < gate.min_clusters:
+        yield f"{counts.clusters} clusters, publish.min_clusters={gate.min_clusters} are required"
+    if report.coverage is not None and report.coverage < gate.min_coverage:
+        yield (
+            f"coverage is {report.coverage:.4g}, publish.min_coverage={gate.min_coverage:g} is "
+            "required"
+        )
+    largest = report.largest_cluster_share
+    if largest is not None and largest > gate.max_largest_share:
+        yield (
+            f"the largest cluster holds {largest:.4g} of the clustered items, "
+            f"publish.max_largest_share={gate.max_largest_share:g} is allowed"
+        )
+
+
+def _copy(source: UPath, target: UPath) -> None:
+    """Copy a file so that a reader of the target sees the old content or the new, never a part.
+
+    Raises:
+        BadInputError: when the source does not exist.
+    """
+    if not source.exists():
+        raise BadInputError(f"{source} is gone: perform (or clear) `label` again")
+    if is_local(target):
+        _replace_local(source, target)
+        return
+    # From a local file, because a stream into an object store that breaks off in the middle is
+    # closed, and closing it publishes the part that was written.
+    with tempfile.TemporaryDirectory() as folder:
+        local = source
+        if not is_local(source):
+            local = UPath(folder) / "copy"
+            source.fs.get_file(source.path, local.path)
+        target.fs.put_file(local.path, target.path)
+
+
+def _replace_local(source: UPath, target: UPath) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with source.open("rb") as reader, beside.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, _COPY_CHUNK)
+            writer.flush()
+            os.fsync(writer.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""The connection to the results database, and what its errors mean for a task."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import psycopg
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+from psycopg import errors
+from psycopg.rows import TupleRow, tuple_row
+
+from clustering_tasks.deployment import deployment
+
+Database = psycopg.Connection[TupleRow]
+
+_COPY_PLACE = re.compile(r"COPY \w+, line \d+(?:, column \w+)?")
+_MESSAGE_LENGTH = 300  # an invalid vector is quoted whole
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    fatal: bool
+    advice: str
+
+
+_MEANINGS: tuple[tuple[tuple[type[psycopg.Error], ...], _Meaning], ...] = (
+    (
+        (
+            errors.InvalidSchemaName,
+            errors.UndefinedTable,
+            errors.UndefinedColumn,
+            errors.UndefinedFunction,
+            errors.UndefinedObject,
+        ),
+        _Meaning(True, "The schema `stage4` is missing or old: run `python -m stage4.setup`."),
+    ),
+    (
+        (errors.InsufficientPrivilege,),
+        _Meaning(
+            True,
+            "Runs are loaded by the role that ran `python -m stage4.setup`, because only a table's "
+            "owner may attach partitions to it: use that role, or make this one a member of it.",
+        ),
+    ),
+    (
+        (psycopg.DataError, psycopg.IntegrityError),
+        _Meaning(
+            True,
+            "A file of `label` breaks its contract, and nothing was loaded: clear `label`. If the "
+            "message stays, it is a defect of `label`.",
+        ),
+    ),
+    (
+        (errors.DiskFull,),
+        _Meaning(
+            False, "The database's disk is full: make room, for example by dropping old runs."
+        ),
+    ),
+    (
+        (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout),
+        _Meaning(False, "Nothing was changed; trying again may help."),
+    ),
+)
+
+
+@contextmanager
+def database(conn_id: str | None = None) -> Iterator[Database]:
+    """Connect in autocommit mode, so that `connection.transaction()` is what it says.
+
+    Args:
+        conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
+
+    Raises:
+        AirflowFailException: no such Airflow connection, or an error that another try cannot mend.
+        AirflowException: an error that may pass, such as a lost connection.
+    """
+    conn_id = conn_id or deployment().postgres_conn_id
+    try:
+        with _connect(conn_id) as connection:
+            yield connection
+    except psycopg.Error as error:
+        # `from None`: the original quotes the rows themselves, and logs are no place for them.
+        raise _as_airflow_error(error, conn_id) from None
+
+
+def _connect(conn_id: str) -> Database:
+    try:
+        hook = PostgresHook(postgres_conn_id=conn_id)
+        connection: Any = hook.get_conn()
+    except AirflowNotFoundException:
+        raise AirflowFailException(
+            f"Airflow has no connection `{conn_id}`: define it, for example by "
+            f"AIRFLOW_CONN_{conn_id.upper()}, or name another in STAGE4_POSTGRES_CONN_ID"
+        ) from None
+    if not isinstance(connection, psycopg.Connection):
+        connection = _with_psycopg3(connection)
+    connection.row_factory = tuple_row  # the Airflow connection's extra may choose another
+    connection.autocommit = True
+    return cast("Database", connection)
+
+
+def _with_psycopg3(connection: Any) -> Any:
+    """Connect again to where a psycopg 2 connection leads: the hook's form with SQLAlchemy 1.4."""
+    info = connection.info
+    parameters = info.dsn_parameters | {"password": info.password}
+    connection.close()
+    return psycopg.connect(**parameters)
+
+
+def _as_airflow_error(error: psycopg.Error, conn_id: str) -> AirflowException:
+    for types, meaning in _MEANINGS:
+        if isinstance(error, types):
+            kind = AirflowFailException if meaning.fatal else AirflowException
+            return kind(f"database of `{conn_id}`: {_message(error)}. {meaning.advice}")
+    return AirflowException(f"database of `{conn_id}`: {_message(error)} ({error.sqlstate})")
+
+
+def _message(error: psycopg.Error) -> str:
+    """Say what went wrong and where, but not the data: a detail may quote whole rows."""
+    diagnostic = error.diag
+    parts = [diagnostic.message_primary or str(error).strip()]
+    if isinstance(error, errors.UniqueViolation | errors.ForeignKeyViolation):
+        parts.append(diagnostic.message_detail or "")  # the key alone
+    if place := _COPY_PLACE.search(diagnostic.context or ""):
+        parts.append(f"in {place[0]}")
+    return "; ".join(part.rstrip(".")[:_MESSAGE_LENGTH] for part in parts if part)

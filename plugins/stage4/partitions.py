@@ -1,0 +1,226 @@
+"""The tables that hold one load's rows: made, filled, checked, attached, and dropped again.
+
+`ATTACH PARTITION` blocks no reader, and neither does the concurrent form of `DETACH PARTITION`;
+dropping an attached partition would wait for all readers of all runs and make new ones queue.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from airflow.sdk.exceptions import AirflowFailException
+from psycopg import errors
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from upath import UPath
+
+from clustering_tasks.publication import Counts
+from stage4.database import Database
+
+COLUMNS = {
+    "clusters": (
+        *("cluster_id", "cluster_type", "label", "size", "domain", "event_type", "entity_type"),
+        *("start_time", "end_time", "intra_cluster_similarity", "mean_probability", "centroid"),
+        *("keywords", "representatives", "primary_entities", "document_ids", "record"),
+    ),
+    "members": (
+        *("vector_id", "source_id", "document_id", "cluster_id", "status", "assignment"),
+        *("probability", "similarity", "occurred_at", "metadata"),
+    ),
+}
+_CHUNK = 1 << 20
+_SWEEP_LOCK = 0x57A6E5
+_EXAMPLES = 5
+
+log = structlog.get_logger()
+
+# FREEZE: the table is this transaction's own, so its pages need no second pass by VACUUM.
+_CREATE = """
+CREATE TABLE {table} (
+    LIKE stage4.{parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE,
+    CONSTRAINT one_run CHECK (run_id = {run_id})
+)
+"""
+_COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT csv, HEADER match, FREEZE, ENCODING 'UTF8')"
+_COUNTS = """
+SELECT count(*), count(*) FILTER (WHERE status = 'clustered'),
+    count(*) FILTER (WHERE status = 'noise'), count(*) FILTER (WHERE status = 'filtered'),
+    count(*) FILTER (WHERE status = 'unassigned'), (SELECT count(*) FROM {clusters})
+FROM {members}
+"""
+_WRONG_SIZES = """
+SELECT cluster_id, size, coalesce(found, 0)
+FROM {clusters} LEFT JOIN (
+    SELECT cluster_id, count(*) AS found FROM {members} GROUP BY cluster_id
+) counted USING (cluster_id)
+WHERE size IS DISTINCT FROM found
+ORDER BY cluster_id LIMIT {limit}
+"""
+_UNREACHABLE = """
+SELECT tables.relname, tables.relname LIKE 'members%', links.inhdetachpending
+FROM pg_class tables LEFT JOIN pg_inherits links ON links.inhrelid = tables.oid
+WHERE tables.relnamespace = 'stage4'::regnamespace AND tables.relkind = 'r'
+AND tables.relname ~ '^(clusters|members)_[0-9]+$'
+AND NOT EXISTS (
+    SELECT FROM stage4.runs WHERE run_id = substring(tables.relname FROM '[0-9]+$')::bigint
+)
+"""
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """The two tables of one load, invisible to others until the transaction commits.
+
+    Attributes:
+        connection: inside a transaction.
+        run_id: of the load; the tables are `clusters_<run_id>` and `members_<run_id>`.
+    """
+
+    connection: Database
+    run_id: int
+
+    def fill(self, parent: str, uri: str) -> None:
+        """Make the table and stream a file of `label` into it.
+
+        Args:
+            parent: `clusters` or `members`.
+            uri: CSV with the header of `COLUMNS[parent]`.
+
+        Raises:
+            AirflowFailException: the file is gone.
+        """
+        table = self._name(parent)
+        run_id = Literal(self.run_id)
+        self._execute(_CREATE, table=table, parent=Identifier(parent), run_id=run_id)
+        self._execute(
+            "ALTER TABLE {table} ALTER run_id SET DEFAULT {run_id}", table=table, run_id=run_id
+        )
+        copy = _compose(
+            _COPY, table=table, columns=SQL(", ").join(map(Identifier, COLUMNS[parent]))
+        )
+        try:
+            with UPath(uri).open("rb") as file, self.connection.cursor().copy(copy) as target:
+                while chunk := file.read(_CHUNK):
+                    target.write(chunk)
+        except FileNotFoundError:
+            raise AirflowFailException(f"{uri} is gone: clear `label`") from None
+
+    def check(self, expected: Counts, dimension: int) -> None:
+        """Compare the rows with the report.
+
+        Args:
+            expected: the report's counts.
+            dimension: of every centroid.
+
+        Raises:
+            AirflowFailException: naming what differs.
+        """
+        self._check_counts(expected)
+        self._check_sizes()
+        # A constraint and not a query: it also tells the planner and the reader of the schema.
+        self._execute(
+            "ALTER TABLE {table} ADD CONSTRAINT one_dimension"
+            " CHECK (vector_dims(centroid) = {dimension})",
+            table=self._name("clusters"),
+            dimension=Literal(dimension),
+        )
+
+    def attach(self) -> None:
+        """Make the rows part of the parents; indexes like theirs are built on the way."""
+        self._attach("clusters")
+        self._execute(
+            "ALTER TABLE {members} ADD CONSTRAINT cluster_exists"
+            " FOREIGN KEY (run_id, cluster_id) REFERENCES {clusters} (run_id, cluster_id)",
+            members=self._name("members"),
+            clusters=self._name("clusters"),
+        )
+        self._attach("members")
+        for parent in COLUMNS:
+            self._execute("ANALYZE {table}", table=self._name(parent))
+
+    def _attach(self, parent: str) -> None:
+        self._execute(
+            "ALTER TABLE stage4.{parent} ATTACH PARTITION {table} FOR VALUES IN ({run_id})",
+            parent=Identifier(parent),
+            table=self._name(parent),
+            run_id=Literal(self.run_id),
+        )
+
+    def _check_counts(self, expected: Counts) -> None:
+        names = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
+        rows = self._execute(
+            _COUNTS, clusters=self._name("clusters"), members=self._name("members")
+        )
+        found = dict(zip(names, rows[0], strict=True))
+        if wrong := [
+            f"{name}: {found[name]} in the files, {count} in the report"
+            for name, count in expected.model_dump().items()
+            if found[name] != count
+        ]:
+            raise AirflowFailException(
+                f"the files of `label` contradict its report ({'; '.join(wrong)}), and nothing was "
+                "loaded: clear `label`"
+            )
+
+    def _check_sizes(self) -> None:
+        wrong = self._execute(
+            _WRONG_SIZES,
+            clusters=self._name("clusters"),
+            members=self._name("members"),
+            limit=Literal(_EXAMPLES),
+        )
+        if wrong:
+            cases = "; ".join(
+                f"{name}: size {size}, {found} members" for name, size, found in wrong
+            )
+            raise AirflowFailException(
+                f"clusters without the members that they claim ({cases}), and nothing was loaded: "
+                "clear `label`"
+            )
+
+    def _name(self, parent: str) -> Identifier:
+        return Identifier("stage4", f"{parent}_{self.run_id}")
+
+    def _execute(self, statement: str, **parts: Composable) -> list[tuple[Any, ...]]:
+        cursor = self.connection.execute(_compose(statement, **parts))
+        return cursor.fetchall() if cursor.description else []
+
+
+def sweep(connection: Database) -> None:
+    """Drop the tables whose run is gone: rows that nobody can reach any more.
+
+    The last act on a connection in autocommit mode, whose locks and settings end with it. Where
+    readers take too long, the next load or publication drops them.
+    """
+    if connection.execute("SELECT pg_try_advisory_lock(%s)", [_SWEEP_LOCK]).fetchone() != (True,):
+        return  # another process is at it
+    connection.execute("SET lock_timeout = '30s'")
+    try:
+        _drop_unreachable(connection)
+    except errors.LockNotAvailable:
+        log.warning("rows of a replaced run are still being read; the next load drops them")
+
+
+def _drop_unreachable(connection: Database) -> None:
+    tables = connection.execute(_UNREACHABLE).fetchall()
+    for name, is_members, pending in tables:
+        if pending is not None:  # else it is detached already
+            _detach(connection, name, "members" if is_members else "clusters", pending)
+    if tables:
+        names = SQL(", ").join(Identifier("stage4", name) for name, *_ in tables)
+        connection.execute(_compose("DROP TABLE {names}", names=names))
+
+
+def _detach(connection: Database, name: str, parent: str, pending: bool) -> None:
+    """Detach a partition; `pending` is what an attempt that was broken off has left."""
+    connection.execute(
+        _compose(
+            "ALTER TABLE stage4.{parent} DETACH PARTITION {table} {how}",
+            parent=Identifier(parent),
+            table=Identifier("stage4", name),
+            how=SQL("FINALIZE" if pending else "CONCURRENTLY"),
+        )
+    )
+
+
+def _compose(statement: str, **parts: Composable) -> Composed:
+    return SQL(statement).format(**parts)

@@ -1,0 +1,191 @@
+"""The results database: loading a run's rows, and the pointer that readers follow.
+
+Every load has a `run_id` and a partition of its own in `stage4.clusters` and `stage4.members`:
+filled by COPY, checked, indexed and attached in one transaction, none of which blocks a reader.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+from psycopg.types.json import Jsonb
+
+from clustering_tasks.publication import Report
+from stage4.database import Database, database
+from stage4.partitions import Partitions, sweep
+
+# Others hold these locks for the time of an index build or of a copy of the JSONL.
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10min'"
+
+_INSERT_RUN = """
+INSERT INTO stage4.runs (
+    level, job_id, as_of, algorithm, read, clustered, noise, filtered, unassigned, clusters,
+    coverage, outlier_share, largest_cluster_share, report
+) VALUES (
+    %(level)s, %(job_id)s, %(as_of)s, %(algorithm)s, %(read)s, %(clustered)s, %(noise)s,
+    %(filtered)s, %(unassigned)s, %(clusters)s, %(coverage)s, %(outlier_share)s,
+    %(largest_cluster_share)s, %(report)s
+) RETURNING run_id
+"""
+# What a later load of the same job has replaced, except for what readers see.
+_REMOVE_REPLACED = """
+DELETE FROM stage4.runs old WHERE level = %(level)s
+AND EXISTS (
+    SELECT FROM stage4.runs new
+    WHERE new.level = old.level AND new.job_id = old.job_id AND new.run_id > old.run_id
+)
+AND NOT EXISTS (SELECT FROM stage4.published WHERE published.run_id = old.run_id)
+"""
+_LOCK_POINTER = """
+SELECT runs.job_id, runs.as_of
+FROM stage4.published LEFT JOIN stage4.runs USING (level, run_id)
+WHERE published.level = %s FOR UPDATE OF published
+"""
+
+
+def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None) -> dict[str, Any]:
+    """Load a run's clusters, members and metrics in one transaction; readers see nothing yet.
+
+    Loading a run again adds its new rows and removes the old ones, unless those are published:
+    they stay until the pointer moves to the new ones, so that the gate comes first here, too.
+
+    Args:
+        files: `label`'s files; `clusters_csv` and `members_csv` are read (URIs).
+        report: `read_report(files["report"])`.
+        conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
+
+    Returns:
+        `{"run_id": 17, "clusters": 125, "members": 5000, "seconds": 1.2}`, for XCom.
+
+    Raises:
+        AirflowFailException: a file breaks its contract or contradicts the report, the schema is
+            missing, a permission is missing: the message says what to do.
+        AirflowException: the database cannot be reached, or went away; worth another try.
+    """
+    started = time.perf_counter()
+    with database(conn_id) as connection:
+        with connection.transaction():
+            connection.execute(_LOCK_TIMEOUT)
+            run_id = _insert_run(connection, report)
+            partitions = Partitions(connection, run_id)
+            for parent in ("clusters", "members"):
+                partitions.fill(parent, files[f"{parent}_csv"])
+            partitions.check(report.counts, report.settings.input.dimension)
+            partitions.attach()
+            _insert_metrics(connection, run_id, report)
+        with connection.transaction():
+            _lock(connection, report.level)
+            connection.execute(_REMOVE_REPLACED, {"level": report.level})
+        sweep(connection)
+    return {
+        "run_id": run_id,
+        "clusters": report.counts.clusters,
+        "members": report.counts.read,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A level's pointer, locked against every other publisher until the transaction ends.
+
+    Attributes:
+        connection: inside the transaction.
+        level: plural name.
+        job_id: the run that readers see; None when nothing is published.
+        as_of: its moment.
+    """
+
+    connection: Database
+    level: str
+    job_id: str | None
+    as_of: datetime | None
+
+    def find(self, job_id: str) -> int:
+        """Return the `run_id` of a job's last load.
+
+        Raises:
+            AirflowFailException: when the job is not in the database.
+        """
+        found = self.connection.execute(
+            "SELECT max(run_id) FROM stage4.runs WHERE level = %s AND job_id = %s",
+            [self.level, job_id],
+        ).fetchone()
+        if found is None or found[0] is None:
+            raise AirflowFailException(
+                f"run {job_id} of {self.level} is not in the database: clear `load_postgres`"
+            )
+        return int(found[0])
+
+    def move(self, run_id: int) -> None:
+        """Let readers see a load, when the transaction commits."""
+        self.connection.execute(
+            "UPDATE stage4.published SET run_id = %s, moved_at = now() WHERE level = %s",
+            [run_id, self.level],
+        )
+        self.connection.execute(
+            "UPDATE stage4.runs SET published_at = coalesce(published_at, now()) WHERE run_id = %s",
+            [run_id],
+        )
+
+
+@contextmanager
+def pointer(level: str, *, conn_id: str | None = None) -> Iterator[Pointer]:
+    """Lock a level's pointer for one transaction, so that one publisher at a time decides.
+
+    Readers are not held up. A load that the pointer has left behind is removed if it was replaced.
+
+    Raises:
+        AirflowFailException, AirflowException: as `load`.
+    """
+    with database(conn_id) as connection:
+        with connection.transaction():
+            yield _lock(connection, level)
+            connection.execute(_REMOVE_REPLACED, {"level": level})
+        sweep(connection)
+
+
+def _lock(connection: Database, level: str) -> Pointer:
+    connection.execute(_LOCK_TIMEOUT)
+    row = connection.execute(_LOCK_POINTER, [level]).fetchone()
+    if row is None:
+        raise AirflowFailException(
+            f"the database does not know level {level}: run `python -m stage4.setup`"
+        )
+    return Pointer(connection, level, *row)
+
+
+def _insert_run(connection: Database, report: Report) -> int:
+    record = report.model_dump(mode="json")
+    values = report.counts.model_dump() | {
+        name: record[name]
+        for name in ("level", "job_id", "as_of", "algorithm", "coverage", "outlier_share")
+    }
+    values["largest_cluster_share"] = report.largest_cluster_share
+    row = connection.execute(_INSERT_RUN, values | {"report": Jsonb(record)}).fetchone()
+    assert row is not None  # noqa: S101 - an INSERT without a conflict clause returns its row
+    return int(row[0])
+
+
+def _insert_metrics(connection: Database, run_id: int, report: Report) -> None:
+    rows = [
+        (run_id, report.level, name, value)
+        for name, value in _numbers(report.model_dump(mode="json", exclude={"settings"}))
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO stage4.metrics (run_id, level, name, value) VALUES (%s, %s, %s, %s)", rows
+        )
+
+
+def _numbers(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | None]]:
+    """Flatten a report: `("quality.silhouette", None)`; what was not measured stays null."""
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            yield f"{prefix}{name}", value

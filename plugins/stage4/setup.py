@@ -1,0 +1,148 @@
+"""Prepare an installation: the results database's schema, and Airflow's pools.
+
+`python -m stage4.setup`, with `plugins` on PYTHONPATH. Running it again brings both up to date, and
+running it twice at a time is safe.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import orjson
+import structlog
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from alembic import command
+from alembic.config import Config
+from psycopg import errors
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from clustering_tasks.deployment import DeploymentSettings, deployment
+from stage4.database import Database, database
+
+LOCK = 0x57A6E4  # any number, as long as every setup takes the same
+OLDEST_SERVER = 150_000  # COPY compares a file's header with the columns since PostgreSQL 15
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    """Do both, or end with a message that says what to do."""
+    try:
+        with database() as connection:
+            # Held until the connection closes; whoever comes second finds everything done.
+            connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            migrate(connection)
+            ensure_pools(deployment())
+    except AirflowException as error:
+        sys.exit(f"setup failed: {error}")
+
+
+def migrate(connection: Database, revision: str = "head") -> None:
+    """Bring the schema `stage4` to a revision, in one transaction.
+
+    Args:
+        connection: in autocommit mode, as `database()` gives it.
+        revision: of `migrations/versions`; `base` drops everything.
+
+    Raises:
+        AirflowFailException: the server is too old, pgvector is missing, or so is a permission.
+    """
+    if connection.info.server_version < OLDEST_SERVER:
+        raise AirflowFailException(
+            f"the server is PostgreSQL {connection.info.server_version // 10_000}; "
+            f"{OLDEST_SERVER // 10_000} or later is needed"
+        )
+    _ensure_vector(connection)
+    _ensure_schema(connection)
+    connection.autocommit = False  # SQLAlchemy's transactions rely on it
+    try:
+        _run_alembic(connection, revision)
+    except DBAPIError as error:
+        raise (error.orig or error) from None
+    finally:
+        connection.rollback()
+        connection.autocommit = True
+    log.info("schema stage4 is ready", database=connection.info.dbname, revision=revision)
+
+
+def ensure_pools(settings: DeploymentSettings) -> None:
+    """Create Airflow's pools, or set their sizes.
+
+    Raises:
+        AirflowFailException: Airflow's own command line refused.
+    """
+    sizes = {
+        settings.cluster_pool: (settings.cluster_pool_slots, "The mapped `cluster` tasks"),
+        settings.steps_pool: (settings.steps_pool_slots, "All other steps of the clustering"),
+    }
+    pools = {
+        name: {"slots": slots, "description": description, "include_deferred": False}
+        for name, (slots, description) in sizes.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pools.json"
+        file.write_bytes(orjson.dumps(pools))
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", "pools", "import", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise AirflowFailException(
+            f"`airflow pools import` ended with {done.returncode}. If Airflow's own database is "
+            f"new, run `airflow db migrate` first. It said:\n{(done.stderr or done.stdout).strip()}"
+        )
+    log.info("pools are ready", **{name: slots for name, (slots, _) in sizes.items()})
+
+
+def _ensure_vector(connection: Database) -> None:
+    where = f"database {connection.info.dbname}"
+    try:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    except errors.InsufficientPrivilege:
+        raise AirflowFailException(
+            f"pgvector is not in {where}, and role {connection.info.user} may not create it: run "
+            "there, as a superuser, CREATE EXTENSION vector;"
+        ) from None
+    except (errors.FeatureNotSupported, errors.UndefinedFile):
+        raise AirflowFailException(
+            f"the server of {where} has no pgvector: install it (Debian: postgresql-NN-pgvector; "
+            "Docker: the image pgvector/pgvector) and run this again"
+        ) from None
+
+
+def _ensure_schema(connection: Database) -> None:
+    # Not IF NOT EXISTS: that asks for the permission even where the schema exists.
+    if connection.execute("SELECT to_regnamespace('stage4')").fetchone() != (None,):
+        return
+    try:
+        connection.execute("CREATE SCHEMA stage4")
+    except errors.InsufficientPrivilege:
+        user = connection.info.user
+        raise AirflowFailException(
+            f"role {user} may not create the schema `stage4` in database {connection.info.dbname}: "
+            f"run there, as its owner, CREATE SCHEMA stage4 AUTHORIZATION {user};"
+        ) from None
+
+
+def _run_alembic(connection: Database, revision: str) -> None:
+    config = Config()
+    folder = Path(__file__).with_name("migrations")
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool
+    )
+    with engine.begin() as transaction:
+        config.attributes["connection"] = transaction
+        if revision == "base":
+            command.downgrade(config, revision)
+        else:
+            command.upgrade(config, revision)
+
+
+if __name__ == "__main__":
+    main()
