@@ -197,7 +197,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
                         seen = number
                 self.cli.wait(container, timeout=GRACE_SECONDS)
             except LOST as problem:  # the engine is asked next whether the container is, too
-                self.log.debug("the container's output broke off", problem=str(problem))
+                self.log.info("the container's output broke off", problem=str(problem))
             running = self.cli.inspect_container(container)["State"]["Running"]
 
     def _exit_code(self, container: str) -> int:
