@@ -1,0 +1,98 @@
+"""Writes the sample's files in the form of Stage 3's contract."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import faiss
+import orjson
+
+from clustering_tasks.sample.articles import Article, write_articles
+from clustering_tasks.sample.encoder import DIMENSION, TextEncoder
+from clustering_tasks.sample.records import (
+    Record,
+    document_record,
+    entity_records,
+    event_records,
+    storyline_records,
+)
+
+_BATCH = 16_384
+_WEIGHT_TEXTS = 2_000
+_NOISE = 0.2
+_RECORDS: dict[str, Callable[[Article], Iterable[Record]]] = {
+    "documents": lambda article: [document_record(article)],
+    "events": event_records,
+    "entities": entity_records,
+    "storylines": storyline_records,
+}
+
+
+def _encoder(articles: list[Article], seed: int) -> TextEncoder:
+    step = max(1, len(articles) // _WEIGHT_TEXTS)
+    sentences = [event.sentence.text for a in articles[::step] for event in a.events]
+    return TextEncoder(sentences, _NOISE, seed)
+
+
+def _batches(records: list[Record]) -> Iterator[list[Record]]:
+    for start in range(0, len(records), _BATCH):
+        yield records[start : start + _BATCH]
+
+
+def _write_index(path: Path, records: list[Record], encoder: TextEncoder) -> None:
+    index = faiss.IndexFlatIP(DIMENSION)
+    for batch in _batches(records):
+        index.add(encoder.encode([r.thing for r in batch], [r.context for r in batch]))
+    faiss.write_index(index, str(path))
+
+
+def _metadata(records: list[Record]) -> dict[str, Any]:
+    return {
+        "metadata_store": {
+            record.vector_id: {
+                "source_id": record.source_id,
+                "embedding_type": record.kind,
+                "metadata": record.metadata,
+            }
+            for record in records
+        },
+        "id_map": {record.vector_id: row for row, record in enumerate(records)},
+        "reverse_id_map": {str(row): record.vector_id for row, record in enumerate(records)},
+    }
+
+
+def _write_levels(folder: Path, documents: int, seed: int) -> dict[str, int]:
+    articles = sorted(write_articles(documents, seed), key=lambda article: article.source_id)
+    encoder = _encoder(articles, seed)
+    gold, counts = {}, {}
+    for level, make in _RECORDS.items():
+        records = [record for article in articles for record in make(article)]
+        _write_index(folder / f"{level}.index", records, encoder)
+        (folder / f"{level}_metadata.json").write_bytes(orjson.dumps(_metadata(records)))
+        gold[level] = {record.vector_id: record.gold for record in records}
+        counts[level] = len(records)
+    (folder / "gold.json").write_bytes(orjson.dumps(gold))
+    return counts
+
+
+def write_folder(folder: Path, documents: int, seed: int) -> dict[str, int]:
+    """Write the sample beside `folder` and rename it there; return the counts per level.
+
+    Raises FileExistsError if `folder` exists and is not an empty directory.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists and is not empty: name another folder or remove it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    half_written = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        counts = _write_levels(half_written, documents, seed)
+        half_written.chmod(0o755)
+        half_written.rename(folder)
+    except BaseException:
+        shutil.rmtree(half_written)
+        raise
+    return counts
