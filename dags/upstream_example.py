@@ -4,8 +4,8 @@
 An example to copy from, with two ways that need nothing of Stage 4 but a name:
 
 * `announce_documents` has the asset `x-stage3://documents` as its outlet. Its success is an event,
-  and `cluster_documents` starts. This is for DAGs of the same Airflow. Airflow may merge events that
-  come within a second of each other, which is right here: a run reads what is there when it starts.
+  and `cluster_documents` starts. This is for DAGs of the same Airflow. Events that come at nearly
+  the same time may start one run only, which is enough: a run reads what is there when it starts.
 * `trigger_events` starts `cluster_events` by REST, with settings of its own. This works from any
   machine. It needs the HTTP connection `stage4_airflow_api`: the API server's base URL as host, and
   the login and password of a user who may trigger DAGs.
@@ -18,9 +18,9 @@ from typing import Any
 
 import httpx
 from airflow.sdk import DAG, BaseHook, task
+from stage4.assets import stage3_asset
 
 from clustering_tasks.levels import LEVELS
-from stage4.assets import stage3_asset
 
 API_CONNECTION = "stage4_airflow_api"
 DOCUMENTS = stage3_asset(LEVELS["documents"])

@@ -82,7 +82,7 @@ def publish_run(label: Mapping[str, Any], outlet_events: Any) -> Json:
         published = publish.publish_run(label)
         if published["superseded"]:
             raise AirflowSkipException(
-                f"superseded: {published['clusters_jsonl']} stands for a later moment and stays "
+                f"superseded: run {published['job_id']} stands for a later moment and stays "
                 "published; this run's own results are kept"
             )
         report = read_report(label["files"]["report"])
