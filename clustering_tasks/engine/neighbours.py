@@ -35,19 +35,20 @@ def exact_neighbours(vectors: Floats, start: int, stop: int, k: int) -> Neighbou
 
     Args:
         vectors: (n, d) unit vectors, all rows that may be neighbours.
-        start: a multiple of TILE_ROWS.
-        stop: a multiple of TILE_ROWS, or n.
+        start: first row of a tile.
+        stop: end of a tile, whose rows are at most TILE_ROWS.
         k: neighbours per row, itself not counted.
     """
-    tiles = [_tile(vectors, row, k) for row in range(start, stop, TILE_ROWS)]
+    starts = range(start, stop, TILE_ROWS)
+    tiles = [_tile(vectors, row, min(row + TILE_ROWS, stop), k) for row in starts]
     if not tiles:
         return Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
     ids, distances = zip(*tiles, strict=True)
     return Neighbours(np.concatenate(ids), np.concatenate(distances))
 
 
-def _tile(vectors: Floats, start: int, k: int) -> tuple[Ints, Floats]:
-    queries = vectors[start : start + TILE_ROWS]
+def _tile(vectors: Floats, start: int, stop: int, k: int) -> tuple[Ints, Floats]:
+    queries = vectors[start:stop]
     ids = np.full((len(queries), k + SPARE), -1, dtype=np.int32)
     similarities = np.full((len(queries), k + SPARE), -np.inf, dtype=np.float32)
     for column in range(0, len(vectors), TILE_COLUMNS):

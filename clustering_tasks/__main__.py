@@ -1,0 +1,5 @@
+"""Entry point of `python -m clustering_tasks`."""
+
+from clustering_tasks.cli import main
+
+main()

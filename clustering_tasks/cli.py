@@ -1,0 +1,239 @@
+"""`python -m clustering_tasks`: every step as a sub-command, and all of them as `run`.
+
+Logs are JSON lines on standard error; the last line of standard output is the result.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import structlog
+import typer
+from upath import UPath
+
+from clustering_tasks.artefacts import Result, Run, load_run
+from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
+from clustering_tasks.levels import LEVELS, Level
+from clustering_tasks.settings import RunSettings, assignments, run_settings
+from clustering_tasks.storage import to_json
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+log = structlog.get_logger()
+
+
+def _level(name: str) -> Level:
+    if name not in LEVELS:
+        raise SettingsError(f"--level {name!r} is none of {', '.join(LEVELS)}")
+    return LEVELS[name]
+
+
+LevelName = Annotated[str, typer.Option("--level", help=f"One of {', '.join(LEVELS)}.")]
+Workspace = Annotated[str, typer.Option(help="Folder or URI of runs and artefacts.")]
+Job = Annotated[str, typer.Option("--job", help="The run's id.")]
+Indices = Annotated[str, typer.Option(help="Folder or URI of Stage 3's indices.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(help="The time that the run stands for, UTC; default: now.", formats=["%Y-%m-%d"]),
+]
+Set = Annotated[list[str], typer.Option("--set", help="A setting, name=value; may be repeated.")]
+SettingsJson = Annotated[str, typer.Option("--settings", help="Settings as nested JSON.")]
+
+
+@app.command("snapshot")
+def snapshot_command(
+    level: LevelName,
+    workspace: Workspace,
+    indices: Indices,
+    job: Job = "manual",
+    as_of: Annotated[str | None, typer.Option(help="ISO 8601; default: now.")] = None,
+    settings: SettingsJson = "{}",
+    set_: Set = [],  # noqa: B006  (typer copies it)
+    stage3_count: Annotated[
+        int | None, typer.Option(help="Vectors that Stage 3's statistics report.")
+    ] = None,
+) -> None:
+    """Copy and check one level of Stage 3's folder; starts a run."""
+    run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
+    step = import_module("clustering_tasks.snapshot")
+    _print(step.snapshot(run, stage3_count))
+
+
+@app.command("plan")
+def plan_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
+    """Cut a run's level into parts."""
+    _perform("plan", level, workspace, job)
+
+
+@app.command("cluster")
+def cluster_command(
+    level: LevelName,
+    workspace: Workspace,
+    part: Annotated[int, typer.Option(help="Number of the part, from 0.")],
+    job: Job = "manual",
+) -> None:
+    """Find the neighbours of one part."""
+    _perform("cluster", level, workspace, job, part)
+
+
+@app.command("merge")
+def merge_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
+    """Cluster the level on what the parts found."""
+    _perform("merge", level, workspace, job)
+
+
+@app.command("label")
+def label_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
+    """Name the clusters and write the files that are published."""
+    _perform("label", level, workspace, job)
+
+
+@app.command("run")
+def run_command(
+    level: LevelName,
+    indices: Indices,
+    workspace: Workspace,
+    job: Annotated[str | None, typer.Option("--job", help="Default: the time of day.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="ISO 8601; default: now.")] = None,
+    settings: SettingsJson = "{}",
+    set_: Set = [],  # noqa: B006  (typer copies it)
+    output: Annotated[
+        str | None, typer.Option(help="Folder or URI of the JSONL; default: WORKSPACE/output.")
+    ] = None,
+) -> None:
+    """Perform all steps of one level in this process, without Airflow and Postgres."""
+    job = job or f"run-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
+    pipeline = import_module("clustering_tasks.pipeline")
+    _print(pipeline.run_all(run, UPath(output or f"{run.workspace}/output")))
+
+
+@app.command("sample")
+def sample_command(
+    folder: Annotated[Path, typer.Argument(help="Where to write the Stage 3 folder.")],
+    documents: Annotated[int, typer.Option(min=1, help="News documents.")] = 420,
+    seed: Annotated[int, typer.Option(help="Another seed, other news.")] = 0,
+) -> None:
+    """Write a Stage 3 folder of fictional news, with gold clusters."""
+    write_sample = import_module("clustering_tasks.sample").write_sample
+    _print(write_sample(folder, documents=documents, seed=seed))
+
+
+@app.command("warm-up")
+def warm_up_command() -> None:
+    """Compile the kernels of the engine into their cache, as a set-up or an image build does."""
+    _print({"compiled_seconds": import_module("clustering_tasks.engine.warm_up").warm_up()})
+
+
+def main() -> None:
+    """Run the command line; exit with the code of the error table (`clustering_tasks.errors`)."""
+    _configure_logs()
+    _end_with_parent()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=True)
+    except Stage4Error as error:
+        log.error(str(error), kind=type(error).__name__)  # noqa: TRY400  (no trace: it is no defect)
+        sys.exit(error.exit_code)
+    except Exception:
+        log.exception("unexpected failure; please report it with this trace")
+        sys.exit(INTERNAL_ERROR)
+
+
+def _perform(step: str, level: str, workspace: str, job: str, *args: int) -> None:
+    # Only this step's libraries are imported: label needs no FAISS, plan no numba.
+    function: Callable[..., Result] = getattr(import_module(f"clustering_tasks.{step}"), step)
+    run = load_run(_workspace(workspace), _level(level), job)
+    structlog.contextvars.bind_contextvars(level=level, job_id=job)
+    _print(function(run, *args))
+
+
+def _new_run(
+    level: str,
+    workspace: str,
+    indices: str,
+    job: str,
+    as_of: str | None,
+    settings: RunSettings,
+) -> Run:
+    structlog.contextvars.bind_contextvars(level=level, job_id=job)
+    run = Run(
+        workspace=_workspace(workspace),
+        level=_level(level),
+        job_id=job,
+        indices=str(UPath(indices).absolute()) if "://" not in indices else indices,
+        as_of=_time(as_of),
+        settings=settings,
+    )
+    run.start()
+    return run
+
+
+def _workspace(uri: str) -> UPath:
+    return UPath(uri) if "://" in uri else UPath(uri).absolute()
+
+
+def _time(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"--as-of {text!r} is no ISO 8601 time") from None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _settings(as_json: str, pairs: list[str]) -> RunSettings:
+    import orjson
+
+    try:
+        nested = orjson.loads(as_json)
+    except orjson.JSONDecodeError as error:
+        raise SettingsError(f"--settings is not valid JSON: {error}") from None
+    if not isinstance(nested, dict):
+        raise SettingsError(f"--settings takes a JSON object, got {as_json[:80]}")
+    return run_settings(nested, assignments(pairs))
+
+
+def _print(result: Result | dict[str, Any]) -> None:
+    record = result.model_dump(mode="json") if isinstance(result, Result) else result
+    print(to_json(record).decode(), flush=True)
+
+
+def _configure_logs() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(
+                serializer=lambda value, **_: to_json(value).decode()
+            ),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _end_with_parent() -> None:
+    """End when the process that started this one does, SIGKILL included: its pipe closes then."""
+    if os.environ.get("STAGE4_EXIT_WITH_PARENT") == "1":
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(INTERNAL_ERROR)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    # As PID 1 of a container Python has no handler of its own and would ignore the signal.
+    log.warning("terminated")
+    os._exit(128 + signal.SIGTERM)

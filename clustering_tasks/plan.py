@@ -1,0 +1,140 @@
+"""Step `plan`: cut a level into parts for mapped tasks, and say beforehand whether it fits.
+
+A part is a union of whole tiles of the neighbour search, and tiles depend on the snapshot alone:
+one part or fifty give the same bits.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from clustering_tasks.artefacts import Attempt, Part, Result, Run, artefact_key, perform
+from clustering_tasks.engine.neighbours import TILE_COLUMNS, TILE_ROWS
+from clustering_tasks.nodes import Nodes, make_nodes
+from clustering_tasks.resources import available_disk, available_memory, check_fits
+from clustering_tasks.settings import PartitionSettings
+from clustering_tasks.storage import to_json
+
+_PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A range of nodes of one group: whole tiles, searched against all nodes of their block."""
+
+    block: int
+    start: int
+    stop: int
+    name: str
+
+
+def plan(run: Run) -> Result:
+    """Make the nodes and the parts of a level.
+
+    Raises:
+        ResourcesError: when memory or disk cannot hold the work that follows.
+    """
+    snapshot = run.result("snapshot")
+    settings = run.settings
+    read = {
+        "scope": settings.scope,
+        "partition": settings.partition.model_dump(),
+        "neighbours": settings.neighbours.model_dump(),
+    }
+    key = artefact_key("plan", [snapshot], read, run.level.name)
+    return perform(run, "plan", key, lambda attempt: _plan(run, snapshot, attempt))
+
+
+def _plan(run: Run, snapshot: Result, attempt: Attempt) -> None:
+    columns = ["twin", "domain", "event_type", "entity_type"]
+    with snapshot.path("items").open("rb") as file:
+        items = pd.read_parquet(file, columns=columns)
+    nodes = make_nodes(items, run.level, run.settings)
+    parts = list(make_parts(nodes, run.settings.partition))
+    forecast = _forecast(nodes, int(snapshot.metrics["dimension"] or 0), run.settings.neighbours.k)
+    check_fits(
+        forecast["memory_bytes"],
+        available_memory(),
+        "memory",
+        "Use a larger machine, or scope=partition, which holds one domain at a time",
+    )
+    check_fits(
+        forecast["disk_bytes"],
+        available_disk(attempt.folder),
+        "disk",
+        f"Free space in {run.workspace}, or move STAGE4_WORKSPACE",
+    )
+    nodes.save(attempt.new_file("nodes", "nodes.npz"))
+    units = [[asdict(unit) for unit in part] for part in parts]
+    attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
+    attempt.parts = [Part(part=number, name=_name(part)) for number, part in enumerate(parts)]
+    attempt.metrics = {"nodes": len(nodes.row), "parts": len(parts), **forecast}
+
+
+def make_parts(nodes: Nodes, settings: PartitionSettings) -> Iterator[list[Unit]]:
+    """Put the units together into at most `max_parts` parts of at least `min_part_rows` nodes.
+
+    Yields at least one part: a level without items has one without units.
+    """
+    least = max(settings.min_part_rows, math.ceil(len(nodes.row) / settings.max_parts))
+    part: list[Unit] = []
+    rest = len(nodes.row)
+    for unit in _units(nodes, least):
+        part.append(unit)
+        size = sum(unit.stop - unit.start for unit in part)
+        if size >= least and rest - size >= least:
+            yield part
+            part, rest = [], rest - size
+    yield part
+
+
+def _units(nodes: Nodes, least: int) -> Iterator[Unit]:
+    """Cut each group into ranges of whole tiles with about `least` nodes."""
+    change = np.flatnonzero(np.diff(nodes.block) | np.diff(nodes.group)) + 1
+    bounds = [0, *change.tolist(), len(nodes.row)]
+    for start, stop in pairwise(bounds):
+        if start == stop:
+            continue
+        step = max(math.ceil(least / TILE_ROWS), 1) * TILE_ROWS
+        name = str(nodes.group_names[nodes.group[start]])
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            whole = last - first == stop - start
+            rows = "" if whole else f" {first - start}-{last - start - 1}"
+            yield Unit(int(nodes.block[start]), first, last, name + rows)
+
+
+def _name(part: Iterable[Unit]) -> str:
+    names = list(dict.fromkeys(unit.name for unit in part))
+    shown = ", ".join(names[:2])
+    return f"{shown} and {len(names) - 2} more" if len(names) > 2 else shown or "nothing"
+
+
+def _forecast(nodes: Nodes, dimension: int, k: int) -> dict[str, int]:
+    """Forecast the work: most memory of a task, disk (both in bytes), the search's time (ms)."""
+    n = len(nodes.row)
+    sizes = np.diff(nodes.block_bounds()).astype(float)
+    largest = int(sizes.max(initial=0))
+    graph = n * k * 8
+    products = min(n, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4
+    vectors = largest * dimension * 4
+    return {
+        # `merge` holds the graph and the edges of its tree; `cluster` a block's vectors
+        "memory_bytes": _PROGRAM_BYTES + max(vectors + products + graph, graph * 2 + vectors),
+        "disk_bytes": graph + n * 100,
+        "search_milliseconds": int(np.square(sizes).sum() * _seconds_per_pair(dimension) * 1e3),
+    }
+
+
+def _seconds_per_pair(dimension: int) -> float:
+    """Time one product of this machine's linear algebra, about 10 ms."""
+    vectors = np.ones((512, max(dimension, 1)), dtype=np.float32)
+    vectors @ vectors.T  # threads are started by the first
+    started = time.perf_counter()
+    vectors @ vectors.T
+    return (time.perf_counter() - started) / len(vectors) ** 2
