@@ -19,8 +19,8 @@ demo: setup ## Cluster a sample corpus with a real Airflow and show the result; 
 up: setup ## Start Airflow and its database and leave them running; prints login and address
 	@$(PYTHON_IN_VENV) -m local up
 
-down: setup ## Stop what `make up` started
-	@$(PYTHON_IN_VENV) -m local down
+down: ## Stop what `make up` started
+	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m local down; fi
 
 test: setup ## Run the whole test suite (ARGS=... goes to pytest)
 	@$(PYTHON_IN_VENV) -m pytest $(ARGS)

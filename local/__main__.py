@@ -8,6 +8,7 @@ from typing import Any
 
 from local.configuration import USER
 from local.errors import LocalError
+from local.postgres import RESULTS
 from local.stack import Stack
 from local.state import State
 
@@ -18,7 +19,7 @@ def up() -> None:
     started = stack.up()
     if not started:
         print("Airflow is up already")
-    print(f"Database:  {stack.database.psql('stage4_clustering')}")
+    print(f"Database:  {stack.database.psql(RESULTS)}")
     print(f"Logs:      {stack.state.logs}")
     print(f"User:      {USER}")
     print(f"Password:  {stack.state.secrets().password}")

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.postgres import Postgres
+from dotenv import dotenv_values
+
+from local.postgres import RESULTS, Postgres
 from local.state import REPO, State, write_private
 
 HOST = "127.0.0.1"
+PLUGINS = REPO / "plugins"
 USER = "admin"
 # Marks every process of a stack, whatever session or process group it moves to.
 MARKER = "STAGE4_LOCAL_STACK"
@@ -24,11 +27,14 @@ FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHONPATH", "PYTHONH
 class Options:
     """What a test or the demo may choose; the defaults are those of `make up`.
 
-    `environment` is given to every process, after the defaults of `environment()`.
+    `environment` is given to every process and overrides everything else. `folder` is the working
+    directory of the processes; settings are also read from its `.env`. `port` is used if it is
+    free; 0 takes any.
     """
 
     dags: Path = REPO / "dags"
-    plugins: Path = REPO / "plugins"
+    folder: Path = REPO
+    port: int = 8080
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,7 +66,7 @@ def settings(
     return {
         "core": {
             "dags_folder": str(options.dags),
-            "plugins_folder": str(options.plugins),
+            "plugins_folder": str(PLUGINS),
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
             "executor": "LocalExecutor",
@@ -71,7 +77,7 @@ def settings(
             "simple_auth_manager_passwords_file": str(passwords_file(state)),
             "min_serialized_dag_update_interval": "5",
         },
-        "database": {"sql_alchemy_conn": database.url("airflow")},
+        "database": {"sql_alchemy_conn": database.url("airflow", "postgresql+psycopg")},
         "api": {
             "host": HOST,
             "port": str(port),
@@ -97,7 +103,10 @@ def settings(
 def environment(state: State, database: Postgres, options: Options) -> dict[str, str]:
     """The environment of Airflow's processes, hence of the steps that they start."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-    return defaults(state) | inherited | fixed(state, database) | dict(options.environment)
+    env_file = dotenv_values(options.folder / ".env")
+    chosen = {key: value for key, value in env_file.items() if value is not None}
+    own = fixed(state, database)
+    return defaults(state) | chosen | inherited | own | dict(options.environment)
 
 
 def defaults(state: State) -> dict[str, str]:
@@ -106,22 +115,20 @@ def defaults(state: State) -> dict[str, str]:
         "STAGE4_WORKSPACE": str(state.workspace),
         "STAGE4_OUTPUT": str(state.output),
         "STAGE4_INDICES": str(state.sample),
-        "STAGE4_PYTHON": sys.executable,
         "OMP_WAIT_POLICY": "PASSIVE",  # idle OpenMP threads must not spin beside other tasks
     }
 
 
 def fixed(state: State, database: Postgres) -> dict[str, str]:
-    """What the stack needs to be as it is."""
-    local_hosts = f"{HOST},localhost"
-    no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    proxy = f"{no_proxy},{local_hosts}" if no_proxy else local_hosts
+    """What must be as it is."""
+    excepted = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST, "localhost")
+    no_proxy = ",".join(filter(None, excepted))
     return {
         MARKER: str(state.root),
         "AIRFLOW_HOME": str(state.airflow_home),
-        "AIRFLOW_CONN_STAGE4_POSTGRES": json.dumps(database.connection("stage4_clustering")),
+        "AIRFLOW_CONN_STAGE4_POSTGRES": json.dumps(database.connection(RESULTS)),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PYTHONPATH": str(REPO),
-        "NO_PROXY": proxy,
-        "no_proxy": proxy,
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
     }

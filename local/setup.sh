@@ -43,13 +43,26 @@ find_python() {
 }
 
 is_done() {
-    [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(.venv/bin/python -c "$KEY" "$LOCK" "$0" 2>&1)" ]
+    [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(key 2>&1)" ]
+}
+
+key() {
+    .venv/bin/python -c "$KEY" "$LOCK" local/setup.sh
+}
+
+usable() {
+    fits .venv/bin/python && { [ -x .venv/bin/uv ] || .venv/bin/python -c 'import pip'; } &&
+        { [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version .venv/bin/python)" ]; }
+}
+
+version() {
+    "$1" -c 'import sys; print(sys.version)'
 }
 
 create_venv() {
     python=$(find_python)
-    echo "Python: $("$python" --version) ($python)"
-    "$python" -c "$HAS_VENV" || fail "$python has no venv or no pip (Debian: python3-venv)"
+    "$python" -c "$HAS_VENV" 2>/dev/null || fail "$python has no venv or no pip"
+    echo "Building .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
 }
 
@@ -60,16 +73,11 @@ install_uv() {
         --no-deps --require-hashes --requirement .venv/uv.txt
 }
 
-set -- "$0"
-if [ -n "${PYTHON:-}" ] && [ -d .venv ]; then
-    fits "$PYTHON" || fail "PYTHON=$PYTHON is not a Python from 3.11 to 3.13"
-    version='import sys; print(sys.version)'
-    [ "$("$PYTHON" -c "$version")" = "$(.venv/bin/python -c "$version")" ] || rm -rf .venv
+if usable 2>/dev/null && is_done; then
+    exit 0
 fi
-is_done && exit 0
+usable 2>/dev/null || create_venv
 rm -f "$STAMP"
-fits .venv/bin/python || create_venv
 [ -x .venv/bin/uv ] || install_uv
-UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip sync \
-    --python .venv/bin/python --require-hashes "$LOCK"
-.venv/bin/python -c "$KEY" "$LOCK" "$0" >"$STAMP"
+UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip sync --python .venv/bin/python --require-hashes "$LOCK"
+key >"$STAMP"

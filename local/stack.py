@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,13 +16,21 @@ from pathlib import Path
 
 from local import services
 from local.airflow_api import AirflowApi, Json
-from local.configuration import HOST, USER, Options, base_url, environment, write_configuration
+from local.configuration import (
+    HOST,
+    PLUGINS,
+    USER,
+    Options,
+    base_url,
+    environment,
+    write_configuration,
+)
 from local.errors import LocalError
 from local.postgres import Postgres
 from local.state import REPO, State
 
-PREFERRED_PORT = 8080
 HEALTH_SECONDS, PARSE_SECONDS = 180, 120
+POOL_SETTINGS = ("STAGE4_CLUSTER_POOL", "STAGE4_STEPS_POOL")
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -136,13 +144,13 @@ class Stack:
         self.report("PostgreSQL: starting")
         if self.database.start():
             self._migrated.unlink(missing_ok=True)
-        port = free_port()
+        port = free_port(self.options.port)
         (self.state.run / "port").write_text(str(port))
         write_configuration(self.state, self.database, self.options, port)
         self._migrate()
         self.report(f"Airflow: starting {', '.join(services.COMMANDS)}")
         for service in services.services(self.state):
-            service.start(self.environment)
+            service.start(self.environment, self.options.folder)
         self.wait_until_healthy(since)
         self.report("Airflow: reading the DAGs")
         self.wait_until_parsed(since)
@@ -156,17 +164,16 @@ class Stack:
         return self.state.run / "migrated"
 
     def _migrate(self) -> None:
-        version = schema_version(self.options.plugins)
+        version = schema_version(self.environment)
         if self._migrated.exists() and self._migrated.read_text() == version:
             return
         self.report("Airflow: bringing the databases up to date")
         self._command("-m", "airflow", "db", "migrate")
-        if (self.options.plugins / "stage4" / "setup.py").exists():
-            self._command("-m", "stage4.setup")
+        self._command("-m", "stage4.setup")
         self._migrated.write_text(version)
 
     def _command(self, *arguments: str) -> None:
-        path = os.pathsep.join((str(REPO), str(self.options.plugins)))
+        path = os.pathsep.join((str(REPO), str(PLUGINS)))
         log = self.state.logs / "migrate.log"
         with log.open("ab") as output:
             done = subprocess.run(
@@ -175,7 +182,7 @@ class Stack:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self.environment | {"PYTHONPATH": path},
-                cwd=REPO,
+                cwd=self.options.folder,
                 check=False,
             )
         if done.returncode:
@@ -221,7 +228,7 @@ def dag_files(folder: Path) -> set[str]:
     }
 
 
-def free_port(preferred: int = PREFERRED_PORT) -> int:
+def free_port(preferred: int) -> int:
     """`preferred` if it is free on the loopback interface, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
@@ -234,10 +241,16 @@ def free_port(preferred: int = PREFERRED_PORT) -> int:
     raise LocalError(f"No free port on {HOST}")
 
 
-def schema_version(plugins: Path) -> str:
-    """A digest that changes when one of the two schemas may have changed."""
+def schema_version(environment: Mapping[str, str]) -> str:
+    """A digest that changes when a schema or a pool may have changed."""
     digest = hashlib.sha256(importlib.metadata.version("apache-airflow-core").encode())
-    setup = plugins / "stage4"
-    for path in sorted((*setup.glob("setup.py"), *setup.glob("migrations/**/*.py"))):
+    for path in (PLUGINS / "stage4" / "setup.py", *migrations()):
         digest.update(path.read_bytes())
+    pools = sorted(item for item in environment.items() if item[0].startswith(POOL_SETTINGS))
+    digest.update(repr(pools).encode())
     return digest.hexdigest()
+
+
+def migrations() -> list[Path]:
+    """The scripts of schema `stage4`, in a fixed order."""
+    return sorted((PLUGINS / "stage4" / "migrations").rglob("*.py"))
