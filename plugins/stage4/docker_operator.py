@@ -78,15 +78,15 @@ class DockerStepOperator(StepOperator, DockerOperator):
             AirflowException: the engine cannot be reached, or the container was removed.
         """
         settings = deployment()
-        self._identify(context, settings)
+        name = self._identify(context, settings)
         self.command = self.step_arguments(context)
         self.environment = _environment(settings)
         self.mounts = [*step_mounts(self.step, settings)]
         prepare_workspace(settings, self.log)
         with engine_errors(self._name, self.docker_url):
             self._connect()
+            remove_container(self.cli, name)  # what a dead try has left
             try:
-                self._remove()  # what a dead try has left
                 outcome: Any = super().execute(context)  # pulls the image if need be
             finally:
                 self._remove()
@@ -102,9 +102,11 @@ class DockerStepOperator(StepOperator, DockerOperator):
         if self.container_name is None:
             return
         self.__dict__.pop("hook", None)
+        # By name while `create` has not answered yet: the engine may know more than we do.
+        container = self.container["Id"] if self.container else self.container_name
         with suppress(DockerException, RequestException):
-            self.cli.stop(self.container_name, timeout=GRACE_SECONDS)
-        self._remove()
+            self.cli.stop(container, timeout=GRACE_SECONDS)
+        remove_container(self.cli, container)
 
     def _connect(self) -> None:
         try:
@@ -112,7 +114,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
         except AirflowException as error:
             raise AirflowException(f"{self._name}: {unreachable(self.docker_url)}") from error
 
-    def _identify(self, context: Context, settings: DeploymentSettings) -> None:
+    def _identify(self, context: Context, settings: DeploymentSettings) -> str:
         """Name and label the container; two installations on one engine must not meet."""
         ti = context["ti"]
         task = {
@@ -125,6 +127,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
         parts = (settings.host_workspace or settings.workspace, *task.values())
         digest = sha256("\0".join(parts).encode()).hexdigest()[:16]
         self.container_name = f"stage4-{self.level}-{self.step}-{digest}"
+        return self.container_name
 
     def _run_image_with_mounts(
         self, target_mounts: list[Mount | dict[str, Any]], add_tmp_variable: bool
@@ -211,8 +214,9 @@ class DockerStepOperator(StepOperator, DockerOperator):
         return int(state["ExitCode"])
 
     def _remove(self) -> None:
-        if self.container_name is not None:
-            remove_container(self.cli, self.container_name)
+        """Remove our own container: the name may be the next try's by now, if we lost touch."""
+        if self.container:
+            remove_container(self.cli, self.container["Id"])
 
 
 def _gpus() -> list[DeviceRequest]:

@@ -200,27 +200,39 @@ def test_too_little_memory_is_fatal_and_names_the_limit(installation: Callable[.
         run("hungry")
 
 
+def start_another_try(engine: APIClient, number: int) -> DockerStepOperator:
+    """Leave a container running, as a task does that was killed with SIGKILL."""
+    other = operator("deaf")
+    other._identify(context(number), deployment())
+    other.command = ["merge", "--act", "deaf"]
+    engine.start(other._create([]))
+    return other
+
+
 def test_a_dead_try_s_container_makes_way(
     installation: Callable[..., None], engine: APIClient
 ) -> None:
-    dead = operator("deaf")
-    dead._identify(context(try_number=1), deployment())
-    dead.command = ["merge", "--act", "deaf"]
-    left = dead._create([])
-    engine.start(left)
+    dead = start_another_try(engine, 1)
     assert operator("report").execute(context(try_number=2))["step"] == "merge"
-    assert not engine.containers(all=True, filters={"id": left})
+    assert not engine.containers(all=True, filters={"id": dead.container["Id"]})
 
 
-def test_a_dead_try_notices_that_its_container_was_removed(
+def test_a_lost_try_ends_and_spares_the_next_one_s_container(
     installation: Callable[..., None], engine: APIClient
 ) -> None:
-    step = operator("deaf")
-    with (
-        alarm(2, lambda: engine.remove_container(step.container_name, force=True, v=True)),
-        pytest.raises(AirflowException, match="somebody removed its container"),
-    ):
-        step.execute(context())
+    """A task whose supervisor died runs on, and its next try takes the container's name."""
+    lost = operator("deaf")
+    following: list[DockerStepOperator] = []
+
+    def next_try() -> None:
+        engine.remove_container(lost.container_name, force=True, v=True)
+        following.append(start_another_try(engine, 2))
+
+    with alarm(2, next_try), pytest.raises(AirflowException, match="somebody removed its"):
+        lost.execute(context())
+    (spared,) = following
+    assert engine.inspect_container(spared.container["Id"])["State"]["Running"]
+    spared._remove()
 
 
 @pytest.mark.parametrize("act", ["deaf", "content"])
