@@ -10,7 +10,7 @@ import structlog
 import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from requests.auth import AuthBase
 
 from clustering_tasks.levels import LEVELS
@@ -81,7 +81,7 @@ def deliver(event: Mapping[str, Any], conn_id: str) -> dict[str, Any]:
         AirflowFailException: the webhook refuses the event; trying again cannot help.
         AirflowException: it could not be reached, or kept failing.
     """
-    connection = BaseHook.get_connection(conn_id)
+    connection = _connection(conn_id)
     hook = _hook(connection)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_LOST) | tenacity.retry_if_result(_may_pass),
@@ -106,6 +106,16 @@ def deliver(event: Mapping[str, Any], conn_id: str) -> dict[str, Any]:
         raise AirflowException(f"Stage 5 ({conn_id}) cannot be reached: {error}") from error
     _require_success(answer, conn_id)
     return {"status": answer.status_code, "attempts": retrying.statistics["attempt_number"]}
+
+
+def _connection(conn_id: str) -> Connection:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise AirflowFailException(
+            f"Airflow has no connection `{conn_id}`: define it, for example by "
+            f"AIRFLOW_CONN_{conn_id.upper()}, or name another in STAGE4_STAGE5_CONN_ID"
+        ) from None
 
 
 def _hook(connection: Connection) -> HttpHook:

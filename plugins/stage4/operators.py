@@ -3,7 +3,7 @@
 import json
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, NoReturn
 
@@ -24,7 +24,8 @@ _LEVELS = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
-_OWN_FIELDS = ("event", "level", "timestamp", "logger")
+_OF_THE_ENTRY = ("event", "level", "timestamp")
+_OF_EVERY_ERROR = ("exception", "kind", "job_id")  # the task's message says it already
 
 
 class StepLog:
@@ -58,11 +59,10 @@ class StepLog:
 
     def _feed_entry(self, entry: dict[str, Any]) -> None:
         level = _LEVELS.get(str(entry.get("level", "info")).lower(), logging.INFO)
-        fields = {name: value for name, value in entry.items() if name not in _OWN_FIELDS}
+        fields = {name: value for name, value in entry.items() if name not in _OF_THE_ENTRY}
         self._log.log(level, str(entry["event"]), **fields)
         if level >= logging.ERROR:
-            details = (f"{name}={value}" for name, value in fields.items() if name != "exception")
-            self._error = " ".join((str(entry["event"]), *details))
+            self._error = " ".join((str(entry["event"]), *_details(fields)))
 
 
 class StepOperator(BaseOperator):
@@ -195,6 +195,14 @@ def step_operator() -> type[StepOperator]:
     from stage4.process_operator import ProcessStepOperator
 
     return ProcessStepOperator
+
+
+def _details(fields: Mapping[str, Any]) -> Iterator[str]:
+    if trace := fields.get("exception"):
+        yield f"({str(trace).splitlines()[-1]})"
+    for name, value in fields.items():
+        if name not in _OF_EVERY_ERROR:
+            yield f"{name}={value}"
 
 
 def _job_id(context: Context) -> str:

@@ -52,7 +52,7 @@ def count_vectors(url: str, level: str, *, timeout: float) -> int:
 
 
 def _get(client: httpx.Client, path: str) -> Any:
-    url = f"{client.base_url}{path.lstrip('/')}"
+    url = f"{str(client.base_url).rstrip('/')}{path}"
     try:
         answer = client.get(path)
         if answer.is_client_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:

@@ -39,6 +39,13 @@ def fail(_: Path, code: str) -> None:
     sys.exit(int(code))
 
 
+def break_down(_result: Path, _: str) -> None:
+    """Log a defect as `clustering_tasks` does."""
+    trace = "Traceback (most recent call last):\n  ...\nZeroDivisionError: a defect"
+    say("error", "unexpected failure", exception=trace, job_id="j")
+    sys.exit(70)
+
+
 def crash(_result: Path, _: str) -> None:
     raise ZeroDivisionError("a defect")
 

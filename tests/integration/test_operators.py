@@ -140,6 +140,14 @@ def test_any_other_exit_code_is_worth_a_retry(
     assert not isinstance(error.value, AirflowFailException)
 
 
+def test_a_defect_is_named_with_its_exception(
+    workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_STEP", "break_down")
+    with pytest.raises(AirflowException, match=r"failure \(ZeroDivisionError: a defect\)$"):
+        operator("merge").execute(context)
+
+
 def test_a_traceback_ends_in_the_message(
     workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

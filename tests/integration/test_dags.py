@@ -1,0 +1,157 @@
+"""What Airflow sees of the DAG files, without any connection, database or running service."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+
+from clustering_tasks.deployment import deployment
+from clustering_tasks.levels import LEVELS
+
+REPO = Path(__file__).parents[2]
+LEVEL_DAGS = [f"cluster_{level}" for level in LEVELS]
+UPSTREAM = {
+    "check_stage3": set(),
+    "snapshot": {"check_stage3"},
+    "plan": {"snapshot"},
+    "cluster": {"plan"},
+    "all_parts": {"cluster"},
+    "merge": {"cluster"},
+    "label": {"merge"},
+    "load_postgres": {"label"},
+    "publish": {"label", "load_postgres"},
+    "notify_stage5": {"label", "publish"},
+}
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, DAG]:
+    deployment.cache_clear()
+    bag = DagBag(str(REPO / "dags"))
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_the_dags_are_the_four_levels_all_of_them_and_the_example(dags: dict[str, DAG]) -> None:
+    assert set(dags) == {*LEVEL_DAGS, "cluster_all", "upstream_example"}
+
+
+@pytest.mark.parametrize("dag_id", LEVEL_DAGS)
+def test_a_level_runs_the_steps_in_their_order(dags: dict[str, DAG], dag_id: str) -> None:
+    assert {task.task_id: task.upstream_task_ids for task in dags[dag_id].tasks} == UPSTREAM
+
+
+@pytest.mark.parametrize("dag_id", LEVEL_DAGS)
+def test_tasks_have_pools_retries_and_a_timeout(dags: dict[str, DAG], dag_id: str) -> None:
+    for task in dags[dag_id].tasks:
+        pool = "stage4_cluster" if task.task_id == "cluster" else "stage4_steps"
+        assert task.pool == pool
+        assert task.retries == 2
+        assert task.retry_exponential_backoff == 2.0
+        assert task.retry_delay == timedelta(seconds=30)
+        assert task.max_retry_delay == timedelta(hours=1)
+        assert task.execution_timeout == timedelta(hours=4)
+
+
+@pytest.mark.parametrize("dag_id", LEVEL_DAGS)
+def test_a_mapped_part_shows_its_name(dags: dict[str, DAG], dag_id: str) -> None:
+    cluster: Any = dags[dag_id].get_task("cluster")
+    assert cluster.is_mapped
+    assert cluster.map_index_template == "{{ task.part['name'] }}"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_assets_tie_a_level_to_its_neighbours(dags: dict[str, DAG], level: str) -> None:
+    dag = dags[f"cluster_{level}"]
+    assert [asset.uri for asset in dag.get_task("snapshot").inlets] == [f"x-stage3://{level}"]
+    assert [asset.uri for asset in dag.get_task("publish").outlets] == [f"x-stage4://{level}"]
+    schedule = repr(dag.timetable)
+    assert f"x-stage3://{level}" in schedule
+    assert f"expression='{LEVELS[level].schedule}', timezone='UTC'" in schedule
+
+
+@pytest.mark.parametrize("dag_id", [*LEVEL_DAGS, "cluster_all"])
+def test_one_run_at_a_time_described_and_tagged(dags: dict[str, DAG], dag_id: str) -> None:
+    dag = dags[dag_id]
+    assert dag.max_active_runs == 1
+    assert not dag.catchup
+    assert dag.description
+    assert dag.doc_md
+    assert "stage4" in dag.tags
+
+
+def test_cluster_all_waits_for_each_level_whatever_the_others_do(dags: dict[str, DAG]) -> None:
+    dag = dags["cluster_all"]
+    for level in LEVELS:
+        task: Any = dag.get_task(f"cluster_{level}")
+        assert task.upstream_task_ids == {"check_settings"}
+        assert task.trigger_dag_id == f"cluster_{level}"
+        assert task.trigger_run_id == f"{{{{ run_id }}}}__{level}"
+        assert (task.deferrable, task.wait_for_completion, task.reset_dag_run) == (True, True, True)
+        assert task.retries == 0
+
+
+def test_every_dag_survives_serialisation(dags: dict[str, DAG]) -> None:
+    for dag in dags.values():
+        encoded = json.dumps(DagSerialization.serialize_dag(dag))
+        assert dag.dag_id in encoded
+
+
+PARSE = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+heavy = {"numpy", "pandas", "faiss", "sklearn", "scipy", "numba", "pyarrow"} & set(sys.modules)
+found = {
+    dag.dag_id: [repr(dag.timetable), [task.operator_name for task in dag.tasks]]
+    for dag in bag.dags.values()
+}
+json.dump({"errors": bag.import_errors, "dags": found, "heavy": sorted(heavy)}, sys.stdout)
+"""
+
+
+def parse(airflow_home: Path, **environment: str) -> Any:
+    """Parse the DAG files in a process that knows no connection."""
+    inherited = {name: os.environ[name] for name in os.environ if not name.startswith("AIRFLOW")}
+    own = {
+        "AIRFLOW_HOME": str(airflow_home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////nonexistent/airflow.db",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "plugins")]),
+    }
+    command = [sys.executable, "-c", PARSE, str(REPO / "dags")]
+    done = subprocess.run(
+        command,
+        env=inherited | own | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=airflow_home,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_parsing_needs_no_connection_and_loads_no_engine(tmp_path: Path) -> None:
+    seen = parse(tmp_path)
+    assert seen["errors"] == {}
+    assert len(seen["dags"]) == len(LEVELS) + 2
+    assert seen["heavy"] == []
+
+
+def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
+    seen = parse(tmp_path, STAGE4_RUNNER="docker", STAGE4_SCHEDULE_EVENTS="none")
+    timetable, operators = seen["dags"]["cluster_events"]
+    assert "Cron" not in timetable
+    assert "x-stage3://events" in timetable
+    assert operators.count("DockerStepOperator") == 5
+    assert "Cron" in seen["dags"]["cluster_documents"][0]
