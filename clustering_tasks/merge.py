@@ -16,6 +16,7 @@ from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, find_
 from clustering_tasks.cluster import part_key
 from clustering_tasks.engine.centroids import Sums, centroid_similarity, cluster_sums
 from clustering_tasks.engine.condensed_tree import Selection, condense, select
+from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.engine.quality import davies_bouldin, mean_spread, silhouette
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
@@ -114,7 +115,7 @@ def _merge(
             "davies_bouldin": davies_bouldin(spread, sums),
             "intra_cluster_similarity": _weighted_mean(sums),
         }
-    _write(attempt, nodes, clustering, labels, similarity, sums)
+    _write(attempt, nodes, graph, clustering, labels, similarity, sums)
 
 
 def _read_graph(nodes: Nodes, k: int, parts: dict[int, Result]) -> Graph:
@@ -210,6 +211,7 @@ def _weighted_mean(sums: Sums) -> float | None:
 def _write(
     attempt: Attempt,
     nodes: Nodes,
+    graph: Graph,
     clustering: Clustering,
     labels: npt.NDArray[np.int32],
     similarity: npt.NDArray[np.float32],
@@ -226,6 +228,7 @@ def _write(
                 labels != UNASSIGNED
             ),
             "similarity": similarity,
+            "near_duplicate": near_duplicates(graph.ids, graph.distances)[nodes.node_of_row],
             "outlier_score": clustering.outlier_scores[nodes.node_of_row],
         }
     )

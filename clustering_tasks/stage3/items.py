@@ -73,7 +73,7 @@ def _rows(
             "title": _first_text(metadata, level.title_fields),
             "text": _all_text(metadata, level.text_fields),
             "primary_entities": _texts(metadata.get("primary_entities")),
-            "metadata": orjson.dumps(metadata).decode(),
+            "metadata": orjson.dumps(_storable(metadata)).decode(),
         }
 
 
@@ -124,10 +124,16 @@ def _texts(value: object) -> list[str]:
 
 
 def _text(value: object) -> str | None:
-    """Return a text without surrounding blanks, None for anything else or nothing.
+    """Return a text without surrounding blanks, None for anything else or nothing."""
+    return _storable(value).strip() or None if isinstance(value, str) else None
 
-    NUL cannot be stored in PostgreSQL; it is the one character that is replaced.
-    """
-    if not isinstance(value, str):
-        return None
-    return value.replace("\0", "\ufffd").strip() or None
+
+def _storable(value: Any) -> Any:
+    """Replace NUL, the one character that PostgreSQL stores in no text, at any depth."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    return value

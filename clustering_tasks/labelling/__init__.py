@@ -1,0 +1,1 @@
+"""What people read of a cluster: keywords, label, representatives, records."""

@@ -1,0 +1,49 @@
+"""All steps of one level in one process: the command line's `run`."""
+
+from typing import Any
+
+import structlog
+from upath import UPath
+
+from clustering_tasks.artefacts import Run
+from clustering_tasks.cluster import cluster
+from clustering_tasks.label import label
+from clustering_tasks.merge import merge
+from clustering_tasks.plan import plan
+from clustering_tasks.publication import check_gate, publish_files, read_report
+from clustering_tasks.snapshot import snapshot
+
+log = structlog.get_logger()
+
+
+def run_all(run: Run, output: UPath) -> dict[str, Any]:
+    """Perform every step, then publish the JSONL if the quality gate lets it pass.
+
+    Returns:
+        the paths of the files, the counts, and whether the run was published; if not, why.
+    """
+    snapshot(run)
+    for part in plan(run).parts or []:
+        cluster(run, part.part)
+    merge(run)
+    result = label(run)
+    report = read_report(result.files["report"])
+    failures = check_gate(report, run.settings.publish)
+    superseded = False
+    if not failures:
+        publication = publish_files(
+            report,
+            clusters_jsonl=result.files["clusters_jsonl"],
+            label_uri=result.uri,
+            workspace=str(run.workspace),
+            output=str(output),
+        )
+        superseded = publication.superseded
+    else:
+        log.warning("not published", failures=failures)
+    return {
+        **{name: result.files[name] for name in ("clusters_jsonl", "members_parquet", "report")},
+        **report.counts.model_dump(),
+        "published": not failures and not superseded,
+        "not_published_because": failures or (["a newer run is published"] if superseded else []),
+    }
