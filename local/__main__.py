@@ -32,12 +32,20 @@ def down() -> None:
     print("Airflow and its database are stopped")
 
 
+def demo() -> None:
+    """Cluster the sample corpus and show the result."""
+    # Imported here: the sample's encoder brings FAISS, which `up` and `down` have no use for.
+    from local.demo import demo as run
+
+    run()
+
+
 def clean() -> None:
     """Stop Airflow and remove all its data."""
     Stack(State.open()).clean()
 
 
-COMMANDS: dict[str, Callable[[], None]] = {"up": up, "down": down, "clean": clean}
+COMMANDS: dict[str, Callable[[], None]] = {"up": up, "down": down, "demo": demo, "clean": clean}
 
 
 def main() -> int:

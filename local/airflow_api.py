@@ -64,6 +64,11 @@ class AirflowApi:
             body["dag_run_id"] = run_id
         return self.post(f"/dags/{dag_id}/dagRuns", body)
 
+    def fail_run(self, dag_id: str, run_id: str) -> Json:
+        """Mark a run as failed, which ends its tasks."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}"
+        return answer_of(self.client.patch(path, json={"state": "failed"}))
+
     def run(self, dag_id: str, run_id: str) -> Json | None:
         """A DAG run; None while it does not exist."""
         answer = self.client.get(f"/dags/{dag_id}/dagRuns/{run_id}")

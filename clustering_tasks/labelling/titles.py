@@ -14,7 +14,6 @@ _PRONOUN = re.compile(
     r"that|this|these|those|t?here|one|(?:him|her|it)self|themselves",
     re.IGNORECASE,
 )
-)
 
 
 def headline(titles: Sequence[str | None], weights: Mapping[str, float]) -> str | None:

@@ -10,12 +10,19 @@ from datetime import UTC, date, datetime, time, timedelta
 from clustering_tasks.sample.newsroom import Story, plan_stories
 from clustering_tasks.sample.prose import Sentence, SentenceWriter, Voice, headline
 from clustering_tasks.sample.randomness import named_random
-from clustering_tasks.sample.templates import EventTemplate, colour_templates
+from clustering_tasks.sample.templates import (
+    EventTemplate,
+    Phase,
+    colour_templates,
+    echo_templates,
+)
 from clustering_tasks.sample.world import Entity, fill_colour
 
 MAX_EVENTS = 15
 MIN_MENTIONS, MAX_MENTIONS = 20, 30
 WIRE_SHARE = 0.04
+ECHOES, ECHO_SHARE = 5, 0.6
+COMMON_HEADLINES = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,23 @@ class _Reporter:
         minute = named_random(gold).randrange(6 * 60, 22 * 60, 5)
         return self._write(gold, template, self.story.days[phase], minute, self.story.key)
 
+    def echoes(self, phase: int) -> list[ArticleEvent]:
+        """Report some of what this phase of the story set off; its documents share these."""
+        templates = echo_templates().phase.events
+        key = f"{self.story.key}:{phase}"
+        shared = named_random("echoes", key).sample(range(len(templates)), ECHOES)
+        return [
+            self._write(
+                f"{key}:echo{number}",
+                templates[number],
+                self.story.days[phase],
+                named_random(key, number).randrange(6 * 60, 22 * 60, 5),
+                self.story.key,
+            )
+            for number in shared
+            if self.voice.draw.random() < ECHO_SHARE
+        ]
+
     def colour(self, number: int) -> ArticleEvent:
         """Add something that no other document has."""
         template = self.voice.draw.choice(colour_templates())
@@ -118,6 +142,8 @@ class _Reporter:
 def _events(reporter: _Reporter, phase: int, draw: random.Random) -> tuple[ArticleEvent, ...]:
     """The story's events, then enough colour for a document's usual number of mentions."""
     events = [reporter.event(*chosen) for chosen in _choose_events(reporter.story, phase, draw)]
+    if reporter.story.documents > 1:
+        events += reporter.echoes(phase)
     events = events[: MAX_EVENTS - 1]
     wanted = draw.randint(MIN_MENTIONS, MAX_MENTIONS - 4)
     while len(events) < MAX_EVENTS and (
@@ -136,7 +162,9 @@ def _article(story: Story, phase: int, source_id: str, text: str, seed: int) -> 
     filling = {**story.filling, **fill_colour(text, str(story.filling["nation"]), words)}
     filling["outlet"] = Entity(f"org:{outlet.name}", "ORG", outlet.name, (outlet.name,), "")
     voice = Voice(filling, words, published.date(), outlet.american)
-    title = headline(story.template.phases[phase].heads, voice)
+    common = story.documents > 1 and words.random() < COMMON_HEADLINES
+    source: Phase = echo_templates().phase if common else story.template.phases[phase]
+    title = headline(source.heads, voice)
     events = _events(_Reporter(story, voice, source_id), phase, words)
     return Article(source_id, story, outlet, title, published, events)
 

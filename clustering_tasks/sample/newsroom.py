@@ -42,6 +42,11 @@ class Story:
     days: tuple[date, ...]
     documents: int
 
+    @property
+    def topic(self) -> str:
+        """What the papers call the story; empty for what happens only once."""
+        return str(self.filling["topic"]) if self.documents > 1 else ""
+
 
 def story_sizes(documents: int, stories: int) -> list[int]:
     """Return the sizes of the stories, largest first: a long tail from `LARGEST_STORY` to 2.
@@ -89,7 +94,7 @@ def _phase_days(template: Template, documents: int, draw: random.Random) -> tupl
 
 def _story(key: str, template: Template, variant: int, documents: int, seed: int) -> Story:
     draw = named_random(seed, key)
-    filling = fill_story(key, template, variant, draw)
+    filling = {"topic": "case", **fill_story(key, template, variant, draw)}
     return Story(key, template, filling, _phase_days(template, documents, draw), documents)
 
 

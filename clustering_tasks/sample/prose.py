@@ -11,6 +11,7 @@ from datetime import date
 from clustering_tasks.sample.world import Entity, Filling
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_ARTICLE = re.compile(r"^an? ", re.IGNORECASE)
 _SLOT = re.compile(r"\{(\w+)\}")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _AMERICAN = {
@@ -23,7 +24,7 @@ _AMERICAN = {
     "colour": "color",
     "programme": "program",
     "organis": "organiz",
-    "kilomet": "kilomet",
+    "kilometre": "kilometer",
     "litre": "liter",
     "metres": "meters",
     "licence": "license",
@@ -168,4 +169,4 @@ def headline(heads: Sequence[str], voice: Voice) -> str:
         return capitalised(text) if slot[0].isupper() else text
 
     text = _SLOT.sub(value, choose(voice.draw.choice(heads), voice.draw))
-    return voice.spell(capitalised(text))
+    return voice.spell(capitalised(_ARTICLE.sub("", text)))

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 from clustering_tasks.sample.articles import MAX_MENTIONS, Article, ArticleEvent
 from clustering_tasks.sample.dirt import guessed_domain, midnight, written_date
-from clustering_tasks.sample.prose import Mention
+from clustering_tasks.sample.prose import Mention, capitalised
 from clustering_tasks.sample.randomness import named_random
 
 LEVELS = {
@@ -66,7 +67,7 @@ def threads_of(article: Article) -> list[tuple[ArticleEvent, ...]]:
     """Return the article's two to five storylines: its events, cut into runs."""
     count = min(5, max(2, len(article.events) // 3))
     cuts = [round(i * len(article.events) / count) for i in range(count + 1)]
-    return [article.events[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [article.events[a:b] for a, b in pairwise(cuts)]
 
 
 def _thread_number(article: Article) -> list[int]:
@@ -79,6 +80,12 @@ def document_record(article: Article) -> Record:
     template = article.story.template
     slug = f"{article.published:%Y/%m/%d}/{_slug(article.title)}"
     body = [event.sentence.text for event in article.events]
+    tags = [tag for tag in template.tags if draw.random() < 0.8]
+    keywords = [
+        *template.categories,
+        *tags,
+        *([article.story.topic] if article.story.topic else []),
+    ]
     metadata = {
         "title": article.title,
         "publication_date": written_date(article.published, draw),
@@ -88,7 +95,7 @@ def document_record(article: Article) -> Record:
         "source_url": f"https://{article.outlet.host}/{slug}",
         "source": article.outlet.name,
         "categories": list(template.categories),
-        "tags": [tag for tag in template.tags if draw.random() < 0.8],
+        "tags": keywords[len(template.categories) :],
     }
     return Record(
         article.source_id,
@@ -96,7 +103,7 @@ def document_record(article: Article) -> Record:
         article.story.key,
         metadata,
         article.title,
-        " ".join(body[:4]),
+        " ".join([*keywords, *body]),
     )
 
 
@@ -151,10 +158,11 @@ def _span(days: Sequence[date], article: Article) -> dict[str, Any]:
 def storyline_records(article: Article) -> Iterator[Record]:
     """Yield the records of the article's storylines."""
     first = 0
+    opening = f"{capitalised(article.story.topic)}: " if article.story.topic else ""
     for number, thread in enumerate(threads_of(article)):
         source_id = f"{article.source_id}_storyline_{number}"
         mentions = [mention for event in thread for mention in event.sentence.mentions]
-        summary = " ".join(event.sentence.text for event in thread[:3])
+        summary = opening + " ".join(event.sentence.text for event in thread[:3])
         draw = named_random("storyline", source_id, summary)
         metadata = {
             "storyline_id": source_id,
@@ -167,5 +175,5 @@ def storyline_records(article: Article) -> Iterator[Record]:
             "storyline_summary": summary,
         }
         first += len(thread)
-        thing = " ".join(_primary(mentions, 8))
+        thing = f"{opening}{' '.join(_primary(mentions, 8))}"
         yield Record(source_id, "storyline", article.story.key, metadata, thing, summary)

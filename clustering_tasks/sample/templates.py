@@ -62,6 +62,14 @@ class Template:
     phases: tuple[Phase, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Echoes:
+    """Headlines and events that fit every story, and the slots that they need."""
+
+    phase: Phase
+    slots: Mapping[str, str]
+
+
 def _event(line: str) -> EventTemplate:
     event_type, sign, triggers, sentence = (part.strip() for part in line.split(" | "))
     return EventTemplate(event_type, SENTIMENTS[sign], triggers, sentence)
@@ -103,6 +111,13 @@ def story_templates() -> Mapping[str, tuple[Template, ...]]:
 def brief_templates() -> tuple[Template, ...]:
     """Return the templates of news that only one document reports."""
     return tuple(_template(table, table["domain"]) for table in read_toml("briefs")["brief"])
+
+
+@lru_cache(maxsize=1)
+def echo_templates() -> Echoes:
+    """Return what every story brings with it."""
+    table = read_toml("echoes")
+    return Echoes(_phase(table), table["slots"])
 
 
 @lru_cache(maxsize=1)

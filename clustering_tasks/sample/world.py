@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from clustering_tasks.sample.randomness import named_random
-from clustering_tasks.sample.templates import Template, read_toml
+from clustering_tasks.sample.templates import Template, echo_templates, read_toml
 
 _TYPED = re.compile(r"(PER|ORG|LOC|GPE|MISC|EVENT|MONEY|NUM): (.+)", re.DOTALL)
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -150,7 +150,7 @@ def _geography(country: Mapping[str, Any], suffix: str, draw: random.Random) -> 
         country["names"],
         named_random("head of government", country["name"]),
     )
-    city, landmark = draw.choice(country["cities"])
+    city, landmark, water = draw.choice(country["cities"])
     return {
         f"city{suffix}": _place(city),
         f"country{suffix}": _place(country["name"]),
@@ -158,6 +158,7 @@ def _geography(country: Mapping[str, Any], suffix: str, draw: random.Random) -> 
         f"nation{suffix}": country["nation"],
         f"premier{suffix}": head,
         f"place{suffix}": _named("LOC", landmark, country["name"]),
+        f"water{suffix}": _named("LOC", water, country["name"]),
     }
 
 
@@ -171,7 +172,7 @@ def fill_story(story: str, template: Template, variant: int, draw: random.Random
         value.headline for value in filler.filled.values() if isinstance(value, Entity)
     )
     chosen = template.variants[variant % len(template.variants)]
-    for slot, text in {**chosen, **template.slots}.items():
+    for slot, text in {**chosen, **template.slots, **echo_templates().slots}.items():
         filler.country = abroad if slot.endswith("2") else home
         filler.fill(slot, text)
     return filler.filled

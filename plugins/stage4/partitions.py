@@ -4,6 +4,7 @@
 dropping an attached partition would wait for all readers of all runs and make new ones queue.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ COLUMNS = {
     ),
 }
 _CHUNK = 1 << 20
+SWEEP_TIMEOUT = "30s"
+READERS_TIMEOUT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 _SWEEP_LOCK = 0x57A6E5
 _EXAMPLES = 5
 
@@ -54,6 +58,12 @@ FROM {clusters} LEFT JOIN (
 ) counted USING (cluster_id)
 WHERE size IS DISTINCT FROM found
 ORDER BY cluster_id LIMIT {limit}
+"""
+_READERS = """
+SELECT virtualtransaction FROM pg_locks
+WHERE relation IN ('stage4.clusters'::regclass, 'stage4.members'::regclass)
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND mode = 'AccessShareLock' AND pid <> pg_backend_pid()
 """
 _UNREACHABLE = """
 SELECT tables.relname, tables.relname LIKE 'members%', links.inhdetachpending
@@ -185,6 +195,28 @@ class Partitions:
         return cursor.fetchall() if cursor.description else []
 
 
+def await_readers(connection: Database) -> None:
+    """Wait until every statement that may have been planned before the attaching is over.
+
+    A statement is planned first and takes its snapshot then. One that was planned without the new
+    partitions must not find the pointer moved to them: it would see a published run without rows.
+    Such a statement holds locks on the parents; it is past its snapshot within milliseconds, so
+    that waiting for the end of long ones is limited.
+
+    Args:
+        connection: in autocommit mode, after the commit that attached.
+    """
+    before = _readers(connection)
+    deadline = time.monotonic() + READERS_TIMEOUT_SECONDS
+    while before and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        before &= _readers(connection)
+
+
+def _readers(connection: Database) -> set[str]:
+    return {transaction for (transaction,) in connection.execute(_READERS).fetchall()}
+
+
 def sweep(connection: Database) -> None:
     """Drop the tables whose run is gone: rows that nobody can reach any more.
 
@@ -193,7 +225,7 @@ def sweep(connection: Database) -> None:
     """
     if connection.execute("SELECT pg_try_advisory_lock(%s)", [_SWEEP_LOCK]).fetchone() != (True,):
         return  # another process is at it
-    connection.execute("SET lock_timeout = '30s'")
+    connection.execute(_compose("SET lock_timeout = {limit}", limit=Literal(SWEEP_TIMEOUT)))
     try:
         _drop_unreachable(connection)
     except errors.LockNotAvailable:

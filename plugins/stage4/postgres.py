@@ -16,10 +16,11 @@ from psycopg.types.json import Jsonb
 
 from clustering_tasks.publication import Report
 from stage4.database import Database, database
-from stage4.partitions import Partitions, sweep
+from stage4.partitions import Partitions, await_readers, sweep
 
 # Others hold these locks for the time of an index build or of a copy of the JSONL.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10min'"
+GRACE = "1 minute"
 
 _INSERT_RUN = """
 INSERT INTO stage4.runs (
@@ -31,14 +32,19 @@ INSERT INTO stage4.runs (
     %(largest_cluster_share)s, %(report)s
 ) RETURNING run_id
 """
-# What a later load of the same job has replaced, except for what readers see.
+# What a later load of the same job has replaced, except for what readers see or have just seen: a
+# statement whose snapshot is older than the pointer's move may not have reached the rows yet.
 _REMOVE_REPLACED = """
 DELETE FROM stage4.runs old WHERE level = %(level)s
 AND EXISTS (
     SELECT FROM stage4.runs new
     WHERE new.level = old.level AND new.job_id = old.job_id AND new.run_id > old.run_id
 )
-AND NOT EXISTS (SELECT FROM stage4.published WHERE published.run_id = old.run_id)
+AND NOT EXISTS (
+    SELECT FROM stage4.published WHERE published.level = old.level
+    AND (published.run_id = old.run_id
+        OR old.published_at IS NOT NULL AND moved_at > now() - %(grace)s::interval)
+)
 """
 _LOCK_POINTER = """
 SELECT runs.job_id, runs.as_of
@@ -51,7 +57,7 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
     """Load a run's clusters, members and metrics in one transaction; readers see nothing yet.
 
     Loading a run again adds its new rows and removes the old ones, unless those are published:
-    they stay until the pointer moves to the new ones, so that the gate comes first here, too.
+    they stay until the pointer has moved to the new ones, so that the gate comes first here, too.
 
     Args:
         files: `label`'s files; `clusters_csv` and `members_csv` are read (URIs).
@@ -77,9 +83,9 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
             partitions.check(report.counts, report.settings.input.dimension)
             partitions.attach()
             _insert_metrics(connection, run_id, report)
+        await_readers(connection)
         with connection.transaction():
-            _lock(connection, report.level)
-            connection.execute(_REMOVE_REPLACED, {"level": report.level})
+            _remove_replaced(_lock(connection, report.level))
         sweep(connection)
     return {
         "run_id": run_id,
@@ -137,15 +143,16 @@ class Pointer:
 def pointer(level: str, *, conn_id: str | None = None) -> Iterator[Pointer]:
     """Lock a level's pointer for one transaction, so that one publisher at a time decides.
 
-    Readers are not held up. A load that the pointer has left behind is removed if it was replaced.
+    Readers are not held up. A load that was replaced and is no longer read is removed.
 
     Raises:
         AirflowFailException, AirflowException: as `load`.
     """
     with database(conn_id) as connection:
         with connection.transaction():
-            yield _lock(connection, level)
-            connection.execute(_REMOVE_REPLACED, {"level": level})
+            locked = _lock(connection, level)
+            yield locked
+            _remove_replaced(locked)
         sweep(connection)
 
 
@@ -157,6 +164,11 @@ def _lock(connection: Database, level: str) -> Pointer:
             f"the database does not know level {level}: run `python -m stage4.setup`"
         )
     return Pointer(connection, level, *row)
+
+
+def _remove_replaced(pointer: Pointer) -> None:
+    values = {"level": pointer.level, "grace": GRACE}
+    pointer.connection.execute(_REMOVE_REPLACED, values)
 
 
 def _insert_run(connection: Database, report: Report) -> int:
