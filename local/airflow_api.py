@@ -147,7 +147,17 @@ def log_lines(content: Sequence[Json | str]) -> Iterator[str]:
         if isinstance(entry, str):
             yield entry
             continue
+        if entry.get("event", "").startswith(("::group::", "::endgroup::")):
+            continue
         clock = str(entry.get("timestamp") or "")[11:19]
         yield f"{clock} {entry.get('level', ''):<8} {entry.get('event', '')}".strip()
-        for error in entry.get("error_detail") or ():
-            yield f"{error.get('exc_type')}: {error.get('exc_value')}"
+        yield from error_lines(entry.get("error_detail") or ())
+
+
+def error_lines(detail: str | Sequence[Json]) -> Iterator[str]:
+    """Airflow's own errors are structured; a step passes on its traceback as text."""
+    if isinstance(detail, str):
+        yield from detail.splitlines()
+        return
+    for error in detail:
+        yield f"{error['exc_type']}: {error['exc_value']}"

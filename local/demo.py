@@ -1,0 +1,172 @@
+"""`make demo`: sample vectors in, clusters in PostgreSQL and JSONL out, by a real Airflow."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.sample import write_sample
+from local import services
+from local.airflow_api import FINISHED, AirflowApi, Json
+from local.configuration import Options
+from local.errors import LocalError
+from local.postgres import RESULTS
+from local.progress import Progress
+from local.results import show_levels
+from local.stack import Stack
+from local.stage5_receiver import Stage5Receiver, listening
+from local.state import State
+
+DAG = "cluster_all"
+RUN_SECONDS = 1800
+LOGS_SHOWN = 3
+# The demo decides when its DAGs run, and a fault is to be seen now.
+ENVIRONMENT = {f"STAGE4_SCHEDULE_{level.upper()}": "none" for level in LEVELS} | {
+    "STAGE4_RETRY_DELAY_SECONDS": "1",
+}
+
+
+def demo() -> None:
+    """Run everything once; raises LocalError on any failure and leaves nothing running."""
+    began = time.monotonic()
+    console, state = Console(), State.open()
+    prepare_sample(console, state)
+    with listening(state.secrets().stage5_token) as stage5, airflow(console, state, stage5) as it:
+        stack, told = it
+        api = stack.api()
+        run = trigger(api)
+        console.print(f"{DAG}: triggered {time.monotonic() - began:.0f} s after the start")
+        levels = {level: (f"cluster_{level}", f"{run}__{level}") for level in LEVELS}
+        follow(console, stack, api, run, list(levels.values()))
+        published = {level: api.xcom(*levels[level], "publish") for level in LEVELS}
+        show_levels(console, stack.database.url(RESULTS), published)
+        show_stage5(console, stage5, published if told else None)
+        show_places(console, stack, published)
+    console.print(f"\nDone in {time.monotonic() - began:.0f} s. `make up` opens Airflow's UI.")
+
+
+def prepare_sample(console: Console, state: State) -> None:
+    """Write the sample Stage 3 folder, unless it is there."""
+    if state.sample.exists():
+        return
+    console.print("Sample corpus: writing")
+    counts = write_sample(state.sample)
+    console.print("Sample corpus: " + ", ".join(f"{n:,} {level}" for level, n in counts.items()))
+
+
+@contextmanager
+def airflow(console: Console, state: State, stage5: Stage5Receiver) -> Iterator[tuple[Stack, bool]]:
+    """The running stack, and whether it notifies `stage5`.
+
+    One that is up already is used as it is and left up; otherwise all of it stops at the end.
+    """
+    options = Options(environment=ENVIRONMENT | stage5.environment())
+    stack = Stack(state, options, report=console.print)
+    if not stack.up():
+        console.print("Airflow is up already: using it, and leaving it up")
+        yield stack, False
+        return
+    try:
+        end_interrupted_runs(stack.api())
+        yield stack, True
+    finally:
+        console.print("Stopping Airflow and its database")
+        with undisturbed():
+            stack.down()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore a second Ctrl-C, so that nothing stays behind."""
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_interrupted_runs(api: AirflowApi) -> None:
+    """Fail the runs of an earlier demo that was interrupted: new ones would wait for them."""
+    for dag in (DAG, *(f"cluster_{level}" for level in LEVELS)):
+        for run in api.get(f"/dags/{dag}/dagRuns", state=["queued", "running"])["dag_runs"]:
+            if run["dag_run_id"].startswith("demo__"):
+                api.fail_run(dag, run["dag_run_id"])
+
+
+def trigger(api: AirflowApi) -> str:
+    """Start `cluster_all` by one REST call; returns the run id."""
+    run_id = f"demo__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    run: str = api.trigger(DAG, run_id=run_id)["dag_run_id"]
+    return run
+
+
+def follow(
+    console: Console, stack: Stack, api: AirflowApi, run: str, levels: list[tuple[str, str]]
+) -> None:
+    """Show the progress until the run ends; raises LocalError unless it succeeds."""
+    progress, deadline = Progress(console), time.monotonic() + RUN_SECONDS
+    with progress.shown():
+        while True:
+            state = api.get(f"/dags/{DAG}/dagRuns/{run}")["state"]
+            tasks = api.task_instances([(DAG, run), *levels])
+            progress.update(tasks)
+            if state in FINISHED:
+                break
+            services.check_alive(stack.state)
+            if time.monotonic() > deadline:
+                raise LocalError(f"{DAG} has not ended in {RUN_SECONDS} s")
+            time.sleep(1)
+    if state != "success":
+        raise LocalError(explain(api, tasks))
+
+
+def explain(api: AirflowApi, tasks: list[Json]) -> str:
+    """The log tails of the tasks that failed; of `cluster_all` itself only if no level did."""
+    failed = [task for task in tasks if task["state"] == "failed"]
+    causes = [task for task in failed if task["dag_id"] != DAG] or failed
+    texts = []
+    for task in causes[:LOGS_SHOWN]:
+        index = "" if task["map_index"] < 0 else f"[{task['map_index']}]"
+        texts.append(f"{task['dag_id']}: {task['task_id']}{index}\n{api.log_tail(task)}")
+    names = ", ".join(sorted({f"{task['dag_id']}.{task['task_id']}" for task in causes}))
+    return "\n\n".join((*texts, f"{DAG} failed, because of {names or 'no task at all'}"))
+
+
+def show_stage5(
+    console: Console, stage5: Stage5Receiver, published: dict[str, Json] | None
+) -> None:
+    """Print what the receiver got; raises LocalError if a published level is missing.
+
+    `published` is None where Airflow was not told of the receiver.
+    """
+    if published is None:
+        console.print(
+            "\nStage 5: left out, as this Airflow was started without (`make down` first)"
+        )
+        return
+    console.print("\n[bold]Stage 5 received[/]")
+    for event in stage5.received:
+        console.print(
+            f"  {event['event_type']}: {event['embedding_type']}, "
+            f"{event['clusters_created']} clusters, {event['outliers']} outliers, "
+            f"{len(event['output_files'])} files",
+            highlight=False,
+        )
+    arrived = {event["job_id"] for event in stage5.received}
+    if missing := [level for level, it in published.items() if it["job_id"] not in arrived]:
+        raise LocalError(f"Stage 5 was not told of {', '.join(missing)}")
+
+
+def show_places(console: Console, stack: Stack, published: dict[str, Json]) -> None:
+    """Print where the results are."""
+    console.print("\n[bold]JSONL[/]")
+    for result in published.values():
+        console.print(f"  {result['dated_jsonl']}", soft_wrap=True, highlight=False)
+    console.print("[bold]Database[/] (while Airflow is up)")
+    query = "SELECT level, label, size FROM stage4.current_clusters ORDER BY size DESC LIMIT 9"
+    console.print(f'  {stack.database.psql(RESULTS)} -c "{query}"', soft_wrap=True, highlight=False)
