@@ -1,4 +1,8 @@
-"""What the tasks around the steps do: checking, loading, publishing, telling Stage 5."""
+"""What the tasks around the steps do: checking, loading, publishing, telling Stage 5.
+
+Each of them imports what it needs by itself: every task's process and every parse of the DAG files
+imports this module, and the providers of PostgreSQL and HTTP would cost each of them 0.7 s.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +17,6 @@ from clustering_tasks.errors import FATAL_EXIT_CODES, BadInputError, Stage4Error
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import read_report
 from clustering_tasks.settings import run_settings
-from stage4 import notify, postgres, publish, stage3
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
 
@@ -60,6 +63,8 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
 
 def load_run(label: Mapping[str, Any]) -> Json:
     """Load the files of `label` (its result) into the database, invisible until published."""
+    from stage4 import postgres
+
     with airflow_errors():
         return postgres.load(label["files"], read_report(label["files"]["report"]))
 
@@ -78,6 +83,8 @@ def publish_run(label: Mapping[str, Any], outlet_events: Any) -> Json:
         AirflowSkipException: a later run is published already; what follows is skipped too, so
             that nobody is told of clusters that nobody can see.
     """
+    from stage4 import publish
+
     with airflow_errors():
         published = publish.publish_run(label)
         if published["superseded"]:
@@ -101,6 +108,8 @@ def notify_stage5(label: Mapping[str, Any], published: Mapping[str, Any]) -> Jso
         AirflowException: Stage 5 is required and did not take the event (AirflowFailException
             when it refused it).
     """
+    from stage4 import notify
+
     where = deployment()
     if where.stage5_conn_id is None:
         raise AirflowSkipException("STAGE4_STAGE5_CONN_ID is not set: nobody to tell")
@@ -138,6 +147,8 @@ def _require_files(level: str) -> None:
 
 
 def _stage3_count(level: str) -> int | None:
+    from stage4 import stage3
+
     where = deployment()
     if where.stage3_url is None:
         return None

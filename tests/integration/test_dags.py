@@ -109,12 +109,13 @@ PARSE = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1])
-heavy = {"numpy", "pandas", "faiss", "sklearn", "scipy", "numba", "pyarrow"} & set(sys.modules)
+heavy = {"numpy", "pandas", "faiss", "sklearn", "scipy", "numba", "pyarrow", "psycopg"}
 found = {
     dag.dag_id: [repr(dag.timetable), [task.operator_name for task in dag.tasks]]
     for dag in bag.dags.values()
 }
-json.dump({"errors": bag.import_errors, "dags": found, "heavy": sorted(heavy)}, sys.stdout)
+loaded = sorted(heavy & set(sys.modules))
+json.dump({"errors": bag.import_errors, "dags": found, "heavy": loaded}, sys.stdout)
 """
 
 
