@@ -167,7 +167,7 @@ def publish_files(
     current = published(workspace, report.level)
     if current is not None and current.as_of > report.as_of:
         return Publication(superseded=True, current=current)
-    folder = UPath(output)
+    folder = _path(output)
     day = report.as_of.astimezone(UTC).date().isoformat()
     pointer = Pointer(
         job_id=report.job_id,
@@ -178,8 +178,8 @@ def publish_files(
         dated_jsonl=str(folder / f"clustered_{report.level}_{day}.jsonl"),
     )
     # The pointer last: until it has moved, a retry writes all three again.
-    _copy(UPath(clusters_jsonl), UPath(pointer.clusters_jsonl))
-    _copy(UPath(clusters_jsonl), UPath(pointer.dated_jsonl))
+    for target in (pointer.clusters_jsonl, pointer.dated_jsonl):
+        _copy(_path(clusters_jsonl), _path(target))
     write_atomically(
         _pointer_path(workspace, report.level), to_json(pointer.model_dump(mode="json"))
     )
@@ -204,7 +204,13 @@ def published(workspace: str, level: str) -> Pointer | None:
 
 
 def _pointer_path(workspace: str, level: str) -> UPath:
-    return UPath(workspace) / level / "published.json"
+    return _path(workspace) / level / "published.json"
+
+
+def _path(uri: str) -> UPath:
+    """Return a URI's path; a local one as a path that can be renamed, which `file://` cannot."""
+    path = UPath(uri)
+    return UPath(path.path) if is_local(path) else path
 
 
 def _failures(report: Report, gate: PublishSettings) -> Iterator[str]:

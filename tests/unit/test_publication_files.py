@@ -1,0 +1,225 @@
+"""Publishing files: the names, the pointer, and a crash between any two operations."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upath import UPath
+
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.publication import Publication, Report, publish_files, published
+from clustering_tasks.settings import RunSettings
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a test publishes: label's files come from `source`, whatever kind the rest is."""
+
+    source: Path
+    workspace: str
+    output: str
+
+    def publish(
+        self, job: str, as_of: datetime, level: str = "events", text: str | None = None
+    ) -> Publication:
+        """Publish a run whose JSONL consists of its job id's letter."""
+        jsonl = self.source / f"{job}.jsonl"
+        jsonl.write_text(text or content(job))
+        return publish_files(
+            report(job, as_of, level),
+            clusters_jsonl=str(jsonl),
+            label_uri=f"label of {job}",
+            workspace=self.workspace,
+            output=self.output,
+        )
+
+    def files(self) -> dict[str, str]:
+        folder = UPath(self.output)
+        return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
+
+    def current(self) -> str | None:
+        pointer = published(self.workspace, "events")
+        return pointer.job_id if pointer else None
+
+
+def content(job: str) -> str:
+    return f"{job}\n" * 100_000  # more than one buffer, so that a copy can break off inside
+
+
+def report(job: str, as_of: datetime, level: str = "events") -> Report:
+    counts = dict.fromkeys(("read", "clustered", "noise", "filtered", "unassigned", "clusters"), 0)
+    shares = dict.fromkeys(("coverage", "outlier_share", "largest_cluster_share"))
+    record: dict[str, Any] = {"job_id": job, "level": level, "as_of": as_of, "counts": counts}
+    return Report(algorithm="hdbscan", settings=RunSettings(), **record, **shares)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Place:
+    return Place(tmp_path, str(tmp_path / "workspace"), str(tmp_path / "output"))
+
+
+@pytest.fixture(params=["local", "file://", "memory://"])
+def place(request: pytest.FixtureRequest, local: Place) -> Iterator[Place]:
+    if request.param == "local":
+        yield local
+    elif request.param == "file://":
+        yield Place(local.source, f"file://{local.workspace}", f"file://{local.output}")
+    else:
+        yield Place(local.source, "memory://workspace", "memory://output")
+        memory = UPath("memory://").fs
+        for folder in ("/workspace", "/output"):
+            if memory.exists(folder):
+                memory.rm(folder, recursive=True)
+
+
+def test_a_run_gets_its_own_name_and_the_days(place: Place) -> None:
+    done = place.publish("a", NOON)
+    assert not done.superseded
+    assert place.files() == {
+        "clustered_events_a.jsonl": content("a"),
+        "clustered_events_2026-03-01.jsonl": content("a"),
+    }
+    assert done.current == published(place.workspace, "events")
+    assert done.current.label_uri == "label of a"
+    assert UPath(done.current.clusters_jsonl).read_text() == content("a")
+    assert UPath(done.current.dated_jsonl).name == "clustered_events_2026-03-01.jsonl"
+
+
+def test_a_later_run_of_the_day_takes_the_days_name(place: Place) -> None:
+    place.publish("a", NOON)
+    place.publish("b", NOON + HOUR)
+    assert place.files()["clustered_events_2026-03-01.jsonl"] == content("b")
+    assert place.files()["clustered_events_a.jsonl"] == content("a")
+    assert place.current() == "b"
+
+
+def test_an_older_run_is_superseded_and_writes_nothing(place: Place) -> None:
+    place.publish("b", NOON)
+    before = place.files()
+    for as_of in (NOON - HOUR, NOON - 48 * HOUR):
+        done = place.publish("a", as_of)
+        assert done.superseded
+        assert done.current.job_id == "b"
+    assert place.files() == before
+    assert place.current() == "b"
+
+
+def test_the_same_moment_is_not_older(place: Place) -> None:
+    place.publish("a", NOON)
+    assert not place.publish("b", NOON).superseded
+    assert place.current() == "b"
+
+
+def test_publishing_again_changes_nothing_or_brings_the_new_content(place: Place) -> None:
+    first = place.publish("a", NOON)
+    assert place.publish("a", NOON) == first
+    place.publish("a", NOON, text="after a fix\n")
+    assert set(place.files().values()) == {"after a fix\n"}
+
+
+def test_the_date_is_utcs(local: Place) -> None:
+    east = timezone(timedelta(hours=9))
+    local.publish("a", datetime(2026, 3, 2, 5, tzinfo=east))  # 20:00 of the day before in UTC
+    assert "clustered_events_2026-03-01.jsonl" in local.files()
+
+
+def test_levels_do_not_touch_each_other(local: Place) -> None:
+    local.publish("a", NOON)
+    assert not local.publish("b", NOON - HOUR, level="entities").superseded
+    assert local.current() == "a"
+
+
+def test_a_file_that_is_gone_is_named_and_nothing_changes(local: Place) -> None:
+    local.publish("a", NOON)
+    before = local.files()
+    with pytest.raises(BadInputError, match=r"gone\.jsonl is gone"):
+        publish_files(
+            report("b", NOON + HOUR),
+            clusters_jsonl=str(local.source / "gone.jsonl"),
+            label_uri="",
+            workspace=local.workspace,
+            output=local.output,
+        )
+    assert local.files() == before
+    assert local.current() == "a"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"job_id": "a"}', "[]"])
+def test_a_damaged_pointer_is_named(local: Place, text: str) -> None:
+    pointer = Path(local.workspace) / "events" / "published.json"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text(text)
+    with pytest.raises(BadInputError, match=r"published\.json is damaged"):
+        local.publish("a", NOON)
+    assert local.files() == {}
+
+
+class Crash(BaseException):
+    """What no handler expects, like the end of the process."""
+
+
+class CrashPoint:
+    """Ends the process, as it were, at the n-th operation on a file: before, inside or after it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        self.seen, self.at = 0, at
+        replace, copy = Path.replace, shutil.copyfileobj
+
+        def crashing_replace(path: Path, target: Path) -> Path:
+            self.pass_one()
+            result = replace(path, target)
+            self.pass_one()
+            return result
+
+        def crashing_copy(source: Any, target: Any, length: int = 0) -> None:
+            self.pass_one()
+            target.write(source.read(10))
+            self.pass_one()
+            copy(source, target, length)
+
+        monkeypatch.setattr(Path, "replace", crashing_replace)
+        monkeypatch.setattr(shutil, "copyfileobj", crashing_copy)
+
+    def pass_one(self) -> None:
+        self.seen += 1
+        if self.seen == self.at:
+            raise Crash
+
+
+POINTS = 2 * 4 + 2  # two copies of four points each, and the pointer's two
+
+
+@pytest.mark.parametrize("at", range(1, POINTS + 1))
+def test_a_crash_leaves_whole_files_and_trying_again_completes(
+    local: Place, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    local.publish("a", NOON)
+    with monkeypatch.context() as crashing:
+        CrashPoint(crashing, at)
+        with pytest.raises(Crash):
+            local.publish("b", NOON + HOUR)
+
+    files = local.files()
+    assert files.pop("clustered_events_a.jsonl") == content("a")
+    assert files.pop("clustered_events_2026-03-01.jsonl") in (content("a"), content("b"))
+    assert files.pop("clustered_events_b.jsonl", content("b")) == content("b")
+    assert files == {}  # no temporary file either
+    assert local.current() == ("b" if at == POINTS else "a")
+
+    local.publish("b", NOON + HOUR)
+    assert local.current() == "b"
+    assert local.files()["clustered_events_2026-03-01.jsonl"] == content("b")
+    assert local.files()["clustered_events_b.jsonl"] == content("b")
+
+
+def test_the_crash_points_are_all_there_are(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = CrashPoint(monkeypatch, at=0)
+    local.publish("a", NOON)
+    assert counter.seen == POINTS
