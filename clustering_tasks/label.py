@@ -73,7 +73,7 @@ def _records(
     bounds = np.searchsorted(labels[order], np.arange(len(centroids) + 1))
     members = items.take(order[bounds[0] :])
     slices = [members.slice(a - bounds[0], b - a) for a, b in pairwise(bounds)]
-    keywords = Keywords(" . ".join(part["text"].to_pylist()) for part in slices)
+    keywords = Keywords(part["text"].to_pylist() for part in slices)
     for number, part in enumerate(slices):
         cluster = Cluster(
             members=part.to_pylist(),

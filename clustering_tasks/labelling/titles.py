@@ -44,6 +44,8 @@ def canonical_name(mentions: Counter[str]) -> str | None:
 def shorten(text: str) -> str:
     """Put a text on one line of at most 100 characters, cut between words."""
     line = " ".join(text.split())
+    if line.endswith(".") and not line.endswith("..."):
+        line = line.rstrip(".")  # a label is no sentence
     if len(line) <= _LONGEST:
         return line
     cut = line[: _LONGEST - 1]
