@@ -87,8 +87,7 @@ def settings(
         },
         "api_auth": {"jwt_secret": secrets.jwt_secret},
         "dag_processor": {
-            "refresh_interval": "5",
-            "min_file_process_interval": "5",
+            "refresh_interval": "10",
             "bundle_refresh_check_interval": "1",
             "parsing_processes": "2",
         },

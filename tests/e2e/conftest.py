@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from clustering_tasks.sample import write_sample
+from local import services
 from local.airflow_api import AirflowApi, Json
 from local.configuration import Options
 from local.postgres import RESULTS
@@ -145,3 +146,4 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[
             yield Airflow(stack, stack.api(), stage5, indices)
         finally:
             stack.clean()
+        assert services.members(state) == []

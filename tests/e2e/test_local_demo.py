@@ -1,0 +1,97 @@
+"""`make demo`, as a newcomer runs it, on a smaller sample."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clustering_tasks.levels import LEVELS
+from local import services
+from local.stack import Stack
+from local.state import REPO, State
+from tests.e2e.conftest import Airflow
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def state(tmp_path: Path, sample: Path) -> Iterator[State]:
+    state = State.open(tmp_path / "state")
+    state.sample.symlink_to(sample)
+    yield state
+    Stack(state).clean()
+
+
+def start_demo(state: State) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", "demo"],
+        cwd=REPO,
+        env=os.environ | {"STAGE4_STATE": str(state.root), "COLUMNS": "160"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def assert_nothing_runs(state: State) -> None:
+    assert services.members(state) == []
+    assert Stack(state).database.pid() is None
+
+
+def test_demo_shows_every_level_and_leaves_nothing_running(state: State) -> None:
+    with start_demo(state) as demo:
+        output, _ = demo.communicate(timeout=900)
+
+    assert demo.returncode == 0, output
+    assert_nothing_runs(state)
+    for level, it in LEVELS.items():
+        assert f"{level}: publish done" in output
+        assert f"\n{level}: " in output  # the title of its table
+        assert f"clustering.job.completed: {it.cluster_type}, " in output
+        [dated] = [
+            line.strip()
+            for line in output.splitlines()
+            if line.strip().startswith("/") and f"clustered_{level}_" in line
+        ]
+        assert Path(dated).stat().st_size > 0
+
+
+def test_interrupted_demo_leaves_nothing_running(state: State) -> None:
+    with start_demo(state) as demo:
+        assert demo.stdout is not None
+        output = ""
+        for line in demo.stdout:
+            output += line
+            if "check_stage3 running" in line:
+                break
+        demo.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        demo.send_signal(signal.SIGINT)  # an impatient second one changes nothing
+        output += demo.communicate(timeout=120)[0]
+
+    assert demo.returncode == 130, output
+    assert_nothing_runs(state)
+
+
+def test_failed_demo_shows_why_and_leaves_a_running_airflow_up(
+    airflow: Airflow, sample: Path, tmp_path: Path
+) -> None:
+    state = airflow.stack.state
+    if not state.sample.exists():
+        state.sample.symlink_to(sample)
+    empty = tmp_path / "stage3"
+    empty.mkdir()
+
+    with airflow.reading(empty), start_demo(state) as demo:
+        output, _ = demo.communicate(timeout=900)
+
+    assert demo.returncode == 1, output
+    assert "cluster_documents: check_stage3\n" in output
+    assert f"{airflow.indices} has no documents.index and no documents_metadata.json" in output
+    assert "cluster_all failed, because of cluster_documents.check_stage3, " in output
+    assert airflow.stack.is_up()
