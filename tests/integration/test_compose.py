@@ -1,0 +1,158 @@
+"""What can be said about docker-compose.yaml without Compose v2, which reads it in production.
+
+Only Compose itself can check that it accepts the file (`docker compose config`), that the images
+exist under their tags, and that the services come up.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from clustering_tasks.deployment import DeploymentSettings
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.yaml"
+Service = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(FILE.read_text())
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, Service]:
+    found: dict[str, Service] = compose["services"]
+    return found
+
+
+def test_only_the_ui_is_published_and_on_this_host_alone(services: dict[str, Service]) -> None:
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {"api-server": ["127.0.0.1:${STAGE4_UI_PORT:-8080}:8080"]}
+    assert not [name for name, service in services.items() if "network_mode" in service]
+
+
+def test_every_image_is_pinned(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        image = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", service["image"])
+        assert re.search(r":v?\d+\.\d+", image), (name, image)
+
+
+def test_secrets_come_from_the_environment_and_are_required(
+    services: dict[str, Service],
+) -> None:
+    for name, service in services.items():
+        for variable, value in service.get("environment", {}).items():
+            if re.search("PASSWORD$|SECRET|FERNET|SQL_ALCHEMY|CONN_STAGE4", variable):
+                assert re.search(r"\$\{\w+:\?[^}]+\}", value), (name, variable)
+
+
+def test_every_service_is_watched_and_limited(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        assert service["mem_limit"], name
+        assert service["cpus"], name
+        assert service["healthcheck"].get("test") or name == "init", name
+        assert "no-new-privileges:true" in service["security_opt"], name
+
+
+def test_our_services_have_no_root_and_no_capability(services: dict[str, Service]) -> None:
+    ours = [service for service in services.values() if "stage4-airflow" in service["image"]]
+    assert len(ours) == 5
+    assert {service["user"] for service in ours} == {"1000:1000"}
+    assert all(service["cap_drop"] == ["ALL"] for service in ours)
+
+
+def test_the_docker_socket_is_behind_the_proxy(services: dict[str, Service]) -> None:
+    holders = [name for name, service in services.items() if "docker.sock" in str(service)]
+    assert holders == ["docker-api"]
+    reaching = [name for name, service in services.items() if "docker-api" in service["networks"]]
+    assert sorted(reaching) == ["docker-api", "scheduler"]
+    rules = [rule for rule in services["docker-api"]["command"] if rule.startswith("-allow")]
+    assert not any(".*" in rule for rule in rules)
+    assert any(rule.startswith("-allowbindmountfrom=") for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/_ping", True),
+        ("GET", "/version", True),
+        ("GET", "/v1.41/images/json", True),
+        ("POST", "/v1.41/containers/create", True),
+        ("POST", "/v1.41/containers/0a1b/start", True),
+        ("GET", "/v1.41/containers/0a1b/logs", True),
+        ("GET", "/v1.41/containers/0a1b/json", True),
+        ("POST", "/v1.41/containers/stage4-events-merge-0a1b/stop", True),
+        ("POST", "/v1.41/containers/0a1b/wait", True),
+        ("DELETE", "/v1.41/containers/0a1b", True),
+        ("GET", "/v1.41/containers/json", False),
+        ("POST", "/v1.41/containers/0a1b/exec", False),
+        ("POST", "/v1.41/images/create", False),
+        ("POST", "/v1.41/build", False),
+        ("DELETE", "/v1.41/volumes/stage4_postgres", False),
+    ],
+)
+def test_the_proxy_allows_what_the_runner_needs(
+    services: dict[str, Service], method: str, path: str, allowed: bool
+) -> None:
+    prefix = f"-allow{method}="
+    rules = [rule.removeprefix(prefix) for rule in services["docker-api"]["command"]]
+    matching = [rule for rule in rules if not rule.startswith("-") and re.fullmatch(rule, path)]
+    assert bool(matching) == allowed
+
+
+def test_stage3_s_folder_is_read_only_and_only_the_scheduler_sees_data(
+    services: dict[str, Service],
+) -> None:
+    seen = {
+        name: [volume for volume in service.get("volumes", []) if "STAGE4_" in volume]
+        for name, service in services.items()
+    }
+    assert {name: volumes for name, volumes in seen.items() if volumes} == {
+        "scheduler": [
+            "${STAGE4_WORKSPACE_DIR:?}:/workspace",
+            "${STAGE4_INDICES_DIR:?}:/indices:ro",
+        ]
+    }
+
+
+def test_every_setting_named_there_exists(services: dict[str, Service]) -> None:
+    known = {f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields}
+    used = {name for name in services["scheduler"]["environment"] if name.startswith("STAGE4_")}
+    assert used <= known
+
+
+def test_every_volume_and_network_is_declared(
+    compose: dict[str, Any], services: dict[str, Service]
+) -> None:
+    networks = {name for service in services.values() for name in service["networks"]}
+    assert networks == set(compose["networks"])
+    mounts = [volume for service in services.values() for volume in service.get("volumes", [])]
+    named = {mount.split(":")[0] for mount in mounts if not mount.startswith((".", "/", "$"))}
+    assert named == set(compose["volumes"])
+
+
+def test_compose_accepts_the_file(tmp_path: Path) -> None:
+    docker = shutil.which("docker")
+    version = docker and subprocess.run(
+        [docker, "compose", "version", "--short"], capture_output=True, text=True, check=False
+    )
+    if not version or version.returncode:
+        pytest.skip("no Compose v2 here: that it accepts docker-compose.yaml stays unchecked")
+    required = set(re.findall(r"\$\{(\w+):\?", FILE.read_text()))
+    env = tmp_path / "env"
+    env.write_text("".join(f"{name}=/x\n" for name in sorted(required)))
+    command = [str(docker), "compose", "--file", str(FILE), "--env-file"]
+    subprocess.run([*command, str(env), "config", "--quiet"], check=True, cwd=tmp_path)
+    env.write_text("")
+    refused = subprocess.run(
+        [*command, str(env), "config", "--quiet"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode != 0
+    assert "set it in .env" in refused.stderr
