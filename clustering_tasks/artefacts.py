@@ -195,7 +195,12 @@ def _make(run: Run, step: str, key: str, work: Callable[[Attempt], None]) -> Res
     attempt = Attempt(folder / uuid.uuid4().hex[:8])
     attempt.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    work(attempt)
+    try:
+        work(attempt)
+    except BaseException:
+        # Nobody would find these files again. An attempt that was killed leaves its own.
+        attempt.folder.fs.rm(attempt.folder.path, recursive=True)
+        raise
     result = Result(
         step=step,
         key=key,

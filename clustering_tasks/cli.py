@@ -16,11 +16,13 @@ from typing import Annotated, Any
 
 import structlog
 import typer
+from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
 from clustering_tasks.artefacts import Result, Run, load_run
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
 from clustering_tasks.levels import LEVELS, Level
+from clustering_tasks.publication import JobId
 from clustering_tasks.settings import RunSettings, assignments, run_settings
 from clustering_tasks.storage import to_json
 
@@ -38,10 +40,6 @@ LevelName = Annotated[str, typer.Option("--level", help=f"One of {', '.join(LEVE
 Workspace = Annotated[str, typer.Option(help="Folder or URI of runs and artefacts.")]
 Job = Annotated[str, typer.Option("--job", help="The run's id.")]
 Indices = Annotated[str, typer.Option(help="Folder or URI of Stage 3's indices.")]
-AsOf = Annotated[
-    datetime | None,
-    typer.Option(help="The time that the run stands for, UTC; default: now.", formats=["%Y-%m-%d"]),
-]
 Set = Annotated[list[str], typer.Option("--set", help="A setting, name=value; may be repeated.")]
 SettingsJson = Annotated[str, typer.Option("--settings", help="Settings as nested JSON.")]
 
@@ -138,6 +136,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app(standalone_mode=True)
+    except SystemExit as stop:
+        # typer's own code for wrong usage is 2
+        sys.exit(SettingsError.exit_code if stop.code == 2 else stop.code)
     except Stage4Error as error:
         log.error(str(error), kind=type(error).__name__)  # noqa: TRY400  (no trace: it is no defect)
         sys.exit(error.exit_code)
@@ -149,7 +150,7 @@ def main() -> None:
 def _perform(step: str, level: str, workspace: str, job: str, *args: int) -> None:
     # Only this step's libraries are imported: label needs no FAISS, plan no numba.
     function: Callable[..., Result] = getattr(import_module(f"clustering_tasks.{step}"), step)
-    run = load_run(_workspace(workspace), _level(level), job)
+    run = load_run(_workspace(workspace), _level(level), _job_id(job))
     structlog.contextvars.bind_contextvars(level=level, job_id=job)
     _print(function(run, *args))
 
@@ -166,13 +167,23 @@ def _new_run(
     run = Run(
         workspace=_workspace(workspace),
         level=_level(level),
-        job_id=job,
+        job_id=_job_id(job),
         indices=str(UPath(indices).absolute()) if "://" not in indices else indices,
         as_of=_time(as_of),
         settings=settings,
     )
     run.start()
     return run
+
+
+def _job_id(job: str) -> str:
+    try:
+        return TypeAdapter(JobId).validate_python(job)
+    except ValidationError:
+        raise SettingsError(
+            f"--job {job!r} is no name of a file: it takes up to 200 characters, no slash or "
+            f"blank, and starts with no dot"
+        ) from None
 
 
 def _workspace(uri: str) -> UPath:

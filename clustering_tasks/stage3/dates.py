@@ -1,6 +1,5 @@
 """Dates as Stage 3's sources write them (TM-4)."""
 
-import math
 from datetime import UTC, datetime
 
 # Epochs above this are milliseconds: as seconds they would lie after the year 5138.
@@ -18,7 +17,7 @@ def parse_date(value: object) -> datetime | None:
     if isinstance(value, str):
         return _from_text(value.strip())
     if isinstance(value, int | float):
-        return _from_epoch(float(value))
+        return _from_epoch(value)
     return None
 
 
@@ -34,11 +33,9 @@ def _from_text(text: str) -> datetime | None:
 
 
 def _from_epoch(seconds: float) -> datetime | None:
-    if not math.isfinite(seconds):
-        return None
-    if abs(seconds) >= _MILLISECONDS_FROM:
-        seconds /= 1000
     try:
+        if abs(seconds) >= _MILLISECONDS_FROM:
+            seconds /= 1000
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None

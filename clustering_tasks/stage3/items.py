@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import DOMAINS, UNKNOWN_DOMAIN, Level
 from clustering_tasks.stage3.dates import parse_date
 
@@ -73,8 +74,18 @@ def _rows(
             "title": _first_text(metadata, level.title_fields),
             "text": _all_text(metadata, level.text_fields),
             "primary_entities": _texts(metadata.get("primary_entities")),
-            "metadata": orjson.dumps(_storable(metadata)).decode(),
+            "metadata": _as_json(metadata, vector_id, level),
         }
+
+
+def _as_json(metadata: dict[str, Any], vector_id: str, level: Level) -> str:
+    try:
+        return orjson.dumps(_storable(metadata)).decode()
+    except (orjson.JSONEncodeError, RecursionError):
+        raise BadInputError(
+            f"{level.name}_metadata.json, metadata_store, item {vector_id!r}: its metadata is "
+            f"nested more than 250 levels deep. Let Stage 3 write it flatter"
+        ) from None
 
 
 def _document_id(metadata: dict[str, Any], source_id: str, level: Level) -> str | None:

@@ -124,9 +124,16 @@ def _pairs(path: Path, section: str) -> Iterator[tuple[str, Any]]:
             _refuse_missing(path, section)
     except ijson.JSONError as error:
         raise BadInputError(
-            f"{path.name} is not valid JSON ({error}): it may be truncated. "
+            f"{path.name} is not valid JSON ({_one_line(error)}): it may be truncated. "
             f"Let Stage 3 write it again"
         ) from None
+
+
+def _one_line(error: ijson.JSONError) -> str:
+    """Return what the parser says, with the place that it quotes; bytes where that is no UTF-8."""
+    text = error.args[0] if error.args else error
+    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return " ".join(text.split())
 
 
 def _refuse_missing(path: Path, section: str) -> None:
@@ -150,6 +157,8 @@ def _problem(vector_id: str, entry: object, level: Level) -> str | None:
         return "the entry is no object"
     if not isinstance(entry.get("source_id"), str) or not entry["source_id"]:
         return "the key source_id is missing or no text"
+    if "\0" in entry["source_id"]:
+        return "a source id holds no NUL character"
     if not isinstance(entry.get("metadata"), dict):
         return "the key metadata is missing or no object"
     kind = entry.get("embedding_type", level.cluster_type)
