@@ -1,0 +1,87 @@
+"""docs/reference/dags.md, written from the DAGs as a fresh installation has them.
+
+`PYTHONPATH=.:plugins python -m stage4.reference` writes it; with `--check` it fails if it differs.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.reference import page, run, table
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+PAGE = "docs/reference/dags.md"
+COMMAND = "python -m stage4.reference"
+
+
+def main() -> int:
+    """Write or check the page; returns the exit code."""
+    with tempfile.TemporaryDirectory() as empty:
+        _forget_this_installation(Path(empty))
+        return run(lambda: {PAGE: dags_page()})
+
+
+def dags_page() -> str:
+    """Describe the DAGs: what starts them, and their tasks."""
+    from stage4 import dag_factory
+
+    dags = {level: dag_factory.level_dag(level, None) for level in LEVELS.values()}
+    everything = dag_factory.all_levels_dag(None)
+    return page(
+        COMMAND,
+        "DAGs",
+        f"One DAG for each level, alike but for their schedules, and `{everything.dag_id}`, which "
+        "starts them all. One run of a DAG at a time; no run is made up for a missed time.",
+        "## What starts a run, besides the form and REST",
+        table(("DAG", "cron, UTC", "event on asset", "its own asset"), _starts(dags.values())),
+        "## Tasks of `cluster_<level>`",
+        _tasks(next(iter(dags.values()))),
+        f"## Tasks of `{everything.dag_id}`",
+        _tasks(everything),
+        "Pools, retries and schedules are [settings of the installation](deployment.md); "
+        "the form's fields are the [settings of a run](settings.md).",
+    )
+
+
+def _forget_this_installation(folder: Path) -> None:
+    """Read the defaults only: no variable, no `.env` file, no airflow.cfg of this machine."""
+    for name in [name for name in os.environ if name.startswith(("STAGE4_", "AIRFLOW"))]:
+        del os.environ[name]
+    os.environ["AIRFLOW_HOME"] = str(folder)
+    os.chdir(folder)
+
+
+def _starts(dags: Iterable["DAG"]) -> Iterator[tuple[str, ...]]:
+    for dag, level in zip(dags, LEVELS.values(), strict=True):
+        takes = _uris(dag.get_task("snapshot").inlets)
+        gives = _uris(dag.get_task("publish").outlets)
+        yield f"`{dag.dag_id}`", f"`{level.schedule}`", takes, gives
+
+
+def _uris(assets: Iterable[Any]) -> str:
+    return ", ".join(f"`{asset.uri}`" for asset in assets)
+
+
+def _tasks(dag: "DAG") -> str:
+    rows = (
+        (
+            f"`{task.task_id}`" + (" (mapped)" if task.is_mapped else ""),
+            ", ".join(f"`{name}`" for name in sorted(task.upstream_task_ids)),
+            f"`{task.trigger_rule.value}`",
+            f"`{task.pool}`",
+            task.retries,
+            task.operator_name,
+        )
+        for task in dag.tasks
+    )
+    return table(("task", "after", "starts when these are", "pool", "retries", "operator"), rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
