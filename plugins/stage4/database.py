@@ -92,8 +92,8 @@ def _connect(conn_id: str) -> Database:
         connection: Any = hook.get_conn()
     except AirflowNotFoundException:
         raise AirflowFailException(
-            f"Airflow has no connection `{conn_id}`: define it, for example by "
-            f"AIRFLOW_CONN_{conn_id.upper()}, or name another in STAGE4_POSTGRES_CONN_ID"
+            f"Airflow has no connection `{conn_id}`: define it (`airflow connections add`, or the "
+            f"variable AIRFLOW_CONN_{conn_id.upper()}), or name another in STAGE4_POSTGRES_CONN_ID"
         ) from None
     if not isinstance(connection, psycopg.Connection):
         connection = _with_psycopg3(connection)

@@ -4,6 +4,7 @@
 running it twice at a time is safe.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from sqlalchemy.pool import StaticPool
 from clustering_tasks.deployment import DeploymentSettings, deployment
 from stage4.database import Database, database
 
+MIGRATIONS = Path(__file__).with_name("migrations")
 LOCK = 0x57A6E4  # any number, as long as every setup takes the same
 OLDEST_SERVER = 150_000  # COPY compares a file's header with the columns since PostgreSQL 15
 
@@ -30,6 +32,8 @@ log = structlog.get_logger()
 
 def main() -> None:
     """Do both, or end with a message that says what to do."""
+    # As Airflow's own commands do: connections may be kept in its database, which tasks cannot see.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
         with database() as connection:
             # Held until the connection closes; whoever comes second finds everything done.
@@ -131,8 +135,7 @@ def _ensure_schema(connection: Database) -> None:
 
 def _run_alembic(connection: Database, revision: str) -> None:
     config = Config()
-    folder = Path(__file__).with_name("migrations")
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool
     )

@@ -1,0 +1,66 @@
+"""The schema: made, taken back, made again, and in step with what the code says of it."""
+
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+from stage4 import postgres
+from stage4.database import database
+from stage4.setup import MIGRATIONS, migrate
+
+from clustering_tasks.levels import LEVELS
+from tests.integration.conftest import Results
+from tests.integration.label_files import Label, report_of
+
+RELATIONS = (
+    "SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'stage4'::regnamespace"
+    " AND relkind IN ('r', 'p', 'v', 'S', 'i', 'I') ORDER BY 1"
+)
+
+
+def test_downgrade_takes_everything_back_and_upgrade_makes_it_again(
+    results: Results, tmp_path: Path
+) -> None:
+    label = Label(tmp_path).write()
+    before = results.rows(RELATIONS)
+    postgres.load(label["files"], report_of(label))
+    with database() as connection:
+        migrate(connection, "base")
+        left = {name for name, _ in results.rows(RELATIONS)}
+        assert left == {"alembic_version", "alembic_version_pkc"}
+        migrate(connection)
+        migrate(connection)  # at the head already: nothing happens
+    assert results.rows(RELATIONS) == before
+    postgres.load(label["files"], report_of(label))
+
+
+def test_the_version_table_is_in_the_schema(results: Results) -> None:
+    script = ScriptDirectory(str(MIGRATIONS))
+    version = results.rows("SELECT version_num FROM stage4.alembic_version", user=results.loader)
+    assert version == [(script.get_current_head(),)]
+    assert results.rows("SELECT to_regclass('public.alembic_version')::text") == [(None,)]
+
+
+def test_there_is_one_line_of_migrations() -> None:
+    assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+
+
+def test_every_level_has_its_pointer_and_its_branch_of_the_views(results: Results) -> None:
+    levels = results.rows("SELECT level FROM stage4.published", user=results.loader)
+    assert {level for (level,) in levels} == set(LEVELS)
+    for view in ("current_clusters", "current_members"):
+        ((definition,),) = results.rows("SELECT pg_get_viewdef(%s::regclass)", f"stage4.{view}")
+        for level in LEVELS:
+            assert definition.count(f"'{level}'::text") == 2
+
+
+def test_a_migration_that_fails_leaves_the_schema_as_it_was(results: Results) -> None:
+    with results.server.connect(results.database, results.loader) as connection:
+        migrate(connection, "base")
+        connection.execute("CREATE TABLE stage4.published (mine int)")
+        with pytest.raises(Exception, match='"published" already exists'):
+            migrate(connection)
+        assert connection.autocommit
+    assert {name for name, _ in results.rows(RELATIONS)} == {
+        *("alembic_version", "alembic_version_pkc", "published")
+    }

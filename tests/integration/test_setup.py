@@ -1,0 +1,163 @@
+"""`python -m stage4.setup` against a real database and a real Airflow."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from stage4.setup import main, migrate
+
+from tests.integration.conftest import CONNECTION_VARIABLE, Server
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """An Airflow that is installed and has never been started."""
+
+    environment: dict[str, str]
+
+    def with_variables(self, **variables: str) -> "Airflow":
+        return replace(self, environment=self.environment | variables)
+
+    def setup(self) -> subprocess.CompletedProcess[str]:
+        return self._run("-m", "stage4.setup")
+
+    def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("-m", "airflow", *arguments)
+
+    def pools(self) -> dict[str, int]:
+        # Read from the database: the command line takes seconds to start.
+        file = Path(self.environment["AIRFLOW_HOME"]) / "airflow.db"
+        with closing(sqlite3.connect(file)) as own:
+            return dict(own.execute("SELECT pool, slots FROM slot_pool"))
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def airflow() -> Iterator[Airflow]:
+    with tempfile.TemporaryDirectory() as home:
+        ours = {
+            "AIRFLOW_HOME": home,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "plugins"))),
+        }
+        names = ("PATH", "HOME", "LANG")
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
+        made = Airflow(inherited | ours)
+        done = made.airflow("db", "migrate")
+        assert done.returncode == 0, done.stderr
+        yield made
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """A database without anything in it."""
+    name = server.create_database()
+    yield name
+    server.drop_database(name)
+
+
+def connection(server: Server, database: str, **changes: Any) -> str:
+    return json.dumps(server.airflow_connection(database, "postgres") | changes)
+
+
+def test_two_setups_at_a_time_make_one_schema_and_the_pools(
+    server: Server, database: str, airflow: Airflow
+) -> None:
+    ready = airflow.with_variables(**{CONNECTION_VARIABLE: connection(server, database)})
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(lambda _: ready.setup(), range(2)):
+            assert done.returncode == 0, done.stderr
+    with server.connect(database) as superuser:
+        assert superuser.execute("SELECT count(*) FROM stage4.current_runs").fetchone() == (0,)
+    assert {"stage4_cluster": 2, "stage4_steps": 4}.items() <= ready.pools().items()
+
+
+def test_running_it_again_sets_the_sizes_of_the_pools(
+    server: Server, database: str, airflow: Airflow
+) -> None:
+    """The connection is kept in Airflow's own database this time."""
+    stored = airflow.airflow(
+        *("connections", "add", "results"),
+        *("--conn-json", connection(server, database)),
+    )
+    assert stored.returncode == 0, stored.stderr
+    ready = airflow.with_variables(
+        STAGE4_POSTGRES_CONN_ID="results",
+        STAGE4_CLUSTER_POOL_SLOTS="1",
+        STAGE4_STEPS_POOL="mine",
+    )
+    done = ready.setup()
+    assert done.returncode == 0, done.stderr
+    assert {"stage4_cluster": 1, "mine": 4}.items() <= ready.pools().items()
+
+
+def test_a_database_that_is_down_is_named(server: Server, database: str, airflow: Airflow) -> None:
+    down = connection(server, database, port=1)
+    done = airflow.with_variables(**{CONNECTION_VARIABLE: down}).setup()
+    assert done.returncode == 1
+    assert "setup failed: database of `stage4_postgres`: " in done.stderr
+    assert "Is the server running" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_does_not_exist_is_named(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    monkeypatch.setenv(CONNECTION_VARIABLE, connection(server, "no_such_database"))
+    with pytest.raises(SystemExit, match='database "no_such_database" does not exist'):
+        main()
+
+
+def test_an_airflow_without_its_own_database_is_told_to_migrate(
+    server: Server, database: str, airflow: Airflow, tmp_path: Path
+) -> None:
+    new = airflow.with_variables(
+        **{CONNECTION_VARIABLE: connection(server, database), "AIRFLOW_HOME": str(tmp_path)}
+    )
+    done = new.setup()
+    assert done.returncode == 1
+    assert "airflow db migrate" in done.stderr
+
+
+def test_a_missing_extension_names_the_statement(server: Server, database: str) -> None:
+    role = server.create_role()
+    with (
+        server.connect(database, role) as ours,
+        pytest.raises(AirflowFailException, match="as a superuser, CREATE EXTENSION vector;"),
+    ):
+        migrate(ours)
+
+
+def test_a_missing_permission_names_the_statement(server: Server, database: str) -> None:
+    role = server.create_role()
+    with server.connect(database) as superuser:
+        superuser.execute("CREATE EXTENSION vector")
+    statement = f"CREATE SCHEMA stage4 AUTHORIZATION {role};"
+    with server.connect(database, role) as ours:
+        with pytest.raises(AirflowFailException, match=statement):
+            migrate(ours)
+        with server.connect(database) as superuser:
+            superuser.execute(statement.encode())
+        migrate(ours)
