@@ -1,6 +1,7 @@
 """`make demo`: sample vectors in, clusters in PostgreSQL and JSONL out, by a real Airflow."""
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from local.state import State
 DAG = "cluster_all"
 RUN_SECONDS = 1800
 LOGS_SHOWN = 3
+LOG_WIDTH = 120
 # The demo decides when its DAGs run, and a fault is to be seen now.
 ENVIRONMENT = {f"STAGE4_SCHEDULE_{level.upper()}": "none" for level in LEVELS} | {
     "STAGE4_RETRY_DELAY_SECONDS": "1",
@@ -33,7 +35,7 @@ ENVIRONMENT = {f"STAGE4_SCHEDULE_{level.upper()}": "none" for level in LEVELS} |
 def demo() -> None:
     """Run everything once; raises LocalError on any failure and leaves nothing running."""
     began = time.monotonic()
-    console, state = Console(), State.open()
+    console, state = wide_console(), State.open()
     prepare_sample(console, state)
     with listening(state.secrets().stage5_token) as stage5, airflow(console, state, stage5) as it:
         stack, told = it
@@ -47,6 +49,11 @@ def demo() -> None:
         show_stage5(console, stage5, published if told else None)
         show_places(console, stack, published)
     console.print(f"\nDone in {time.monotonic() - began:.0f} s. `make up` opens Airflow's UI.")
+
+
+def wide_console() -> Console:
+    """The terminal; a log has no width, and gets one that suits the tables."""
+    return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
 
 
 def prepare_sample(console: Console, state: State) -> None:

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -68,12 +69,12 @@ class Progress:
 
     def _table(self) -> Table:
         seconds = time.monotonic() - self._began
-        table = Table(title=f"cluster_all, {seconds:.0f} s", title_justify="left")
-        table.add_column("level")
-        for step in STEPS:
-            table.add_column(step.replace("_", "\n"), justify="center", min_width=7)
+        table = Table(title=f"cluster_all, {seconds:.0f} s", title_justify="left", box=SIMPLE_HEAD)
+        table.add_column("step")
         for level in LEVELS:
-            table.add_row(level, *(self._cells.get((level, step), WAITING) for step in STEPS))
+            table.add_column(level, justify="center", min_width=10)
+        for step in STEPS:
+            table.add_row(step, *(self._cells.get((level, step), WAITING) for level in LEVELS))
         return table
 
     def _print_changes(self, cells: dict[tuple[str, str], str]) -> None:

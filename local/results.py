@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -59,23 +60,23 @@ def check(run: Row, clusters: int, published: Json) -> None:
 def table_of(level: str, run: Row, clusters: Sequence[Row]) -> Table:
     """The largest clusters of a level, under what became of its items."""
     table = Table(
-        title=title(level, run), title_justify="left", title_style="bold", caption_justify="left"
+        title=title(level, run), title_justify="left", title_style="bold", box=SIMPLE_HEAD
     )
     table.add_column("cluster", no_wrap=True)
-    table.add_column("label", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("size", justify="right")
-    table.add_column("from ... to", no_wrap=True)
-    table.add_column("similarity", justify="right")
+    table.add_column("label")
+    for name in ("size", "from", "to", "similarity"):
+        table.add_column(name, no_wrap=True, justify="right")
     for each in clusters:
         table.add_row(
             each["cluster_id"],
             escape(each["label"]),
             str(each["size"]),
-            f"{day(each['start_time'])} ... {day(each['end_time'])}",
+            day(each["start_time"]),
+            day(each["end_time"]),
             number(each["similarity"], ".2f"),
         )
     if run["clusters"] > len(clusters):
-        table.caption = f"... and {run['clusters'] - len(clusters)} smaller ones"
+        table.add_row("", f"... and {run['clusters'] - len(clusters):,} more")
     return table
 
 
