@@ -81,7 +81,7 @@ class Progress:
         clock = f"{time.monotonic() - self._began:6.1f} s"
         for (level, step), cell in cells.items():
             if cell != self._cells.get((level, step)) and cell not in (WAITING, MARKS["queued"]):
-                self._console.print(f"{clock}  {level}: {step} {cell}")
+                self._console.print(f"{clock}  {level}: {step} {cell}", highlight=False)
 
 
 def cells_of(task_instances: Sequence[Json]) -> dict[tuple[str, str], str]:

@@ -38,7 +38,8 @@ def show_levels(console: Console, database_url: str, published: dict[str, Json])
             [count] = connection.execute(COUNT, [level]).fetchall()
             check(run, count["clusters"], published[level])
             clusters = connection.execute(CLUSTERS, [level, SHOWN]).fetchall()
-            console.print(table_of(level, run, clusters))
+            console.print(f"\n[bold]{title(level, run)}[/]", highlight=False)
+            console.print(table_of(run, clusters))
 
 
 def check(run: Row, clusters: int, published: Json) -> None:
@@ -57,14 +58,12 @@ def check(run: Row, clusters: int, published: Json) -> None:
         )
 
 
-def table_of(level: str, run: Row, clusters: Sequence[Row]) -> Table:
-    """The largest clusters of a level, under what became of its items."""
-    table = Table(
-        title=title(level, run), title_justify="left", title_style="bold", box=SIMPLE_HEAD
-    )
+def table_of(run: Row, clusters: Sequence[Row]) -> Table:
+    """The largest clusters of a run; `sim.` is the mean cosine between two members."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("cluster", no_wrap=True)
     table.add_column("label")
-    for name in ("size", "from", "to", "similarity"):
+    for name in ("size", "from", "to", "sim."):
         table.add_column(name, no_wrap=True, justify="right")
     for each in clusters:
         table.add_row(
