@@ -1,5 +1,6 @@
 """A real PostgreSQL with pgvector for a session, and a fresh results database for a test."""
 
+import atexit
 import json
 import os
 import shutil
@@ -153,3 +154,4 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 if "AIRFLOW_HOME" not in os.environ:
     # Importing Airflow writes its configuration there; it must not be the user's own.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="stage4-airflow-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)

@@ -151,6 +151,20 @@ def test_a_file_that_is_gone_is_named_and_nothing_changes(local: Place) -> None:
     assert local.current() == "a"
 
 
+def test_labels_file_may_be_in_an_object_store(place: Place) -> None:
+    source = UPath("memory://label/clusters.jsonl")
+    source.write_text("one line\n")
+    done = publish_files(
+        report("a", NOON),
+        clusters_jsonl=str(source),
+        label_uri="",
+        workspace=place.workspace,
+        output=place.output,
+    )
+    assert UPath(done.current.clusters_jsonl).read_text() == "one line\n"
+    assert UPath(done.current.dated_jsonl).read_text() == "one line\n"
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"job_id": "a"}', "[]"])
 def test_a_damaged_pointer_is_named(local: Place, text: str) -> None:
     pointer = Path(local.workspace) / "events" / "published.json"
