@@ -1,0 +1,156 @@
+"""Each side of the package imports without the other's libraries; so says pyproject.toml, too."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+UV = Path(sys.executable).with_name("uv")
+ENGINE = {"faiss", "hdbscan", "numba", "numpy", "pandas", "pyarrow", "scipy", "sklearn"}
+NO_NETWORK = ("dns error", "Failed to fetch", "error sending request", "Network is unreachable")
+
+# Both print what they could not import; neither stops at the first.
+IMPORT_AIRFLOW_SIDE = """
+import importlib, pkgutil, sys, traceback
+import stage4
+from airflow.dag_processing.dagbag import DagBag
+
+failed = dict(DagBag(sys.argv[1]).import_errors)
+for module in pkgutil.walk_packages(stage4.__path__, "stage4."):
+    if ".migrations." not in module.name:  # alembic runs those
+        try:
+            importlib.import_module(module.name)
+        except Exception:
+            failed[module.name] = traceback.format_exc()
+sys.exit("\\n".join(f"{name}: {error}" for name, error in failed.items()) or None)
+"""
+IMPORT_ENGINE_SIDE = """
+import importlib, pkgutil, sys, traceback
+import clustering_tasks
+
+failed = {}
+for module in pkgutil.walk_packages(clustering_tasks.__path__, "clustering_tasks."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except Exception:
+            failed[module.name] = traceback.format_exc()
+sys.exit("\\n".join(f"{name}: {error}" for name, error in failed.items()) or None)
+"""
+
+
+def bare_environment(folder: Path, lock: str) -> Path:
+    """Make an environment with a lock's packages and nothing else; returns its python."""
+    if not UV.exists():
+        pytest.skip(f"{UV} is missing: requirements-dev.txt brings it")
+    python = folder / "bin" / "python"
+    uv(folder, "venv", "--quiet", "--python", sys.executable, str(folder))
+    uv(folder, "pip", "install", "--quiet", "--python", str(python), "-r", str(REPO / lock))
+    return python
+
+
+def uv(folder: Path, *arguments: str) -> None:
+    done = run([str(UV), *arguments], folder.parent, UV_PYTHON_DOWNLOADS="never")
+    if done.returncode and any(sign in done.stderr for sign in NO_NETWORK):
+        pytest.skip(f"packages are neither in uv's cache nor on the network: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr
+
+
+def run(command: list[str], folder: Path, **own: str) -> subprocess.CompletedProcess[str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "COVERAGE", "COV_"))
+    }
+    return subprocess.run(
+        command, cwd=folder, env=inherited | own, capture_output=True, text=True, check=False
+    )
+
+
+def test_dags_and_plugins_need_no_engine(tmp_path: Path) -> None:
+    python = bare_environment(tmp_path / "venv", "requirements.txt")
+    own = {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'plugins'}",
+    }
+    assert not ENGINE & installed(python, tmp_path)
+    done = run([str(python), "-c", IMPORT_AIRFLOW_SIDE, str(REPO / "dags")], tmp_path, **own)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_steps_need_no_airflow(tmp_path: Path) -> None:
+    python = bare_environment(tmp_path / "venv", "images/clustering/requirements-cpu.txt")
+    assert "airflow" not in installed(python, tmp_path)
+    done = run([str(python), "-c", IMPORT_ENGINE_SIDE], tmp_path, PYTHONPATH=str(REPO))
+    assert done.returncode == 0, done.stderr
+
+
+def installed(python: Path, folder: Path) -> set[str]:
+    """Which of the two sides' libraries an environment has."""
+    names = sorted(ENGINE | {"airflow"})
+    code = f"from importlib.util import find_spec as f; print(*[n for n in {names} if f(n)])"
+    return set(run([str(python), "-c", code], folder).stdout.split())
+
+
+def imports(file: Path, *, anywhere: bool) -> Iterator[str]:
+    """Top-level packages that a file imports: anywhere, or only when it is imported itself."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if anywhere else at_module_level(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+
+
+def at_module_level(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from at_module_level(child)
+
+
+@pytest.mark.parametrize(
+    ("folder", "foreign", "anywhere"),
+    [
+        ("clustering_tasks", {"airflow", "stage4", "local"}, True),
+        ("plugins", ENGINE | {"local"}, False),
+        ("dags", ENGINE | {"local"}, False),
+    ],
+)
+def test_no_file_imports_from_across_the_wall(
+    folder: str, foreign: set[str], anywhere: bool
+) -> None:
+    files = sorted((REPO / folder).rglob("*.py"))
+    assert files
+    found = {
+        str(file.relative_to(REPO)): across
+        for file in files
+        if (across := foreign & set(imports(file, anywhere=anywhere)))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "refused"),
+    [
+        ("plugins/stage4/new.py", "import numpy\n", True),
+        ("dags/new.py", "from sklearn import cluster\n", True),
+        ("plugins/stage4/new.py", "def f():\n    import numpy\n", False),
+        ("clustering_tasks/new.py", "import numpy\n", False),
+        ("clustering_tasks/new.py", "import pickle\n", True),
+        ("plugins/stage4/new.py", "from airflow.models import DagRun\n", True),
+    ],
+)
+def test_the_lint_rules_bite(path: str, code: str, refused: bool) -> None:
+    command = [str(UV.with_name("ruff")), "check", "--select", "TID", "--stdin-filename", path, "-"]
+    done = subprocess.run(
+        command, cwd=REPO, input=code, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 1) == refused, done.stdout + done.stderr
