@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 
 DIMENSION = 768
 _HALF = DIMENSION // 2
-_HASHED = 2**15
+_HASHED = 2**14
 _CHARACTER_WEIGHT = 0.5
 _PROJECTION_SEED = 20_251_120
 """One for all samples: their vectors live in one space, as those of a real model do."""
@@ -25,12 +25,21 @@ _PROJECTION_SEED = 20_251_120
 def _hasher(analyzer: str, ngrams: tuple[int, int]) -> HashingVectorizer:
     return HashingVectorizer(
         analyzer=analyzer,
+        stop_words="english" if analyzer == "word" else None,
         ngram_range=ngrams,
         n_features=_HASHED,
         alternate_sign=False,
         norm=None,
         dtype=np.float32,
     )
+
+
+def _weights(counts: sparse.csr_matrix) -> TfidfTransformer:
+    """Fit damped weights: with the full ones, the phases of one story fall apart
+    (HDBSCAN's B-cubed F1 of the documents .69 instead of .85)."""
+    weights = TfidfTransformer().fit(counts)
+    weights.idf_ = np.sqrt(weights.idf_)
+    return weights
 
 
 def _unit(rows: Floats) -> Floats:
@@ -43,10 +52,8 @@ class TextEncoder:
 
     def __init__(self, corpus: Sequence[str], noise: float, seed: int) -> None:
         """Learn the weights from `corpus`; `noise` is the length of what is added to a vector."""
-        self._views = [_hasher("word", (1, 2)), _hasher("char_wb", (3, 4))]
-        self._weights = [
-            TfidfTransformer(sublinear_tf=True).fit(view.transform(corpus)) for view in self._views
-        ]
+        self._views = [_hasher("word", (1, 1)), _hasher("char_wb", (3, 4))]
+        self._weights = [_weights(view.transform(corpus)) for view in self._views]
         fixed = np.random.Generator(np.random.PCG64(_PROJECTION_SEED))
         self._projection = fixed.standard_normal((2 * _HASHED, _HALF), dtype=np.float32)
         self._noise = np.float32(noise / np.sqrt(DIMENSION))

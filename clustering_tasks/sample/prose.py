@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from clustering_tasks.sample.world import Entity, Filling
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_TWICE = re.compile(r"\b(the) the\b", re.IGNORECASE)
+_VOWEL = re.compile(r"\b([Aa]) (?=[aeioAEIO])(?!one\b|one-|eu|Eu)")
 _ARTICLE = re.compile(r"^an? ", re.IGNORECASE)
 _SLOT = re.compile(r"\{(\w+)\}")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -119,6 +121,16 @@ def clock_forms(minute: int) -> tuple[str, ...]:
     )
 
 
+def tidy(text: str) -> str:
+    """Mend the articles around filled slots, and start with a capital."""
+    return capitalised(_VOWEL.sub(r"\1n ", _TWICE.sub(r"\1", text)))
+
+
+def _as_in(text: str, mention: Mention) -> Mention:
+    """The mention as the sentence has it: its first letter may have become a capital."""
+    return mention if mention.text in text else replace(mention, text=capitalised(mention.text))
+
+
 class SentenceWriter:
     """Renders the sentences about one event of one story."""
 
@@ -152,11 +164,12 @@ class SentenceWriter:
 
     def write(self, template: str, triggers: str) -> Sentence:
         """Return one wording of `template`, its `*` replaced by one of the triggers."""
-        trigger = self.voice.draw.choice(triggers.split("/"))
+        trigger = _SLOT.sub(self._slot, self.voice.draw.choice(triggers.split("/")))
         self.mentions = []
         text = choose(template, self.voice.draw).replace("*", trigger)
-        text = self.voice.spell(_SLOT.sub(self._slot, text))
-        return Sentence(capitalised(text), trigger, tuple(self.mentions))
+        text = tidy(self.voice.spell(_SLOT.sub(self._slot, text)))
+        mentions = tuple(_as_in(text, mention) for mention in self.mentions)
+        return Sentence(text, self.voice.spell(trigger), mentions)
 
 
 def headline(heads: Sequence[str], voice: Voice) -> str:
@@ -169,4 +182,4 @@ def headline(heads: Sequence[str], voice: Voice) -> str:
         return capitalised(text) if slot[0].isupper() else text
 
     text = _SLOT.sub(value, choose(voice.draw.choice(heads), voice.draw))
-    return voice.spell(capitalised(_ARTICLE.sub("", text)))
+    return voice.spell(tidy(_ARTICLE.sub("", text)))

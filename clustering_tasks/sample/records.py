@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import unicodedata
 from collections import Counter
@@ -22,6 +23,7 @@ LEVELS = {
     "entities": "entity",
     "storylines": "storyline",
 }
+TOPIC_NAMED = 0.6
 _PREFIX = {"document": "doc_emb_", "event": "event_emb_"}
 _PRIMARY = ("PER", "ORG", "GPE", "LOC", "EVENT")
 
@@ -74,6 +76,11 @@ def _thread_number(article: Article) -> list[int]:
     return [number for number, part in enumerate(threads_of(article)) for _ in part]
 
 
+def _named_topic(article: Article, draw: random.Random) -> list[str]:
+    """The story's topic, where upstream found it: not for every document and storyline."""
+    return [article.story.topic] if article.story.topic and draw.random() < TOPIC_NAMED else []
+
+
 def document_record(article: Article) -> Record:
     """Return the record of the article itself."""
     draw = named_random("document", article.source_id, article.title)
@@ -81,11 +88,7 @@ def document_record(article: Article) -> Record:
     slug = f"{article.published:%Y/%m/%d}/{_slug(article.title)}"
     body = [event.sentence.text for event in article.events]
     tags = [tag for tag in template.tags if draw.random() < 0.8]
-    keywords = [
-        *template.categories,
-        *tags,
-        *([article.story.topic] if article.story.topic else []),
-    ]
+    keywords = [*template.categories, *tags, *_named_topic(article, draw)]
     metadata = {
         "title": article.title,
         "publication_date": written_date(article.published, draw),
@@ -158,12 +161,12 @@ def _span(days: Sequence[date], article: Article) -> dict[str, Any]:
 def storyline_records(article: Article) -> Iterator[Record]:
     """Yield the records of the article's storylines."""
     first = 0
-    opening = f"{capitalised(article.story.topic)}: " if article.story.topic else ""
     for number, thread in enumerate(threads_of(article)):
         source_id = f"{article.source_id}_storyline_{number}"
         mentions = [mention for event in thread for mention in event.sentence.mentions]
+        draw = named_random("storyline", source_id, thread[0].sentence.text)
+        opening = "".join(f"{capitalised(topic)}: " for topic in _named_topic(article, draw))
         summary = opening + " ".join(event.sentence.text for event in thread[:3])
-        draw = named_random("storyline", source_id, summary)
         metadata = {
             "storyline_id": source_id,
             "document_id": article.source_id,

@@ -23,7 +23,7 @@ from clustering_tasks.sample.records import (
 
 _BATCH = 16_384
 _WEIGHT_TEXTS = 2_000
-_NOISE = 0.2
+_NOISE = 0.25
 _RECORDS: dict[str, Callable[[Article], Iterable[Record]]] = {
     "documents": lambda article: [document_record(article)],
     "events": event_records,
