@@ -22,6 +22,7 @@ def source_version(step: str) -> str:
         if module not in sources and (path := _file(module)) is not None:
             sources[module] = path.read_bytes()
             pending |= _imports(sources[module])
+            pending |= {module.rpartition(".")[0]} - {""}  # importing it runs its package, too
     digest = hashlib.sha256()
     for module in sorted(sources):
         digest.update(module.encode() + b"\0" + sources[module] + b"\0")

@@ -44,7 +44,8 @@ class VectorFile:
         """Read the rows from `start` up to `stop`: (stop - start, d) float32."""
         rows = np.empty((stop - start, self.shape[1]), dtype=np.float32)
         self._file.seek(self._start + start * self.shape[1] * 4)
-        read_exactly(self._file, rows.data.cast("B"))
+        if rows.size:  # a memoryview of nothing cannot be cast
+            read_exactly(self._file, rows.data.cast("B"))
         return rows
 
     def blocks(self, size: int = 32_768) -> Iterator[tuple[int, Matrix]]:

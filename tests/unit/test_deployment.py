@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from clustering_tasks.deployment import DeploymentSettings
+from clustering_tasks.levels import LEVELS
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the environment of whoever runs the tests nor the checkout's .env counts."""
+    monkeypatch.chdir(tmp_path)
+    for field in DeploymentSettings.model_fields:
+        monkeypatch.delenv(f"STAGE4_{field.upper()}", raising=False)
+
+
+def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE4_RUNNER", "docker")
+    monkeypatch.setenv("STAGE4_GPU", "true")
+    monkeypatch.setenv("STAGE4_RETRIES", "7")
+    monkeypatch.setenv("STAGE4_MEMORY_LIMIT", "8g")
+    settings = DeploymentSettings()
+    assert (settings.runner, settings.gpu, settings.retries) == ("docker", True, 7)
+    assert settings.memory_limit == "8g"
+
+
+def test_an_env_file_is_read_and_the_environment_overrides_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("STAGE4_RETRIES=5\nSTAGE4_IMAGE=ours:1\nOTHER=x\n")
+    monkeypatch.setenv("STAGE4_RETRIES", "6")
+    settings = DeploymentSettings()
+    assert (settings.retries, settings.image) == (6, "ours:1")
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE4_STAGE3_URL", "")
+    monkeypatch.setenv("STAGE4_CPUS", "")
+    settings = DeploymentSettings()
+    assert settings.stage3_url is None
+    assert settings.cpus is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RUNNER", "podman"), ("RETRIES", "-1"), ("GPU", "perhaps"), ("STEP_TIMEOUT_MINUTES", "0")],
+)
+def test_a_wrong_value_is_refused_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"STAGE4_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        DeploymentSettings()
+
+
+def test_local_paths_become_absolute_and_uris_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE4_WORKSPACE", "here/workspace")
+    monkeypatch.setenv("STAGE4_INDICES", "s3://bucket/indices")
+    settings = DeploymentSettings()
+    assert settings.workspace == str(tmp_path / "here/workspace")
+    assert settings.indices == "s3://bucket/indices"
+
+
+def test_the_output_lies_in_the_workspace_unless_it_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAGE4_WORKSPACE", "s3://bucket/work")
+    assert DeploymentSettings().output_uri == "s3://bucket/work/output"
+    monkeypatch.setenv("STAGE4_OUTPUT", "/elsewhere")
+    assert DeploymentSettings().output_uri == "/elsewhere"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_schedule_is_the_levels_own_another_or_none(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert DeploymentSettings().schedule(level) == LEVELS[level].schedule
+    monkeypatch.setenv(f"STAGE4_SCHEDULE_{level.upper()}", "0 5 * * *")
+    assert DeploymentSettings().schedule(level) == "0 5 * * *"
+    monkeypatch.setenv(f"STAGE4_SCHEDULE_{level.upper()}", " None ")
+    assert DeploymentSettings().schedule(level) is None
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        DeploymentSettings().gpu = True  # type: ignore[misc]

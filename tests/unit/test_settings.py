@@ -1,0 +1,147 @@
+import pytest
+from pydantic import ValidationError
+
+from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings import RunSettings, assignments, nested, run_settings
+
+
+def refusal(*sources: dict[str, object]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        run_settings(*sources)
+    return str(caught.value)
+
+
+def test_every_wrong_value_and_unknown_key_is_named_at_once() -> None:
+    message = refusal(
+        {
+            "scope": "everywhere",
+            "hdbscan.min_cluster_size": 1,
+            "hdbscan": {"min_sample": 3},
+            "neighbours": {"k": "many"},
+            "publish.min_coverage": 1.5,
+            "tpyo": True,
+        }
+    )
+    head, *lines = message.splitlines()
+    assert head == "settings refused:"
+    named = sorted(line.removeprefix("  - ").split(":")[0] for line in lines)
+    assert named == [
+        "hdbscan.min_cluster_size",
+        "hdbscan.min_sample",
+        "neighbours.k",
+        "publish.min_coverage",
+        "scope",
+        "tpyo",
+    ]
+
+
+def test_a_message_says_what_was_given_and_what_is_allowed() -> None:
+    assert "(got 'everywhere')" in refusal({"scope": "everywhere"})
+    assert "'level' or 'partition'" in refusal({"scope": "everywhere"})
+    assert "greater than or equal to 2 (got 1)" in refusal({"hdbscan.min_cluster_size": 1})
+
+
+def test_an_unknown_key_is_answered_with_those_of_its_group() -> None:
+    in_group = refusal({"hdbscan.min_sample": 3})
+    assert "hdbscan.min_sample: unknown setting; known are " in in_group
+    assert "min_samples" in in_group
+    assert "allow_partial" not in in_group
+    at_the_top = refusal({"hdbscam.min_samples": 3})
+    assert "hdbscam: unknown setting; known are " in at_the_top
+    assert "allow_partial" in at_the_top
+    assert "cluster_selection_epsilon" not in at_the_top
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ways_out"),
+    [
+        ({"allow_partial": True}, ("scope=partition", "drop allow_partial")),
+        ({"merge.join": "mutual_best"}, ("scope=partition", "merge.join=never")),
+        (
+            {"algorithm": "hdbscan", "hdbscan.min_samples": 9, "neighbours.k": 8},
+            ("Raise neighbours.k", "lower hdbscan.min_samples"),
+        ),
+    ],
+)
+def test_an_impossible_pair_is_refused_with_the_ways_out(
+    chosen: dict[str, object], ways_out: tuple[str, ...]
+) -> None:
+    message = refusal({"scope": "level"}, chosen)
+    for name in chosen.keys() - {"algorithm"}:
+        assert name in message
+    for way in ways_out:
+        assert way in message
+
+
+def test_all_impossible_pairs_are_named_at_once() -> None:
+    message = refusal({"scope": "level", "allow_partial": True, "merge.join": "mutual_best"})
+    assert "allow_partial" in message
+    assert "merge.join" in message
+
+
+def test_the_ways_out_lead_out() -> None:
+    settings = run_settings(
+        {"scope": "partition", "allow_partial": True, "merge.join": "mutual_best"}
+    )
+    assert settings.allow_partial
+    assert settings.merge.join == "mutual_best"
+
+
+def test_dotted_nested_and_command_line_forms_say_the_same() -> None:
+    forms: list[dict[str, object]] = [
+        {"scope": "partition", "hdbscan.min_samples": 4, "hdbscan.min_cluster_size": 7},
+        {"scope": "partition", "hdbscan": {"min_samples": 4, "min_cluster_size": 7}},
+        {"scope": "partition", "hdbscan": {"min_samples": 4}, "hdbscan.min_cluster_size": 7},
+        {**assignments(["scope=partition", "hdbscan.min_samples=4", "hdbscan.min_cluster_size=7"])},
+    ]
+    (settings,) = {run_settings(form).model_dump_json() for form in forms}
+    assert '"min_samples":4' in settings
+
+
+def test_later_sources_win_and_leave_the_rest() -> None:
+    settings = run_settings(
+        {"hdbscan": {"min_samples": 4, "min_cluster_size": 7}}, None, {"hdbscan.min_samples": 2}
+    )
+    assert (settings.hdbscan.min_samples, settings.hdbscan.min_cluster_size) == (2, 7)
+
+
+def test_sources_are_not_changed() -> None:
+    source: dict[str, object] = {"hdbscan": {"min_samples": 4}}
+    run_settings(source, {"hdbscan.min_samples": 2})
+    assert source == {"hdbscan": {"min_samples": 4}}
+
+
+def test_nested_goes_to_any_depth() -> None:
+    assert nested({"a.b.c": 1, "a": {"b.d": 2}, "e": 3}) == {"a": {"b": {"c": 1, "d": 2}}, "e": 3}
+
+
+def test_assignments_keep_further_equals_signs_and_the_last_of_two() -> None:
+    assert assignments(["a=b=c", "d=", "d=1"]) == {"a": "b=c", "d": "1"}
+
+
+def test_every_pair_without_an_equals_sign_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"name=value.*\['scope', 'k'\]"):
+        assignments(["scope", "a=1", "k"])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "", "five", None, [], 2.5])
+def test_a_number_is_a_number(value: object) -> None:
+    assert "hdbscan.min_cluster_size" in refusal({"hdbscan.min_cluster_size": value})
+
+
+def test_a_group_is_no_value() -> None:
+    assert "hdbscan: " in refusal({"hdbscan": 5})
+
+
+def test_settings_are_frozen() -> None:
+    settings = run_settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.scope = "partition"  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.publish.min_items = 3  # type: ignore[misc]
+
+
+def test_what_is_stored_with_a_run_gives_the_settings_back() -> None:
+    settings = run_settings({"scope": "partition", "publish.min_coverage": 0.25})
+    assert run_settings(settings.model_dump(mode="json")) == settings
+    assert RunSettings.model_validate_json(settings.model_dump_json()) == settings

@@ -1,0 +1,80 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clustering_tasks import source_version as module
+from clustering_tasks.source_version import source_version
+
+STEPS = ("snapshot", "plan", "cluster", "merge", "label")
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package that a test may change."""
+    copy = tmp_path / "clustering_tasks"
+    shutil.copytree(module._PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "_PACKAGE", copy)
+    source_version.cache_clear()
+    yield copy
+    source_version.cache_clear()
+
+
+def versions() -> dict[str, str]:
+    source_version.cache_clear()
+    return {step: source_version(step) for step in STEPS}
+
+
+@pytest.mark.parametrize(
+    ("changed", "steps"),
+    [
+        ("snapshot.py", {"snapshot"}),
+        ("stage3/dates.py", {"snapshot"}),  # reached through stage3/items
+        ("stage3/__init__.py", {"snapshot"}),
+        ("engine/spanning_tree.py", {"merge"}),
+        ("labelling/titles.py", {"label"}),  # reached through labelling/records
+        ("storage.py", set(STEPS)),
+        ("levels.py", set(STEPS)),
+        ("__init__.py", set(STEPS)),
+        ("cli.py", set()),
+        ("publication.py", set()),
+        ("sample/prose.py", set()),
+    ],
+)
+def test_a_step_has_a_new_version_when_a_module_that_it_reaches_changes(
+    sources: Path, changed: str, steps: set[str]
+) -> None:
+    before = versions()
+    path = sources / changed
+    path.write_text(path.read_text() + "\n_CHANGED = True\n")
+    after = versions()
+    assert {step for step in STEPS if before[step] != after[step]} == steps
+
+
+def test_a_new_import_is_followed(sources: Path) -> None:
+    before = versions()
+    (sources / "extra.py").write_text("X = 1\n")
+    assert versions() == before
+    dates = sources / "stage3" / "dates.py"
+    dates.write_text("import clustering_tasks.extra\n" + dates.read_text())
+    imported = versions()
+    assert imported["snapshot"] != before["snapshot"]
+    (sources / "extra.py").write_text("X = 2\n")
+    assert versions()["snapshot"] != imported["snapshot"]
+
+
+def test_an_import_inside_a_function_counts(sources: Path) -> None:
+    (sources / "extra.py").write_text("X = 1\n")
+    label = sources / "label.py"
+    label.write_text(label.read_text() + "\ndef f():\n    from clustering_tasks import extra\n")
+    before = versions()
+    (sources / "extra.py").write_text("X = 2\n")
+    after = versions()
+    assert {step for step in STEPS if before[step] != after[step]} == {"label"}
+
+
+def test_the_same_sources_elsewhere_have_the_same_version(sources: Path) -> None:
+    elsewhere = versions()
+    module._PACKAGE = Path(module.__file__).parent
+    assert versions() == elsewhere
