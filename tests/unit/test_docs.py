@@ -1,0 +1,89 @@
+"""What README and docs name exists: files, headings, targets, commands, settings, variables."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clustering_tasks import reference
+from clustering_tasks.deployment import DeploymentSettings
+from clustering_tasks.settings import RunSettings
+from tests.readme import README, REPO
+
+PAGES = [README, *sorted((REPO / "docs").rglob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+QUOTED = re.compile(r"`([^`\n]+)`")
+TOP = {"clustering_tasks", "dags", "docs", "images", "local", "plugins", "tests"}
+# Read by the local tooling, the tests, and docker-compose.yaml.
+OTHER_VARIABLES = {"STAGE4_STATE", "STAGE4_TEST_DATA", "STAGE4_AIRFLOW_IMAGE"}
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+def named_files(text: str) -> Iterator[str]:
+    """Quoted paths below a folder of the repository."""
+    for quoted in QUOTED.findall(text):
+        if quoted.split("/")[0] in TOP and "/" in quoted and not set("<> *{") & set(quoted):
+            yield quoted
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{target} does not exist"
+        assert file.is_relative_to(REPO), f"{target} leads out of the repository"
+        if anchor:
+            assert anchor in slugs(file), f"{path} has no heading {anchor}"
+
+
+@pages
+def test_named_files_exist(page: Path) -> None:
+    missing = [
+        name
+        for name in named_files(page.read_text(encoding="utf-8"))
+        if not (REPO / name.rstrip("/")).exists()
+    ]
+    assert missing == []
+
+
+@pages
+def test_make_targets_and_commands_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    makefile = (REPO / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
+    commands = set(re.findall(r"^## (\S+)$", reference.cli_page(), flags=re.MULTILINE))
+    named = set(re.findall(r"-m clustering_tasks\s+([a-z][a-z-]*)", text))
+    assert named <= commands
+
+
+@pages
+def test_settings_and_variables_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    known = set(re.findall(r"^\| `([\w.]+)` \|", reference.settings_page(), flags=re.MULTILINE))
+    groups = {name.split(".")[0] for name in known if "." in name} & set(RunSettings.model_fields)
+    dotted = re.findall(rf"\b(?:{'|'.join(groups)})\.(?!json\b)[a-z_]+\b", text)
+    assert set(dotted) <= known
+    ours = {f"STAGE4_{name.upper()}" for name in DeploymentSettings.model_fields} | OTHER_VARIABLES
+    compose = set(re.findall(r"\bSTAGE4_\w+", reference.env_example()))
+    assert set(re.findall(r"\bSTAGE4_[A-Z0-9_]*[A-Z0-9]\b", text)) <= ours | compose
+
+
+def test_every_make_target_of_the_help_is_one_that_a_reader_can_find() -> None:
+    """`make help` prints its list from the comments: each target must have one."""
+    makefile = (REPO / "Makefile").read_text(encoding="utf-8")
+    phony = re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)[0].split()
+    described = set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE))
+    assert described == set(phony)
