@@ -105,4 +105,6 @@ def cell(step: str, states: Sequence[str | None]) -> str:
     done = Counter(states)["success"]
     if step != "cluster" or not done:
         return mark
+    if "failed" in states:
+        return f"[red]{done}/{len(states)}, failed[/]"
     return f"[{'green' if done == len(states) else 'cyan'}]{done}/{len(states)}[/]"
