@@ -1,0 +1,102 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from stage4 import tasks
+
+from clustering_tasks.deployment import deployment
+from clustering_tasks.errors import BadInputError, ResourcesError, SettingsError, TransientError
+from clustering_tasks.settings import RunSettings, run_settings
+from tests.integration.http_server import serving
+
+
+@dataclass
+class DagRun:
+    conf: dict[str, Any] | None = None
+
+
+@pytest.fixture
+def indices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stage 3's folder, with a pair of files for events."""
+    (tmp_path / "events.index").touch()
+    (tmp_path / "events_metadata.json").touch()
+    monkeypatch.setenv("STAGE4_INDICES", str(tmp_path))
+    deployment.cache_clear()
+    yield tmp_path
+    deployment.cache_clear()
+
+
+def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
+    assert tasks.check_stage3("events", DagRun()) == {
+        "settings": RunSettings().model_dump(mode="json"),
+        "stage3_count": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "conf", [{"hdbscan": {"min_cluster_size": 8}}, {"hdbscan.min_cluster_size": 8}]
+)
+def test_settings_come_nested_or_dotted(indices: Path, conf: dict[str, Any]) -> None:
+    settings = tasks.check_stage3("events", DagRun(conf))["settings"]
+    assert run_settings(settings) == run_settings({"hdbscan.min_cluster_size": 8})
+
+
+def test_every_wrong_setting_is_named_and_nothing_is_tried_again(indices: Path) -> None:
+    conf = {"typo": 1, "hdbscan": {"min_cluster_size": 1}, "neighbours.k": "many"}
+    with pytest.raises(AirflowFailException) as error:
+        tasks.check_stage3("events", DagRun(conf))
+    for name in ("typo", "hdbscan.min_cluster_size", "neighbours.k"):
+        assert name in str(error.value)
+
+
+def test_a_missing_pair_is_named_with_its_folder(indices: Path) -> None:
+    with pytest.raises(AirflowFailException) as error:
+        tasks.check_stage3("entities", DagRun())
+    assert f"{indices} has no entities.index and no entities_metadata.json" in str(error.value)
+
+
+def test_half_a_pair_is_not_enough(indices: Path) -> None:
+    (indices / "events_metadata.json").unlink()
+    with pytest.raises(AirflowFailException, match=r"has no events_metadata\.json"):
+        tasks.check_stage3("events", DagRun())
+
+
+def test_stage3_counts_where_it_has_a_url(indices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as stage3:
+        monkeypatch.setenv("STAGE4_STAGE3_URL", stage3.url)
+        deployment.cache_clear()
+        known = [{"name": "events", "total_vectors": 7}]
+        stage3.answers = {
+            "/health": (200, {"status": "healthy"}),
+            "/statistics": (200, {"backends": {"faiss": {"indices": known}}}),
+        }
+        assert tasks.check_stage3("events", DagRun())["stage3_count"] == 7
+        stage3.answers["/health"] = (503, {})
+        with pytest.raises(AirflowException, match="503") as error:
+            tasks.check_stage3("events", DagRun())
+    assert not isinstance(error.value, AirflowFailException)
+
+
+def test_cluster_all_hands_each_level_its_conf() -> None:
+    levels = tasks.check_settings(DagRun({"common": {"neighbours.k": 16}}))
+    assert levels["documents"] == {"neighbours": {"k": 16}}
+
+
+def test_cluster_all_refuses_what_a_level_would() -> None:
+    with pytest.raises(AirflowFailException, match="typo"):
+        tasks.check_settings(DagRun({"documents": {"typo": 1}}))
+
+
+@pytest.mark.parametrize("kind", [SettingsError, BadInputError, ResourcesError])
+def test_fatal_errors_are_not_tried_again(kind: type[Exception]) -> None:
+    with pytest.raises(AirflowFailException, match="why"), tasks.airflow_errors():
+        raise kind("why")
+
+
+def test_a_transient_error_is_tried_again() -> None:
+    with pytest.raises(AirflowException, match="why") as error, tasks.airflow_errors():
+        raise TransientError("why")
+    assert not isinstance(error.value, AirflowFailException)
