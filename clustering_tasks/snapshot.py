@@ -14,7 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.artefacts import Attempt, Metric, Result, Run, artefact_key, perform
+from clustering_tasks.artefacts import (
+    Attempt,
+    Metric,
+    Result,
+    Run,
+    artefact_key,
+    find_artefact,
+    perform,
+)
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair
@@ -44,25 +52,29 @@ def snapshot(run: Run, stage3_count: int | None = None) -> Result:
     with copied_pair(UPath(run.indices), run.level, scratch, settings) as copy:
         read = settings.model_dump(include={"dimension", "norm_tolerance"})
         key = artefact_key("snapshot", [], read, [run.level.name, *copy.digests])
-        result = perform(run, "snapshot", key, lambda attempt: _convert(run, copy, attempt))
-    _check_count(run, result.metrics["items"], stage3_count)
-    return result
+        if (known := find_artefact(run, "snapshot", key)) is not None:
+            _check_count(run, known.metrics["items"], stage3_count)
+        return perform(
+            run, "snapshot", key, lambda attempt: _convert(run, copy, stage3_count, attempt)
+        )
 
 
 def _check_count(run: Run, items: Metric, stage3_count: int | None) -> None:
     if stage3_count is not None and stage3_count != items:
         raise BadInputError(
             f"{run.level.name}.index holds {items} vectors, Stage 3's /statistics reports "
-            f"{stage3_count}: the folder is not the one that Stage 3 serves, or not up to date"
+            f"{stage3_count}: the folder is not the one that Stage 3 serves, or not up to date. "
+            f"Set STAGE4_INDICES, or let Stage 3 write the pair again"
         )
 
 
-def _convert(run: Run, copy: Copy, attempt: Attempt) -> None:
+def _convert(run: Run, copy: Copy, stage3_count: int | None, attempt: Attempt) -> None:
     refuse_other_formats(copy.metadata)
     index = open_index(copy.index, run.settings.input.dimension)
+    _check_count(run, len(index.ids), stage3_count)
     items, odd = item_table(entries(copy.metadata, run.level), run.level)
     vector_ids = items.column("vector_id").to_pylist()
-    position = positions(copy.metadata, vector_ids, index.ids)
+    position = positions(copy.metadata, vector_ids, index.ids, copy.index.name)
     # Code points, not a locale's order: the same on every machine.
     order = np.array(sorted(range(len(vector_ids)), key=vector_ids.__getitem__), dtype=np.int64)
     rows = _SortedRows(index, position[order], [vector_ids[row] for row in order])

@@ -13,6 +13,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import Level
 from clustering_tasks.stage3.examples import examples
 
+_AGAIN = "Let Stage 3 write the pair again"
 _PICKLE_PROTO = b"\x80"  # the first byte of every pickle since protocol 2
 
 
@@ -41,17 +42,22 @@ def entries(path: Path, level: Level) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     for vector_id, entry in _pairs(path, "metadata_store"):
         if problem := _problem(vector_id, entry, level):
-            raise BadInputError(f"{path.name}, metadata_store, item {vector_id!r}: {problem}")
+            raise BadInputError(
+                f"{path.name}, metadata_store, item {vector_id!r}: {problem}. {_AGAIN}"
+            )
         yield vector_id, entry
 
 
-def positions(path: Path, vector_ids: list[str], ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+def positions(
+    path: Path, vector_ids: list[str], ids: npt.NDArray[np.int64], index: str
+) -> npt.NDArray[np.int64]:
     """Find each vector's position in the index, through the two id maps.
 
     Args:
         path: the metadata file.
         vector_ids: the items of `metadata_store`.
         ids: (n,) the index's own ids, by position.
+        index: the index's name, for messages.
 
     Returns:
         (n,) int64, the position in the index of each of `vector_ids`.
@@ -66,8 +72,8 @@ def positions(path: Path, vector_ids: list[str], ids: npt.NDArray[np.int64]) -> 
     position_of = {int(faiss_id): position for position, faiss_id in enumerate(ids)}
     if len(position_of) != len(ids):
         repeated = [faiss_id for faiss_id, count in Counter(ids.tolist()).items() if count > 1]
-        raise BadInputError(f"the index has ids twice: {examples(repeated)}")
-    _compare(path, "id_map (values)", id_map.values(), "the index", position_of)
+        raise BadInputError(f"{index} has ids twice: {examples(repeated)}. {_AGAIN}")
+    _compare(path, "id_map (values)", id_map.values(), index, position_of)
     return np.array([position_of[id_map[v]] for v in vector_ids], dtype=np.int64)
 
 
@@ -76,23 +82,25 @@ def _id_map(path: Path) -> dict[str, int]:
     for vector_id, faiss_id in _pairs(path, "id_map"):
         if isinstance(faiss_id, bool) or not isinstance(faiss_id, int):
             raise BadInputError(
-                f"{path.name}, id_map, item {vector_id!r}: {faiss_id!r} is no integer"
+                f"{path.name}, id_map, item {vector_id!r}: {faiss_id!r} is no integer. {_AGAIN}"
             )
         id_map[vector_id] = faiss_id
     if len(set(id_map.values())) != len(id_map):
         repeated = [value for value, count in Counter(id_map.values()).items() if count > 1]
-        raise BadInputError(f"{path.name}, id_map gives one id to several: {examples(repeated)}")
+        raise BadInputError(
+            f"{path.name}, id_map gives one id to several items: {examples(repeated)}. {_AGAIN}"
+        )
     return id_map
 
 
 def _check_reverse(path: Path, id_map: dict[str, int]) -> None:
     reverse = dict(_pairs(path, "reverse_id_map"))
     wrong = [v for v, faiss_id in id_map.items() if reverse.get(str(faiss_id)) != v]
-    if wrong or len(reverse) != len(id_map):
-        extra = [k for k, v in reverse.items() if not isinstance(v, str) or v not in id_map]
+    unknown = sorted(reverse.keys() - {str(faiss_id) for faiss_id in id_map.values()})
+    if wrong or unknown:
         raise BadInputError(
-            f"{path.name}: id_map and reverse_id_map disagree about {examples(wrong or extra)}; "
-            f"id_map has {len(id_map)} items, reverse_id_map {len(reverse)}"
+            f"{path.name}: id_map and reverse_id_map disagree about {examples(wrong or unknown)}; "
+            f"id_map has {len(id_map)} items, reverse_id_map {len(reverse)}. {_AGAIN}"
         )
 
 
@@ -105,8 +113,8 @@ def _compare(path: Path, one: str, ones: Any, other: str, others: Any) -> None:
         problems.append(f"in {other} but not in {one}: {examples(unknown)}")
     if problems:
         raise BadInputError(
-            f"{path.name}: {'; '.join(problems)}. {one} and {other} must name the same items; "
-            f"let Stage 3 write the pair again"
+            f"{path.name}: {'; '.join(problems)}. {one} and {other} must name the same items. "
+            f"{_AGAIN}"
         )
 
 
@@ -117,7 +125,7 @@ def _pairs(path: Path, section: str) -> Iterator[tuple[str, Any]]:
         with path.open("rb") as file:
             for name, value in ijson.kvitems(file, section, use_float=True):
                 if name in seen:
-                    raise BadInputError(f"{path.name}, {section} has {name!r} twice")
+                    raise BadInputError(f"{path.name}, {section} has {name!r} twice. {_AGAIN}")
                 seen.add(name)
                 yield name, value
         if not seen:
@@ -144,7 +152,7 @@ def _refuse_missing(path: Path, section: str) -> None:
         found = "is missing" if event is None else f"is no object but starts with {event}"
         raise BadInputError(
             f"{path.name}: {section} {found}; the file must have the objects metadata_store, "
-            f"id_map and reverse_id_map"
+            f"id_map and reverse_id_map. {_AGAIN}"
         )
 
 
