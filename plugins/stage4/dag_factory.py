@@ -1,6 +1,6 @@
 """The DAGs: the steps in their order, and what Airflow needs to know about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
     DAG,
+    Asset,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
     Param,
@@ -24,7 +25,7 @@ from stage4.operators import step_operator
 from stage4.params import run_params
 
 MAX_RETRY_DELAY = timedelta(hours=1)
-POKE_SECONDS = 5
+POKE_SECONDS = 2
 
 
 def level_dag(level: Level, doc_md: str | None) -> DAG:
@@ -93,8 +94,9 @@ def _wire_level(level: Level) -> None:
     merge = _step(level, "merge", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     label = _step(level, "label")
     load = _python("load_postgres", tasks.load_run, label=label.output)
-    publish = _python("publish", tasks.publish_run, label=label.output)
-    publish.outlets = [clusters_asset(level)]
+    publish = _python(
+        "publish", tasks.publish_run, outlets=[clusters_asset(level)], label=label.output
+    )
     notify = _python(
         "notify_stage5", tasks.notify_stage5, label=label.output, published=publish.output
     )
@@ -119,8 +121,12 @@ def _cluster(level: Level, parts: Any) -> Any:
     return operator.expand(part=parts)
 
 
-def _python(task_id: str, function: Callable[..., Any], **arguments: Any) -> Any:
-    return PythonOperator(task_id=task_id, python_callable=function, op_kwargs=arguments)
+def _python(
+    task_id: str, function: Callable[..., Any], outlets: Sequence[Asset] = (), **arguments: Any
+) -> Any:
+    return PythonOperator(
+        task_id=task_id, python_callable=function, op_kwargs=arguments, outlets=[*outlets]
+    )
 
 
 def _wire_all_levels() -> None:
