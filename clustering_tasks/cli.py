@@ -246,5 +246,7 @@ def _wait_for_parent() -> None:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     # As PID 1 of a container Python has no handler of its own and would ignore the signal.
-    log.warning("terminated")
+    # Not through the logger: this thread may hold its lock.
+    entry = {"event": "terminated", "level": "warning"}
+    os.write(2, to_json(structlog.contextvars.get_contextvars() | entry) + b"\n")
     os._exit(128 + signal.SIGTERM)

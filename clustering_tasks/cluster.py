@@ -28,7 +28,7 @@ def cluster(run: Run, part: int) -> Result:
         BadInputError: when the plan has no such part.
     """
     plan = run.result("plan")
-    if plan.parts is None or part >= len(plan.parts):
+    if part not in range(len(plan.parts or [])):
         raise BadInputError(
             f"run {run.job_id} has {len(plan.parts or [])} parts, there is no part {part}"
         )

@@ -1,0 +1,208 @@
+"""The command line as a runner uses it: exit codes, streams, and how it ends when told to."""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CommandLine
+from tests.stage3_folder import DIMENSION, Stage3Folder, blobs
+from tests.steps.conftest import Published
+
+SMALL = ("--set", f"input.dimension={DIMENSION}", "--set", "algorithm=hdbscan")
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "clustering_tasks", *map(str, arguments)]
+
+
+def finish(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+
+
+def test_the_steps_one_by_one_in_processes_of_their_own(published: Published) -> None:
+    place = ("--level", "events", "--workspace", published.workspace, "--job", "steps")
+    steps: list[tuple[object, ...]] = [
+        ("snapshot", *place, "--indices", published.stage3.path, *SMALL),
+        ("plan", *place),
+        ("cluster", *place, "--part", 0),
+        ("merge", *place),
+        ("label", *place),
+    ]
+    recorded = published.workspace / "events" / "runs" / "steps"
+    for step in steps:
+        done = finish(*step)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        record = recorded / f"{step[0]}{'-0' if step[0] == 'cluster' else ''}.json"
+        assert json.loads(lines[-1]) == json.loads(record.read_text())
+        assert all(json.loads(line)["job_id"] == "steps" for line in done.stderr.splitlines())
+    report = json.loads(Path(json.loads(lines[-1])["files"]["report"]).read_text())
+    assert report["counts"]["read"] == 15
+
+
+@pytest.mark.parametrize(
+    ("break_it", "code"),
+    [
+        (lambda f: f.index("events").write_bytes(f.index("events").read_bytes()[:28]), 65),
+        (lambda f: f.metadata("events").write_bytes(b"\x80\x04N."), 65),
+        (lambda f: f.metadata("events").unlink(), 65),
+    ],
+    ids=["index cut off in its header", "pickle", "no metadata"],
+)
+def test_bad_input_ends_a_process_with_its_code(
+    published: Published, break_it: object, code: int
+) -> None:
+    assert callable(break_it)
+    break_it(published.stage3)
+    before = published.kept()
+    place = ("--level", "events", "--workspace", published.workspace)
+    done = finish("snapshot", *place, "--indices", published.stage3.path, *SMALL)
+    assert done.returncode == code
+    assert done.stdout == ""
+    (entry,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (entry["level"], entry["kind"]) == ("error", "BadInputError")
+    assert published.kept() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("snapshot", "--level", "events"),
+        ("plan", "--level", "events", "--workspace", "w", "--bogus", "1"),
+        ("cluster", "--level", "events", "--workspace", "w", "--part", "x"),
+        ("no-such-step",),
+    ],
+)
+def test_wrong_usage_is_fatal(cli: CommandLine, arguments: tuple[str, ...]) -> None:
+    assert cli(*arguments).code == 64
+
+
+def test_help_is_no_failure(cli: CommandLine) -> None:
+    outcome = cli("--help")
+    assert outcome.code == 0
+    for step in ("snapshot", "plan", "cluster", "merge", "label", "run", "sample"):
+        assert step in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "--job", "unknown"], "no run unknown of level events"),
+        (["merge", "--job", "begun"], "has no result of `snapshot`.*perform .* that step first"),
+        (["cluster", "--job", "good", "--part", "9"], "has 1 parts, there is no part 9"),
+        (["cluster", "--job", "good", "--part", "-1"], "there is no part -1"),
+    ],
+)
+def test_a_step_out_of_turn_is_bad_input(
+    cli: CommandLine, published: Published, arguments: list[str], message: str
+) -> None:
+    published.workbench.start("events", "begun")
+    outcome = cli(*arguments, "--level", "events", "--workspace", published.workspace)
+    assert outcome.code == 65
+    assert re.search(message, outcome.error), outcome.error
+
+
+def test_a_defect_ends_with_its_code_and_a_trace(cli: CommandLine, published: Published) -> None:
+    """A damaged artefact stands for a defect: nothing of ours writes one."""
+    for path in published.workspace.glob("events/artefacts/snapshot/*/*/items.parquet"):
+        path.write_bytes(b"no parquet")
+    for path in published.workspace.glob("events/artefacts/plan/*/result.json"):
+        path.unlink()
+    outcome = cli("plan", "--level", "events", "--workspace", published.workspace, "--job", "good")
+    assert outcome.code == 70
+    (entry,) = outcome.logs
+    assert "Traceback" in entry["exception"]
+    assert "items.parquet" in entry["exception"] or "Parquet" in entry["exception"]
+
+
+def test_run_prints_paths_and_counts_last(
+    cli: CommandLine, stage3: Stage3Folder, tmp_path: Path
+) -> None:
+    stage3.write("events", blobs([6, 7], noise=4))
+    outcome = cli(
+        *("run", "--level", "events", "--indices", stage3.path, "--workspace", tmp_path / "w"),
+        *("--as-of", "2026-03-01T23:30:00-02:00", "--output", tmp_path / "out"),
+        *("--set", "hdbscan.min_cluster_size=2", *SMALL),
+    )
+    assert outcome.code == 0
+    result = outcome.result
+    assert result["read"] == 17
+    assert result["published"]
+    assert result["read"] == sum(
+        result[name] for name in ("clustered", "noise", "filtered", "unassigned")
+    )
+    assert Path(result["members_parquet"]).is_file()
+    assert json.loads(Path(result["report"]).read_text())["as_of"] == "2026-03-02T01:30:00Z"
+    # the immutable file of the run, and the dated one, of the day in UTC
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    lines = (tmp_path / "out" / "clustered_events_2026-03-02.jsonl").read_text().splitlines()
+    assert len(lines) == result["clusters"] > 0
+    assert all(entry["level"] != "error" for entry in outcome.logs)
+
+
+@contextmanager
+def waiting_for_stage3(published: Published, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A `snapshot` that has seen its folder change and waits ten minutes to copy it again."""
+    process = subprocess.Popen(
+        command(
+            *("snapshot", "--level", "events", "--workspace", published.workspace),
+            *("--indices", published.stage3.path, "--set", "input.copy_wait_seconds=600", *SMALL),
+        ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    assert process.stderr is not None
+    try:
+        # it logs once the folder has changed during the copy
+        while process.poll() is None and not _readable(process):
+            with published.stage3.index("events").open("ab") as file:
+                file.write(b"x")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _readable(process: subprocess.Popen[str]) -> bool:
+    assert process.stderr is not None
+    return bool(select.select([process.stderr], [], [], 0.001)[0])
+
+
+def test_sigterm_ends_it_at_once_and_not_with_success(published: Published) -> None:
+    with waiting_for_stage3(published) as process:
+        process.send_signal(signal.SIGTERM)
+        output, logs = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert output == ""
+    assert [json.loads(line)["event"] for line in logs.splitlines()][-1] == "terminated"
+
+
+def test_it_ends_with_its_parent(published: Published) -> None:
+    with waiting_for_stage3(published, STAGE4_EXIT_WITH_PARENT="1") as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+        assert process.wait(timeout=30) == 70
+
+
+def test_without_the_variable_a_closed_input_means_nothing(published: Published) -> None:
+    with waiting_for_stage3(published, STAGE4_EXIT_WITH_PARENT="0") as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+        time.sleep(0.5)
+        assert process.poll() is None
