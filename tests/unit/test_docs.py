@@ -1,5 +1,6 @@
 """What README and docs name exists: files, headings, targets, commands, settings, variables."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +88,34 @@ def test_every_make_target_of_the_help_is_one_that_a_reader_can_find() -> None:
     phony = re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)[0].split()
     described = set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE))
     assert described == set(phony)
+
+
+def messages() -> str:
+    """Every text of the sources, an inserted value as three dots."""
+    found = []
+    for folder in ("clustering_tasks", "plugins"):
+        for file in (REPO / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    parts = (p.value if isinstance(p, ast.Constant) else "..." for p in node.values)
+                    found.append("".join(map(str, parts)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return "\n".join(found)
+
+
+def test_the_messages_of_the_runbook_are_those_of_the_code() -> None:
+    runbook = (REPO / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+    said, column, quoted = messages(), None, []
+    for line in runbook.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            column = None
+        elif column is None:
+            names = [name for name in cells if name in ("message", "the message says")]
+            column = cells.index(names[0]) if names else -1
+        elif column >= 0:
+            quoted += [b or c for b, c in re.findall(r"``(.+?)``|`(.+?)`", cells[column])]
+    assert len(quoted) > 20
+    fragments = [part.strip() for quote in quoted for part in quote.split("...")]
+    assert [part for part in fragments if part not in said] == []

@@ -1,0 +1,94 @@
+"""The commands of the README and the runbook, as a reader would paste them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from clustering_tasks.levels import LEVELS
+from tests.e2e.conftest import Airflow
+from tests.e2e.readers import published
+from tests.readme import REPO, blocks
+
+
+def sh(script: str, **variables: str) -> str:
+    """Run a shell script that ends at its first failure; returns its standard output."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env=os.environ | {"no_proxy": "127.0.0.1"} | variables,
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def test_the_one_process_run_ends_with_the_result_that_is_shown(tmp_path: Path) -> None:
+    [script] = blocks("One level, one process, no Airflow", "sh")
+    script = script.replace(".venv/bin/python", sys.executable)
+    script = script.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+    result = json.loads(sh(script).splitlines()[-1])
+
+    [shown] = blocks("One level, one process, no Airflow", "json")
+    assert set(result) == set(json.loads(shown))
+    assert result["published"]
+    assert result["read"] == sum(
+        result[name] for name in ("clustered", "noise", "filtered", "unassigned")
+    )
+
+
+@pytest.mark.airflow
+def test_a_run_is_started_by_rest_and_its_results_are_found(airflow: Airflow) -> None:
+    password = airflow.stack.state.secrets().password
+    [script] = blocks("Starting a run in Airflow", "sh")
+    answer = sh(script, URL=airflow.base_url, PASSWORD=password)
+    started = json.loads(answer)["dag_run_id"]
+    run = airflow.api.wait("cluster_events", started)
+    assert run["state"] == "success", airflow.explain(run)
+
+    [queries] = blocks("Where the results are", "sql")
+    seen = published(airflow, "events")
+    item = airflow.xcom(run, "label")["files"]["members_parquet"]
+    assert Path(item).exists()
+    with psycopg.connect(airflow.database_url) as connection:
+        rows = [connection.execute(query).fetchall() for query in statements(queries)]
+    current, largest, _, _, history = rows
+    assert next(row for row in current if row[0] == "events")[1] == seen.job_id
+    assert largest
+    assert {row[0] for row in largest} <= set(seen.clusters)
+    assert history
+
+
+def statements(script: str) -> list[bytes]:
+    """The statements of an SQL script."""
+    return [part.encode() for part in re.split(r";\s*", script) if part.strip()]
+
+
+@pytest.mark.airflow
+def test_the_runbooks_request_clears_a_part_with_what_follows(airflow: Airflow) -> None:
+    run = airflow.run_dag("cluster_documents")
+    assert run["state"] == "success", airflow.explain(run)
+    runbook = (REPO / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+    [script] = re.findall(r"^```sh\n(curl.*?)^```$", runbook, flags=re.MULTILINE | re.DOTALL)
+    token = airflow.client.headers["Authorization"].removeprefix("Bearer ")
+
+    sh(script, URL=airflow.base_url, TOKEN=token, RUN=run["dag_run_id"])
+
+    again = airflow.api.wait("cluster_documents", run["dag_run_id"])
+    assert again["state"] == "success", airflow.explain(again)
+    tries = {task: it["try_number"] for (task, _), it in airflow.task_instances(again).items()}
+    assert tries["plan"] == 1
+    assert {tries[task] for task in ("cluster", "merge", "label", "publish")} == {2}
+    assert airflow.xcom(again, "merge")["reused"]
+
+
+def test_the_levels_of_the_readme_are_the_levels() -> None:
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    assert [name for name in LEVELS if f"`cluster_{name}`" not in readme] == []
