@@ -45,6 +45,7 @@ images: ## Build the container images (see images/build.sh for its settings)
 
 docs: setup ## Write the generated reference pages again
 	@$(PYTHON_IN_VENV) -m clustering_tasks.reference
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.reference
 
 clean: ## Stop everything and remove the local Airflow's data and all caches (not .venv)
 	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m local clean; fi

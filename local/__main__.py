@@ -1,14 +1,13 @@
 """`python -m local up|down|demo|clean`: see the Makefile."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from local.configuration import USER
 from local.errors import LocalError
 from local.postgres import RESULTS
+from local.signals import raise_keyboard_interrupt
 from local.stack import Stack
 from local.state import State
 
@@ -53,9 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     command = COMMANDS[parser.parse_args().command]
-    # A closed terminal or a `kill` must clean up as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    raise_keyboard_interrupt()
     try:
         command()
     except LocalError as error:
@@ -65,11 +62,6 @@ def main() -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
-
-
-def interrupt(*_: Any) -> None:
-    """Turn a signal into KeyboardInterrupt."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

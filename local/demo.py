@@ -1,6 +1,5 @@
 """`make demo`: sample vectors in, clusters in PostgreSQL and JSONL out, by a real Airflow."""
 
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -82,19 +81,7 @@ def airflow(console: Console, state: State, stage5: Stage5Receiver) -> Iterator[
         yield stack, True
     finally:
         console.print("Stopping Airflow and its database")
-        with undisturbed():
-            stack.down()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ignore a second Ctrl-C, so that nothing stays behind."""
-    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        stack.down()
 
 
 def end_interrupted_runs(api: AirflowApi) -> None:

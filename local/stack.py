@@ -27,6 +27,7 @@ from local.configuration import (
 )
 from local.errors import LocalError
 from local.postgres import Postgres
+from local.signals import undisturbed
 from local.state import REPO, State
 
 HEALTH_SECONDS, PARSE_SECONDS = 180, 120
@@ -156,8 +157,9 @@ class Stack:
         self.wait_until_parsed(since)
 
     def _stop(self) -> None:
-        services.stop(self.state)
-        self.database.stop()
+        with undisturbed():
+            services.stop(self.state)
+            self.database.stop()
 
     @property
     def _migrated(self) -> Path:
