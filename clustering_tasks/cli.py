@@ -228,7 +228,7 @@ def _configure_logs() -> None:
                 serializer=lambda value, **_: to_json(value).decode()
             ),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
 
 

@@ -29,10 +29,12 @@ def finish(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
 
-def test_the_steps_one_by_one_in_processes_of_their_own(published: Published) -> None:
+def test_the_steps_one_by_one(cli: CommandLine, published: Published) -> None:
+    """Settings that no earlier run had, so that every step has to work."""
+    chosen = ("--set", "neighbours.k=12", "--set", "input.norm_tolerance=0.002")
     place = ("--level", "events", "--workspace", published.workspace, "--job", "steps")
     steps: list[tuple[object, ...]] = [
-        ("snapshot", *place, "--indices", published.stage3.path, *SMALL),
+        ("snapshot", *place, "--indices", published.stage3.path, *SMALL, *chosen),
         ("plan", *place),
         ("cluster", *place, "--part", 0),
         ("merge", *place),
@@ -40,13 +42,14 @@ def test_the_steps_one_by_one_in_processes_of_their_own(published: Published) ->
     ]
     recorded = published.workspace / "events" / "runs" / "steps"
     for step in steps:
-        done = finish(*step)
-        assert done.returncode == 0, done.stderr
-        lines = done.stdout.splitlines()
+        done = cli(*step)
+        assert done.code == 0, done.stderr
         record = recorded / f"{step[0]}{'-0' if step[0] == 'cluster' else ''}.json"
-        assert json.loads(lines[-1]) == json.loads(record.read_text())
-        assert all(json.loads(line)["job_id"] == "steps" for line in done.stderr.splitlines())
-    report = json.loads(Path(json.loads(lines[-1])["files"]["report"]).read_text())
+        assert done.result == json.loads(record.read_text())
+        assert not done.result["reused"]
+        assert {entry["job_id"] for entry in done.logs} == {"steps"}
+        assert len(done.stdout.splitlines()) == 1
+    report = json.loads(Path(done.result["files"]["report"]).read_text())
     assert report["counts"]["read"] == 15
 
 
@@ -165,11 +168,13 @@ def waiting_for_stage3(published: Published, **environment: str) -> Iterator[sub
         text=True,
         env=os.environ | environment,
     )
-    assert process.stderr is not None
+    index = published.stage3.index("events")
+    with index.open("ab") as file:
+        file.truncate(1 << 25)  # so that the copy takes a while
     try:
         # it logs once the folder has changed during the copy
         while process.poll() is None and not _readable(process):
-            with published.stage3.index("events").open("ab") as file:
+            with index.open("ab") as file:
                 file.write(b"x")
         yield process
     finally:

@@ -1,0 +1,108 @@
+"""What is odd but no error: it is counted, and the run goes on."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.snapshot import snapshot
+from tests.conftest import Workbench
+from tests.stage3_folder import blobs, plain_metadata, unit
+
+Json = dict[str, Any]
+NOTHING_ODD = {"undated": 0, "unparsable_dates": 0, "unknown_domains": 0, "without_document": 0}
+
+
+def odd(workbench: Workbench, level: str = "events") -> Json:
+    metrics = snapshot(workbench.start(level)).metrics
+    return {name: metrics[name] for name in NOTHING_ODD if metrics[name]}
+
+
+def test_dates_and_domains_are_counted(workbench: Workbench) -> None:
+    good = plain_metadata("events", 0)
+    metadata = [
+        good,
+        good | {"temporal_reference": None},
+        good | {"temporal_reference": "some day"},
+        good | {"temporal_reference": "2025-02-30"},
+        good | {"domain": "gossip"},
+        good | {"domain": "diplomatic"},
+        {},
+    ]
+    workbench.stage3.write("events", blobs([7]), metadata)
+    assert odd(workbench) == {"undated": 4, "unparsable_dates": 2, "unknown_domains": 1}
+    done = workbench.perform("events", "all", hdbscan={"min_cluster_size": 2})
+    assert done["read"] == 7
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_items_without_any_optional_field_go_all_the_way(workbench: Workbench, level: str) -> None:
+    workbench.stage3.write(level, blobs([6, 6]), [{}] * 12)
+    done = workbench.perform(level, hdbscan={"min_cluster_size": 3})
+    assert done["read"] == 12
+    assert done["clusters"] == 2
+    assert done["published"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_optional_field_may_be_missing_or_of_another_type(
+    workbench: Workbench, level: str
+) -> None:
+    whole = plain_metadata(level, 1)
+    values: list[Any] = [None, 7, "text", [], {}, [None, 3, "x"], True]
+    metadata = [{k: v for k, v in whole.items() if k != field} for field in whole]
+    metadata += [whole | {field: value} for field in whole for value in values]
+    count = len(metadata)
+    workbench.stage3.write(level, blobs([count // 2, count - count // 2]), metadata)
+    done = workbench.perform(level, hdbscan={"min_cluster_size": 2})
+    assert done["read"] == count
+    assert done["clusters"]
+
+
+@pytest.mark.parametrize("kind", ["flat_l2", "idmap", "idmap2"])
+def test_the_kind_of_index_and_the_order_of_the_files_change_nothing(
+    workbench: Workbench, kind: str
+) -> None:
+    vectors = blobs([5, 5], noise=3)
+    names = workbench.stage3.write("events", vectors)
+    first = snapshot(workbench.start("events", "plain"))
+    order = [*range(12, -1, -2), *range(1, 13, 2)]
+    workbench.stage3.write("events", vectors, kind=kind, order=order)
+    second = snapshot(workbench.start("events", "other"))
+    assert first.key != second.key
+    for file in ("vectors", "items"):
+        assert first.path(file).read_bytes() == second.path(file).read_bytes()
+    assert pq.read_table(second.files["items"])["vector_id"].to_pylist() == sorted(names)
+
+
+def test_every_item_keeps_its_own_metadata(workbench: Workbench) -> None:
+    vectors = blobs([20])
+    metadata = [{"event_description": f"number {n}"} for n in range(20)]
+    order = [7 * n % 20 for n in range(20)]
+    names = workbench.stage3.write("events", vectors, metadata, kind="idmap", order=order)
+    result = snapshot(workbench.start("events"))
+    table = pq.read_table(result.files["items"])
+    titles = dict(zip(table["vector_id"].to_pylist(), table["title"].to_pylist(), strict=True))
+    assert titles == {name: f"number {n}" for n, name in enumerate(names)}
+    rows = np.load(result.files["vectors"])
+    at = {name: row for row, name in enumerate(table["vector_id"].to_pylist())}
+    np.testing.assert_allclose(rows[[at[name] for name in names]], vectors, atol=1e-6)
+
+
+def test_norms_within_the_tolerance_are_made_exact_and_identical_vectors_found(
+    workbench: Workbench,
+) -> None:
+    vectors = blobs([4])
+    vectors[:, 0] = -0.0
+    vectors[3] = vectors[2]
+    vectors[3, 0] = 0.0
+    scale = np.array([[1.0009], [0.9991], [1.0005], [1.0005]], dtype=np.float32)
+    workbench.stage3.write("events", unit(vectors) * scale)
+    result = snapshot(workbench.start("events"))
+    rows = np.load(result.files["vectors"])
+    np.testing.assert_allclose(np.linalg.norm(rows.astype(float), axis=1), 1, atol=1e-7)
+    assert not np.signbit(rows[:, 0]).any()
+    assert result.metrics["identical_vectors"] == 1
+    assert pq.read_table(result.files["items"])["twin"].to_pylist() == [0, 1, 2, 2]
