@@ -12,7 +12,7 @@ from clustering_tasks.sample.world import Entity, Filling
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _TWICE = re.compile(r"\b(the) the\b", re.IGNORECASE)
-_VOWEL = re.compile(r"\b([Aa]) (?=[aeioAEIO])(?!one\b|one-|eu|Eu)")
+_VOWEL = re.compile(r"(^A|\ba) (?=[aeioAEIO])(?!one\b|one-|eu|Eu)")
 _ARTICLE = re.compile(r"^an? ", re.IGNORECASE)
 _SLOT = re.compile(r"\{(\w+)\}")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -122,8 +122,8 @@ def clock_forms(minute: int) -> tuple[str, ...]:
 
 
 def tidy(text: str) -> str:
-    """Mend the articles around filled slots, and start with a capital."""
-    return capitalised(_VOWEL.sub(r"\1n ", _TWICE.sub(r"\1", text)))
+    """Mend articles and full stops around filled slots, and start with a capital."""
+    return capitalised(_VOWEL.sub(r"\1n ", _TWICE.sub(r"\1", text))).replace("..", ".")
 
 
 def _as_in(text: str, mention: Mention) -> Mention:

@@ -15,6 +15,7 @@ from clustering_tasks.sample.templates import Template, echo_templates, read_tom
 
 _TYPED = re.compile(r"(PER|ORG|LOC|GPE|MISC|EVENT|MONEY|NUM): (.+)", re.DOTALL)
 _SLOT = re.compile(r"\{(\w+)\}")
+_DIGITS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SPELLINGS = (("ph", "f"), ("ck", "k"), ("th", "t"), ("ei", "ie"), ("ss", "s"), ("dt", "d"))
 
 
@@ -91,6 +92,8 @@ def _money(key: str, bounds: str, draw: random.Random) -> Entity:
 def _number(bounds: str, draw: random.Random) -> str:
     low, high = map(int, bounds.split("-"))
     value = draw.randint(low, high)
+    if value < 10:
+        return _DIGITS[value]
     step = 1 if high < 200 else 10 if high < 2000 else 100 if high < 50_000 else 1000
     return f"{value - value % step:,}"
 
@@ -186,7 +189,6 @@ def fill_colour(text: str, nation: str, draw: random.Random) -> Filling:
         "witness": person(f"per:{text}:witness", "", names, draw),
         "expert": person(f"per:{text}:expert", expert, names, draw),
         "year": str(draw.randint(1978, 2019)),
-        "sum": _money(f"money:{text}:sum", "200-990 dollars", draw)
-        if draw.random() < 0.3
-        else _money(f"money:{text}:sum", "1-40 million", draw),
+        "gift": _money(f"money:{text}:gift", "200-990 dollars", draw),
+        "sum": _money(f"money:{text}:sum", "1-40 million", draw),
     }

@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from clustering_tasks.sample import MIN_DOCUMENTS, write_sample
+from clustering_tasks.sample.prose import tidy
 from clustering_tasks.sample.templates import DOMAINS
 
 PREFIXES = {
@@ -263,3 +264,16 @@ def test_no_path_of_this_machine_in_the_files(sample: Sample) -> None:
         if name.endswith(".json"):
             assert str(sample.folder).encode() not in data
             assert home not in data or home == b"/"
+
+
+@pytest.mark.parametrize(
+    ("raw", "mended"),
+    [
+        ("the the navy met a envoy", "The navy met an envoy"),
+        ("A old case of hepatitis A outbreak", "An old case of hepatitis A outbreak"),
+        ("it ended at 5 p.m..", "It ended at 5 p.m."),
+        ("a one-day strike", "A one-day strike"),
+    ],
+)
+def test_tidy_mends_what_slots_leave(raw: str, mended: str) -> None:
+    assert tidy(raw) == mended
