@@ -92,7 +92,7 @@ def write_folder(folder: Path, documents: int, seed: int) -> dict[str, int]:
         counts = _write_levels(half_written, documents, seed)
         half_written.chmod(0o755)
         half_written.rename(folder)
-    except BaseException:
-        shutil.rmtree(half_written)
-        raise
+    finally:
+        # Gone already if all went well; else nobody shall take it for a sample.
+        shutil.rmtree(half_written, ignore_errors=True)
     return counts
