@@ -1,0 +1,211 @@
+"""Runs of the real DAGs, started over REST: what comes out, and what readers see of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stage4.runs import job_id
+
+from clustering_tasks.levels import LEVELS
+from tests.e2e.conftest import Airflow
+from tests.e2e.readers import published, served
+
+pytestmark = pytest.mark.airflow
+
+STEPS = ["check_stage3", "snapshot", "plan", "merge", "label", "load_postgres", "publish"]
+
+
+def number_of_items(folder: Path, level: str) -> int:
+    return len(json.loads((folder / f"{level}_metadata.json").read_text())["metadata_store"])
+
+
+def states(airflow: Airflow, run: dict[str, Any]) -> dict[str, str]:
+    """The state of each task that is not mapped."""
+    return {
+        task_id: instance["state"]
+        for (task_id, index), instance in airflow.task_instances(run).items()
+        if index == -1
+    }
+
+
+def clear(airflow: Airflow, run: dict[str, Any], task_id: str) -> dict[str, Any]:
+    """Run a finished task again with all that follow, and wait."""
+    dag_id, run_id = run["dag_id"], run["dag_run_id"]
+    body = {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "task_ids": [task_id],
+        "only_failed": False,
+        "include_downstream": True,
+    }
+    airflow.api.post(f"/dags/{dag_id}/clearTaskInstances", body)
+    return airflow.api.wait(dag_id, run_id)
+
+
+@pytest.fixture(scope="module")
+def run(airflow: Airflow) -> dict[str, Any]:
+    """A run of the events in several parts, published."""
+    conf = {"hdbscan": {"min_cluster_size": 3}, "partition.min_part_rows": 20}
+    run = airflow.run_dag("cluster_events", conf)
+    assert run["state"] == "success", airflow.explain(run)
+    return run
+
+
+def test_every_item_arrives_in_the_database_and_the_jsonl(
+    airflow: Airflow, run: dict[str, Any], sample: Path
+) -> None:
+    items = number_of_items(sample, "events")
+    seen = published(airflow, "events")
+    assert seen.job_id == job_id("cluster_events", run["dag_run_id"]) == seen.pointer["job_id"]
+    assert seen.counts["read"] == items == sum(seen.statuses.values())
+    assert {status: seen.counts[status] for status in seen.statuses} == seen.statuses
+    assert len(seen.clusters) == seen.counts["clusters"] > 1
+    assert sum(seen.clusters.values()) == seen.counts["clustered"]
+    assert {each["cluster_id"]: each["cluster_size"] for each in seen.own} == seen.clusters
+    assert seen.dated == seen.own
+
+
+def test_each_task_succeeds_at_once(airflow: Airflow, run: dict[str, Any]) -> None:
+    instances = airflow.task_instances(run)
+    assert {task_id for task_id, _ in instances} == {
+        *STEPS,
+        "cluster",
+        "notify_stage5",
+        "all_parts",
+    }
+    assert {instance["state"] for instance in instances.values()} == {"success"}
+    assert all(
+        instance["try_number"] == 1
+        for (task_id, _), instance in instances.items()
+        if task_id != "all_parts"  # never tried: it does nothing
+    )
+
+
+def test_parts_show_their_names_and_pools(airflow: Airflow, run: dict[str, Any]) -> None:
+    parts = {
+        index: instance
+        for (task_id, index), instance in airflow.task_instances(run).items()
+        if task_id == "cluster"
+    }
+    planned = airflow.xcom(run, "plan")
+    assert len(parts) == len(planned) > 1
+    for part in planned:
+        assert parts[part["part"]]["rendered_map_index"] == part["name"]
+        assert parts[part["part"]]["pool"] == "stage4_cluster"
+    assert airflow.xcom(run, "plan", "result")["metrics"]
+
+
+def test_xcom_carries_references_and_metrics_only(airflow: Airflow, run: dict[str, Any]) -> None:
+    for task_id in STEPS:
+        assert len(json.dumps(airflow.xcom(run, task_id))) < 5000
+
+
+def test_the_publication_is_an_asset_event(airflow: Airflow, run: dict[str, Any]) -> None:
+    found = airflow.api.get("/assets/events", source_run_id=run["dag_run_id"])["asset_events"]
+    assert [(event["uri"], event["source_task_id"]) for event in found] == [
+        ("x-stage4://events", "publish")
+    ]
+    seen = published(airflow, "events")
+    assert found[0]["extra"] == {"job_id": seen.job_id, "counts": seen.counts}
+
+
+def test_stage5_is_told(airflow: Airflow, run: dict[str, Any]) -> None:
+    seen = published(airflow, "events")
+    told = [event for event in airflow.stage5.received if event["job_id"] == seen.job_id]
+    assert len(told) == 1
+    assert told[0]["event_type"] == "clustering.job.completed"
+    assert told[0]["embedding_type"] == "event"
+    assert told[0]["clusters_created"] == len(seen.clusters)
+    assert told[0]["output_files"] == [seen.pointer["clusters_jsonl"], seen.pointer["dated_jsonl"]]
+
+
+def test_a_cleared_run_is_served_again_from_what_is_there(
+    airflow: Airflow, run: dict[str, Any]
+) -> None:
+    before = published(airflow, "events")
+    again = clear(airflow, run, "snapshot")
+    assert again["state"] == "success", airflow.explain(again)
+    assert airflow.xcom(run, "merge")["reused"]
+    assert published(airflow, "events") == before
+
+
+def test_a_run_that_fails_its_gate_is_kept_and_not_published(
+    airflow: Airflow, run: dict[str, Any]
+) -> None:
+    before = published(airflow, "events")
+    conf = {"publish": {"min_clusters": 100_000, "min_coverage": 1.0}}
+    refused = airflow.run_dag("cluster_events", conf)
+    assert refused["state"] == "failed"
+    instances = airflow.task_instances(refused)
+    assert instances["load_postgres", -1]["state"] == "success"
+    assert (instances["publish", -1]["state"], instances["publish", -1]["try_number"]) == (
+        "failed",
+        1,
+    )
+    assert instances["notify_stage5", -1]["state"] == "upstream_failed"
+    log = airflow.log_tail(instances["publish", -1])
+    assert "min_clusters" in log
+    assert "min_coverage" in log
+    assert published(airflow, "events") == before
+
+
+def test_clearing_an_old_run_does_not_move_readers_back(
+    airflow: Airflow, run: dict[str, Any]
+) -> None:
+    newer = airflow.run_dag("cluster_events", {"hdbscan.min_cluster_size": 4})
+    assert newer["state"] == "success", airflow.explain(newer)
+    before = published(airflow, "events")
+    told = len(airflow.stage5.received)
+    again = clear(airflow, run, "publish")
+    assert again["state"] == "success"
+    assert states(airflow, again)["publish"] == "skipped"
+    assert states(airflow, again)["notify_stage5"] == "skipped"
+    assert published(airflow, "events") == before
+    assert before.job_id == job_id("cluster_events", newer["dag_run_id"])
+    assert len(airflow.stage5.received) == told
+
+
+def test_all_levels_side_by_side_with_their_own_settings(airflow: Airflow, sample: Path) -> None:
+    conf = {"common": {"hdbscan.min_samples": 2}, "events": {"hdbscan": {"min_cluster_size": 4}}}
+    run = airflow.run_dag("cluster_all", conf)
+    assert run["state"] == "success", airflow.explain(run)
+    for level in LEVELS:
+        run_id = f"{run['dag_run_id']}__{level}"
+        seen = published(airflow, level)
+        assert seen.job_id == job_id(f"cluster_{level}", run_id)
+        assert seen.counts["read"] == number_of_items(sample, level)
+        triggered = {"dag_id": f"cluster_{level}", "dag_run_id": run_id}
+        settings = airflow.xcom(triggered, "check_stage3")["settings"]
+        assert settings["hdbscan"]["min_samples"] == 2
+        assert settings["hdbscan"]["min_cluster_size"] == (4 if level == "events" else 5)
+
+
+def test_one_failing_level_does_not_stop_the_others(airflow: Airflow) -> None:
+    run = airflow.run_dag("cluster_all", {"storylines": {"publish": {"min_items": 1_000_000}}})
+    assert run["state"] == "failed"
+    assert states(airflow, run) == {
+        "check_settings": "success",
+        "cluster_documents": "success",
+        "cluster_events": "success",
+        "cluster_entities": "success",
+        "cluster_storylines": "failed",
+    }
+
+
+def test_wrong_settings_of_one_level_start_none(airflow: Airflow) -> None:
+    run = airflow.run_dag("cluster_all", {"events": {"typo": 1}, "entities": {"scope": "all"}})
+    instances = airflow.task_instances(run)
+    assert run["state"] == "failed"
+    assert instances["check_settings", -1]["try_number"] == 1
+    log = airflow.log_tail(instances["check_settings", -1])
+    assert "typo" in log
+    assert "scope" in log
+    for level in LEVELS:
+        assert instances[f"cluster_{level}", -1]["state"] == "upstream_failed"
+        assert airflow.api.run(f"cluster_{level}", f"{run['dag_run_id']}__{level}") is None
+
+
+def test_before_the_first_publication_there_is_nothing_to_see(airflow: Airflow) -> None:
+    """`served` itself can say no; the tests above would not notice if it could not."""
+    assert served(airflow, "no such level") is None
