@@ -1,0 +1,52 @@
+"""Smoothing: every vector moves towards its neighbours, so that stories become compact."""
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering_tasks.engine.compile import kernel
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+NEIGHBOURS = 30
+# Cosine of centred vectors above which a neighbour counts. Plateaus of mean B-cubed F1 over 31 real
+# collections: 15-50 neighbours, thresholds .2-.3, power 2.
+THRESHOLD = 0.3
+
+
+def smooth(vectors: Floats, ids: Ints, distances: Floats, weights: Ints) -> Floats:
+    """Add to each vector the unit mean of its neighbours, weighted by max(cosine - .3, 0)^2.
+
+    Args:
+        vectors: (n, d) centred unit vectors.
+        ids: (n, k) neighbours, nearest first, -1 for none.
+        distances: (n, k) their Euclidean distances.
+        weights: (n,) items per node.
+
+    Returns:
+        (n, d) unit vectors.
+    """
+    k = min(NEIGHBOURS, ids.shape[1])
+    smoothed = np.empty_like(vectors)
+    add_neighbours(vectors, ids[:, :k], distances[:, :k], weights, THRESHOLD, smoothed)
+    return smoothed
+
+
+@kernel
+def add_neighbours(
+    vectors: Floats, ids: Ints, distances: Floats, weights: Ints, threshold: float, smoothed: Floats
+) -> None:
+    """Write each node's smoothed vector; its own copies count as neighbours."""
+    n, d = vectors.shape
+    mean = np.empty(d, np.float32)
+    for i in range(n):
+        mean[:] = vectors[i] * (weights[i] - 1) * (1 - threshold) ** 2
+        for j in range(ids.shape[1]):
+            similarity = 1 - distances[i, j] * distances[i, j] / 2
+            if ids[i, j] >= 0 and similarity > threshold:
+                mean += vectors[ids[i, j]] * (weights[ids[i, j]] * (similarity - threshold) ** 2)
+        length = np.sqrt((mean * mean).sum())
+        if length > 0:
+            mean /= length
+        smoothed[i] = vectors[i] + mean
+        smoothed[i] /= max(np.sqrt((smoothed[i] * smoothed[i]).sum()), np.float32(1e-12))
