@@ -101,6 +101,10 @@ class Run:
             )
         return result
 
+    def forget(self, name: str) -> None:
+        """Remove what an earlier try recorded under a name."""
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
+
     def find_result(self, name: str) -> Result | None:
         """Return the result of a step of this run, None where there is none."""
         path = self.folder / f"{name}.json"
@@ -160,14 +164,19 @@ def artefact_key(
     return hashlib.sha256(to_json(identity)).hexdigest()[:32]
 
 
-def find_artefact(run: Run, step: str, key: str) -> Result | None:
-    """Return the result of a finished artefact, None where there is none."""
-    path = _folder(run, step, key) / "result.json"
+def find_artefact(run: Run, step: str, key: str, level: Level | None = None) -> Result | None:
+    """Return the result of a finished artefact (of another level: its context), None for none."""
+    path = _folder(run, step, key, level) / "result.json"
     return Result.model_validate(read_json(path)) if path.exists() else None
 
 
 def perform(
-    run: Run, step: str, key: str, work: Callable[[Attempt], None], name: str | None = None
+    run: Run,
+    step: str,
+    key: str,
+    work: Callable[[Attempt], None],
+    name: str | None = None,
+    level: Level | None = None,
 ) -> Result:
     """Make an artefact unless it is there already, and record it in the run.
 
@@ -177,21 +186,21 @@ def perform(
         key: from `artefact_key`.
         work: writes the files into the attempt's folder and sets its metrics.
         name: the result's name within the run; default: the step's.
+        level: whose artefact it is; default: the run's.
     """
-    result = find_artefact(run, step, key)
+    result = find_artefact(run, step, key, level)
     if result is not None:
         log.info("step reused", step=name or step, key=key)
         result = result.model_copy(update={"reused": True})
     else:
-        result = _make(run, step, key, work)
+        result = _make(step, key, _folder(run, step, key, level), work)
         log.info("step done", step=name or step, key=key, seconds=round(result.seconds, 3))
     record = to_json(result.model_dump(mode="json"))
     write_atomically(run.folder / f"{name or step}.json", record)
     return result
 
 
-def _make(run: Run, step: str, key: str, work: Callable[[Attempt], None]) -> Result:
-    folder = _folder(run, step, key)
+def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -> Result:
     attempt = Attempt(folder / uuid.uuid4().hex[:8])
     attempt.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
@@ -214,5 +223,5 @@ def _make(run: Run, step: str, key: str, work: Callable[[Attempt], None]) -> Res
     return result
 
 
-def _folder(run: Run, step: str, key: str) -> UPath:
-    return run.workspace / run.level.name / "artefacts" / step / key
+def _folder(run: Run, step: str, key: str, level: Level | None = None) -> UPath:
+    return run.workspace / (level or run.level).name / "artefacts" / step / key

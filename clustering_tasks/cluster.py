@@ -65,8 +65,8 @@ def _search(run: Run, plan: Result, units: list[Unit]) -> list[Neighbours]:
     nodes = load_nodes(plan.path("nodes"))
     bounds = nodes.block_bounds()
     first, last = int(bounds[units[0].block]), int(bounds[units[0].block + 1])
-    with open_vectors(run.result("snapshot").path("vectors")) as file:
-        vectors = file.take(nodes.row[first:last])
+    with open_vectors(plan.path("features")) as file:
+        vectors = file.read(first, last)
     found = []
     for unit in units:
         start, stop = unit.start - first, unit.stop - first

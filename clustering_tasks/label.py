@@ -30,7 +30,7 @@ def _label(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
     items = _items(snapshot, merge)
     with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
-    records = list(_records(run, items, centroids, intra))
+    records = list(_records(run, items, centroids, intra, str(merge.metrics["algorithm"])))
     ids = pa.array([record["cluster_id"] for record in records], type=pa.string())
     items = items.append_column("cluster_id", ids.take(items["cluster"].combine_chunks()))
     with attempt.new_file("clusters_jsonl", "clusters.jsonl").open("wb") as file:
@@ -67,6 +67,7 @@ def _records(
     items: pa.Table,
     centroids: npt.NDArray[np.float32],
     intra: npt.NDArray[np.float64],
+    algorithm: str,
 ) -> Iterator[dict[str, Any]]:
     labels = items["cluster"].fill_null(-1).to_numpy()
     order = np.argsort(labels, kind="stable")
@@ -81,5 +82,6 @@ def _records(
             intra_similarity=float(intra[number]),
             keywords=keywords.top(number, run.settings.label.keywords),
             weights=keywords.weights_of(number),
+            algorithm=algorithm,
         )
         yield record(run, cluster)

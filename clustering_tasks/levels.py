@@ -16,6 +16,10 @@ class Level:
         date_fields: metadata fields that may hold the item's time, best first (TM-4).
         parts_by: metadata field whose values become the mapped tasks; None: ranges of rows.
         blocked_by: metadata field whose values never share a cluster, whatever the scope.
+        context: level whose items with the same document say more about an item: a document is
+            also what its storylines are, and a storyline, event or entity is one of its document.
+        mention_fields: metadata fields with the words that name the item, best first; compared as
+            strings.
         schedule: default cron expression of the level's DAG, UTC.
     """
 
@@ -27,6 +31,8 @@ class Level:
     date_fields: tuple[str, ...]
     parts_by: str | None
     blocked_by: str | None
+    context: str
+    mention_fields: tuple[str, ...]
     schedule: str
 
 
@@ -40,6 +46,8 @@ _ALL = (
         date_fields=("publication_date", "timestamp"),
         parts_by=None,
         blocked_by=None,
+        context="storylines",
+        mention_fields=("title",),
         schedule="0 2 * * *",
     ),
     Level(
@@ -51,6 +59,8 @@ _ALL = (
         date_fields=("temporal_reference", "publication_date", "timestamp"),
         parts_by="domain",
         blocked_by=None,
+        context="documents",
+        mention_fields=("trigger", "event_description"),
         schedule="15 2 * * *",
     ),
     Level(
@@ -62,6 +72,8 @@ _ALL = (
         date_fields=("temporal_reference", "publication_date", "timestamp"),
         parts_by="entity_type",
         blocked_by="entity_type",
+        context="documents",
+        mention_fields=("entity_text",),
         schedule="30 2 * * *",
     ),
     Level(
@@ -73,6 +85,8 @@ _ALL = (
         date_fields=("temporal_span", "temporal_reference", "timestamp"),
         parts_by="domain",
         blocked_by=None,
+        context="documents",
+        mention_fields=("storyline_summary",),
         schedule="45 2 * * 0",
     ),
 )

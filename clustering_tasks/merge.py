@@ -1,28 +1,36 @@
 """Step `merge`: all parts' blocks of the neighbour graph become one clustering of the level.
 
 The neighbour search is 95-99 % of the cost and independent row by row, so it is what is mapped; the
-tree over a whole level takes seconds and grows here.
+hierarchy over a whole level takes seconds and grows here.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import structlog
 
-from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, find_artefact, perform
+from clustering_tasks.algorithms import ALGORITHMS, Partition
+from clustering_tasks.artefacts import (
+    Attempt,
+    Metric,
+    Result,
+    Run,
+    artefact_key,
+    find_artefact,
+    perform,
+)
+from clustering_tasks.choice import Choice, choose
 from clustering_tasks.cluster import part_key
 from clustering_tasks.engine.centroids import Sums, centroid_similarity, cluster_sums
-from clustering_tasks.engine.condensed_tree import Selection, condense, select
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.engine.quality import davies_bouldin, mean_spread, silhouette
-from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.graph import Graph, blocks, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
-from clustering_tasks.settings import HdbscanSettings
 from clustering_tasks.vectors import VectorFile, open_vectors
 
 log = structlog.get_logger()
@@ -31,37 +39,40 @@ NOISE, UNASSIGNED = -1, -2
 
 
 @dataclass
-class Graph:
-    """The neighbour graph of a level.
-
-    Attributes:
-        ids: (m, k) int32 nodes, nearest first, -1 for none.
-        distances: (m, k) float32.
-        complete: (m,) whether the node's part was there.
-    """
-
-    ids: npt.NDArray[np.int32]
-    distances: npt.NDArray[np.float32]
-    complete: npt.NDArray[np.bool_]
-
-
-@dataclass
 class Clustering:
-    """A clustering of the nodes; what HDBSCAN says of them, beside it.
+    """A clustering of all nodes, from the partitions of their blocks.
 
     Attributes:
-        labels: (m,) int32 cluster, NOISE or UNASSIGNED.
-        probabilities: (m,) float32.
-        outlier_scores: (m,) float32.
+        labels: (n,) int32 cluster, NOISE or UNASSIGNED.
+        probabilities: (n,) float32.
+        outlier_scores: (n,) float32, NaN where there are none.
         block: (c,) int32 the block of each cluster.
-        edges: the spanning trees of all blocks, their nodes numbered as in the graph.
+        trees: the blocks' hierarchies, their nodes numbered as in the graph.
+        facts: what the algorithm chose in the largest block.
     """
 
     labels: npt.NDArray[np.int32]
     probabilities: npt.NDArray[np.float32]
     outlier_scores: npt.NDArray[np.float32]
-    block: npt.NDArray[np.int32]
-    edges: list[Edges]
+    block: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    trees: list[dict[str, npt.NDArray[np.generic]]] = field(default_factory=list)
+    facts: dict[str, float | None] = field(default_factory=dict)
+    largest: int = -1
+
+    def add(self, block: int, rows: slice, found: Partition) -> None:
+        """Enter the partition of one block."""
+        labels = found.labels + np.int32(len(self.block))
+        self.labels[rows] = np.where(found.labels >= 0, labels, NOISE)
+        self.probabilities[rows] = found.probabilities
+        self.outlier_scores[rows] = found.outlier_scores
+        clusters = int(found.labels.max(initial=-1)) + 1
+        self.block = np.append(self.block, np.full(clusters, block, dtype=np.int32))
+        tree = dict(found.tree)
+        if "nodes" in tree:
+            tree["nodes"] = np.asarray(tree["nodes"]) + np.int32(rows.start)
+        self.trees.append(tree)
+        if rows.stop - rows.start > self.largest:
+            self.largest, self.facts = rows.stop - rows.start, dict(found.facts)
 
 
 def merge(run: Run) -> Result:
@@ -72,9 +83,16 @@ def merge(run: Run) -> Result:
     """
     snapshot, plan = run.result("snapshot"), run.result("plan")
     parts = _parts(run, plan)
-    read = run.settings.model_dump(include={"algorithm", "scope", "hdbscan", "merge"})
-    key = artefact_key("merge", [snapshot, plan, *parts.values()], read, sorted(parts))
-    return perform(run, "merge", key, lambda attempt: _merge(run, snapshot, plan, parts, attempt))
+    choice = choose(run.settings, run.level, int(snapshot.metrics["items"] or 0))
+    read = run.settings.model_dump(
+        include={"scope", "agglomerative", "hdbscan", "label_propagation", "merge"}
+    )
+    key = artefact_key(
+        "merge", [snapshot, plan, *parts.values()], read, [choice.record(), sorted(parts)]
+    )
+    return perform(
+        run, "merge", key, lambda attempt: _merge(run, choice, snapshot, plan, parts, attempt)
+    )
 
 
 def _parts(run: Run, plan: Result) -> dict[int, Result]:
@@ -95,100 +113,64 @@ def _parts(run: Run, plan: Result) -> dict[int, Result]:
 
 
 def _merge(
-    run: Run, snapshot: Result, plan: Result, parts: dict[int, Result], attempt: Attempt
+    run: Run,
+    choice: Choice,
+    snapshot: Result,
+    plan: Result,
+    parts: dict[int, Result],
+    attempt: Attempt,
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
-    graph = _read_graph(nodes, run.settings.neighbours.k, parts)
+    graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
+    clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
+    labels = clustering.labels[nodes.node_of_row]
     with open_vectors(snapshot.path("vectors")) as vectors:
-        clustering = cluster_graph(vectors, nodes, graph, run.settings.hdbscan)
-        labels = clustering.labels[nodes.node_of_row]
-        sums = cluster_sums(vectors.blocks(), labels, len(clustering.block), int(vectors.shape[1]))
+        sums = cluster_sums(vectors.blocks(), labels, len(clustering.block), vectors.shape[1])
         if run.settings.merge.join == "mutual_best" and run.level.blocked_by is None:
             group = mutual_best(sums, clustering.block, run.settings.merge.join_similarity)
             labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
             sums = sums.grouped(group)
         similarity = centroid_similarity(vectors.blocks(), labels, sums.centroids)
-        spread = mean_spread(vectors.blocks(), labels, sums)
         attempt.metrics = {
             **_counts(labels, len(sums.sizes), len(parts)),
-            "silhouette": silhouette(vectors.blocks(), labels, sums),
-            "davies_bouldin": davies_bouldin(spread, sums),
-            "intra_cluster_similarity": _weighted_mean(sums),
+            **_quality(vectors, labels, sums),
+            "algorithm": choice.algorithm,
+            "algorithm_reason": choice.reason,
+            **clustering.facts,
         }
     _write(attempt, nodes, graph, clustering, labels, similarity, sums)
 
 
-def _read_graph(nodes: Nodes, k: int, parts: dict[int, Result]) -> Graph:
-    m = len(nodes.row)
-    graph = Graph(
-        ids=np.full((m, k), -1, dtype=np.int32),
-        distances=np.full((m, k), np.inf, dtype=np.float32),
-        complete=np.zeros(m, dtype=bool),
-    )
-    for result in parts.values():
-        with result.path("graph").open("rb") as file, np.load(file, allow_pickle=False) as part:
-            offset = 0
-            ids, distances = part["ids"], part["distances"]
-            for start, stop in zip(part["start"], part["stop"], strict=True):
-                rows = slice(offset, offset + stop - start)
-                graph.ids[start:stop], graph.distances[start:stop] = ids[rows], distances[rows]
-                graph.complete[start:stop] = True
-                offset += stop - start
-    return graph
-
-
-def cluster_graph(
-    vectors: VectorFile, nodes: Nodes, graph: Graph, settings: HdbscanSettings
+def _cluster(
+    run: Run, choice: Choice, snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
 ) -> Clustering:
-    """Run HDBSCAN on each block of the graph; a block with a missing part stays unassigned."""
-    m = len(nodes.row)
-    result = Clustering(
-        labels=np.full(m, UNASSIGNED, dtype=np.int32),
-        probabilities=np.zeros(m, dtype=np.float32),
-        outlier_scores=np.full(m, np.nan, dtype=np.float32),
-        block=np.empty(0, dtype=np.int32),
-        edges=[],
+    """Cluster each block of the graph; one with a missing part stays unassigned."""
+    n = len(nodes.row)
+    clustering = Clustering(
+        labels=np.full(n, UNASSIGNED, dtype=np.int32),
+        probabilities=np.zeros(n, dtype=np.float32),
+        outlier_scores=np.full(n, np.nan, dtype=np.float32),
     )
-    bounds = nodes.block_bounds()
-    for block, (first, last) in enumerate(pairwise(bounds)):
-        rows = slice(int(first), int(last))
-        if graph.complete[rows].all():
-            edges, selection = _cluster_block(vectors, nodes, graph, rows, settings)
-            _add(result, block, rows, edges, selection)
-    return result
+    algorithm = ALGORITHMS[choice.algorithm]
+    for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph)):
+        if block is not None:
+            clustering.add(number, rows, algorithm(block, run.settings, choice))
+    return clustering
 
 
-def _cluster_block(
-    vectors: VectorFile, nodes: Nodes, graph: Graph, rows: slice, settings: HdbscanSettings
-) -> tuple[Edges, Selection]:
-    ids = graph.ids[rows]
-    ids = np.where(ids >= 0, ids - np.int32(rows.start), np.int32(-1))
-    weight, distances = nodes.weight[rows], graph.distances[rows]
-    core = core_distances(ids, distances, weight, settings.min_samples)
-    edges = spanning_tree(vectors.take(nodes.row[rows]), ids, distances, core)
-    selection = select(
-        condense(edges, weight, settings.min_cluster_size),
-        settings.cluster_selection_method,
-        settings.cluster_selection_epsilon,
-        settings.allow_single_cluster,
-    )
-    return edges, selection
+def _quality(
+    vectors: VectorFile, labels: npt.NDArray[np.int32], sums: Sums
+) -> dict[str, float | None]:
+    """Quality without gold, on the items' own vectors; null where undefined."""
+    spread = mean_spread(vectors.blocks(), labels, sums)
+    return {
+        "silhouette": silhouette(vectors.blocks(), labels, sums),
+        "davies_bouldin": davies_bouldin(spread, sums),
+        "intra_cluster_similarity": _weighted_mean(sums),
+    }
 
 
-def _add(result: Clustering, block: int, rows: slice, edges: Edges, chosen: Selection) -> None:
-    clusters = len(chosen.stabilities)
-    shifted = chosen.labels + np.int32(len(result.block))
-    result.labels[rows] = np.where(chosen.labels >= 0, shifted, NOISE)
-    result.probabilities[rows] = chosen.probabilities
-    result.outlier_scores[rows] = chosen.outlier_scores
-    result.block = np.append(result.block, np.full(clusters, block, dtype=np.int32))
-    first = np.int32(rows.start)
-    result.edges.append(
-        Edges(edges.first + first, edges.second + first, edges.reachability, edges.distance)
-    )
-
-
-def _counts(labels: npt.NDArray[np.int32], clusters: int, parts: int) -> dict[str, int]:
+def _counts(labels: npt.NDArray[np.int32], clusters: int, parts: int) -> dict[str, Metric]:
     counts = {
         "read": len(labels),
         "clustered": int((labels >= 0).sum()),
@@ -243,15 +225,15 @@ def _write(
             intra_similarity=sums.intra_similarity,
         )
     with attempt.new_file("tree", "tree.npz").open("wb") as file:
-        trees = [np.stack([e.first, e.second]) for e in clustering.edges]
-        np.savez(
-            file,
-            allow_pickle=False,
-            nodes=np.concatenate([np.empty((2, 0), np.int32), *trees], axis=1),
-            reachability=np.concatenate(
-                [np.empty(0, np.float32), *(e.reachability for e in clustering.edges)]
-            ),
-            distance=np.concatenate(
-                [np.empty(0, np.float32), *(e.distance for e in clustering.edges)]
-            ),
-        )
+        np.savez(file, allow_pickle=False, **_joined(clustering.trees))
+
+
+def _joined(
+    trees: Iterable[dict[str, npt.NDArray[np.generic]]],
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Put the blocks' arrays together by name."""
+    arrays: dict[str, list[npt.NDArray[np.generic]]] = {}
+    for tree in trees:
+        for name, array in tree.items():
+            arrays.setdefault(name, []).append(array)
+    return {name: np.concatenate(found, axis=-1) for name, found in arrays.items()}

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from clustering_tasks.artefacts import Attempt, Part, Result, Run, artefact_key, perform
+from clustering_tasks.choice import Choice, choose
 from clustering_tasks.engine.neighbours import TILE_COLUMNS, TILE_ROWS
+from clustering_tasks.features import document_vectors, write_features
 from clustering_tasks.nodes import Nodes, make_nodes
 from clustering_tasks.resources import available_disk, available_memory, check_fits
 from clustering_tasks.settings import PartitionSettings
@@ -39,19 +41,25 @@ def plan(run: Run) -> Result:
     Raises:
         ResourcesError: when memory or disk cannot hold the work that follows.
     """
-    snapshot = run.result("snapshot")
+    snapshot, context = run.result("snapshot"), run.find_result("context")
     settings = run.settings
+    choice = choose(settings, run.level, int(snapshot.metrics["items"] or 0))
     read = {
         "scope": settings.scope,
         "partition": settings.partition.model_dump(),
         "neighbours": settings.neighbours.model_dump(),
+        "centred": choice.centred,
+        "context_weight": choice.context_weight,
     }
-    key = artefact_key("plan", [snapshot], read, run.level.name)
-    return perform(run, "plan", key, lambda attempt: _plan(run, snapshot, attempt))
+    inputs = [snapshot] if context is None else [snapshot, context]
+    key = artefact_key("plan", inputs, read, run.level.name)
+    return perform(run, "plan", key, lambda attempt: _plan(run, choice, snapshot, context, attempt))
 
 
-def _plan(run: Run, snapshot: Result, attempt: Attempt) -> None:
-    columns = ["twin", "domain", "event_type", "entity_type"]
+def _plan(
+    run: Run, choice: Choice, snapshot: Result, context: Result | None, attempt: Attempt
+) -> None:
+    columns = ["twin", "domain", "event_type", "entity_type", "document_id"]
     with snapshot.path("items").open("rb") as file:
         items = pd.read_parquet(file, columns=columns)
     nodes = make_nodes(items, run.level, run.settings)
@@ -70,6 +78,9 @@ def _plan(run: Run, snapshot: Result, attempt: Attempt) -> None:
         f"Free space in {run.workspace}, or move STAGE4_WORKSPACE",
     )
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
+    documents = document_vectors(items["document_id"].iloc[nodes.row], context)
+    documents.save(attempt.new_file("documents", "documents.npz"))
+    write_features(attempt.new_file("features", "features.npy"), snapshot, nodes, documents, choice)
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [Part(part=number, name=_name(part)) for number, part in enumerate(parts)]
@@ -121,12 +132,13 @@ def _forecast(nodes: Nodes, dimension: int, k: int) -> dict[str, int]:
     sizes = np.diff(nodes.block_bounds()).astype(float)
     largest = int(sizes.max(initial=0))
     graph = n * k * 8
+    features = n * dimension * 4
     products = min(n, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4
     vectors = largest * dimension * 4
     return {
         # `merge` holds the graph and the edges of its tree; `cluster` a block's vectors
         "memory_bytes": _PROGRAM_BYTES + max(vectors + products + graph, graph * 2 + vectors),
-        "disk_bytes": graph + n * 100,
+        "disk_bytes": graph + features + n * 100,
         "search_milliseconds": int(np.square(sizes).sum() * _seconds_per_pair(dimension) * 1e3),
     }
 

@@ -37,6 +37,73 @@ class NeighbourSettings(_Group):
     k: int = Field(32, ge=2, le=512, description="Neighbours kept per item.")
 
 
+class EvidenceSettings(_Group):
+    """What besides an item's own vector says that two items belong together.
+
+    The algorithms `agglomerative` and `label_propagation` use it. Unset values are the level's own
+    defaults (see `clustering_tasks.choice`).
+    """
+
+    context: bool = Field(
+        True,
+        description="Read the level that says more about the items of this one, where Stage 3's "
+        "folder has it: storylines for documents, documents for the others.",
+    )
+    context_weight: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the context in an item's vector; unset: 0.5 for documents and "
+        "storylines, 0 for events and entities.",
+    )
+    mention_weight: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the likeness of two mentions as strings in their similarity; "
+        "unset: 0.25 for events, 0.35 for entities, 0 for documents and storylines.",
+    )
+    gate_similarity: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Items of documents less similar than this are less similar by the difference; "
+        "0 switches the gate off; unset: 0.7 for events and entities, 0 for documents and "
+        "storylines.",
+    )
+
+
+class AgglomerativeSettings(_Group):
+    """Average linkage on smoothed vectors."""
+
+    cut_similarity: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Mean similarity at which clusters stop merging; unset: where the silhouette "
+        "is highest.",
+    )
+    trim_size: int = Field(
+        10, ge=1, description="Clusters up to this size lose members that are hardly similar."
+    )
+    trim_similarity: float = Field(
+        0.33, ge=-1, le=1, description="Mean similarity to the others below which one is lost."
+    )
+
+
+class LabelPropagationSettings(_Group):
+    """Label propagation on the neighbour graph."""
+
+    edge_similarity: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Least similarity of an edge; unset: 0.6 for events, 0.55 for entities, 0.5 "
+        "for the others.",
+    )
+    neighbours: int = Field(30, ge=1, le=512, description="Strongest edges kept per item.")
+
+
 class HdbscanSettings(_Group):
     """HDBSCAN (Campello, Moulavi, Sander 2013), on the cosine's Euclidean equivalent."""
 
@@ -108,7 +175,10 @@ class PublishSettings(_Group):
 class RunSettings(_Group):
     """Everything a caller may choose for a run of one level."""
 
-    algorithm: Literal["hdbscan"] = Field("hdbscan", description="Clustering algorithm.")
+    algorithm: Literal["auto", "agglomerative", "hdbscan", "label_propagation"] = Field(
+        "auto",
+        description="Clustering algorithm; `auto` chooses by level, the report says why.",
+    )
     scope: Literal["level", "partition"] = Field(
         "level",
         description="`level`: one clustering of the whole level. `partition`: domains are "
@@ -121,7 +191,10 @@ class RunSettings(_Group):
     )
     input: InputSettings = Field(default_factory=InputSettings)
     neighbours: NeighbourSettings = Field(default_factory=NeighbourSettings)
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
+    agglomerative: AgglomerativeSettings = Field(default_factory=AgglomerativeSettings)
     hdbscan: HdbscanSettings = Field(default_factory=HdbscanSettings)
+    label_propagation: LabelPropagationSettings = Field(default_factory=LabelPropagationSettings)
     partition: PartitionSettings = Field(default_factory=PartitionSettings)
     merge: MergeSettings = Field(default_factory=MergeSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)

@@ -24,8 +24,9 @@ from clustering_tasks.artefacts import (
     perform,
 )
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.settings import InputSettings
-from clustering_tasks.stage3.copy import Copy, copied_pair
+from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.index import FlatIndex, open_index
 from clustering_tasks.stage3.items import item_table
@@ -37,7 +38,10 @@ _BLOCK_ROWS = 8192
 
 
 def snapshot(run: Run, stage3_count: int | None = None) -> Result:
-    """Copy, check and sort one level.
+    """Copy, check and sort one level, and the level that is its context where the folder has it.
+
+    The context is recorded as the run's result `context`; its artefact is that level's own, shared
+    with that level's runs.
 
     Args:
         run: a run that has been started.
@@ -47,38 +51,55 @@ def snapshot(run: Run, stage3_count: int | None = None) -> Result:
         BadInputError: when the input breaks the contract (IN-1 to IN-5).
         TransientError: when the folder kept changing while it was copied (IN-6).
     """
+    result = _snapshot(run, run.level, "snapshot", stage3_count)
+    context = LEVELS[run.level.context]
+    if run.settings.evidence.context and has_pair(UPath(run.indices), context):
+        _snapshot(run, context, "context", None)
+    else:
+        run.forget("context")
+    return result
+
+
+def _snapshot(run: Run, level: Level, name: str, stage3_count: int | None) -> Result:
     settings = run.settings.input
     scratch = Path(run.folder.path) if is_local(run.folder) else None
-    with copied_pair(UPath(run.indices), run.level, scratch, settings) as copy:
+    with copied_pair(UPath(run.indices), level, scratch, settings) as copy:
         read = settings.model_dump(include={"dimension", "norm_tolerance"})
-        key = artefact_key("snapshot", [], read, [run.level.name, *copy.digests])
-        if (known := find_artefact(run, "snapshot", key)) is not None:
-            _check_count(run, known.metrics["items"], stage3_count)
+        key = artefact_key("snapshot", [], read, [level.name, *copy.digests])
+        if (known := find_artefact(run, "snapshot", key, level)) is not None:
+            _check_count(level, known.metrics["items"], stage3_count)
         return perform(
-            run, "snapshot", key, lambda attempt: _convert(run, copy, stage3_count, attempt)
+            run,
+            "snapshot",
+            key,
+            lambda attempt: _convert(level, settings, copy, stage3_count, attempt),
+            name,
+            level,
         )
 
 
-def _check_count(run: Run, items: Metric, stage3_count: int | None) -> None:
+def _check_count(level: Level, items: Metric, stage3_count: int | None) -> None:
     if stage3_count is not None and stage3_count != items:
         raise BadInputError(
-            f"{run.level.name}.index holds {items} vectors, Stage 3's /statistics reports "
+            f"{level.name}.index holds {items} vectors, Stage 3's /statistics reports "
             f"{stage3_count}: the folder is not the one that Stage 3 serves, or not up to date. "
             f"Set STAGE4_INDICES, or let Stage 3 write the pair again"
         )
 
 
-def _convert(run: Run, copy: Copy, stage3_count: int | None, attempt: Attempt) -> None:
+def _convert(
+    level: Level, settings: InputSettings, copy: Copy, stage3_count: int | None, attempt: Attempt
+) -> None:
     refuse_other_formats(copy.metadata)
-    index = open_index(copy.index, run.settings.input.dimension)
-    _check_count(run, len(index.ids), stage3_count)
-    items, odd = item_table(entries(copy.metadata, run.level), run.level)
+    index = open_index(copy.index, settings.dimension)
+    _check_count(level, len(index.ids), stage3_count)
+    items, odd = item_table(entries(copy.metadata, level), level)
     vector_ids = items.column("vector_id").to_pylist()
     position = positions(copy.metadata, vector_ids, index.ids, copy.index.name)
     # Code points, not a locale's order: the same on every machine.
     order = np.array(sorted(range(len(vector_ids)), key=vector_ids.__getitem__), dtype=np.int64)
     rows = _SortedRows(index, position[order], [vector_ids[row] for row in order])
-    blocks = rows.normalised(copy.index.name, run.settings.input)
+    blocks = rows.normalised(copy.index.name, settings)
     write_vectors(attempt.new_file("vectors", "vectors.npy"), index.vectors.shape, blocks)
     _write_items(attempt.new_file("items", "items.parquet"), items, order, _twins(rows.digests))
     attempt.metrics = {

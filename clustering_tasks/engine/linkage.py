@@ -69,7 +69,7 @@ def average_linkage(vectors: Floats, ids: Ints, weights: Ints, least: float) -> 
         weights.astype(np.float32),
         bounds,
         columns,
-        np.float32(least),
+        least,
         first,
         second,
         similarity,

@@ -14,6 +14,9 @@ Ints = npt.NDArray[np.int32]
 LEAST, MOST, STEP = 0.08, 0.86, 0.02
 # Cuts whose silhouettes differ by less are as good; the finest of them splits what is in doubt.
 TOLERANCE = 0.002
+# Where the silhouette says nothing (all items one story, or none), the best fixed cut of many real
+# collections.
+FALLBACK = 0.6
 _SAMPLE = 1000
 _FEW = 1024
 
@@ -24,12 +27,12 @@ class Cut:
 
     Attributes:
         labels: (n,) int32 from 0, clusters of one included.
-        similarity: mean similarity at which merging stopped; None: no cut was better than none.
-        silhouette: mean simplified silhouette there.
+        similarity: mean similarity at which merging stopped.
+        silhouette: mean simplified silhouette there, None where no cut had a positive one.
     """
 
     labels: Ints
-    similarity: float | None
+    similarity: float
     silhouette: float | None
 
 
@@ -52,8 +55,8 @@ def choose_cut(linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints) -> C
     scores = np.array(
         [mean_silhouette(linkage.cut(n, cut), vectors, ids, weights, sample) for cut in cuts]
     )
-    if not n or scores.max() <= 0:
-        return Cut(np.arange(n, dtype=np.int32), None, None)
+    if scores.max() <= 0:
+        return Cut(linkage.cut(n, FALLBACK), FALLBACK, None)
     at = int(np.argmax(scores >= scores.max() - TOLERANCE))
     return Cut(linkage.cut(n, cuts[at]), float(cuts[at]), float(scores[at]))
 
@@ -61,7 +64,7 @@ def choose_cut(linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints) -> C
 def mean_silhouette(
     labels: Ints, vectors: Floats, ids: Ints, weights: Ints, sample: npt.NDArray[np.int64]
 ) -> float:
-    """Mean simplified silhouette of a sample of nodes, 0 with a single cluster."""
+    """Mean simplified silhouette of a sample of nodes, 0 with fewer than two clusters."""
     count = int(labels.max(initial=-1)) + 1
     if count < 2:
         return 0.0

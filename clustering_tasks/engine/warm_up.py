@@ -5,8 +5,13 @@ import time
 import numpy as np
 
 from clustering_tasks.engine.condensed_tree import condense, select
+from clustering_tasks.engine.label_propagation import propagate
+from clustering_tasks.engine.linkage import average_linkage
 from clustering_tasks.engine.neighbours import exact_neighbours
+from clustering_tasks.engine.silhouette_cut import choose_cut, nearest_linked
+from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
+from clustering_tasks.evidence import products
 
 
 def warm_up() -> float:
@@ -20,5 +25,12 @@ def warm_up() -> float:
     weight = np.ones(12, dtype=np.int32)
     found = exact_neighbours(vectors, 0, 12, 4)
     core = core_distances(found.ids, found.distances, weight, 2)
+    smoothed = smooth(vectors, found.ids, found.distances, weight)
+    choose_cut(average_linkage(smoothed, found.ids, weight, -1.0), smoothed, found.ids, weight)
+    other = np.zeros(12, dtype=np.float32)
+    labels = np.arange(12, dtype=np.int32)
+    nearest_linked(labels, smoothed, found.ids, np.arange(12), smoothed, other)
+    products(vectors, labels, labels, other)
+    propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
     select(condense(spanning_tree(vectors, found.ids, found.distances, core), weight, 3))
     return time.perf_counter() - started

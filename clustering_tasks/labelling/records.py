@@ -28,6 +28,7 @@ class Cluster:
         intra_similarity: mean pairwise cosine.
         keywords: heaviest first.
         weights: of all its terms.
+        algorithm: that found it.
     """
 
     members: list[Row]
@@ -35,6 +36,7 @@ class Cluster:
     intra_similarity: float
     keywords: list[str]
     weights: dict[str, float]
+    algorithm: str
 
 
 def record(run: Run, cluster: Cluster) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def record(run: Run, cluster: Cluster) -> dict[str, Any]:
     members = _ordered(cluster.members, run.level.name)
     central = sorted(members, key=lambda row: (-row["similarity"], row["vector_id"]))
     settings = run.settings
+    parameters = getattr(settings, cluster.algorithm).model_dump()
     common = {
         "cluster_id": cluster_id(run.level.cluster_type, cluster.members),
         "cluster_type": run.level.cluster_type,
@@ -66,9 +69,9 @@ def record(run: Run, cluster: Cluster) -> dict[str, Any]:
         ],
         "near_duplicates": _near_duplicates(members),
         "metadata": {
-            "algorithm": settings.algorithm,
-            "parameters": settings.hdbscan.model_dump(),
-            "min_cluster_size": settings.hdbscan.min_cluster_size,
+            "algorithm": cluster.algorithm,
+            "parameters": parameters,
+            "min_cluster_size": parameters.get("min_cluster_size", 2),
             "scope": settings.scope,
             "mean_probability": float(np.mean([row["probability"] for row in members])),
             "timestamp": run.as_of,

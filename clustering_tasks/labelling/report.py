@@ -8,6 +8,7 @@ import numpy.typing as npt
 from clustering_tasks.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
+CHOSEN = ("cut_similarity", "cut_silhouette")
 QUALITY = ("silhouette", "davies_bouldin", "intra_cluster_similarity")
 
 
@@ -28,7 +29,9 @@ def make_report(
         "job_id": run.job_id,
         "level": run.level.name,
         "as_of": run.as_of,
-        "algorithm": run.settings.algorithm,
+        "algorithm": merge.metrics["algorithm"],
+        "algorithm_reason": merge.metrics["algorithm_reason"],
+        "chosen": {name: merge.metrics.get(name) for name in CHOSEN},
         "settings": run.settings.model_dump(mode="json"),
         "counts": counts,
         "coverage": _share(counts["clustered"], kept),

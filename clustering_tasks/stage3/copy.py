@@ -51,6 +51,12 @@ def find_pair(indices: UPath, level: Level) -> tuple[UPath, UPath]:
     )
 
 
+def has_pair(indices: UPath, level: Level) -> bool:
+    """Tell whether Stage 3's folder has a level's index and metadata."""
+    names = (f"{level.name}.index", f"{level.name}_metadata.json")
+    return all((indices / name).is_file() for name in names)
+
+
 @contextmanager
 def copied_pair(
     indices: UPath, level: Level, scratch: Path | None, settings: InputSettings

@@ -1,0 +1,76 @@
+"""The neighbour graph of a level, put together from what the parts found."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from clustering_tasks.algorithms import Block
+from clustering_tasks.artefacts import Result
+from clustering_tasks.features import DocumentVectors, load_documents
+from clustering_tasks.nodes import Nodes
+from clustering_tasks.vectors import open_vectors
+
+
+@dataclass
+class Graph:
+    """The neighbour graph of a level.
+
+    Attributes:
+        ids: (n, k) int32 nodes, nearest first, -1 for none.
+        distances: (n, k) float32.
+        complete: (n,) whether the node's part was there.
+    """
+
+    ids: npt.NDArray[np.int32]
+    distances: npt.NDArray[np.float32]
+    complete: npt.NDArray[np.bool_]
+
+
+def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
+    """Read the blocks of the graph that the parts wrote."""
+    graph = Graph(
+        ids=np.full((nodes, k), -1, dtype=np.int32),
+        distances=np.full((nodes, k), np.inf, dtype=np.float32),
+        complete=np.zeros(nodes, dtype=bool),
+    )
+    for result in parts:
+        with result.path("graph").open("rb") as file, np.load(file, allow_pickle=False) as part:
+            offset = 0
+            ids, distances = part["ids"], part["distances"]
+            for start, stop in zip(part["start"], part["stop"], strict=True):
+                rows = slice(offset, offset + stop - start)
+                graph.ids[start:stop], graph.distances[start:stop] = ids[rows], distances[rows]
+                graph.complete[start:stop] = True
+                offset += stop - start
+    return graph
+
+
+def blocks(
+    snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
+) -> Iterator[tuple[slice, Block | None]]:
+    """Yield the nodes of each block and the block; None where one of its parts is missing."""
+    documents = load_documents(plan.path("documents"))
+    with snapshot.path("items").open("rb") as file:
+        mention = pq.read_table(file, columns=["mention"])["mention"]
+    with open_vectors(plan.path("features")) as features:
+        for first, last in pairwise(nodes.block_bounds().tolist()):
+            rows = slice(first, last)
+            if not graph.complete[rows].all():
+                yield rows, None
+                continue
+            ids = graph.ids[rows]
+            yield (
+                rows,
+                Block(
+                    vectors=features.read(first, last),
+                    ids=np.where(ids >= 0, ids - np.int32(first), np.int32(-1)),
+                    distances=graph.distances[rows],
+                    weight=nodes.weight[rows],
+                    mentions=mention.take(nodes.row[rows]).to_pylist(),
+                    documents=DocumentVectors(documents.vectors, documents.of_node[rows]),
+                ),
+            )
