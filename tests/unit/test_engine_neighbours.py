@@ -1,0 +1,104 @@
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustering_tasks.engine import neighbours as module
+from clustering_tasks.engine.neighbours import Neighbours, exact_neighbours
+from tests.stage3_folder import Matrix, blobs, scattered
+
+
+def brute_force(vectors: Matrix, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Sort every other row by distance, then by its number."""
+    doubles = vectors.astype(np.float64)
+    distances = np.linalg.norm(doubles[:, None] - doubles[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    ids = np.lexsort((np.broadcast_to(np.arange(len(vectors)), distances.shape), distances))
+    ids = ids[:, : min(k, len(vectors) - 1)]
+    return ids, np.take_along_axis(distances, ids, axis=1)
+
+
+@pytest.fixture(params=["tiles as they are", "small tiles"])
+def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "small tiles":
+        monkeypatch.setattr(module, "TILE_ROWS", 32)
+        monkeypatch.setattr(module, "TILE_COLUMNS", 48)
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("k", [1, 5, 32])
+def test_the_neighbours_are_those_of_brute_force(k: int) -> None:
+    vectors = blobs([60, 40], noise=100, dimension=24)
+    found = exact_neighbours(vectors, 0, len(vectors), k)
+    ids, distances = brute_force(vectors, k)
+    np.testing.assert_array_equal(found.ids, ids)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("tiles")
+def test_near_duplicates_are_ordered_by_their_true_distance() -> None:
+    """Products of float32 cannot tell them apart; some are farther by 1e-5 only."""
+    rng = np.random.default_rng(0)
+    one = scattered(1, dimension=64)
+    steps = 1e-5 * np.arange(1, 7)[:, None] * scattered(6, 5, dimension=64)
+    vectors = np.concatenate([one, one + steps.astype(np.float32), scattered(90, 1, dimension=64)])
+    vectors = vectors[rng.permutation(len(vectors))]
+    found = exact_neighbours(vectors, 0, len(vectors), 6)
+    ids, distances = brute_force(vectors, 6)
+    np.testing.assert_allclose(found.distances, distances, atol=1e-7)
+    np.testing.assert_array_equal(found.ids, ids)
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("k", [3, 12])
+def test_of_equally_distant_rows_any_may_be_kept_but_their_order_is_fixed(k: int) -> None:
+    """Corners of a hypercube: products and distances are exact, and hundreds of them tie."""
+    rng = np.random.default_rng(0)
+    corners = np.unique(rng.choice([-0.25, 0.25], size=(300, 16)).astype(np.float32), axis=0)
+    vectors = corners[rng.permutation(len(corners))]
+    found = exact_neighbours(vectors, 0, len(vectors), k)
+    _, distances = brute_force(vectors, k)
+    np.testing.assert_array_equal(found.distances, distances.astype(np.float32))
+    true = np.linalg.norm(vectors[:, None] - vectors[found.ids], axis=2)
+    np.testing.assert_array_equal(found.distances, true)
+    assert (found.ids != np.arange(len(vectors))[:, None]).all()
+    for ids, row in zip(found.ids, found.distances, strict=True):
+        assert len(set(ids)) == k
+        np.testing.assert_array_equal(np.lexsort((ids, row)), np.arange(k))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_where_there_are_too_few_neighbours_the_rest_is_empty(count: int) -> None:
+    vectors = scattered(count)
+    found = exact_neighbours(vectors, 0, count, 7)
+    assert found.ids.shape == found.distances.shape == (count, 7)
+    others = max(count - 1, 0)
+    assert (found.ids[:, others:] == -1).all()
+    assert np.isinf(found.distances[:, others:]).all()
+    for row in range(count):
+        assert set(found.ids[row, :others]) == set(range(count)) - {row}
+
+
+def in_ranges(vectors: Matrix, starts: list[int], k: int) -> Neighbours:
+    bounds = [*starts, len(vectors)]
+    found = [exact_neighbours(vectors, start, stop, k) for start, stop in pairwise(bounds)]
+    return Neighbours(
+        np.concatenate([part.ids for part in found]),
+        np.concatenate([part.distances for part in found]),
+    )
+
+
+@given(st.sets(st.integers(1, 12)))
+@settings(max_examples=20, deadline=None)
+def test_ranges_of_whole_tiles_give_the_same_bits(cuts: set[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "TILE_ROWS", 32)
+        patch.setattr(module, "TILE_COLUMNS", 128)
+        vectors = blobs([150, 150], noise=100, dimension=48)
+        whole = in_ranges(vectors, [0], 10)
+        split = in_ranges(vectors, [0, *sorted(32 * cut for cut in cuts)], 10)
+    np.testing.assert_array_equal(whole.ids, split.ids)
+    np.testing.assert_array_equal(whole.distances.view(np.int32), split.distances.view(np.int32))
