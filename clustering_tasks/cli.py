@@ -120,7 +120,10 @@ def sample_command(
 ) -> None:
     """Write a Stage 3 folder of fictional news, with gold clusters."""
     write_sample = import_module("clustering_tasks.sample").write_sample
-    _print(write_sample(folder, documents=documents, seed=seed))
+    try:
+        _print(write_sample(folder, documents=documents, seed=seed))
+    except (ValueError, FileExistsError) as error:
+        raise SettingsError(str(error)) from None
 
 
 @app.command("warm-up")

@@ -16,11 +16,6 @@ def part_name(part: int) -> str:
     return f"cluster-{part}"
 
 
-def part_key(run: Run, plan: Result, part: int) -> str:
-    """Digest what a part's block of the graph depends on."""
-    return artefact_key("cluster", [plan], run.settings.neighbours.model_dump(), part)
-
-
 def cluster(run: Run, part: int) -> Result:
     """Find the neighbours of one part's nodes.
 
@@ -32,7 +27,7 @@ def cluster(run: Run, part: int) -> Result:
         raise BadInputError(
             f"run {run.job_id} has {len(plan.parts or [])} parts, there is no part {part}"
         )
-    key = part_key(run, plan, part)
+    key = artefact_key("cluster", [plan], run.settings.neighbours.model_dump(), part)
     return perform(
         run, "cluster", key, lambda attempt: _cluster(run, plan, part, attempt), part_name(part)
     )
@@ -52,7 +47,12 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
             distances=np.concatenate([np.empty((0, k), np.float32), *(f.distances for f in found)]),
         )
     name = plan.parts[part].name if plan.parts else None
-    attempt.metrics = {"part": part, "name": name, "nodes": sum(u.stop - u.start for u in units)}
+    attempt.metrics = {
+        "part": part,
+        "name": name,
+        "nodes": sum(u.stop - u.start for u in units),
+        "plan": plan.key,
+    }
 
 
 def _by_block(units: list[Unit]) -> list[list[Unit]]:

@@ -19,11 +19,10 @@ from clustering_tasks.artefacts import (
     Result,
     Run,
     artefact_key,
-    find_artefact,
     perform,
 )
 from clustering_tasks.choice import Choice, choose
-from clustering_tasks.cluster import part_key
+from clustering_tasks.cluster import part_name
 from clustering_tasks.engine.centroids import Sums, centroid_similarity, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
@@ -99,7 +98,10 @@ def _parts(run: Run, plan: Result) -> dict[int, Result]:
     found = {
         part.part: result
         for part in plan.parts or []
-        if (result := find_artefact(run, "cluster", part_key(run, plan, part.part))) is not None
+        if (result := run.find_result(part_name(part.part))) is not None
+        # not of an earlier plan of the same run, and not cleared away since
+        and result.metrics["plan"] == plan.key
+        and result.path("graph").exists()
     }
     missing = [f"{p.part} ({p.name})" for p in plan.parts or [] if p.part not in found]
     if missing and not run.settings.allow_partial:

@@ -225,12 +225,13 @@ def _nearest_chosen(parent: Ints, chosen: npt.NDArray[np.bool_]) -> Ints:
 
 
 def _in_root(tree: CondensedTree, epsilon: float) -> npt.NDArray[np.bool_]:
-    """Tell which nodes belong to a root that was chosen: those dense enough, as in hdbscan."""
-    outlived = tree.birth[1:][tree.parent[1:] == 0]
-    leaving = tree.leaves_at[tree.leaves_from == 0]
-    last = max(outlived.max(initial=0.0), leaving.max(initial=0.0))
-    in_child = tree.leaves_from != 0
-    return np.asarray(in_child | (tree.leaves_at >= (1 / epsilon if epsilon > 0 else last)))
+    """Tell which nodes belong to a root that was chosen, as hdbscan does.
+
+    With an epsilon those denser than it; else those that stay until the root splits or ends.
+    """
+    if epsilon > 0:
+        return np.asarray(tree.leaves_at >= 1 / epsilon)
+    return np.asarray(tree.leaves_at >= _last_leaves_at(tree)[0])
 
 
 def _describe(

@@ -1,6 +1,7 @@
 """A private copy of a level's pair of files, noticed when it changes under our hands (IN-6)."""
 
 import hashlib
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from clustering_tasks.settings import InputSettings
 log = structlog.get_logger()
 
 _CHUNK = 1 << 22
+_PREFIX = "copy-"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def copied_pair(
         BadInputError: when a file is missing.
         TransientError: when the folder changed during every attempt.
     """
-    with TemporaryDirectory(prefix="copy-", dir=scratch) as folder:
+    for left in scratch.glob(f"{_PREFIX}*") if scratch else ():
+        shutil.rmtree(left)  # of a try that was killed
+    with TemporaryDirectory(prefix=_PREFIX, dir=scratch) as folder:
         for attempt in range(1, settings.copy_attempts + 1):
             pair = find_pair(indices, level)
             before = [_fingerprint(path) for path in pair]
