@@ -70,7 +70,6 @@ def test_the_same_spanning_tree_gives_the_same_clusters(seed: int) -> None:
         )
 
 
-@pytest.mark.xfail(reason="condensed_tree._in_root ignores epsilon for the members of children")
 @pytest.mark.parametrize("epsilon", [0.3, 0.6])
 @pytest.mark.parametrize("seed", [0, 1, 2, 4])
 def test_a_single_cluster_with_epsilon_is_a_cut_at_that_distance(seed: int, epsilon: float) -> None:
