@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from local import services
-from local.airflow_api import AirflowApi, Json
+from local.airflow_api import AirflowApi
 from local.configuration import (
     HOST,
     PLUGINS,
@@ -26,13 +26,13 @@ from local.configuration import (
     write_configuration,
 )
 from local.errors import LocalError
+from local.health import dag_files, is_fresh, moment, unhealthy
 from local.postgres import Postgres
 from local.signals import undisturbed
 from local.state import REPO, State
 
-HEALTH_SECONDS, PARSE_SECONDS = 180, 120
+HEALTH_SECONDS, PARSE_SECONDS = 300, 180
 POOL_SETTINGS = ("STAGE4_CLUSTER_POOL", "STAGE4_STEPS_POOL")
-COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Stack:
         """Wait for a heartbeat of every component (later than `since`); raises LocalError."""
         api = AirflowApi(self.base_url, USER, self.state.secrets().password)
         deadline = time.monotonic() + HEALTH_SECONDS
-        missing = list(COMPONENTS)
+        missing = ["api-server"]
         while time.monotonic() < deadline:
             services.check_alive(self.state)
             missing = unhealthy(api.health(), since)
@@ -193,41 +193,6 @@ class Stack:
                 f"python {' '.join(arguments)} ended with {done.returncode}. "
                 f"The last lines of {log}:\n{tail}"
             )
-
-
-def unhealthy(health: Json | None, since: datetime | None) -> list[str]:
-    """The components that are not well, or whose last heartbeat is older than `since`."""
-    if health is None:
-        return ["api-server"]
-    return [name for name in COMPONENTS if not is_well(name, health[name], since)]
-
-
-def is_well(name: str, component: Json, since: datetime | None) -> bool:
-    """Whether one component of the health report is well."""
-    if component["status"] != "healthy":
-        return False
-    heartbeat = component.get(f"latest_{name}_heartbeat")
-    return since is None or heartbeat is None or moment(heartbeat) >= since
-
-
-def is_fresh(dag: Json, since: datetime) -> bool:
-    """Whether Airflow has read the DAG's file after `since`."""
-    parsed = dag["last_parsed_time"]
-    return not dag["is_stale"] and parsed is not None and moment(parsed) >= since
-
-
-def moment(text: str) -> datetime:
-    """A time of the REST API."""
-    return datetime.fromisoformat(text)
-
-
-def dag_files(folder: Path) -> set[str]:
-    """The files, relative to `folder`, that Airflow will take for DAG files (its own rule)."""
-    return {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*.py")
-        if all(word in path.read_bytes().lower() for word in (b"dag", b"airflow"))
-    }
 
 
 def free_port(preferred: int) -> int:

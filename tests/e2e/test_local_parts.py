@@ -11,10 +11,11 @@ import pytest
 from local.airflow_api import Json, log_lines
 from local.configuration import MARKER, Options, environment
 from local.errors import LocalError
+from local.health import dag_files
 from local.postgres import MAX_SOCKET_PATH, Postgres
 from local.progress import cells_of
 from local.results import check
-from local.stack import dag_files, free_port
+from local.stack import free_port
 from local.stage5_receiver import listening
 from local.state import REPO, State
 
