@@ -31,6 +31,7 @@ class CondensedTree:
         leaves_at: (n,) density at which a node leaves its cluster.
         leaves_from: (n,) int32 that cluster.
         weight: (n,) int32 items per node.
+        least: smallest number of items that counts as a cluster.
     """
 
     parent: Ints
@@ -39,6 +40,7 @@ class CondensedTree:
     leaves_at: Floats
     leaves_from: Ints
     weight: Ints
+    least: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def condense(edges: Edges, weight: Ints, min_cluster_size: int) -> CondensedTree
     parent, birth, leaves_at, leaves_from, sizes = condense_dendrogram(
         children, size, density, weight, min_cluster_size, 1.0 / _LEAST_DISTANCE
     )
-    return CondensedTree(parent, birth, sizes, leaves_at, leaves_from, weight)
+    return CondensedTree(parent, birth, sizes, leaves_at, leaves_from, weight, min_cluster_size)
 
 
 @kernel
@@ -149,7 +151,8 @@ def select(
     chosen = _most_stable(tree, stability) if method == "eom" else _leaves(tree)
     chosen[0] &= allow_single_cluster
     if len(chosen) == 1:
-        chosen[0] = allow_single_cluster or _is_one_vector(tree)
+        enough = tree.weight.sum() >= tree.least
+        chosen[0] = enough and (allow_single_cluster or _is_one_vector(tree))
     if epsilon > 0:
         chosen = _raise_to(tree, chosen, epsilon, allow_single_cluster)
     label_of = _nearest_chosen(tree.parent, chosen)
@@ -188,7 +191,7 @@ def _leaves(tree: CondensedTree) -> npt.NDArray[np.bool_]:
 
 
 def _is_one_vector(tree: CondensedTree) -> bool:
-    """Tell whether all items are identical: then they are one cluster, whatever the settings."""
+    """Tell whether all items are identical: then enough of them are one cluster."""
     return len(tree.weight) == 1
 
 

@@ -15,11 +15,6 @@ from tests.stage3_folder import Json, Matrix, blobs, plain_metadata, scattered
 
 SIZE = 5
 
-TOO_SMALL = pytest.mark.xfail(
-    reason="condensed_tree.select takes identical items for a cluster, however few they are"
-)
-
-
 def perform(
     workbench: Workbench, level: str, vectors: Matrix, job: str = "job", **settings: Any
 ) -> dict[str, Any]:
@@ -66,7 +61,7 @@ def test_nothing_gives_no_cluster_and_is_published_only_on_request(
     assert pointer.job_id == "b"
 
 
-@pytest.mark.parametrize("count", [pytest.param(1, marks=TOO_SMALL), 2, 3, SIZE - 1])
+@pytest.mark.parametrize("count", [1, 2, 3, SIZE - 1])
 @pytest.mark.parametrize("level", LEVELS)
 def test_fewer_than_a_cluster_are_noise(workbench: Workbench, level: str, count: int) -> None:
     done = perform(workbench, level, blobs([count]))
@@ -93,14 +88,12 @@ def test_identical_items_are_one_cluster_from_its_least_size_on(
     assert [row["similarity"] for row in rows] == pytest.approx([1] * SIZE)
 
 
-@TOO_SMALL
 @pytest.mark.parametrize("level", LEVELS)
 def test_fewer_identical_items_are_noise(workbench: Workbench, level: str) -> None:
     done = perform(workbench, level, scattered(1).repeat(SIZE - 1, axis=0))
     assert counts(done) == (SIZE - 1, 0, SIZE - 1, 0)
 
 
-@TOO_SMALL
 def test_fewer_items_are_noise_though_a_single_cluster_is_allowed(workbench: Workbench) -> None:
     workbench.stage3.write("documents", blobs([SIZE - 1], spread=0.02))
     settings = {"min_cluster_size": SIZE, "min_samples": 2, "allow_single_cluster": True}
