@@ -1,6 +1,6 @@
 # One front door; `make help` lists the targets from their own comments.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint format lock images docs clean
+.PHONY: help setup demo up down test lint format lock images docs bench clean
 
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
@@ -46,6 +46,9 @@ images: ## Build the container images (see images/build.sh for its settings)
 docs: setup ## Write the generated reference pages again
 	@$(PYTHON_IN_VENV) -m clustering_tasks.reference
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.reference
+
+bench: setup ## Compare the clusters with gold, and with peers (minutes; needs STAGE4_TEST_DATA)
+	@PYTHONPATH=. $(PYTHON_IN_VENV) -m tests.benchmarks.quality
 
 clean: ## Stop everything and remove the local Airflow's data and all caches (not .venv)
 	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m local clean; fi
