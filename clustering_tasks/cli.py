@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
 from clustering_tasks.artefacts import Result, Run, load_run
+from clustering_tasks.choice import choose
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
 from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.publication import JobId
@@ -167,6 +168,7 @@ def _new_run(
     settings: RunSettings,
 ) -> Run:
     structlog.contextvars.bind_contextvars(level=level, job_id=job)
+    choose(settings, _level(level), items=0)  # refuses what the level's algorithm cannot use
     run = Run(
         workspace=_workspace(workspace),
         level=_level(level),

@@ -51,13 +51,13 @@ def snapshot(run: Run, stage3_count: int | None = None) -> Result:
         BadInputError: when the input breaks the contract (IN-1 to IN-5).
         TransientError: when the folder kept changing while it was copied (IN-6).
     """
-    result = _snapshot(run, run.level, "snapshot", stage3_count)
     context = LEVELS[run.level.context]
     if run.settings.evidence.context and has_pair(UPath(run.indices), context):
         _snapshot(run, context, "context", None)
     else:
         run.forget("context")
-    return result
+    # The last: the step's result is there only when all of it has succeeded.
+    return _snapshot(run, run.level, "snapshot", stage3_count)
 
 
 def _snapshot(run: Run, level: Level, name: str, stage3_count: int | None) -> Result:

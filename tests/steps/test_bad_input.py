@@ -20,7 +20,7 @@ def snapshot(cli: CommandLine, published: Published, *more: object) -> Outcome:
         *("--workspace", published.workspace),
         *("--indices", published.stage3.path),
         *("--job", "bad"),
-        *("--set", f"input.dimension={DIMENSION}"),
+        *("--set", f"input.dimension={DIMENSION}", "--set", "algorithm=hdbscan"),
         *more,
     )
 
@@ -28,8 +28,8 @@ def snapshot(cli: CommandLine, published: Published, *more: object) -> Outcome:
 def assert_nothing_changed(published: Published, before: dict[str, bytes]) -> None:
     assert published.kept() == before
     run = published.workspace / "events" / "runs" / "bad"
-    # no result that a later step would read, and nothing of the copy
-    assert {path.name for path in run.glob("*")} <= {"run.json"}
+    # no result of the step, and nothing of the copy; the context's level may have been good
+    assert {path.name for path in run.glob("*")} <= {"run.json", "context.json"}
 
 
 def test_the_folder_that_the_tests_break_is_good(cli: CommandLine, published: Published) -> None:
@@ -49,6 +49,18 @@ def test_bad_input_is_named_and_publishes_nothing(
     assert re.search(message, outcome.error), outcome.error
     assert NEXT_MOVE.search(outcome.error), outcome.error
     assert_nothing_changed(published, before)
+
+
+def test_a_bad_context_is_bad_input_too(cli: CommandLine, published: Published) -> None:
+    """Events take their documents into account, where the folder has them."""
+    with published.stage3.index("documents").open("r+b") as file:
+        file.truncate(100)
+    before = published.kept()
+    outcome = snapshot(cli, published)
+    assert outcome.code == 65
+    assert re.search(r"documents\.index is no readable FAISS index", outcome.error)
+    assert_nothing_changed(published, before)
+    assert snapshot(cli, published, "--set", "evidence.context=false").code == 0
 
 
 def test_bad_input_comes_before_a_good_artefact(cli: CommandLine, published: Published) -> None:
@@ -79,6 +91,7 @@ def test_other_counts_than_stage_3_reports_are_refused(
         (["--set", "neighbours.k=1"], r"neighbours\.k: .*\(got '1'\)"),
         (["--set", "neighbour.k=9"], r"neighbour: unknown setting; known are .*neighbours"),
         (["--set", "allow_partial=true"], r"allow_partial=true needs scope=partition"),
+        (["--set", "evidence.mention_weight=0.5"], r"evidence\.mention_weight .*set it or drop"),
         (["--set", "scope"], r"--set takes name=value, .* got \['scope'\]"),
         (["--settings", "{"], r"--settings is not valid JSON"),
         (["--settings", "[1]"], r"--settings takes a JSON object, got \[1\]"),

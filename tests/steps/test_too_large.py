@@ -1,0 +1,40 @@
+"""A level for which memory or disk is too small; only what is available is pretended."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CommandLine, Workbench
+from tests.stage3_folder import scattered
+
+
+@pytest.mark.parametrize(
+    ("available", "message"),
+    [
+        ("available_memory", r"too little memory: about 0\.4 GB .* 0\.0 GB .*larger machine"),
+        (
+            "available_disk",
+            r"too little disk: about 0\.0 GB .*Free space in .*workspace",
+        ),
+    ],
+)
+def test_plan_says_so_before_the_work(
+    cli: CommandLine,
+    workbench: Workbench,
+    monkeypatch: pytest.MonkeyPatch,
+    available: str,
+    message: str,
+) -> None:
+    workbench.stage3.write("events", scattered(100))
+    workbench.start("events", "large")
+    place = ("--level", "events", "--workspace", workbench.workspace, "--job", "large")
+    arguments = ("--indices", workbench.stage3.path, "--set", "input.dimension=16")
+    assert cli("snapshot", *place, *arguments).code == 0
+    monkeypatch.setattr(f"clustering_tasks.plan.{available}", lambda *_: 1000)
+    outcome = cli("plan", *place)
+    assert outcome.code == 69
+    assert re.search(message, outcome.error), outcome.error
+    assert not (Path(workbench.workspace.path) / "events" / "runs" / "large" / "plan.json").exists()
+    monkeypatch.undo()
+    assert cli("plan", *place).code == 0
