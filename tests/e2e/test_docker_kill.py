@@ -162,8 +162,9 @@ def expected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture
 def started(docker_airflow: Airflow, engine: APIClient) -> Iterator[Json]:
     """A new run; at its end, however that came about, no container may be left."""
-    yield docker_airflow.api.trigger("cluster_events", CONF)
-    left = engine.containers(all=True, filters={"label": "airflow.dag_id=cluster_events"})
+    run = docker_airflow.api.trigger("cluster_events", CONF)
+    yield run
+    left = engine.containers(all=True, filters={"label": f"airflow.run_id={run['dag_run_id']}"})
     for container in left:
         engine.remove_container(container["Id"], force=True, v=True)
     assert left == []

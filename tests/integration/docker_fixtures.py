@@ -69,20 +69,15 @@ def step_image(engine: APIClient, base_image: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def no_new_containers(engine: APIClient) -> Iterator[None]:
-    """Fail the test that leaves a container or a volume; then remove them."""
-    containers, volumes = _containers(engine), _volumes(engine)
+def nothing_left(engine: APIClient, step_image: str) -> Iterator[None]:
+    """Fail the test that leaves a container or a volume, and remove its containers."""
+    volumes = _unused_volumes(engine)
     yield
-    left = {"containers": _containers(engine) - containers, "volumes": _volumes(engine) - volumes}
-    for container in left["containers"]:
-        engine.remove_container(container, force=True, v=True)
-    assert not any(left.values()), left
-
-
-def step_containers(engine: APIClient) -> list[str]:
-    """List the states of the containers that carry a task's labels."""
-    filters = {"label": "airflow.task_id"}
-    return [found["State"] for found in engine.containers(all=True, filters=filters)]
+    left = engine.containers(all=True, filters={"ancestor": step_image})
+    for container in left:
+        engine.remove_container(container["Id"], force=True, v=True)
+    assert left == []
+    assert _unused_volumes(engine) <= volumes
 
 
 @pytest.fixture
@@ -114,13 +109,8 @@ def _relay(client: socket.socket, seconds: float) -> None:
                 other[ready].sendall(data)
 
 
-def _containers(engine: APIClient) -> set[str]:
-    filters = {"label": "airflow.task_id"}
-    return {found["Id"] for found in engine.containers(all=True, filters=filters)}
-
-
-def _volumes(engine: APIClient) -> set[str]:
-    return {found["Name"] for found in engine.volumes()["Volumes"] or []}
+def _unused_volumes(engine: APIClient) -> set[str]:
+    return {found["Name"] for found in engine.volumes({"dangling": True})["Volumes"] or []}
 
 
 def _tar(files: dict[str, bytes]) -> io.BytesIO:

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from clustering_tasks.deployment import deployment
 
 pytest_plugins = ["tests.integration.docker_fixtures"]
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_new_containers")]
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("nothing_left")]
 
 SUPERVISOR_PATIENCE = 5
 OWN_USER = f"{os.getuid()}:{os.getgid()}"
@@ -30,6 +30,9 @@ def installation(
     tmp_path: Path, step_image: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., None]]:
     """Set deployment settings for this test; called again, it changes some of them."""
+    for name in [name for name in os.environ if name.startswith("STAGE4_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)  # away from the checkout's .env
     indices = tmp_path / "indices"
     indices.mkdir()
     indices.joinpath("a.index").touch()
