@@ -10,15 +10,13 @@ from upath import UPath
 
 from clustering_tasks.storage import to_json
 
-_MEMBERS = (
-    "vector_id",
-    "source_id",
-    "cluster_id",
-    "status",
-    "assignment",
-    "probability",
-    "similarity",
-    "metadata",
+MEMBER_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("vector_id", "source_id", "cluster_id")),
+        *((name, pa.string()) for name in ("status", "assignment")),
+        *((name, pa.float32()) for name in ("probability", "similarity")),
+        ("metadata", pa.string()),
+    ]
 )
 _LOADED_MEMBERS = (
     "vector_id",
@@ -60,7 +58,7 @@ CLUSTER_SCHEMA = pa.schema(
 def write_members(items: pa.Table, parquet: UPath, csv: UPath) -> None:
     """Write one row per input vector, in the order of their ids."""
     with parquet.open("wb") as file:
-        pq.write_table(items.select(_MEMBERS), file)
+        pq.write_table(items.select(MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA), file)
     _write_csv(items.rename_columns({"start_time": "occurred_at"}).select(_LOADED_MEMBERS), csv)
 
 

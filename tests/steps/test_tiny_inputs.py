@@ -15,6 +15,7 @@ from tests.stage3_folder import Json, Matrix, blobs, plain_metadata, scattered
 
 SIZE = 5
 
+
 def perform(
     workbench: Workbench, level: str, vectors: Matrix, job: str = "job", **settings: Any
 ) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clustering_tasks.labelling.keywords import Keywords
+from clustering_tasks.labelling.titles import canonical_name, headline, shorten
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Leaders meet", "Leaders meet"),
+        ("  Leaders\n\tmeet \r\n in\u2028Hiroshima. ", "Leaders meet in Hiroshima"),
+        ("To be continued...", "To be continued..."),
+        ("", ""),
+        ("x" * 100, "x" * 100),
+        ("x" * 101, "x" * 99 + "…"),
+        ("word " * 30, "word " * 18 + "word…"),
+    ],
+)
+def test_a_label_is_one_short_line(text: str, line: str) -> None:
+    assert shorten(text) == line
+
+
+@given(st.text(max_size=300))
+def test_a_label_is_one_short_line_whatever_the_text(text: str) -> None:
+    line = shorten(text)
+    assert len(line) <= 100
+    assert line == " ".join(line.split())
+
+
+WEIGHTS = {"summit": 3.0, "hiroshima": 2.0, "leaders": 1.0}
+
+
+def test_the_headline_says_most_of_what_is_typical() -> None:
+    titles = ["Weather", "G7 summit in Hiroshima", "Leaders arrive", None, ""]
+    assert headline(titles, WEIGHTS) == "G7 summit in Hiroshima"
+
+
+def test_a_list_of_everything_is_no_headline() -> None:
+    long = "Summit, sport, weather, traffic, films, books, stocks, letters, Hiroshima, chess, food"
+    assert headline([long, "Summit in Hiroshima"], WEIGHTS) == "Summit in Hiroshima"
+
+
+def test_of_equally_good_titles_the_more_central_wins() -> None:
+    assert headline(["First summit", "Second summit"], WEIGHTS) == "First summit"
+    assert headline(["One", "Two"], {}) == "One"
+
+
+def test_only_central_titles_are_considered() -> None:
+    assert headline([f"Number {n}" for n in range(10)] + ["Summit"], WEIGHTS) == "Number 0"
+
+
+@pytest.mark.parametrize("titles", [[], [None], ["", None]])
+def test_without_a_title_there_is_no_headline(titles: list[str | None]) -> None:
+    assert headline(titles, WEIGHTS) is None
+
+
+@pytest.mark.parametrize(
+    ("mentions", "name"),
+    [
+        ({"he": 5, "Angela Merkel": 3, "Merkel": 2}, "Angela Merkel"),
+        ({"Merkel": 3, "Angela Merkel": 3, "the chancellor": 1}, "Angela Merkel"),
+        ({"THEY": 4, "Themselves": 2, "It": 9, "UN": 1}, "UN"),
+        ({"it": 2, "its": 3}, "its"),  # nothing but pronouns: better than nothing
+        ({"Hers": 1, "Theresa": 1}, "Theresa"),
+        ({"BB": 2, "AA": 2}, "AA"),
+        ({}, None),
+    ],
+)
+def test_an_entity_is_named_by_its_most_frequent_mention_that_names_it(
+    mentions: dict[str, int], name: str | None
+) -> None:
+    assert canonical_name(Counter(mentions)) == name
+
+
+def test_keywords_are_what_a_cluster_says_more_often_than_the_others() -> None:
+    keywords = Keywords(
+        [
+            ["storm hits the coast today", "coast braces for storm", "storm damage today"],
+            ["parliament votes today", "parliament debates budget", "budget vote today"],
+        ]
+    )
+    assert keywords.top(0, 2) == ["storm", "coast"]
+    assert set(keywords.top(1, 2)) == {"parliament", "budget"}
+    weights = keywords.weights_of(0)
+    assert weights["storm"] > weights["today"]
+    assert "the" not in weights
+    assert "parliament" not in weights
+
+
+def test_a_pair_of_words_stands_for_both() -> None:
+    keywords = Keywords([["Stari Dvor flooded", "Stari Dvor evacuated"], ["chess game", "chess"]])
+    top = keywords.top(0, 5)
+    assert top[0] == "stari dvor"
+    assert not {"stari", "dvor"} & set(top)
+
+
+def test_no_pair_spans_two_texts() -> None:
+    weights = Keywords([["alpha beta", "gamma delta"], ["other words"]]).weights_of(0)
+    assert "alpha beta" in weights
+    assert "beta gamma" not in weights
+
+
+@pytest.mark.parametrize("clusters", [[], [[]], [[None, ""], ["the of and"]], [["1 2 3"], ["?"]]])
+def test_clusters_without_words_have_no_keywords(clusters: list[list[str | None]]) -> None:
+    keywords = Keywords(clusters)
+    for cluster in range(len(clusters)):
+        assert keywords.top(cluster, 5) == []
+        assert keywords.weights_of(cluster) == {}
+
+
+def test_a_cluster_without_words_among_others_has_none() -> None:
+    keywords = Keywords([["storm"], [None], ["chess"]])
+    assert [keywords.top(cluster, 3) for cluster in range(3)] == [["storm"], [], ["chess"]]
+
+
+@given(st.lists(st.lists(st.text(max_size=30) | st.none(), max_size=4), max_size=4))
+def test_no_text_makes_it_fail(clusters: list[list[str | None]]) -> None:
+    keywords = Keywords(clusters)
+    for cluster in range(len(clusters)):
+        assert len(keywords.top(cluster, 3)) <= 3
