@@ -1,0 +1,110 @@
+"""Steps do again only what has changed, in any kind of workspace."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upath import UPath
+
+from clustering_tasks.pipeline import run_all
+from clustering_tasks.publication import published
+from tests.conftest import CommandLine, Workbench
+from tests.stage3_folder import DIMENSION, blobs
+
+STEPS = ("snapshot", "plan", "cluster-0", "merge", "label")
+
+
+def reused(workbench: Workbench, job: str, **settings: Any) -> set[str]:
+    workbench.perform("documents", job, **settings)
+    run = workbench.start("documents", job, **settings)
+    return {step for step in STEPS if run.result(step).reused}
+
+
+@pytest.fixture
+def once(workbench: Workbench) -> Workbench:
+    workbench.stage3.write("documents", blobs([10, 10], noise=5))
+    assert reused(workbench, "first") == set()
+    return workbench
+
+
+def test_the_same_run_again_does_nothing(once: Workbench) -> None:
+    assert reused(once, "first") == set(STEPS)
+
+
+def test_another_run_labels_anew_because_records_carry_the_run(once: Workbench) -> None:
+    assert reused(once, "second") == set(STEPS) - {"label"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"hdbscan": {"min_cluster_size": 3}}, {"snapshot", "plan", "cluster-0"}),
+        ({"neighbours": {"k": 12}}, {"snapshot"}),
+        ({"partition": {"max_parts": 3}}, {"snapshot"}),
+        ({"input": {"dimension": DIMENSION, "norm_tolerance": 0.01}}, set()),
+        ({"label": {"keywords": 3}}, set(STEPS) - {"label"}),
+        ({"publish": {"min_items": 1}}, set(STEPS) - {"label"}),
+        ({"input": {"dimension": DIMENSION, "copy_attempts": 9}}, set(STEPS) - {"label"}),
+    ],
+)
+def test_a_setting_repeats_the_steps_that_read_it_and_those_after(
+    once: Workbench, settings: dict[str, Any], steps: set[str]
+) -> None:
+    assert reused(once, "other", **settings) == steps
+
+
+def test_new_vectors_repeat_everything(once: Workbench) -> None:
+    once.stage3.write("documents", blobs([10, 10], noise=6))
+    assert reused(once, "other") == set()
+
+
+def test_a_step_that_was_cut_short_is_all_that_is_repeated(once: Workbench) -> None:
+    merged = once.start("documents", "first").result("merge")
+    (UPath(merged.uri) / "result.json").unlink()
+    assert reused(once, "first") == set(STEPS) - {"merge"}
+
+
+@pytest.fixture(params=["file://", "memory://"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "file://":
+        yield f"file://{tmp_path}/by-uri"
+        return
+    store = UPath("memory://test-reuse")
+    yield str(store / "workspace")
+    store.fs.rm(store.path, recursive=True)
+
+
+def test_a_workspace_may_be_any_uri(
+    cli: CommandLine, once: Workbench, elsewhere: str, tmp_path: Path
+) -> None:
+    outcome = cli(
+        *("run", "--level", "documents", "--indices", once.stage3.path, "--job", "first"),
+        *("--workspace", elsewhere, "--as-of", "2026-03-01T12:00:00Z"),
+        *("--set", f"input.dimension={DIMENSION}", "--set", "algorithm=hdbscan"),
+    )
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.result["published"]
+    pointer = published(elsewhere, "documents")
+    assert pointer is not None
+    assert pointer.job_id == "first"
+    local = once.start("documents", "first").result("label")
+    there = UPath(outcome.result["clusters_jsonl"])
+    assert there.read_bytes() == local.path("clusters_jsonl").read_bytes()
+    dated = UPath(elsewhere) / "output" / "clustered_documents_2026-03-01.jsonl"
+    assert dated.read_bytes() == there.read_bytes()
+    assert json.loads(dated.read_text().splitlines()[0])["cluster_size"]
+
+
+def test_an_older_run_is_not_published_over_a_newer_one(once: Workbench) -> None:
+    older = once.start("documents", "older")
+    older = replace(older, as_of=older.as_of.replace(year=2025))
+    older.start()
+    done = run_all(older, once.output)
+    assert not done["published"]
+    assert done["not_published_because"] == ["a newer run is published"]
+    pointer = published(str(once.workspace), "documents")
+    assert pointer is not None
+    assert pointer.job_id == "first"
