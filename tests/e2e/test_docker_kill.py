@@ -31,13 +31,11 @@ CONF = {"partition.min_part_rows": 20}
 
 
 @pytest.fixture(scope="module")
-def image(engine: APIClient, base_image: str) -> Iterator[str]:
+def image(engine: APIClient, clustering_image: str) -> Iterator[str]:
     """The real image, built from this checkout, behind an entry point that can be held up."""
-    environment = os.environ | {"BASE_IMAGE": base_image, "REGISTRY": ""}
-    subprocess.run([ROOT / "images/build.sh"], check=True, env=environment)
     tag = "stage4-test-hold:latest"
     dockerfile = (
-        "FROM stage4-clustering:cpu\n"
+        f"FROM {clustering_image}\n"
         "COPY docker_hold.py /docker_hold.py\n"
         'ENTRYPOINT ["python", "/docker_hold.py"]\n'
     )

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import socket
+import subprocess
 import tarfile
 import threading
 import time
@@ -49,6 +50,14 @@ def base_image(engine: APIClient) -> str:
     match = re.search(r"^ARG BASE_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
     assert match
     return match[1]
+
+
+@pytest.fixture(scope="session")
+def clustering_image(base_image: str) -> str:
+    """Build the engine's image from this checkout; the engine's cache makes a second time short."""
+    environment = os.environ | {"BASE_IMAGE": base_image, "REGISTRY": "", "VARIANT": "cpu"}
+    subprocess.run([ROOT / "images/build.sh"], check=True, env=environment)
+    return "stage4-clustering:cpu"
 
 
 @pytest.fixture(scope="session")

@@ -14,33 +14,24 @@ UV = Path(sys.executable).with_name("uv")
 ENGINE = {"faiss", "hdbscan", "numba", "numpy", "pandas", "pyarrow", "scipy", "sklearn"}
 NO_NETWORK = ("dns error", "Failed to fetch", "error sending request", "Network is unreachable")
 
-# Both print what they could not import; neither stops at the first.
 IMPORT_AIRFLOW_SIDE = """
-import importlib, pkgutil, sys, traceback
+import importlib, pkgutil, sys
 import stage4
 from airflow.dag_processing.dagbag import DagBag
 
-failed = dict(DagBag(sys.argv[1]).import_errors)
 for module in pkgutil.walk_packages(stage4.__path__, "stage4."):
     if ".migrations." not in module.name:  # alembic runs those
-        try:
-            importlib.import_module(module.name)
-        except Exception:
-            failed[module.name] = traceback.format_exc()
-sys.exit("\\n".join(f"{name}: {error}" for name, error in failed.items()) or None)
+        importlib.import_module(module.name)
+errors = DagBag(sys.argv[1]).import_errors
+sys.exit(str(errors) if errors else 0)
 """
 IMPORT_ENGINE_SIDE = """
-import importlib, pkgutil, sys, traceback
+import importlib, pkgutil
 import clustering_tasks
 
-failed = {}
 for module in pkgutil.walk_packages(clustering_tasks.__path__, "clustering_tasks."):
     if not module.name.endswith("__main__"):
-        try:
-            importlib.import_module(module.name)
-        except Exception:
-            failed[module.name] = traceback.format_exc()
-sys.exit("\\n".join(f"{name}: {error}" for name, error in failed.items()) or None)
+        importlib.import_module(module.name)
 """
 
 
