@@ -30,17 +30,7 @@ _OF_THE_STEP = {
 class ProcessStepOperator(StepOperator):
     """Runs a step in a process group of its own, which ends whenever the task ends."""
 
-    def __init__(
-        self,
-        *,
-        step: str,
-        level: str,
-        part: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(step=step, level=level, part=part, options=options, **kwargs)
-        self._process: subprocess.Popen[str] | None = None
+    _process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> Any:
         """Run the step and return its result (see `StepOperator.conclude`)."""

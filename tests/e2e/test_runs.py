@@ -8,6 +8,7 @@ import pytest
 from stage4.runs import job_id
 
 from clustering_tasks.levels import LEVELS
+from tests.e2e.clearing import clear
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published, served
 
@@ -27,20 +28,6 @@ def states(airflow: Airflow, run: dict[str, Any]) -> dict[str, str]:
         for (task_id, index), instance in airflow.task_instances(run).items()
         if index == -1
     }
-
-
-def clear(airflow: Airflow, run: dict[str, Any], task_id: str) -> dict[str, Any]:
-    """Run a finished task again with all that follow, and wait."""
-    dag_id, run_id = run["dag_id"], run["dag_run_id"]
-    body = {
-        "dry_run": False,
-        "dag_run_id": run_id,
-        "task_ids": [task_id],
-        "only_failed": False,
-        "include_downstream": True,
-    }
-    airflow.api.post(f"/dags/{dag_id}/clearTaskInstances", body)
-    return airflow.api.wait(dag_id, run_id)
 
 
 @pytest.fixture(scope="module")

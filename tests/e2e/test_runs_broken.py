@@ -13,6 +13,7 @@ import psutil
 import pytest
 from stage4.runs import job_id
 
+from tests.e2e.clearing import clear
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published, served
 
@@ -121,7 +122,7 @@ def test_a_failed_part_fails_the_run_and_is_all_that_is_repeated(
         assert served(airflow, LEVEL) == before
 
         spoilt.switch.unlink()
-        run = clear_part(airflow, run, 1)
+        run = clear(airflow, run, ["cluster", 1])
     assert run["state"] == "success", airflow.explain(run)
     instances = airflow.task_instances(run)
     assert [instances["cluster", part]["try_number"] for part in range(4)] == [1, 2, 1, 1]
@@ -204,16 +205,3 @@ def is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def clear_part(airflow: Airflow, run: dict[str, Any], part: int) -> dict[str, Any]:
-    """Run a part again, with all that follows, and wait."""
-    body = {
-        "dry_run": False,
-        "dag_run_id": run["dag_run_id"],
-        "task_ids": [["cluster", part]],
-        "only_failed": False,
-        "include_downstream": True,
-    }
-    airflow.api.post(f"/dags/{run['dag_id']}/clearTaskInstances", body)
-    return airflow.api.wait(run["dag_id"], run["dag_run_id"])
