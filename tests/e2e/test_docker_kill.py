@@ -228,7 +228,7 @@ def test_a_killed_part_leaves_its_siblings_alone(
         victim, sibling = (int(c["Labels"]["airflow.map_index"]) for c in watch.containers())
         pid = docker_airflow.task_instances(started)["cluster", victim]["pid"]
         os.kill(pid, signal.SIGKILL)
-        until(lambda: watch.of_try(2), "the part runs again")
+    # No longer held up: a third part may have taken the slot that the second try needs.
     run = finish(docker_airflow, started)
     tries = {
         index: each["try_number"]
