@@ -72,7 +72,7 @@ def test_bad_input_ends_a_process_with_its_code(
     done = finish("snapshot", *place, "--indices", published.stage3.path, *SMALL)
     assert done.returncode == code
     assert done.stdout == ""
-    (entry,) = [json.loads(line) for line in done.stderr.splitlines()]
+    *_, entry = [json.loads(line) for line in done.stderr.splitlines()]
     assert (entry["level"], entry["kind"]) == ("error", "BadInputError")
     assert published.kept() == before
 
