@@ -155,7 +155,7 @@ def _perform(step: str, level: str, workspace: str, job: str, *args: int) -> Non
     # Only this step's libraries are imported: label needs no FAISS, plan no numba.
     function: Callable[..., Result] = getattr(import_module(f"clustering_tasks.{step}"), step)
     run = load_run(_workspace(workspace), _level(level), _job_id(job))
-    structlog.contextvars.bind_contextvars(level=level, job_id=job)
+    structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
     _print(function(run, *args))
 
 
@@ -167,7 +167,7 @@ def _new_run(
     as_of: str | None,
     settings: RunSettings,
 ) -> Run:
-    structlog.contextvars.bind_contextvars(level=level, job_id=job)
+    structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
     choose(settings, _level(level), items=0)  # refuses what the level's algorithm cannot use
     run = Run(
         workspace=_workspace(workspace),

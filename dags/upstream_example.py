@@ -18,9 +18,9 @@ from typing import Any
 
 import httpx
 from airflow.sdk import DAG, BaseHook, task
-from stage4.assets import stage3_asset
 
 from clustering_tasks.levels import LEVELS
+from stage4.assets import stage3_asset
 
 API_CONNECTION = "stage4_airflow_api"
 DOCUMENTS = stage3_asset(LEVELS["documents"])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 from upath import UPath
@@ -18,6 +19,10 @@ from clustering_tasks.artefacts import Run
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.settings import run_settings
 from tests.stage3_folder import SMALL, Stage3Folder
+
+# A loaded machine is no failure.
+hypothesis.settings.register_profile("stage4", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("stage4")
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

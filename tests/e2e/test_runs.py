@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage4.runs import job_id
 
 from clustering_tasks.levels import LEVELS
+from stage4.runs import job_id
 from tests.e2e.clearing import clear
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published, served

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from stage4.partitions import COLUMNS
 
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import Report, read_report
 from clustering_tasks.settings import run_settings
+from stage4.partitions import COLUMNS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIMENSION = 4

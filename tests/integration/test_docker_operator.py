@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from docker import APIClient
-from stage4.docker_operator import DockerStepOperator
 from structlog.testing import capture_logs
 
 from clustering_tasks.deployment import deployment
+from stage4.docker_operator import DockerStepOperator
 
 pytest_plugins = ["tests.integration.docker_fixtures"]
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("nothing_left")]

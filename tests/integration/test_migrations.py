@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
+
+from clustering_tasks.levels import LEVELS
 from stage4 import postgres
 from stage4.database import database
 from stage4.setup import MIGRATIONS, migrate
-
-from clustering_tasks.levels import LEVELS
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 

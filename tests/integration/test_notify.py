@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from stage4 import notify, tasks
 
 from clustering_tasks.deployment import deployment
 from clustering_tasks.publication import Report
 from local.stage5_receiver import Stage5Receiver, listening
+from stage4 import notify, tasks
 from tests.integration.http_server import Server, serving
 
 TOKEN = "a token of Stage 5"

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from stage4.operators import PLAN_RESULT_KEY, StepOperator, step_operator
-from stage4.process_operator import ProcessStepOperator, step_environment
 
 from clustering_tasks.deployment import deployment
+from stage4.operators import PLAN_RESULT_KEY, StepOperator, step_operator
+from stage4.process_operator import ProcessStepOperator, step_environment
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
 JOB = "cluster_events.manual-1"

@@ -15,11 +15,11 @@ import airflow.providers.postgres.hooks.postgres as postgres_provider
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from stage4 import partitions, postgres
-from stage4.database import database
 from structlog.testing import capture_logs
 
 from clustering_tasks.levels import LEVELS
+from stage4 import partitions, postgres
+from stage4.database import database
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.label_files import Label, report_of
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import orjson
 import pytest
-from stage4 import postgres
-from stage4.publish import publish_run
 from upath import UPath
 
 from clustering_tasks.artefacts import Run
@@ -15,6 +13,8 @@ from clustering_tasks.pipeline import run_all
 from clustering_tasks.publication import read_report
 from clustering_tasks.sample import write_sample
 from clustering_tasks.settings import run_settings
+from stage4 import postgres
+from stage4.publish import publish_run
 from tests.integration.conftest import Results
 
 

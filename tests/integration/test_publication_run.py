@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from stage4 import postgres, publish
-from stage4.publish import publish_run
 
 from clustering_tasks.publication import publish_files, published
+from stage4 import postgres, publish
+from stage4.publish import publish_run
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from stage4.setup import main, migrate
 
+from stage4.setup import main, migrate
 from tests.integration.conftest import CONNECTION_VARIABLE, Server
 
 ROOT = Path(__file__).parents[2]

@@ -1,9 +1,9 @@
 from collections.abc import Iterator
 
 import pytest
-from stage4.stage3 import count_vectors
 
 from clustering_tasks.errors import BadInputError, SettingsError, TransientError
+from stage4.stage3 import count_vectors
 from tests.integration.http_server import Server, serving
 
 STATISTICS = {

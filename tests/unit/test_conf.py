@@ -1,10 +1,10 @@
 from typing import Any
 
 import pytest
-from stage4.conf import chosen, conf_of_levels
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import LEVELS
+from stage4.conf import chosen, conf_of_levels
 
 
 def test_without_conf_every_level_gets_an_empty_one() -> None:

@@ -101,7 +101,7 @@ def in_ranges(vectors: Matrix, starts: list[int], k: int) -> Neighbours:
 
 
 @given(st.sets(st.integers(1, 12)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_ranges_of_whole_tiles_give_the_same_bits(cuts: set[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "TILE_ROWS", 32)

@@ -178,7 +178,7 @@ FIELDS = sorted({field for level in LEVELS for field in plain_metadata(level, 0)
     st.sampled_from(list(LEVELS.values())),
     st.lists(st.dictionaries(st.sampled_from(FIELDS) | TEXTS, VALUES, max_size=8), max_size=4),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_metadata_makes_it_fail_and_all_of_it_passes_through(
     level: Level, metadata: list[Json]
 ) -> None:

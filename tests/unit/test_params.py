@@ -2,10 +2,10 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from stage4.params import run_params
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings import RunSettings, run_settings
+from stage4.params import run_params
 
 PARAMS = run_params()
 
