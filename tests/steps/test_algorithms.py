@@ -87,6 +87,18 @@ def test_clear_groups_are_found(workbench: Workbench, algorithm: str) -> None:
     assert done["clusters"] == 3
 
 
+def test_the_callers_cut_is_made_and_the_datas_own_is_reported(workbench: Workbench) -> None:
+    vectors = blobs([20, 20], noise=20, seed=3)
+    chosen = []
+    for cut in (None, 0.3, 0.85):
+        settings = {} if cut is None else {"agglomerative": {"cut_similarity": cut}}
+        done = perform(workbench, "documents", "agglomerative", vectors, f"cut-{cut}", **settings)
+        report = json.loads(Path(done["report"]).read_bytes())["chosen"]
+        chosen.append((report["cut_similarity"], report["cut_silhouette"] is not None))
+    assert chosen[0][1]
+    assert chosen[1:] == [(0.3, False), (0.85, False)]
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("level", ["events", "storylines"])
 def test_identical_items_share_their_fate(workbench: Workbench, level: str, algorithm: str) -> None:

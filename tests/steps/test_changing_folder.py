@@ -151,6 +151,17 @@ def test_a_copy_does_not_outlive_its_use(stage3: Stage3Folder, tmp_path: Path) -
     assert list(scratch.iterdir()) == []
 
 
+def test_what_a_killed_try_left_is_removed(stage3: Stage3Folder, tmp_path: Path) -> None:
+    stage3.write("events", scattered(3))
+    left = tmp_path / "copy-of-a-killed-try"
+    left.mkdir()
+    (left / "events.index").write_bytes(b"x")
+    (tmp_path / "run.json").write_text("{}")
+    with copied_pair(UPath(stage3.path), LEVELS["events"], tmp_path, settings()):
+        assert not left.exists()
+    assert (tmp_path / "run.json").exists()
+
+
 def test_the_copies_are_counted_in_the_metrics(workbench: Workbench) -> None:
     workbench.stage3.write("events", scattered(3))
     assert snapshot(workbench.start("events")).metrics["copies"] == 1

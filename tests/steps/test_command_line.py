@@ -129,6 +129,21 @@ def test_a_defect_ends_with_its_code_and_a_trace(cli: CommandLine, published: Pu
     assert "items.parquet" in entry["exception"] or "Parquet" in entry["exception"]
 
 
+def test_kernels_are_compiled_on_request(cli: CommandLine) -> None:
+    outcome = cli("warm-up")
+    assert outcome.code == 0
+    assert outcome.result["compiled_seconds"] > 0
+
+
+def test_a_sample_can_be_clustered_at_once(cli: CommandLine, tmp_path: Path) -> None:
+    assert cli("sample", tmp_path / "sample", "--documents", 12).code == 0
+    place = ("--indices", tmp_path / "sample", "--workspace", tmp_path / "workspace")
+    outcome = cli("run", "--level", "storylines", *place)
+    assert outcome.code == 0
+    assert outcome.result["read"] > 12
+    assert cli("sample", tmp_path / "other", "--documents", 0).code == 64
+
+
 def test_run_prints_paths_and_counts_last(
     cli: CommandLine, stage3: Stage3Folder, tmp_path: Path
 ) -> None:
