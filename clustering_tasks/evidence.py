@@ -6,6 +6,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.products import dot
 from clustering_tasks.features import DocumentVectors
 
 Floats = npt.NDArray[np.float32]
@@ -81,7 +82,4 @@ def products(vectors: Floats, one: Ints, other: Ints, similarity: Floats) -> Non
     """Write the products of pairs of rows; pairs with a negative row are left as they are."""
     for e in range(len(one)):
         if one[e] >= 0 and other[e] >= 0:
-            total = np.float32(0)
-            for c in range(vectors.shape[1]):
-                total += vectors[one[e], c] * vectors[other[e], c]
-            similarity[e] = total
+            similarity[e] = dot(vectors[one[e]], vectors[other[e]])

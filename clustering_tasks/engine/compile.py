@@ -15,8 +15,8 @@ def kernel(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, 
     The cache (`NUMBA_CACHE_DIR`) is filled by `python -m clustering_tasks warm-up` when an
     environment or an image is built: compiling takes 10 s and more, loading some milliseconds.
 
-    Sums may be reordered, so that they are vectorised; the order is fixed when the kernel is
-    compiled. NaN and infinity keep their meaning.
+    Without fast-math: the bits do not depend on the processor that the code was compiled for, so an
+    image (`NUMBA_CPU_NAME=generic`) and a process find the same.
     """
-    compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})(function)
+    compiled = numba.njit(cache=True, nogil=True)(function)
     return cast("Callable[_Parameters, _Returned]", compiled)

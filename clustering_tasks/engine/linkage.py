@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.products import dot
 from clustering_tasks.engine.spanning_tree import find
 
 Floats = npt.NDArray[np.float32]
@@ -103,10 +104,7 @@ def most_similar(
             if other == a or seen[other] == tick:
                 continue
             seen[other] = tick
-            product = np.float32(0)
-            for c in range(sums.shape[1]):
-                product += sums[a, c] * sums[other, c]
-            similarity = product / (sizes[a] * sizes[other])
+            similarity = dot(sums[a], sums[other]) / (sizes[a] * sizes[other])
             tie = similarity == best_similarity
             if similarity > best_similarity or (
                 tie and best != before and (other == before or other < best)

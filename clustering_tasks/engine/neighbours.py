@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.products import squared_distance
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -72,7 +73,13 @@ def keep_largest(products: Floats, row: int, column: int, values: Floats, ids: I
             at = 0
             while 2 * at + 1 < size:
                 child = 2 * at + 1
-                if child + 1 < size and values[i, child + 1] < values[i, child]:
+                if child + 1 < size and (
+                    values[i, child + 1] < values[i, child]
+                    or (
+                        values[i, child + 1] == values[i, child]
+                        and ids[i, child + 1] > ids[i, child]  # of equals the last goes first
+                    )
+                ):
                     child += 1
                 if values[i, child] >= value:
                     break
@@ -95,8 +102,4 @@ def exact_distances(queries: Floats, vectors: Floats, ids: Ints, distances: Floa
             if ids[i, j] < 0:
                 distances[i, j] = np.inf
                 continue
-            total = np.float32(0.0)
-            for c in range(queries.shape[1]):
-                difference = queries[i, c] - vectors[ids[i, j], c]
-                total += difference * difference
-            distances[i, j] = np.sqrt(total)
+            distances[i, j] = np.sqrt(squared_distance(queries[i], vectors[ids[i, j]]))

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.linkage import Linkage
+from clustering_tasks.engine.products import dot
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -112,10 +113,7 @@ def nearest_linked(
         i = sample[s]
         for j in range(ids.shape[1]):
             if ids[i, j] >= 0 and labels[ids[i, j]] != labels[i]:
-                product = np.float32(0)
-                for c in range(vectors.shape[1]):
-                    product += vectors[i, c] * centroids[labels[ids[i, j]], c]
-                other[s] = max(other[s], product)
+                other[s] = max(other[s], dot(vectors[i], centroids[labels[ids[i, j]]]))
 
 
 def unit_sums(

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.products import dot
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -45,8 +46,8 @@ def add_neighbours(
             similarity = 1 - distances[i, j] * distances[i, j] / 2
             if ids[i, j] >= 0 and similarity > threshold:
                 mean += vectors[ids[i, j]] * (weights[ids[i, j]] * (similarity - threshold) ** 2)
-        length = np.sqrt((mean * mean).sum())
+        length = np.sqrt(dot(mean, mean))
         if length > 0:
             mean /= length
         smoothed[i] = vectors[i] + mean
-        smoothed[i] /= max(np.sqrt((smoothed[i] * smoothed[i]).sum()), np.float32(1e-12))
+        smoothed[i] /= max(np.sqrt(dot(smoothed[i], smoothed[i])), np.float32(1e-12))

@@ -70,7 +70,6 @@ def test_of_equally_distant_rows_any_may_be_kept_but_their_order_is_fixed(k: int
         np.testing.assert_array_equal(np.lexsort((ids, row)), np.arange(k))
 
 
-@pytest.mark.xfail(reason="keep_largest evicts any of equal products, not the last row's")
 def test_of_equally_distant_rows_the_first_are_kept() -> None:
     rng = np.random.default_rng(0)
     corners = np.unique(rng.choice([-0.25, 0.25], size=(300, 16)).astype(np.float32), axis=0)
