@@ -98,7 +98,7 @@ def make_parts(nodes: Nodes, settings: PartitionSettings) -> Iterator[list[Unit]
     for unit in _units(nodes, least):
         part.append(unit)
         size = sum(unit.stop - unit.start for unit in part)
-        if size >= least and rest - size >= least:
+        if size >= least and rest - size >= settings.min_part_rows:
             yield part
             part, rest = [], rest - size
     yield part

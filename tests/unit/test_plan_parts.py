@@ -82,7 +82,6 @@ def test_a_large_group_is_cut_and_small_ones_share_a_part() -> None:
     assert parts[2][2] == Unit(block=1, start=104, stop=144, name="group 3")
 
 
-@pytest.mark.xfail(reason="make_parts: a rest below ceil(n / max_parts) joins the part before it")
 def test_what_can_be_two_parts_is_two_parts() -> None:
     parts = list(make_parts(nodes_of([(0, 40)]), PartitionSettings(max_parts=2, min_part_rows=1)))
     assert [[unit.stop - unit.start for unit in part] for part in parts] == [[24], [16]]
