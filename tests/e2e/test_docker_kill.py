@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ CONF = {"partition.min_part_rows": 20}
 @pytest.fixture(scope="module")
 def image(engine: APIClient, clustering_image: str) -> Iterator[str]:
     """The real image, built from this checkout, behind an entry point that can be held up."""
-    tag = "stage4-test-hold:latest"
+    tag = f"stage4-test-hold:{uuid.uuid4().hex[:8]}"
     dockerfile = (
         f"FROM {clustering_image}\n"
         "COPY docker_hold.py /docker_hold.py\n"
