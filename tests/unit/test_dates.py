@@ -1,4 +1,5 @@
 import math
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -68,14 +69,25 @@ def test_what_is_no_date_is_none(written: object) -> None:
 
 
 @given(TIMES, ZONES)
-def test_a_time_with_a_zone_comes_back_in_utc(time: datetime, zone: timezone) -> None:
-    aware = time.replace(tzinfo=zone)
+def test_a_time_with_a_zone_comes_back_in_utc(moment: datetime, zone: timezone) -> None:
+    aware = moment.replace(tzinfo=zone)
     assert parse_date(aware.isoformat()) == aware
 
 
 @given(TIMES)
-def test_a_time_without_a_zone_is_utcs(time: datetime) -> None:
-    assert parse_date(time.isoformat()) == time.replace(tzinfo=UTC)
+def test_a_time_without_a_zone_is_utcs(moment: datetime) -> None:
+    assert parse_date(moment.isoformat()) == moment.replace(tzinfo=UTC)
+
+
+def test_the_machines_own_zone_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        for written in ("2025-12-14T00:00:00", "2025-12-14", 1765670400, "2025-12-14T00:00:00Z"):
+            assert parse_date(written) == DAY
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @given(st.dates(date(1, 1, 2), date(9999, 12, 30)))
@@ -85,10 +97,10 @@ def test_a_day_begins_at_midnight_in_utc(day: date) -> None:
 
 @given(st.integers(10**8, 10**11 - 1))
 def test_an_epoch_in_seconds_milliseconds_and_as_text_is_the_same(seconds: int) -> None:
-    time = datetime.fromtimestamp(seconds, UTC)
-    assert parse_date(seconds) == time
-    assert parse_date(str(seconds)) == time
-    assert parse_date(seconds * 1000) == time
+    moment = datetime.fromtimestamp(seconds, UTC)
+    assert parse_date(seconds) == moment
+    assert parse_date(str(seconds)) == moment
+    assert parse_date(seconds * 1000) == moment
 
 
 @given(ANYTHING)
