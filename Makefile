@@ -1,6 +1,6 @@
 # One front door; `make help` lists the targets from their own comments.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint format lock images docs bench clean
+.PHONY: help setup demo up down test chaos lint format lock images docs bench clean
 
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
@@ -24,6 +24,9 @@ down: ## Stop what `make up` started
 
 test: setup ## Run the whole test suite (ARGS=... goes to pytest)
 	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+
+chaos: setup ## Run the tests that take minutes each: demos cut short, a foreign Airflow, real news
+	@$(PYTHON_IN_VENV) -m pytest -m heavy $(ARGS)
 
 lint: setup ## Check style and types
 	@.venv/bin/ruff check

@@ -242,7 +242,13 @@ def test_a_killed_part_leaves_its_siblings_alone(
 
 
 @pytest.mark.skipif("STAGE4_TEST_DATA" not in os.environ, reason="STAGE4_TEST_DATA is not set")
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "level",
+    [
+        pytest.param(level, marks=() if level == "documents" else pytest.mark.heavy)
+        for level in LEVELS
+    ],
+)
 def test_both_runners_find_the_same_in_real_news(
     airflow: Airflow, docker_airflow: Airflow, level: str
 ) -> None:

@@ -130,6 +130,7 @@ def airflow_knows(host: Host) -> tuple[dict[str, bool], set[str]]:
     return {dag: bool(paused) for dag, paused in dags}, {pool for (pool,) in pools}
 
 
+@pytest.mark.heavy
 def test_the_sections_commands_lead_to_published_clusters(
     host: Host, sample: Path, database: Postgres
 ) -> None:

@@ -61,6 +61,7 @@ def test_demo_shows_every_level_and_leaves_nothing_running(state: State) -> None
         assert Path(dated).stat().st_size > 0
 
 
+@pytest.mark.heavy
 def test_interrupted_demo_leaves_nothing_running(state: State) -> None:
     with start_demo(state) as demo:
         assert demo.stdout is not None
@@ -78,6 +79,7 @@ def test_interrupted_demo_leaves_nothing_running(state: State) -> None:
     assert_nothing_runs(state)
 
 
+@pytest.mark.heavy
 def test_failed_demo_shows_why_and_leaves_a_running_airflow_up(
     airflow: Airflow, sample: Path, tmp_path: Path
 ) -> None:
