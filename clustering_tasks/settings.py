@@ -157,7 +157,7 @@ class LabelSettings(_Group):
 
 
 class PublishSettings(_Group):
-    """The quality gate (AP-6). A run that fails it is kept and reported, not published."""
+    """The quality gate: a run that fails it is kept and reported, not published."""
 
     allow_empty: bool = Field(
         False, description="Whether a run without items or clusters is published."
@@ -266,7 +266,12 @@ def assignments(pairs: Iterable[str]) -> dict[str, str]:
 
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
     for name, value in other.items():
-        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+        if isinstance(value, Mapping) and name in into:
+            if not isinstance(into[name], dict):
+                raise SettingsError(
+                    f"settings refused:\n  - {name}: given both as a group and as the value "
+                    f"{into[name]!r}; give its settings, like {name}.{next(iter(value), '...')}"
+                )
             _merge(into[name], value)
         else:
             into[name] = dict(value) if isinstance(value, Mapping) else value

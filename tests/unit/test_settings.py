@@ -133,6 +133,11 @@ def test_a_group_is_no_value() -> None:
     assert "hdbscan: " in refusal({"hdbscan": 5})
 
 
+def test_a_group_that_is_also_given_as_a_value_is_refused() -> None:
+    message = refusal({"hdbscan": 3, "hdbscan.min_samples": 2})
+    assert "hdbscan: given both as a group and as the value 3" in message
+
+
 def test_settings_are_frozen() -> None:
     settings = run_settings()
     with pytest.raises(ValidationError, match="frozen"):
