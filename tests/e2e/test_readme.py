@@ -32,8 +32,9 @@ def sh(script: str, **variables: str) -> str:
 
 def test_the_one_process_run_ends_with_the_result_that_is_shown(tmp_path: Path) -> None:
     [script] = blocks("One level, one process, no Airflow", "sh")
-    script = script.replace(".venv/bin/python", sys.executable)
+    # in this order: the checkout may lie below /tmp itself
     script = script.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+    script = script.replace(".venv/bin/python", sys.executable)
     result = json.loads(sh(script).splitlines()[-1])
 
     [shown] = blocks("One level, one process, no Airflow", "json")
