@@ -25,7 +25,7 @@ down: ## Stop what `make up` started
 test: setup ## Run the whole test suite (ARGS=... goes to pytest)
 	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
 
-chaos: setup ## Run the tests that take minutes each: demos cut short, a foreign Airflow, real news
+chaos: setup ## Run the tests left out of `make test`: cut-off demos, failed parts, a foreign Airflow, real news
 	@$(PYTHON_IN_VENV) -m pytest -m heavy $(ARGS)
 
 lint: setup ## Check style and types

@@ -131,6 +131,7 @@ def test_a_failed_part_fails_the_run_and_is_all_that_is_repeated(
     assert published(airflow, LEVEL).counts["unassigned"] == 0
 
 
+@pytest.mark.heavy
 def test_a_partial_publication_is_visible(
     airflow: Airflow, parts: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_partial_publication_is_visible(
     assert len(seen.clusters) > 0
 
 
+@pytest.mark.heavy
 def test_without_a_single_part_nothing_is_merged(
     airflow: Airflow, parts: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_without_a_single_part_nothing_is_merged(
     assert airflow.task_instances(run)["merge", -1]["state"] == "upstream_failed"
 
 
+@pytest.mark.heavy
 def test_a_failed_plan_starts_nothing_else(airflow: Airflow, tmp_path: Path) -> None:
     with spoiling(airflow, tmp_path, '*" plan "*', FAIL):
         run = airflow.run_dag(DAG_ID)
