@@ -35,6 +35,11 @@ class Level:
     mention_fields: tuple[str, ...]
     schedule: str
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Names of the level's index and metadata in Stage 3's folder."""
+        return f"{self.name}.index", f"{self.name}_metadata.json"
+
 
 _ALL = (
     Level(

@@ -40,7 +40,7 @@ def find_pair(indices: UPath, level: Level) -> tuple[UPath, UPath]:
     """
     if not indices.is_dir():
         raise BadInputError(f"Stage 3's folder {indices} does not exist: set STAGE4_INDICES")
-    pair = indices / f"{level.name}.index", indices / f"{level.name}_metadata.json"
+    pair = indices / level.pair[0], indices / level.pair[1]
     missing = [path.name for path in pair if not path.is_file()]
     if not missing:
         return pair
@@ -55,8 +55,7 @@ def find_pair(indices: UPath, level: Level) -> tuple[UPath, UPath]:
 
 def has_pair(indices: UPath, level: Level) -> bool:
     """Tell whether Stage 3's folder has a level's index and metadata."""
-    names = (f"{level.name}.index", f"{level.name}_metadata.json")
-    return all((indices / name).is_file() for name in names)
+    return all((indices / name).is_file() for name in level.pair)
 
 
 @contextmanager

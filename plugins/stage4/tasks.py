@@ -138,8 +138,7 @@ def airflow_errors() -> Iterator[None]:
 
 def _require_files(level: str) -> None:
     folder = UPath(deployment().indices)
-    names = (f"{level}.index", f"{level}_metadata.json")
-    if missing := [name for name in names if not (folder / name).exists()]:
+    if missing := [name for name in LEVELS[level].pair if not (folder / name).exists()]:
         raise BadInputError(
             f"{folder} has no {' and no '.join(missing)}: let Stage 3 write the pair, or point "
             "STAGE4_INDICES at the folder that has it"

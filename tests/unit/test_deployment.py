@@ -67,8 +67,8 @@ def test_local_paths_become_absolute_and_uris_stay(
 def test_the_output_lies_in_the_workspace_unless_it_is_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("STAGE4_WORKSPACE", "s3://bucket/work")
-    assert DeploymentSettings().output_uri == "s3://bucket/work/output"
+    monkeypatch.setenv("STAGE4_WORKSPACE", "s3://bucket/runs")
+    assert DeploymentSettings().output_uri == "s3://bucket/runs/output"
     monkeypatch.setenv("STAGE4_OUTPUT", "/elsewhere")
     assert DeploymentSettings().output_uri == "/elsewhere"
 
