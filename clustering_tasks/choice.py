@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import Level
 from clustering_tasks.settings import RunSettings
 
@@ -51,9 +50,6 @@ def choose(settings: RunSettings, level: Level, items: int) -> Choice:
         settings: the caller's.
         level: of the run.
         items: their number.
-
-    Raises:
-        SettingsError: for evidence that the algorithm cannot use.
     """
     mentions = level.name in ("events", "entities")
     algorithm, reason = settings.algorithm, "asked for"
@@ -64,11 +60,7 @@ def choose(settings: RunSettings, level: Level, items: int) -> Choice:
     elif algorithm == "auto":
         algorithm, reason = "hdbscan", f"{items} items: more than {_LARGE} take too long otherwise"
     evidence = settings.evidence
-    if algorithm != "label_propagation" and (evidence.mention_weight or evidence.gate_similarity):
-        raise SettingsError(
-            f"evidence.mention_weight and evidence.gate_similarity need "
-            f"algorithm=label_propagation, for {level.name} it is {algorithm}: set it or drop them"
-        )
+    evidence = settings.evidence
     plain = algorithm == "hdbscan"
     return Choice(
         algorithm=algorithm,

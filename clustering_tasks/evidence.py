@@ -15,6 +15,28 @@ Ints = npt.NDArray[np.int32]
 _EDGES = 200_000
 
 
+def with_evidence(
+    ids: Ints,
+    distances: Floats,
+    mentions: list[str | None],
+    documents: DocumentVectors,
+    choice: Choice,
+) -> tuple[Ints, Floats]:
+    """Let all evidence speak in the distances of the edges, sqrt(2 - 2 similarity).
+
+    Returns:
+        ids and distances of the same shape (n, k), nearest first again; untouched where the choice
+        names no evidence.
+    """
+    if not (choice.mention_weight or choice.gate_similarity):
+        return ids, distances
+    similarity = edge_similarity(ids, distances, mentions, documents, choice)
+    order = np.lexsort((ids, -similarity))
+    ids = np.take_along_axis(ids, order, axis=1)
+    squares = 2 - 2 * np.take_along_axis(similarity, order, axis=1)
+    return ids, np.sqrt(np.maximum(squares, 0))
+
+
 def edge_similarity(
     ids: Ints,
     distances: Floats,

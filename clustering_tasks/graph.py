@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from clustering_tasks.algorithms import Block
+from clustering_tasks.algorithms.partition import Block
 from clustering_tasks.artefacts import Result
+from clustering_tasks.choice import Choice
+from clustering_tasks.evidence import with_evidence
 from clustering_tasks.features import DocumentVectors, load_documents
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import open_vectors
@@ -50,9 +52,12 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
 
 
 def blocks(
-    snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
+    snapshot: Result, plan: Result, nodes: Nodes, graph: Graph, choice: Choice
 ) -> Iterator[tuple[slice, Block | None]]:
-    """Yield the nodes of each block and the block; None where one of its parts is missing."""
+    """Yield the nodes of each block and the block, with all evidence on its edges.
+
+    The block is None where one of its parts is missing.
+    """
     documents = load_documents(plan.path("documents"))
     with snapshot.path("items").open("rb") as file:
         mention = pq.read_table(file, columns=["mention"])["mention"]
@@ -63,14 +68,8 @@ def blocks(
                 yield rows, None
                 continue
             ids = graph.ids[rows]
-            yield (
-                rows,
-                Block(
-                    vectors=features.read(first, last),
-                    ids=np.where(ids >= 0, ids - np.int32(first), np.int32(-1)),
-                    distances=graph.distances[rows],
-                    weight=nodes.weight[rows],
-                    mentions=mention.take(nodes.row[rows]).to_pylist(),
-                    documents=DocumentVectors(documents.vectors, documents.of_node[rows]),
-                ),
-            )
+            ids = np.where(ids >= 0, ids - np.int32(first), np.int32(-1))
+            mentions = mention.take(nodes.row[rows]).to_pylist()
+            about = DocumentVectors(documents.vectors, documents.of_node[rows])
+            ids, distances = with_evidence(ids, graph.distances[rows], mentions, about, choice)
+            yield rows, Block(features.read(first, last), ids, distances, nodes.weight[rows])

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 import structlog
 
-from clustering_tasks.algorithms import ALGORITHMS, Partition
+from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.algorithms.partition import Partition
 from clustering_tasks.artefacts import (
     Attempt,
     Metric,
@@ -154,7 +155,7 @@ def _cluster(
         outlier_scores=np.full(n, np.nan, dtype=np.float32),
     )
     algorithm = ALGORITHMS[choice.algorithm]
-    for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph)):
+    for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph, choice)):
         if block is not None:
             clustering.add(number, rows, algorithm(block, run.settings, choice))
     return clustering

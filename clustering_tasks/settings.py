@@ -40,8 +40,8 @@ class NeighbourSettings(_Group):
 class EvidenceSettings(_Group):
     """What besides an item's own vector says that two items belong together.
 
-    The algorithms `agglomerative` and `label_propagation` use it. Unset values are the level's own
-    defaults (see `clustering_tasks.choice`).
+    It changes the similarities of the neighbour graph's edges, for whatever algorithm reads them.
+    Unset values are the level's own defaults (see `clustering_tasks.choice`).
     """
 
     context: bool = Field(

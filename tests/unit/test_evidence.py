@@ -9,7 +9,6 @@ import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.choice import Choice, choose
-from clustering_tasks.errors import SettingsError
 from clustering_tasks.evidence import document_similarity, edge_similarity, mention_likeness
 from clustering_tasks.features import DocumentVectors, document_vectors
 from clustering_tasks.levels import LEVELS
@@ -47,11 +46,10 @@ def test_hdbscan_as_it_is_known_uses_the_vectors_alone() -> None:
         assert choice.context_weight == choice.mention_weight == choice.gate_similarity == 0
 
 
-@pytest.mark.parametrize("evidence", ["mention_weight", "gate_similarity"])
-def test_evidence_that_the_algorithm_cannot_use_is_refused(evidence: str) -> None:
-    settings = run_settings({"algorithm": "hdbscan", f"evidence.{evidence}": 0.5})
-    with pytest.raises(SettingsError, match=r"need algorithm=label_propagation.*events.*hdbscan"):
-        choose(settings, LEVELS["events"], 100)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_takes_evidence_on_edges(algorithm: str) -> None:
+    settings = run_settings({"algorithm": algorithm, "evidence.mention_weight": 0.5})
+    assert choose(settings, LEVELS["events"], 100).mention_weight == 0.5
 
 
 CHOICE = Choice("label_propagation", "", False, 0.0, 0.0, 0.0, 0.5)

@@ -1,0 +1,19 @@
+"""The clustering algorithms behind one interface: a block of the neighbour graph to a partition.
+
+A new one is a module here and a line in `ALGORITHMS`; its settings are a group of `RunSettings`.
+"""
+
+from collections.abc import Callable
+
+from clustering_tasks.algorithms.agglomerative import agglomerative
+from clustering_tasks.algorithms.hdbscan import hdbscan
+from clustering_tasks.algorithms.label_propagation import label_propagation
+from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.choice import Choice
+from clustering_tasks.settings import RunSettings
+
+ALGORITHMS: dict[str, Callable[[Block, RunSettings, Choice], Partition]] = {
+    "agglomerative": agglomerative,
+    "hdbscan": hdbscan,
+    "label_propagation": label_propagation,
+}

@@ -1,0 +1,96 @@
+"""What an algorithm gets and what it gives back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering_tasks.engine.membership import share_inside
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the neighbour graph, its nodes numbered from 0.
+
+    Attributes:
+        vectors: (n, d) unit vectors that the graph was built on.
+        ids: (n, k) int32 neighbours, nearest first, -1 for none.
+        distances: (n, k) float32, sqrt(2 - 2 s) of the edges' similarity s: the Euclidean distance
+            where there is no evidence but the vectors.
+        weight: (n,) int32 items per node.
+    """
+
+    vectors: Floats
+    ids: Ints
+    distances: Floats
+    weight: Ints
+
+    @property
+    def similarity(self) -> Floats:
+        """Similarity of the edges: (n, k), -inf where there is none."""
+        similarity = 1 - np.square(self.distances) / 2
+        return np.where(self.ids >= 0, similarity, -np.inf).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What an algorithm found.
+
+    Attributes:
+        labels: (n,) int32 clusters from 0 without gaps, each of at least two items; -1 is noise.
+        probabilities: (n,) float32 membership, 0 for noise.
+        outlier_scores: (n,) float32, NaN where the algorithm has none.
+        tree: the hierarchy by the names of its arrays, kept for other cuts; `nodes` (2, e) holds
+            node numbers.
+        facts: what the algorithm chose itself, for the report.
+    """
+
+    labels: Ints
+    probabilities: Floats
+    outlier_scores: Floats
+    tree: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    facts: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def numbered(labels: Ints, weight: Ints) -> Ints:
+    """Number clusters without gaps; those of one item become noise.
+
+    Args:
+        labels: (n,) any numbers from 0, negative for noise.
+        weight: (n,) items per node.
+    """
+    sizes = np.bincount(labels[labels >= 0], weight[labels >= 0], minlength=1)
+    kept = np.where(labels >= 0, sizes[labels] > 1, False)
+    result = np.full(len(labels), -1, dtype=np.int32)
+    result[kept] = np.unique(labels[kept], return_inverse=True)[1]
+    return result
+
+
+def graph_partition(
+    block: Block,
+    labels: Ints,
+    strength: Floats,
+    tree: Mapping[str, npt.NDArray[np.generic]] | None = None,
+    facts: Mapping[str, float | None] | None = None,
+) -> Partition:
+    """Describe clusters whose membership is the share of edge weight inside them.
+
+    Args:
+        block: what was clustered.
+        labels: (n,) any numbers from 0, negative for noise.
+        strength: (n, k) non-negative weights of the edges.
+        tree: see `Partition`.
+        facts: see `Partition`.
+    """
+    own = numbered(labels, block.weight)
+    return Partition(
+        labels=own,
+        probabilities=share_inside(own, block.ids, strength, block.weight),
+        outlier_scores=np.full(len(labels), np.nan, dtype=np.float32),
+        tree=tree or {},
+        facts=facts or {},
+    )
