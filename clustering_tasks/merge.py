@@ -24,14 +24,15 @@ from clustering_tasks.artefacts import (
 )
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.cluster import part_name
-from clustering_tasks.engine.centroids import Sums, centroid_similarity, cluster_sums
+from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
-from clustering_tasks.engine.quality import davies_bouldin, mean_spread, silhouette
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph import Graph, blocks, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
-from clustering_tasks.vectors import VectorFile, open_vectors
+from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
+from clustering_tasks.stability import stability
+from clustering_tasks.vectors import open_vectors
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ class Clustering:
         block: (c,) int32 the block of each cluster.
         trees: the blocks' hierarchies, their nodes numbered as in the graph.
         facts: what the algorithm chose in the largest block.
+        stability: (c,) of each cluster, NaN where it was not measured.
     """
 
     labels: npt.NDArray[np.int32]
@@ -58,6 +60,7 @@ class Clustering:
     trees: list[dict[str, npt.NDArray[np.generic]]] = field(default_factory=list)
     facts: dict[str, float | None] = field(default_factory=dict)
     largest: int = -1
+    stability: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def add(self, block: int, rows: slice, found: Partition) -> None:
         """Enter the partition of one block."""
@@ -133,15 +136,18 @@ def _merge(
             group = mutual_best(sums, clustering.block, run.settings.merge.join_similarity)
             labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
             sums = sums.grouped(group)
-        similarity = centroid_similarity(vectors.blocks(), labels, sums.centroids)
-        attempt.metrics = {
-            **_counts(labels, len(sums.sizes), len(parts)),
-            **_quality(vectors, labels, sums),
-            "algorithm": choice.algorithm,
-            "algorithm_reason": choice.reason,
-            **clustering.facts,
-        }
-    _write(attempt, nodes, graph, clustering, labels, similarity, sums)
+        measured = measure_vectors(vectors, labels, sums)
+    found = clustering.labels
+    attempt.metrics = {
+        **_counts(labels, len(sums.sizes), len(parts)),
+        **measured.metrics,
+        **measure_graph(nodes, graph, labels, found, _joined(clustering.trees)),
+        **measure_membership(nodes, found, clustering.probabilities, clustering.stability),
+        "algorithm": choice.algorithm,
+        "algorithm_reason": choice.reason,
+        **clustering.facts,
+    }
+    _write(attempt, nodes, graph, clustering, labels, measured.similarity, sums)
 
 
 def _cluster(
@@ -157,20 +163,11 @@ def _cluster(
     algorithm = ALGORITHMS[choice.algorithm]
     for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph, choice)):
         if block is not None:
-            clustering.add(number, rows, algorithm(block, run.settings, choice))
+            found = algorithm(block, run.settings, choice)
+            clustering.add(number, rows, found)
+            again = stability(block, found, run.settings, choice, n)
+            clustering.stability = np.append(clustering.stability, again)
     return clustering
-
-
-def _quality(
-    vectors: VectorFile, labels: npt.NDArray[np.int32], sums: Sums
-) -> dict[str, float | None]:
-    """Quality without gold, on the items' own vectors; null where undefined."""
-    spread = mean_spread(vectors.blocks(), labels, sums)
-    return {
-        "silhouette": silhouette(vectors.blocks(), labels, sums),
-        "davies_bouldin": davies_bouldin(spread, sums),
-        "intra_cluster_similarity": _weighted_mean(sums),
-    }
 
 
 def _counts(labels: npt.NDArray[np.int32], clusters: int, parts: int) -> dict[str, Metric]:
@@ -184,13 +181,6 @@ def _counts(labels: npt.NDArray[np.int32], clusters: int, parts: int) -> dict[st
     if counts["read"] != sum(counts.values()) - counts["read"]:
         raise AssertionError(f"items lost: {counts}")
     return {**counts, "clusters": clusters, "parts": parts}
-
-
-def _weighted_mean(sums: Sums) -> float | None:
-    """Mean over the clustered items of their cluster's mean pairwise cosine."""
-    if not len(sums.sizes):
-        return None
-    return float(np.average(sums.intra_similarity, weights=sums.sizes))
 
 
 def _write(

@@ -7,8 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.products import dot
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
 Blocks = Iterable[tuple[int, npt.NDArray[np.float32]]]
+
+_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -24,31 +30,41 @@ class Sums:
     sizes: npt.NDArray[np.int64]
 
     @property
+    def squares(self) -> Floats:
+        """Squared lengths of the sums: (c,)."""
+        return row_products(self.vectors, np.arange(len(self.sizes), dtype=np.int32), self)
+
+    @property
     def centroids(self) -> npt.NDArray[np.float32]:
         """Mean of the members, L2-normalised (LV-7): (c, d)."""
-        norms = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-        unit = self.vectors / np.maximum(norms, np.finfo(float).tiny)
-        return np.asarray(unit, dtype=np.float32)
+        unit = np.empty(self.vectors.shape, dtype=np.float32)
+        # by rows: at a million events the sums are a gigabyte and must not be copied in float64
+        for start in range(0, len(unit), _ROWS):
+            rows = self.vectors[start : start + _ROWS]
+            norms = np.linalg.norm(rows, axis=1, keepdims=True)
+            unit[start : start + _ROWS] = rows / np.maximum(norms, np.finfo(float).tiny)
+        return unit
 
     @property
     def intra_similarity(self) -> Floats:
         """Mean cosine over all pairs of members: (c,), from the norm of the sum; NaN for one."""
-        squares = np.square(self.vectors).sum(axis=1)
         pairs = self.sizes * (self.sizes - 1.0)
         undefined = np.full(len(pairs), np.nan)
-        return np.asarray(np.divide(squares - self.sizes, pairs, out=undefined, where=pairs > 0))
+        return np.asarray(
+            np.divide(self.squares - self.sizes, pairs, out=undefined, where=pairs > 0)
+        )
 
-    def grouped(self, group_of: npt.NDArray[np.int32]) -> "Sums":
+    def grouped(self, group_of: Ints) -> "Sums":
         """Add clusters up: cluster i becomes part of cluster `group_of[i]`."""
         count = int(group_of.max(initial=-1)) + 1
-        matrix = _indicator(group_of, count)
+        ones = np.ones(len(group_of))
+        shape = (count, len(group_of))
+        matrix = sparse.csr_array((ones, (group_of, np.arange(len(group_of)))), shape=shape)
         return Sums(np.asarray(matrix @ self.vectors), np.asarray(matrix @ self.sizes))
 
 
-def cluster_sums(
-    blocks: Blocks, labels: npt.NDArray[np.int32], clusters: int, dimension: int
-) -> Sums:
-    """Add up each cluster's vectors, a block of rows at a time.
+def cluster_sums(blocks: Blocks, labels: Ints, clusters: int, dimension: int) -> Sums:
+    """Add up each cluster's vectors, a block of rows at a time, in the order of the rows.
 
     Args:
         blocks: first row's number and (m, d) unit vectors.
@@ -58,26 +74,38 @@ def cluster_sums(
     """
     vectors = np.zeros((clusters, dimension))
     for start, block in blocks:
-        vectors += _indicator(labels[start : start + len(block)], clusters) @ block
+        add_rows(block, labels[start : start + len(block)], vectors)
     sizes = np.bincount(labels[labels >= 0], minlength=clusters).astype(np.int64)
     return Sums(vectors, sizes)
 
 
-def centroid_similarity(
-    blocks: Blocks, labels: npt.NDArray[np.int32], centroids: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Cosine of each row to its cluster's centroid: (n,) float32, NaN for rows without cluster."""
-    similarity = np.full(len(labels), np.nan, dtype=np.float32)
-    for start, block in blocks:
-        own = labels[start : start + len(block)]
-        rows = np.flatnonzero(own >= 0)
-        products = np.einsum("ij,ij->i", block[rows], centroids[own[rows]])
-        similarity[start + rows] = np.clip(products, -1, 1)
-    return similarity
+def row_products(rows: npt.NDArray[np.floating], cluster: Ints, sums: Sums) -> Floats:
+    """Product of each row with the sum of a cluster of its own: (m,), 0 where that is negative.
+
+    Args:
+        rows: (m, d).
+        cluster: (m,).
+        sums: of the clusters.
+    """
+    products = np.zeros(len(rows))
+    multiply_rows(rows, cluster, sums.vectors, products)
+    return products
 
 
-def _indicator(labels: npt.NDArray[np.int32], count: int) -> sparse.csr_array:
-    """Matrix (count, len(labels)) with a one where a row is in a cluster."""
-    rows = np.flatnonzero(labels >= 0)
-    ones = np.ones(len(rows), dtype=np.float64)
-    return sparse.csr_array((ones, (labels[rows], rows)), shape=(count, len(labels)))
+@kernel
+def add_rows(block: npt.NDArray[np.float32], labels: Ints, sums: Floats) -> None:
+    """Add each row to its cluster's sum."""
+    for i in range(len(labels)):
+        if labels[i] >= 0:
+            for k in range(block.shape[1]):
+                sums[labels[i], k] += block[i, k]
+
+
+@kernel
+def multiply_rows(
+    rows: npt.NDArray[np.floating], cluster: Ints, sums: Floats, products: Floats
+) -> None:
+    """Write each row's product with its cluster's sum, in float64."""
+    for i in range(len(cluster)):
+        if cluster[i] >= 0:
+            products[i] = dot(rows[i], sums[cluster[i]])

@@ -4,10 +4,14 @@ import time
 
 import numpy as np
 
+from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.condensed_tree import condense, select
+from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.engine.linkage import average_linkage
+from clustering_tasks.engine.modularity import modularity
 from clustering_tasks.engine.neighbours import exact_neighbours
+from clustering_tasks.engine.quality import fit, mean_spread, separation, silhouette
 from clustering_tasks.engine.silhouette_cut import choose_cut, nearest_linked
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
@@ -32,5 +36,12 @@ def warm_up() -> float:
     nearest_linked(labels, smoothed, found.ids, np.arange(12), smoothed, other)
     products(vectors, labels, labels, other)
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
-    select(condense(spanning_tree(vectors, found.ids, found.distances, core), weight, 3))
+    edges = spanning_tree(vectors, found.ids, found.distances, core)
+    select(condense(edges, weight, 3))
+    relative_validity(edges.first, edges.second, edges.reachability, labels, weight)
+    modularity(found.ids, found.distances, labels)
+    sums = cluster_sums([(0, vectors)], labels, 12, 12)
+    fitted = fit([(0, vectors)], labels, sums)
+    silhouette(fitted, labels, sums)
+    separation(mean_spread(fitted, labels, sums), sums)
     return time.perf_counter() - started

@@ -1,5 +1,7 @@
 """`report.json`: what a run did, for its gate, for Stage 5 and for people."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,19 @@ from clustering_tasks.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = ("cut_similarity", "cut_silhouette")
-QUALITY = ("silhouette", "davies_bouldin", "intra_cluster_similarity")
+QUALITY = (
+    "silhouette",
+    "silhouette_error",
+    "davies_bouldin",
+    "davies_bouldin_error",
+    "intra_cluster_similarity",
+    "inter_cluster_similarity",
+    "inter_cluster_similarity_error",
+    "modularity",
+    "density_validity",
+    "stability",
+    "mean_probability",
+)
 
 
 def make_report(
@@ -38,7 +52,7 @@ def make_report(
         "outlier_share": _share(counts["noise"], kept),
         "largest_cluster_share": _share(int(sizes.max(initial=0)), counts["clustered"]),
         "quality": {name: merge.metrics[name] for name in QUALITY},
-        "sizes": _sizes(sizes),
+        "sizes": describe_sizes(sizes),
         "input": dict(snapshot.metrics),
         "seconds": _seconds(run),
     }
@@ -48,15 +62,45 @@ def _share(part: Metric, whole: int) -> float | None:
     return float(part or 0) / whole if whole else None
 
 
-def _sizes(sizes: npt.NDArray[np.int64]) -> dict[str, float | None]:
+def describe_sizes(sizes: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Describe how large clusters are; what says nothing without clusters is null.
+
+    Args:
+        sizes: (c,) items of each cluster.
+
+    Returns:
+        besides single numbers a histogram over powers of two, up to the largest cluster's.
+    """
     if not len(sizes):
-        return dict.fromkeys(("min", "median", "mean", "max"))
+        return {**dict.fromkeys((*_SIZES, "pairs_share")), "histogram": []}
     return {
-        "min": float(sizes.min()),
-        "median": float(np.median(sizes)),
-        "mean": float(sizes.mean()),
-        "max": float(sizes.max()),
+        **{name: float(function(sizes)) for name, function in _SIZES.items()},
+        "pairs_share": float((sizes == 2).mean()),
+        "histogram": list(_histogram(sizes)),
     }
+
+
+_SIZES: dict[str, Callable[[npt.NDArray[np.int64]], Any]] = {
+    "min": np.min,
+    "median": np.median,
+    "mean": np.mean,
+    "p90": partial(np.quantile, q=0.9),
+    "max": np.max,
+}
+
+
+def _histogram(sizes: npt.NDArray[np.int64]) -> Iterator[dict[str, int]]:
+    """Yield clusters and items by size: 2 to 3, 4 to 7, 8 to 15 and so on."""
+    least = 2
+    while least <= sizes.max():
+        here = sizes[(sizes >= least) & (sizes < 2 * least)]
+        yield {
+            "from": least,
+            "to": 2 * least - 1,
+            "clusters": len(here),
+            "items": int(here.sum()),
+        }
+        least *= 2
 
 
 def _seconds(run: Run) -> dict[str, float]:

@@ -115,7 +115,11 @@ class Label:
             "outlier_share": self.noise / read if read else None,
             "largest_cluster_share": self.size / clustered if clustered else None,
             "quality": {"silhouette": 0.2, "davies_bouldin": None},
-            "sizes": {"mean": self.size, "max": self.size},
+            "sizes": {
+                "mean": self.size,
+                "max": self.size,
+                "histogram": [{"from": 4, "to": 7, "clusters": 2, "items": 8}],
+            },
             "input": {"undated": 3},
             "seconds": {"snapshot": 1.5},
         }

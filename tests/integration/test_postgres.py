@@ -101,6 +101,8 @@ def test_metrics_keep_what_was_not_measured_as_null(results: Results, tmp_path: 
     assert metrics["coverage"] is None
     assert metrics["counts.clusters"] == 0
     assert metrics["seconds.snapshot"] == 1.5
+    assert metrics["sizes.max"] == 4
+    assert not any("histogram" in name for name in metrics)
     assert not any(name.startswith(("settings", "job_id", "as_of")) for name in metrics)
 
 

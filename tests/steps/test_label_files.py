@@ -98,6 +98,7 @@ def test_counts_agree_everywhere(result: Result) -> None:
     assert len(table(result, "members_csv")) == 30
     sizes = [record["cluster_size"] for record in lines(result)]
     assert report["sizes"]["max"] == max(sizes)
+    assert sum(each["items"] for each in report["sizes"]["histogram"]) == counts["clustered"]
     assert report["largest_cluster_share"] == max(sizes) / counts["clustered"]
     assert report["coverage"] == counts["clustered"] / 30
     assert report["outlier_share"] == counts["noise"] / 30

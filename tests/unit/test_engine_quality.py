@@ -6,15 +6,20 @@ import numpy.typing as npt
 import pytest
 from sklearn import metrics
 
-from clustering_tasks.engine.centroids import (
-    Sums,
-    centroid_similarity,
-    cluster_sums,
-)
+from clustering_tasks.engine import quality
+from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.engine.neighbours import exact_neighbours
-from clustering_tasks.engine.quality import davies_bouldin, mean_spread, silhouette
+from clustering_tasks.engine.quality import (
+    Estimate,
+    centroid_similarity,
+    fit,
+    item_sample,
+    mean_spread,
+    separation,
+    silhouette,
+)
 from tests.stage3_folder import Matrix, blobs, scattered, unit
 
 Labels = npt.NDArray[np.int32]
@@ -64,7 +69,7 @@ def test_intra_similarity_is_the_mean_cosine_of_all_pairs(
 def test_similarity_is_the_cosine_to_the_own_centroid(
     vectors: Matrix, labels: Labels, sums: Sums
 ) -> None:
-    found = centroid_similarity(blocks(vectors), labels, sums.centroids)
+    found = centroid_similarity(fit(blocks(vectors), labels, sums), labels, sums)
     assert np.isnan(found[labels < 0]).all()
     kept = labels >= 0
     expected = (vectors[kept] * sums.centroids[labels[kept]]).sum(axis=1)
@@ -82,40 +87,110 @@ def test_sums_of_joined_clusters_are_those_of_their_members(
     assert grouped.sizes.tolist() == expected.sizes.tolist() == [40, 21, 2]
 
 
+def silhouette_of(vectors: Matrix, labels: Labels, sums: Sums) -> Estimate | None:
+    return silhouette(fit(blocks(vectors), labels, sums), labels, sums)
+
+
+def separation_of(
+    vectors: Matrix, labels: Labels, sums: Sums
+) -> tuple[Estimate | None, Estimate | None]:
+    return separation(mean_spread(fit(blocks(vectors), labels, sums), labels, sums), sums)
+
+
 def test_silhouette_is_scikit_learns(vectors: Matrix, labels: Labels, sums: Sums) -> None:
     kept = labels >= 0
     expected = metrics.silhouette_score(vectors[kept], labels[kept], metric="cosine")
-    found = silhouette(blocks(vectors), labels, sums)
-    assert found == pytest.approx(expected, abs=1e-5)
+    found = silhouette_of(vectors, labels, sums)
+    assert found == Estimate(pytest.approx(expected, abs=1e-6), 0)  # type: ignore[arg-type]
 
 
 def test_an_item_alone_in_its_cluster_has_no_width(vectors: Matrix) -> None:
     labels = np.repeat([0, 1, 2], [1, 40, len(vectors) - 41]).astype(np.int32)
     sums = cluster_sums(blocks(vectors), labels, 3, 16)
     expected = metrics.silhouette_score(vectors, labels, metric="cosine")
-    assert silhouette(blocks(vectors), labels, sums) == pytest.approx(expected, abs=1e-5)
+    found = silhouette_of(vectors, labels, sums)
+    assert found is not None
+    assert found.value == pytest.approx(expected, abs=1e-6)
 
 
 def test_davies_bouldin_is_scikit_learns(vectors: Matrix, labels: Labels, sums: Sums) -> None:
     kept = labels >= 0
     expected = metrics.davies_bouldin_score(vectors[kept], labels[kept])
-    found = davies_bouldin(mean_spread(blocks(vectors), labels, sums), sums)
-    assert found == pytest.approx(expected, rel=1e-4)
+    index, _ = separation_of(vectors, labels, sums)
+    assert index == Estimate(pytest.approx(expected, rel=1e-6), 0)  # type: ignore[arg-type]
+
+
+def test_inter_similarity_is_the_cosine_to_the_nearest_other_centroid(
+    vectors: Matrix, labels: Labels, sums: Sums
+) -> None:
+    cosines = sums.centroids @ sums.centroids.T - 2 * np.eye(4)
+    _, inter = separation_of(vectors, labels, sums)
+    assert inter is not None
+    assert inter.value == pytest.approx(cosines.max(axis=1).mean(), abs=1e-6)
+
+
+def test_many_clusters_are_compared_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, labels = many_clusters(900)
+    sums = cluster_sums(blocks(vectors, 500), labels, 300, 16)
+    whole = silhouette_of(vectors, labels, sums), *separation_of(vectors, labels, sums)
+    monkeypatch.setattr(quality, "_COLUMNS", 7)
+    monkeypatch.setattr(quality, "_ROWS", 11)
+    assert (silhouette_of(vectors, labels, sums), *separation_of(vectors, labels, sums)) == whole
+    assert whole[0] is not None
+    expected = metrics.silhouette_score(vectors, labels, metric="cosine")
+    assert whole[0].value == pytest.approx(expected, abs=1e-6)
+
+
+def many_clusters(items: int) -> tuple[Matrix, Labels]:
+    """Items of 300 clusters in no order, every tenth in a wrong one."""
+    labels = np.random.default_rng(3).permutation(np.arange(items) % 300).astype(np.int32)
+    vectors = blobs([1] * 300, spread=0)[labels] + 0.1 * scattered(items, seed=4)
+    labels[::10] = (labels[::10] + 1) % 300
+    return unit(vectors), labels
+
+
+@pytest.mark.parametrize("budget", [1 << 16, 1 << 17])
+def test_a_sample_stays_within_its_error(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, labels = many_clusters(3000)
+    sums = cluster_sums(blocks(vectors, 500), labels, 300, 16)
+    exact = silhouette_of(vectors, labels, sums), *separation_of(vectors, labels, sums)
+    monkeypatch.setattr(quality, "ITEM_PAIRS", budget)
+    monkeypatch.setattr(quality, "CLUSTER_PAIRS", budget // 2)
+    monkeypatch.setattr(quality, "_LEAST_ITEMS", 200)
+    monkeypatch.setattr(quality, "_LEAST_CLUSTERS", 100)
+    sampled = silhouette_of(vectors, labels, sums), *separation_of(vectors, labels, sums)
+    for whole, part in zip(exact, sampled, strict=True):
+        assert whole is not None
+        assert part is not None
+        assert whole.error == 0 < part.error
+        assert abs(part.value - whole.value) < 4 * part.error
+
+
+def test_the_sample_is_of_clustered_rows_and_the_same_every_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, labels = many_clusters(3000)
+    labels[:1000] = -1
+    monkeypatch.setattr(quality, "ITEM_PAIRS", 300 * 700)
+    sample = item_sample(labels, 300)
+    assert len(set(sample.tolist())) == len(sample) == 700
+    assert (labels[sample] >= 0).all()
+    assert sample.tolist() == sorted(sample.tolist()) == item_sample(labels, 300).tolist()
 
 
 @pytest.mark.parametrize("clusters", [0, 1])
 def test_quality_of_fewer_than_two_clusters_is_unknown(vectors: Matrix, clusters: int) -> None:
     labels = np.full(len(vectors), clusters - 1, dtype=np.int32)
     sums = cluster_sums(blocks(vectors), labels, clusters, 16)
-    assert silhouette(blocks(vectors), labels, sums) is None
-    assert davies_bouldin(mean_spread(blocks(vectors), labels, sums), sums) is None
+    assert silhouette_of(vectors, labels, sums) is None
+    assert separation_of(vectors, labels, sums) == (None, None)
 
 
 def test_davies_bouldin_of_clusters_with_the_same_mean_is_unknown() -> None:
-    vectors = unit(np.array([[1, 1], [1, -1], [1, 1], [1, -1]]))
-    labels = np.array([0, 0, 1, 1], dtype=np.int32)
+    vectors = unit(np.array([[1, 1], [1, -1], [1, 1], [1, -1], [1, 1], [1, -1]]))
+    labels = np.array([0, 0, 1, 1, 1, 1], dtype=np.int32)
     sums = cluster_sums(blocks(vectors), labels, 2, 2)
-    assert davies_bouldin(mean_spread(blocks(vectors), labels, sums), sums) is None
+    assert separation_of(vectors, labels, sums)[0] is None
 
 
 def at_angles(*degrees: float) -> Sums:

@@ -1,0 +1,95 @@
+"""What remains of each cluster when some items are missing (Hennig 2007)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.choice import Choice
+from clustering_tasks.settings import RunSettings
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+
+# Nodes of a level up to which clustering it a second time costs less than a second.
+LARGEST = 20_000
+_LEFT_OUT = 0.1
+
+
+def stability(
+    block: Block, found: Partition, settings: RunSettings, choice: Choice, nodes: int
+) -> Floats:
+    """Measure the stability of a block's clusters: (c,), NaN where it is not known.
+
+    Args:
+        block: see `Block`.
+        found: its partition.
+        settings: with which it was found; a cut that was chosen then is kept.
+        choice: with which it was found.
+        nodes: of the whole level, which is not measured above `LARGEST`.
+    """
+    if nodes > LARGEST:
+        return np.full(int(found.labels.max(initial=-1)) + 1, np.nan)
+    cut = found.facts.get("cut_similarity")
+    kept = settings.agglomerative.model_copy(update={"cut_similarity": cut})
+    settings = settings.model_copy(update={"agglomerative": kept})
+    algorithm = ALGORITHMS[choice.algorithm]
+    least = getattr(getattr(settings, choice.algorithm), "min_cluster_size", 2)
+    return remaining(block, found.labels, lambda part: algorithm(part, settings, choice), least)
+
+
+def remaining(
+    block: Block, labels: Ints, algorithm: Callable[[Block], Partition], least: int
+) -> Floats:
+    """Cluster a block again without a tenth of its nodes, on what is left of its graph.
+
+    Args:
+        block: see `Block`.
+        labels: (n,) clusters that were found in it, from 0, negative for noise.
+        algorithm: that found them; called with the smaller block.
+        least: items that it takes to be a cluster.
+
+    Returns:
+        (c,) the highest Jaccard similarity of each cluster's remaining items to a cluster found
+        now. NaN for clusters of which fewer than `least` items are left: nothing could find them.
+    """
+    kept = np.sort(np.random.default_rng(0).permutation(len(labels))[_left_out(labels) :])
+    weight = block.weight[kept]
+    before, after = labels[kept], algorithm(_without(block, kept)).labels
+    count = int(labels.max(initial=-1)) + 1
+    left = _sizes(before, weight, count)
+    found = _sizes(after, weight, int(after.max(initial=-1)) + 1)
+    best = np.zeros(count)
+    both = (before >= 0) & (after >= 0)
+    shape = (count, len(found))
+    common = sparse.csr_array((weight[both], (before[both], after[both])), shape=shape).tocoo()
+    share = common.data / (left[common.row] + found[common.col] - common.data)
+    np.maximum.at(best, common.row, share)
+    return np.where(left >= least, best, np.nan)
+
+
+def _left_out(labels: Ints) -> int:
+    return int(len(labels) * _LEFT_OUT)
+
+
+def _sizes(labels: Ints, weight: Ints, count: int) -> Floats:
+    clustered = labels >= 0
+    return np.bincount(labels[clustered], weight[clustered], minlength=count).astype(np.float64)
+
+
+def _without(block: Block, kept: npt.NDArray[np.int64]) -> Block:
+    """The block's rows that are kept, numbered anew, and the edges among them."""
+    number = np.full(len(block.weight) + 1, -1, dtype=np.int32)  # the last stands for no neighbour
+    number[kept] = np.arange(len(kept), dtype=np.int32)
+    ids = number[block.ids[kept]]
+    distances = np.where(ids >= 0, block.distances[kept], np.float32(np.inf))
+    order = np.argsort(ids < 0, axis=1, kind="stable")  # neighbours first, as they were
+    return Block(
+        block.vectors[kept],
+        np.take_along_axis(ids, order, axis=1),
+        np.take_along_axis(distances, order, axis=1),
+        block.weight[kept],
+    )
