@@ -5,13 +5,15 @@ on the input's order. Whatever is wrong with the input is found here, before any
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
+from pyarrow.parquet import ParquetWriter
 from upath import UPath
 
 from clustering_tasks.artefacts import (
@@ -29,12 +31,22 @@ from clustering_tasks.settings import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.index import FlatIndex, open_index
-from clustering_tasks.stage3.items import item_table
-from clustering_tasks.stage3.metadata import entries, positions, refuse_other_formats
+from clustering_tasks.stage3.items import SCHEMA, Entry, item_batch
+from clustering_tasks.stage3.metadata import (
+    positions,
+    read_entries,
+    read_metadata,
+    refuse_other_formats,
+)
 from clustering_tasks.storage import is_local
 from clustering_tasks.vectors import Matrix, write_vectors
 
-_BLOCK_ROWS = 8192
+_GATHERED = 8192  # vectors at a time: those of a block are read in the order of the file
+_CHECKED = 1024  # at a time: their copies in 64 bits stay in the processor's cache
+_ITEMS = 2048  # at a time
+_SCHEMA = SCHEMA.append(pa.field("twin", pa.int64(), nullable=False))
+# Columns in which values recur; looking for repetition in the others is most of the writing.
+_REPEATED = ["document_id", "domain", "event_type", "entity_type", "primary_entities.list.element"]
 
 
 def snapshot(run: Run, stage3_count: int | None = None) -> Result:
@@ -93,19 +105,21 @@ def _convert(
     refuse_other_formats(copy.metadata)
     index = open_index(copy.index, settings.dimension)
     _check_count(level, len(index.ids), stage3_count)
-    items, odd = item_table(entries(copy.metadata, level), level)
-    vector_ids = items.column("vector_id").to_pylist()
-    position = positions(copy.metadata, vector_ids, index.ids, copy.index.name)
-    # Code points, not a locale's order: the same on every machine.
-    order = np.array(sorted(range(len(vector_ids)), key=vector_ids.__getitem__), dtype=np.int64)
-    rows = _SortedRows(index, position[order], [vector_ids[row] for row in order])
+    metadata = read_metadata(copy.metadata, level)
+    position = positions(metadata, index.ids, copy.index.name)
+    # By the bytes of UTF-8, which is by code points and not by a locale: the same on every machine.
+    order = pc.sort_indices(metadata.vector_ids).to_numpy().astype(np.int64)
+    rows = _SortedRows(index, position[order], metadata.vector_ids.take(order))
+    shape = len(order), index.dimension
     blocks = rows.normalised(copy.index.name, settings)
-    write_vectors(attempt.new_file("vectors", "vectors.npy"), index.vectors.shape, blocks)
-    _write_items(attempt.new_file("items", "items.parquet"), items, order, _twins(rows.digests))
+    write_vectors(attempt.new_file("vectors", "vectors.npy"), shape, blocks)
+    twin = _twins(b"".join(rows.digests))
+    entries = read_entries(metadata, order, _ITEMS)
+    odd = _write_items(attempt.new_file("items", "items.parquet"), entries, level, twin)
     attempt.metrics = {
-        "items": len(items),
-        "dimension": int(index.vectors.shape[1]),
-        "identical_vectors": len(rows.digests) - len(set(rows.digests)),
+        "items": len(order),
+        "dimension": index.dimension,
+        "identical_vectors": int((twin != np.arange(len(twin))).sum()),
         "copies": copy.attempts,
         **{name: odd[name] for name in _ODDITIES},
     }
@@ -118,7 +132,7 @@ class _SortedRows:
     """The index's vectors in the order of the snapshot; digests are there once they were read."""
 
     def __init__(
-        self, index: FlatIndex, position: npt.NDArray[np.int64], vector_ids: list[str]
+        self, index: FlatIndex, position: npt.NDArray[np.int64], vector_ids: pa.Array
     ) -> None:
         self._index = index
         self._position = position
@@ -131,8 +145,7 @@ class _SortedRows:
         Norms within the tolerance are made exact, so that a dot product is a cosine.
         """
         wrong: list[str] = []
-        for start in range(0, len(self._position), _BLOCK_ROWS):
-            block = self._index.vectors[self._position[start : start + _BLOCK_ROWS]]
+        for start, block in self._blocks():
             norms = np.linalg.norm(block.astype(np.float64), axis=1)
             # NaN compares false, so it is caught as well.
             bad = np.flatnonzero(~(np.abs(norms - 1) <= settings.norm_tolerance))
@@ -140,7 +153,7 @@ class _SortedRows:
             if not wrong:
                 # 0.0 turns -0.0 into 0.0: equal vectors get equal bytes.
                 unit = (block / norms[:, None] + 0.0).astype(np.float32)
-                self.digests += [hashlib.blake2b(row, digest_size=16).digest() for row in unit]
+                self.digests.append(b"".join(hashlib.sha256(row).digest()[:16] for row in unit))
                 yield unit
         if wrong:
             raise BadInputError(
@@ -149,21 +162,41 @@ class _SortedRows:
                 f"values): {examples(wrong)}. Let Stage 3 normalise them"
             )
 
+    def _blocks(self) -> Iterator[tuple[int, Matrix]]:
+        for start in range(0, len(self._position), _GATHERED):
+            gathered = self._index.take(self._position[start : start + _GATHERED])
+            for first in range(0, len(gathered), _CHECKED):
+                yield start + first, gathered[first : first + _CHECKED]
 
-def _twins(digests: list[bytes]) -> pa.Array:
-    """Return for each row the first row with the same vector: (n,) int64."""
-    first: dict[bytes, int] = {}
-    rows = [first.setdefault(digest, row) for row, digest in enumerate(digests)]
-    return pa.array(rows, type=pa.int64())
+
+def _twins(digests: bytes) -> npt.NDArray[np.int64]:
+    """Return for each row the first row with the same vector: (n,) int64.
+
+    Args:
+        digests: 16 bytes of each row.
+    """
+    one, other = np.frombuffer(digests, dtype="<u8").reshape(-1, 2).T
+    order = np.lexsort((other, one))  # stable: the first of equals comes first
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(one[order]) != 0) | (np.diff(other[order]) != 0)
+    twins = np.empty(len(order), dtype=np.int64)
+    twins[order] = order[new][np.cumsum(new) - 1]
+    return twins
 
 
 def _write_items(
-    path: UPath, items: pa.Table, order: npt.NDArray[np.int64], twins: pa.Array
-) -> None:
-    """Write the items in `order`, with the column `twin`, a block at a time."""
-    schema = items.schema.append(pa.field("twin", pa.int64(), nullable=False))
-    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
-        for start in range(0, max(len(order), 1), _BLOCK_ROWS):
-            block = items.take(order[start : start + _BLOCK_ROWS])
-            columns = [*block.columns, twins[start : start + _BLOCK_ROWS]]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    path: UPath,
+    entries: Iterable[dict[str, Entry]],
+    level: Level,
+    twin: npt.NDArray[np.int64],
+) -> Counter[str]:
+    """Write the items with the column `twin`, some entries at a time; return what was odd."""
+    odd: Counter[str] = Counter()
+    start = 0
+    with path.open("wb") as file, ParquetWriter(file, _SCHEMA, use_dictionary=_REPEATED) as writer:
+        for some in entries:
+            batch = item_batch(some, level, odd)
+            columns = [*batch.columns, pa.array(twin[start : start + len(some)])]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_SCHEMA))
+            start += len(some)
+    return odd

@@ -26,7 +26,8 @@ def write_vectors(path: UPath, shape: tuple[int, int], blocks: Iterable[Matrix])
     with path.open("wb") as file:
         file.write(header.getvalue())
         for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype="<f4").tobytes())
+            if block.size:  # a memoryview of nothing cannot be cast
+                file.write(np.ascontiguousarray(block, dtype="<f4").data.cast("B"))
 
 
 class VectorFile:

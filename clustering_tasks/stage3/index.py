@@ -8,8 +8,10 @@ in memory. The layout is that of `faiss/impl/index_write.cpp`, little-endian:
     IDMap   kind, header, the wrapped index, number of ids, the ids
 """
 
+import os
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,16 +33,38 @@ class FlatIndex:
     """The vectors of an index and the integer ids under which FAISS knows them.
 
     Attributes:
-        vectors: (n, d) float32, a view of the mapped file: read it in blocks.
+        path: the file.
+        start: where in it the vectors begin.
+        dimension: d.
         ids: (n,) int64.
     """
 
-    vectors: npt.NDArray[np.float32]
+    path: Path
+    start: int
+    dimension: int
     ids: npt.NDArray[np.int64]
+
+    def take(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Gather vectors: (len(positions), d) float32.
+
+        Read, not mapped: mapped pages count in a process's resident memory, and where the vectors
+        lie in disorder that is the whole file.
+        """
+        order = np.argsort(positions, kind="stable")
+        wanted = positions[order]
+        found = np.empty((len(positions), self.dimension), dtype="<f4")
+        runs = [0, *(np.flatnonzero(np.diff(wanted) != 1) + 1).tolist(), len(wanted)]
+        with self.path.open("rb") as file:
+            for first, last in pairwise(runs if len(wanted) else []):
+                offset = self.start + int(wanted[first]) * self.dimension * 4
+                os.preadv(file.fileno(), [found[first:last].data.cast("B")], offset)
+        vectors = np.empty_like(found, dtype=np.float32)
+        vectors[order] = found
+        return vectors
 
 
 def open_index(path: Path, dimension: int) -> FlatIndex:
-    """Map a FAISS index file into memory.
+    """Read a FAISS index file but for its vectors, which `FlatIndex.take` reads.
 
     Args:
         path: a local file.
@@ -62,19 +86,20 @@ class _Reader:
     def index(self, dimension: int) -> FlatIndex:
         kind = self._kind()
         if kind not in _ID_MAPS:
-            vectors = self._flat(kind, dimension)
-            return FlatIndex(vectors, np.arange(len(vectors), dtype=np.int64))
-        count = self._header()[1]
-        vectors = self._flat(self._kind(), dimension)
-        ids = self._array(np.dtype("<i8"), self._numbers(_COUNT)[0])
-        if not len(vectors) == len(ids) == count:
+            start, count = self._flat(kind, dimension)
+            return FlatIndex(self._path, start, dimension, np.arange(count, dtype=np.int64))
+        promised = self._header()[1]
+        start, count = self._flat(self._kind(), dimension)
+        ids = self._ids()
+        if not count == len(ids) == promised:
             raise BadInputError(
-                f"{self._path.name} has {len(vectors)} vectors but {len(ids)} ids (its header "
-                f"says {count}): let Stage 3 write it again"
+                f"{self._path.name} has {count} vectors but {len(ids)} ids (its header "
+                f"says {promised}): let Stage 3 write it again"
             )
-        return FlatIndex(vectors, np.asarray(ids, dtype=np.int64))
+        return FlatIndex(self._path, start, dimension, ids)
 
-    def _flat(self, kind: bytes, dimension: int) -> npt.NDArray[np.float32]:
+    def _flat(self, kind: bytes, dimension: int) -> tuple[int, int]:
+        """Step over the vectors; return where they begin and how many there are."""
         if kind not in _FLAT:
             raise self._of_another_kind(kind)
         d, count = self._header()
@@ -86,7 +111,12 @@ class _Reader:
         floats = self._numbers(_COUNT)[0]
         if floats != count * d:
             raise self._damaged(f"{count} vectors of dimension {d} cannot have {floats} values")
-        return self._array(np.dtype("<f4"), floats).reshape(count, d)
+        return self._step_over(floats * 4), count
+
+    def _ids(self) -> npt.NDArray[np.int64]:
+        count = self._numbers(_COUNT)[0]
+        self._file.seek(self._step_over(count * 8))
+        return np.fromfile(self._file, "<i8", count).astype(np.int64, copy=False)
 
     def _of_another_kind(self, kind: bytes) -> BadInputError:
         name = kind.decode("ascii", "replace")
@@ -112,16 +142,13 @@ class _Reader:
             raise self._damaged(f"it ends after {self._size} bytes")
         return layout.unpack(read)
 
-    def _array(self, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:
-        """Map an array at the current position and step over it."""
+    def _step_over(self, size: int) -> int:
+        """Move on by some bytes, which must be there; return where they begin."""
         start = self._file.tell()
-        stop = start + count * dtype.itemsize
-        if stop > self._size:
-            raise self._damaged(f"it ends after {self._size} bytes, {stop} are needed")
-        self._file.seek(stop)
-        if not count:
-            return np.empty(0, dtype)
-        return np.memmap(self._path, dtype, "r", start, (count,))
+        if start + size > self._size:
+            raise self._damaged(f"it ends after {self._size} bytes, {start + size} are needed")
+        self._file.seek(start + size)
+        return start
 
     def _damaged(self, how: str) -> BadInputError:
         return BadInputError(

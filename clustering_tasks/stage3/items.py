@@ -1,9 +1,8 @@
 """One row per item: what later steps need of its metadata, normalised, beside the original."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -12,6 +11,8 @@ import pyarrow as pa
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import DOMAINS, UNKNOWN_DOMAIN, Level
 from clustering_tasks.stage3.dates import parse_date
+
+Entry = dict[str, Any]
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -34,55 +35,53 @@ SCHEMA = pa.schema(
 )
 
 _KNOWN_DOMAINS = {**DOMAINS, **{long: long for long in DOMAINS.values()}}
-_ROWS_PER_BATCH = 50_000  # Python objects of one batch are let go before the next is read
+_NUL = b"\\u0000"
 
 
-def item_table(
-    entries: Iterable[tuple[str, dict[str, Any]]], level: Level
-) -> tuple[pa.Table, Counter[str]]:
-    """Build the table of items, in the order of the entries.
+def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) -> pa.RecordBatch:
+    """Build the rows of some items, in their order.
 
-    Returns:
-        the table, of `SCHEMA`, and counts of what is odd but no error: `undated`,
-        `unparsable_dates`, `unknown_domains`, `without_document`.
+    Args:
+        entries: of each vector id, checked.
+        level: of the items.
+        odd: counts what is odd but no error: `undated`, `unparsable_dates`, `unknown_domains`,
+            `without_document`.
+
+    Raises:
+        BadInputError: for metadata nested too deep to be written again.
     """
-    odd: Counter[str] = Counter()
-    rows = _rows(entries, level, odd)
-    batches = [
-        pa.RecordBatch.from_pylist(batch, schema=SCHEMA)
-        for batch in iter(lambda: list(islice(rows, _ROWS_PER_BATCH)), [])
-    ]
-    return pa.Table.from_batches(batches, schema=SCHEMA), odd
-
-
-def _rows(
-    entries: Iterable[tuple[str, dict[str, Any]]], level: Level, odd: Counter[str]
-) -> Iterator[dict[str, Any]]:
-    for vector_id, entry in entries:
-        metadata, source_id = entry["metadata"], entry["source_id"]
-        start, end = _times(metadata, level, odd)
-        document_id = _document_id(metadata, source_id, level)
-        odd["without_document"] += document_id is None and level.name != "storylines"
-        yield {
-            "vector_id": vector_id,
-            "source_id": source_id,
-            "document_id": document_id,
-            "domain": _domain(metadata, odd),
-            "event_type": _text(metadata.get("event_type")),
-            "entity_type": _text(metadata.get("entity_type")),
-            "start_time": start,
-            "end_time": end,
-            "title": _first_text(metadata, level.title_fields),
-            "mention": _first_text(metadata, level.mention_fields),
-            "text": _all_text(metadata, level.text_fields),
-            "primary_entities": _texts(metadata.get("primary_entities")),
-            "metadata": _as_json(metadata, vector_id, level),
-        }
+    metadata = [entry["metadata"] for entry in entries.values()]
+    sources = [entry["source_id"] for entry in entries.values()]
+    documents = [_document_id(*each, level) for each in zip(metadata, sources, strict=True)]
+    if level.name != "storylines":
+        odd["without_document"] += documents.count(None)
+    times = [_times(each, level, odd) for each in metadata]
+    columns: dict[str, list[Any]] = {
+        "vector_id": list(entries),
+        "source_id": sources,
+        "document_id": documents,
+        "domain": [_domain(each, odd) for each in metadata],
+        "event_type": [_text(each.get("event_type")) for each in metadata],
+        "entity_type": [_text(each.get("entity_type")) for each in metadata],
+        "start_time": [start for start, _ in times],
+        "end_time": [end for _, end in times],
+        "title": _first_texts(metadata, level.title_fields),
+        "mention": _first_texts(metadata, level.mention_fields),
+        "text": [" ".join(filter(None, said)) for said in _said(metadata, level.text_fields)],
+        "primary_entities": [_texts(each.get("primary_entities")) for each in metadata],
+        "metadata": [
+            _as_json(each, name, level) for name, each in zip(entries, metadata, strict=True)
+        ],
+    }
+    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def _as_json(metadata: dict[str, Any], vector_id: str, level: Level) -> str:
     try:
-        return orjson.dumps(_storable(metadata)).decode()
+        text = orjson.dumps(metadata)
+        # most texts hold no NUL, and looking into each takes longer than writing all of them
+        return (orjson.dumps(_storable(metadata)) if _NUL in text else text).decode()
     except (orjson.JSONEncodeError, RecursionError):
         raise BadInputError(
             f"{level.name}_metadata.json, metadata_store, item {vector_id!r}: its metadata is "
@@ -122,13 +121,14 @@ def _times(
     return None, None
 
 
-def _first_text(metadata: dict[str, Any], fields: Iterable[str]) -> str | None:
-    texts = (_all_text(metadata, (field,)) for field in fields)
-    return next((text for text in texts if text), None)
+def _said(metadata: list[Entry], fields: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield for each item the text of each field, empty where there is none."""
+    texts = ([" ".join(_texts(each.get(field))) for each in metadata] for field in fields)
+    return zip(*texts, strict=True)
 
 
-def _all_text(metadata: dict[str, Any], fields: Iterable[str]) -> str:
-    return " ".join(text for field in fields for text in _texts(metadata.get(field)))
+def _first_texts(metadata: list[Entry], fields: Iterable[str]) -> list[str | None]:
+    return [next(filter(None, said), None) for said in _said(metadata, fields)]
 
 
 def _texts(value: object) -> list[str]:

@@ -1,20 +1,53 @@
-"""Stage 3's metadata files, streamed: a million items are a gigabyte of JSON (IN-7)."""
+"""Stage 3's metadata files, streamed: a million items are a gigabyte of JSON (IN-7).
 
+A file is read twice. The first time all of it is checked, and of an item only its id and its place
+in the file are kept; the second time the items are read in the order of their ids. So the memory
+needed does not depend on how much Stage 3 says of an item.
+"""
+
+import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ijson
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import Level
 from clustering_tasks.stage3.examples import examples
+from clustering_tasks.stage3.items import Entry
+from clustering_tasks.stage3.json_stream import Batch, Document, read_members
 
 _AGAIN = "Let Stage 3 write the pair again"
 _PICKLE_PROTO = b"\x80"  # the first byte of every pickle since protocol 2
+_TEXT = pa.large_string()  # ids may be more than 2 GB
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is kept of a metadata file; each object's names are unique and in the file's order.
+
+    Attributes:
+        path: the file.
+        vector_ids: (n,) text, the names in `metadata_store`.
+        bounds: (n, 2) where in the file each name begins and its entry ends.
+        id_map: names (text) and values (int64).
+        reverse_id_map: names and values (text; null for what is none).
+    """
+
+    path: Path
+    vector_ids: pa.Array
+    bounds: Ints
+    id_map: tuple[pa.Array, pa.Array]
+    reverse_id_map: tuple[pa.Array, pa.Array]
 
 
 def refuse_other_formats(path: Path) -> None:
@@ -34,82 +67,91 @@ def refuse_other_formats(path: Path) -> None:
         raise BadInputError(f"{path.name} is empty: let Stage 3 write it again")
 
 
-def entries(path: Path, level: Level) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each vector id with its entry of `metadata_store`, in the file's order.
+def read_metadata(path: Path, level: Level) -> Metadata:
+    """Read a metadata file and check each of its entries.
 
     Raises:
-        BadInputError: naming the file and the item, for an entry of the wrong form.
+        BadInputError: naming the file and the item: for a file that is no JSON or lacks one of the
+            three objects, for a name that is twice there, for an entry of the wrong form.
     """
-    for vector_id, entry in _pairs(path, "metadata_store"):
-        if problem := _problem(vector_id, entry, level):
-            raise BadInputError(
-                f"{path.name}, metadata_store, item {vector_id!r}: {problem}. {_AGAIN}"
-            )
-        yield vector_id, entry
+    names: dict[str, list[pa.Array]] = {section: [] for section in _VALUES}
+    values: dict[str, list[Any]] = {section: [] for section in _VALUES}
+    with path.open("rb") as file:
+        document = Document(file, path.name)
+        for batch in document.batches():
+            if batch.section in _VALUES:
+                values[batch.section].append(_VALUES[batch.section](path, batch, level))
+                names[batch.section].append(_texts(batch.members))
+    for section, found in names.items():
+        if not found:
+            _refuse_missing(path, section, document.frame)
+    unique = {section: _unique(path, section, found) for section, found in names.items()}
+    return Metadata(
+        path=path,
+        vector_ids=unique["metadata_store"],
+        bounds=np.concatenate([np.empty((0, 2), np.int64), *values["metadata_store"]]),
+        id_map=(unique["id_map"], _joined(values["id_map"], pa.int64())),
+        reverse_id_map=(unique["reverse_id_map"], _joined(values["reverse_id_map"], _TEXT)),
+    )
 
 
-def positions(
-    path: Path, vector_ids: list[str], ids: npt.NDArray[np.int64], index: str
-) -> npt.NDArray[np.int64]:
+def read_entries(metadata: Metadata, order: Ints, size: int) -> Iterator[dict[str, Entry]]:
+    """Yield up to `size` vector ids at a time with their entries, in an order of one's own.
+
+    Args:
+        metadata: of the file, which must not have changed since.
+        order: (n,) rows of `metadata.vector_ids`.
+        size: how many at a time.
+    """
+    with metadata.path.open("rb") as file:
+        for start in range(0, len(order), size):
+            yield read_members(file, metadata.bounds[order[start : start + size]])
+
+
+def positions(metadata: Metadata, ids: Ints, index: str) -> Ints:
     """Find each vector's position in the index, through the two id maps.
 
     Args:
-        path: the metadata file.
-        vector_ids: the items of `metadata_store`.
+        metadata: of the file.
         ids: (n,) the index's own ids, by position.
         index: the index's name, for messages.
 
     Returns:
-        (n,) int64, the position in the index of each of `vector_ids`.
+        (n,) int64, the position in the index of each of `metadata.vector_ids`.
 
     Raises:
         BadInputError: for ids that are missing, unknown, twice there, or on which the maps disagree
             (IN-5): with counts and examples, so that no item ever gets another item's metadata.
     """
-    id_map = _id_map(path)
-    _compare(path, "metadata_store", vector_ids, "id_map", id_map)
-    _check_reverse(path, id_map)
-    position_of = {int(faiss_id): position for position, faiss_id in enumerate(ids)}
-    if len(position_of) != len(ids):
-        repeated = [faiss_id for faiss_id, count in Counter(ids.tolist()).items() if count > 1]
-        raise BadInputError(f"{index} has ids twice: {examples(repeated)}. {_AGAIN}")
-    _compare(path, "id_map (values)", id_map.values(), index, position_of)
-    return np.array([position_of[id_map[v]] for v in vector_ids], dtype=np.int64)
+    path, (names, values) = metadata.path, metadata.id_map
+    _refuse_repeated(values, f"{path.name}, id_map gives one id to several items")
+    _compare(path, "metadata_store", metadata.vector_ids, "id_map", names)
+    _check_reverse(metadata)
+    of_index = pa.array(ids)
+    _refuse_repeated(of_index, f"{index} has ids twice")
+    _compare(path, "id_map (values)", values, index, of_index)
+    position = pc.index_in(values.take(pc.index_in(metadata.vector_ids, names)), of_index)
+    return np.asarray(position, dtype=np.int64)
 
 
-def _id_map(path: Path) -> dict[str, int]:
-    id_map: dict[str, int] = {}
-    for vector_id, faiss_id in _pairs(path, "id_map"):
-        if isinstance(faiss_id, bool) or not isinstance(faiss_id, int):
-            raise BadInputError(
-                f"{path.name}, id_map, item {vector_id!r}: {faiss_id!r} is no integer. {_AGAIN}"
-            )
-        id_map[vector_id] = faiss_id
-    if len(set(id_map.values())) != len(id_map):
-        repeated = [value for value, count in Counter(id_map.values()).items() if count > 1]
-        raise BadInputError(
-            f"{path.name}, id_map gives one id to several items: {examples(repeated)}. {_AGAIN}"
-        )
-    return id_map
-
-
-def _check_reverse(path: Path, id_map: dict[str, int]) -> None:
-    reverse = dict(_pairs(path, "reverse_id_map"))
-    wrong = [v for v, faiss_id in id_map.items() if reverse.get(str(faiss_id)) != v]
-    unknown = sorted(reverse.keys() - {str(faiss_id) for faiss_id in id_map.values()})
+def _check_reverse(metadata: Metadata) -> None:
+    path, (names, ids), (numbers, items) = metadata.path, metadata.id_map, metadata.reverse_id_map
+    ids_as_text = ids.cast(_TEXT)
+    named = items.take(pc.index_in(ids_as_text, numbers))
+    wrong = names.filter(pc.fill_null(pc.not_equal(named, names), fill_value=True)).to_pylist()
+    unknown = sorted(numbers.filter(pc.invert(pc.is_in(numbers, ids_as_text))).to_pylist())
     if wrong or unknown:
         raise BadInputError(
             f"{path.name}: id_map and reverse_id_map disagree about {examples(wrong or unknown)}; "
-            f"id_map has {len(id_map)} items, reverse_id_map {len(reverse)}. {_AGAIN}"
+            f"id_map has {len(names)} items, reverse_id_map {len(numbers)}. {_AGAIN}"
         )
 
 
-def _compare(path: Path, one: str, ones: Any, other: str, others: Any) -> None:
-    left, right = set(ones), set(others)
+def _compare(path: Path, one: str, ones: pa.Array, other: str, others: pa.Array) -> None:
     problems = []
-    if missing := sorted(left - right):
+    if missing := _only_in(ones, others):
         problems.append(f"in {one} but not in {other}: {examples(missing)}")
-    if unknown := sorted(right - left):
+    if unknown := _only_in(others, ones):
         problems.append(f"in {other} but not in {one}: {examples(unknown)}")
     if problems:
         raise BadInputError(
@@ -118,36 +160,66 @@ def _compare(path: Path, one: str, ones: Any, other: str, others: Any) -> None:
         )
 
 
-def _pairs(path: Path, section: str) -> Iterator[tuple[str, Any]]:
-    """Yield the pairs of one top-level object, refusing keys that come twice."""
-    seen: set[str] = set()
-    try:
-        with path.open("rb") as file:
-            for name, value in ijson.kvitems(file, section, use_float=True):
-                if name in seen:
-                    raise BadInputError(f"{path.name}, {section} has {name!r} twice. {_AGAIN}")
-                seen.add(name)
-                yield name, value
-        if not seen:
-            _refuse_missing(path, section)
-    except ijson.JSONError as error:
+def _only_in(ones: pa.Array, others: pa.Array) -> list[Any]:
+    return sorted(ones.filter(pc.invert(pc.is_in(ones, others))).to_pylist())
+
+
+def _unique(path: Path, section: str, found: list[pa.Array]) -> pa.Array:
+    names = _joined(found, _TEXT)
+    if repeated := _repeated(names):
+        raise BadInputError(f"{path.name}, {section} has {repeated[0]!r} twice. {_AGAIN}")
+    return names
+
+
+def _refuse_repeated(values: pa.Array, message: str) -> None:
+    if repeated := _repeated(values):
+        raise BadInputError(f"{message}: {examples(repeated)}. {_AGAIN}")
+
+
+def _repeated(values: pa.Array) -> list[Any]:
+    if pc.count_distinct(values).as_py() == len(values):
+        return []
+    return [value for value, count in Counter(values.to_pylist()).items() if count > 1]
+
+
+def _joined(arrays: Iterable[pa.Array], kind: pa.DataType) -> pa.Array:
+    return pa.chunked_array(list(arrays), kind).combine_chunks()
+
+
+def _texts(values: Iterable[object]) -> pa.Array:
+    return pa.array([value if isinstance(value, str) else None for value in values], _TEXT)
+
+
+def _integers(path: Path, batch: Batch, _level: Level) -> pa.Array:
+    values = batch.members.values()
+    if not set(map(type, values)) <= {int}:
+        name, value = next((n, v) for n, v in batch.members.items() if type(v) is not int)
         raise BadInputError(
-            f"{path.name} is not valid JSON ({_one_line(error)}): it may be truncated. "
-            f"Let Stage 3 write it again"
-        ) from None
+            f"{path.name}, id_map, item {name!r}: {value!r} is no integer. {_AGAIN}"
+        )
+    return pa.array(list(values), pa.int64())
 
 
-def _one_line(error: ijson.JSONError) -> str:
-    """Return what the parser says, with the place that it quotes; bytes where that is no UTF-8."""
-    text = error.args[0] if error.args else error
-    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    return " ".join(text.split())
+def _bounds(path: Path, batch: Batch, level: Level) -> Ints:
+    for vector_id, entry in batch.members.items():
+        if problem := _problem(vector_id, entry, level):
+            raise BadInputError(
+                f"{path.name}, metadata_store, item {vector_id!r}: {problem}. {_AGAIN}"
+            )
+    return batch.bounds
 
 
-def _refuse_missing(path: Path, section: str) -> None:
-    """Tell an object without pairs, right for an empty level, from one that is not there."""
-    with path.open("rb") as file:
-        event = next((e for prefix, e, _ in ijson.parse(file) if prefix == section), None)
+_VALUES: dict[str, Callable[[Path, Batch, Level], Any]] = {
+    "metadata_store": _bounds,
+    "id_map": _integers,
+    "reverse_id_map": lambda _path, batch, _level: _texts(batch.members.values()),
+}
+
+
+def _refuse_missing(path: Path, section: str, frame: bytes) -> None:
+    """Tell an object without members, right for an empty level, from one that is not there."""
+    events = ijson.parse(io.BytesIO(frame))
+    event = next((event for prefix, event, _ in events if prefix == section), None)
     if event != "start_map":
         found = "is missing" if event is None else f"is no object but starts with {event}"
         raise BadInputError(

@@ -20,6 +20,7 @@ from tests.steps.broken_folders import (
     gap,
     ids_twice,
     json_of,
+    nested,
     other_levels_file,
     other_levels_pair,
     pickled,
@@ -119,6 +120,18 @@ CASES: dict[str, Case] = {
     "metadata with a rest": (
         lambda f: f.metadata(LEVEL).write_text(f.metadata(LEVEL).read_text() + "]"),
         NOT_JSON,
+    ),
+    "metadata nested deep": (
+        entry(lambda item: item["metadata"].update(x=nested(900))),
+        rf"{METADATA}, .* '{FIRST}': its metadata is nested more than 250 levels deep",
+    ),
+    "metadata nested without end": (
+        content("events_metadata.json", b'{"metadata_store": ' + b'{"a":' * 100_000),
+        rf"{METADATA} is nested more than 1000 levels deep",
+    ),
+    "metadata with a number of 20 digits": (
+        entry(lambda item: item["metadata"].update(confidence=10**19)),
+        NOT_JSON + r" \(.*integer overflow",
     ),
     "metadata is a list": (
         content("events_metadata.json", b"[]"),
@@ -227,6 +240,10 @@ CASES: dict[str, Case] = {
     "item twice in the map": (
         text_of(f'"{SECOND}": 1', f'"{FIRST}": 1'),
         rf"{METADATA}, id_map has '{FIRST}' twice",
+    ),
+    "store twice": (
+        text_of('"id_map": {', '"metadata_store": {'),
+        rf"{METADATA}, the outermost object has 'metadata_store' twice",
     ),
     "number twice in the reverse map": (
         text_of('"1": ', '"0": '),

@@ -170,3 +170,10 @@ def forget(*maps: str) -> Callable[[dict[str, Any]], None]:
             del metadata[name]["0" if name == "reverse_id_map" else FIRST]
 
     return apply
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value

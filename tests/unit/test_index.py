@@ -23,9 +23,18 @@ def write(folder: Path, kind: str, vectors: Matrix = VECTORS) -> Path:
 @pytest.mark.parametrize("count", [0, 1, 10])
 def test_a_flat_index_is_read_bit_by_bit(tmp_path: Path, kind: str, count: int) -> None:
     index = open_index(write(tmp_path, kind, VECTORS[:count]), 8)
-    np.testing.assert_array_equal(index.vectors, VECTORS[:count])
-    assert index.vectors.shape == (count, 8)
+    vectors = index.take(np.arange(count))
+    np.testing.assert_array_equal(vectors, VECTORS[:count])
+    assert vectors.shape == (count, 8)
+    assert vectors.dtype == np.float32
     assert index.ids.tolist() == faiss_index(VECTORS[:count], kind)[1]
+
+
+@pytest.mark.parametrize("positions", [[], [9], [3, 1, 2], [0, 1, 2, 7, 8, 4], [5, 5, 0, 5]])
+def test_vectors_are_taken_in_any_order(tmp_path: Path, positions: list[int]) -> None:
+    index = open_index(write(tmp_path, "idmap"), 8)
+    taken = index.take(np.array(positions, dtype=np.int64))
+    np.testing.assert_array_equal(taken, VECTORS[positions].reshape(-1, 8))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,7 +57,7 @@ def test_a_changed_byte_in_the_header_is_refused_or_harmless(tmp_path: Path, kin
             index = open_index(path, 8)
         except BadInputError:
             continue
-        np.testing.assert_array_equal(index.vectors, VECTORS)
+        np.testing.assert_array_equal(index.take(np.arange(10)), VECTORS)
 
 
 @pytest.mark.parametrize("vectors", [9, 11, 2**40, -1])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import DOMAINS, LEVELS, Level
-from clustering_tasks.stage3.items import SCHEMA, item_table
+from clustering_tasks.stage3.items import SCHEMA, item_batch
 from tests.stage3_folder import plain_metadata
 
 Json = dict[str, Any]
@@ -21,13 +21,14 @@ def items(
     level: str, *metadata: Json, sources: list[str] | None = None
 ) -> tuple[list[Json], Counter[str]]:
     sources = sources or [f"s{number}" for number in range(len(metadata))]
-    entries = [
-        (f"{LEVELS[level].vector_prefix}{source}", {"source_id": source, "metadata": each})
+    entries = {
+        f"{LEVELS[level].vector_prefix}{source}": {"source_id": source, "metadata": each}
         for source, each in zip(sources, metadata, strict=True)
-    ]
-    table, odd = item_table(entries, LEVELS[level])
-    assert table.schema == SCHEMA
-    return table.to_pylist(), odd
+    }
+    odd: Counter[str] = Counter()
+    batch = item_batch(entries, LEVELS[level], odd)
+    assert batch.schema == SCHEMA
+    return batch.to_pylist(), odd
 
 
 def item(level: str, metadata: Json, source: str = "s") -> Json:
@@ -182,9 +183,10 @@ FIELDS = sorted({field for level in LEVELS for field in plain_metadata(level, 0)
 def test_no_metadata_makes_it_fail_and_all_of_it_passes_through(
     level: Level, metadata: list[Json]
 ) -> None:
-    entries = [(f"v{n}", {"source_id": f"s{n}", "metadata": m}) for n, m in enumerate(metadata)]
-    table, _ = item_table(entries, level)
-    table.validate(full=True)
+    entries = {f"v{n}": {"source_id": f"s{n}", "metadata": m} for n, m in enumerate(metadata)}
+    batch = item_batch(entries, level, Counter())
+    batch.validate(full=True)
+    table = pa.Table.from_batches([batch])
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
     stored = pq.read_table(buffer.getvalue())["metadata"].to_pylist()
