@@ -3,12 +3,13 @@
 import numpy as np
 
 from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
-from clustering_tasks.engine.neighbours import Neighbours, exact_neighbours
+from clustering_tasks.engine.neighbours import Neighbours, all_cells, search
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import load_nodes
 from clustering_tasks.plan import Unit
 from clustering_tasks.storage import read_json
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.vectors import FileRows, open_vectors
 
 
 def part_name(part: int) -> str:
@@ -62,15 +63,16 @@ def _by_block(units: list[Unit]) -> list[list[Unit]]:
 
 def _search(run: Run, plan: Result, units: list[Unit]) -> list[Neighbours]:
     """Search the units of one block; the ids returned are those of nodes."""
-    nodes = load_nodes(plan.path("nodes"))
-    bounds = nodes.block_bounds()
-    first, last = int(bounds[units[0].block]), int(bounds[units[0].block + 1])
-    with open_vectors(plan.path("features")) as file:
-        vectors = file.read(first, last)
+    block = units[0].block
+    bounds = load_nodes(plan.path("nodes")).block_bounds()
+    first, last = int(bounds[block]), int(bounds[block + 1])
+    cells = load_cells(plan.path("cells")).get(block) or all_cells(last - first)
     found = []
-    for unit in units:
-        start, stop = unit.start - first, unit.stop - first
-        local = exact_neighbours(vectors, start, stop, run.settings.neighbours.k)
-        ids = np.where(local.ids >= 0, local.ids + np.int32(first), np.int32(-1))
-        found.append(Neighbours(ids, local.distances))
+    with open_vectors(plan.path("features")) as file:
+        vectors = FileRows(file, first, last)
+        for unit in units:
+            start, stop = unit.start - first, unit.stop - first
+            local = search(vectors, cells, start, stop, run.settings.neighbours.k)
+            ids = np.where(local.ids >= 0, local.ids + np.int32(first), np.int32(-1))
+            found.append(Neighbours(ids, local.distances))
     return found

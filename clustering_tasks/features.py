@@ -6,7 +6,7 @@ vectors, undistorted.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,8 @@ from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.nodes import Nodes
-from clustering_tasks.vectors import Matrix, VectorFile, open_vectors, write_vectors
+from clustering_tasks.vectors import Matrix, VectorFile, open_vectors
 
-_ROWS = 65_536
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
 # where many more than this take part in it.
 _FEW = 20
@@ -71,40 +70,58 @@ def document_vectors(document_ids: "pd.Series[str]", context: Result | None) -> 
     return DocumentVectors(sums.centroids, of_node)
 
 
-def write_features(
-    path: UPath, snapshot: Result, nodes: Nodes, documents: DocumentVectors, choice: Choice
-) -> None:
-    """Write the features of all nodes, in their order: (n, d) unit vectors, a block at a time."""
-    with open_vectors(snapshot.path("vectors")) as file:
-        mean = _mean(file, nodes, documents, choice) if choice.centred else None
-        blocks = (
-            _unit(block if mean is None else block - mean)
-            for block in _mixed(file, nodes, documents, choice)
-        )
-        write_vectors(path, (len(nodes.row), file.shape[1]), blocks)
+@dataclass(frozen=True)
+class Features:
+    """The vectors that the neighbour graph is built on, computed while the snapshot is read.
 
+    Attributes:
+        file: the snapshot's vectors.
+        position: (n,) int64 node that each row stands for, -1 where it stands for none.
+        documents: of the nodes.
+        context_weight: share of the context.
+        mean: (d,) taken off, zeros for nothing.
+    """
 
-def _mixed(
-    file: VectorFile, nodes: Nodes, documents: DocumentVectors, choice: Choice
-) -> Iterator[Matrix]:
-    for start in range(0, len(nodes.row), _ROWS):
-        block = file.take(nodes.row[start : start + _ROWS])
-        of_node = documents.of_node[start : start + _ROWS]
+    file: VectorFile
+    position: npt.NDArray[np.int64]
+    documents: DocumentVectors
+    context_weight: float
+    mean: npt.NDArray[np.float32]
+
+    def blocks(self) -> Iterator[tuple[npt.NDArray[np.int64], Matrix]]:
+        """Yield numbers of nodes, (m,), and their unit vectors, (m, d), in the snapshot's order."""
+        for start, block in self.file.blocks():
+            nodes = self.position[start : start + len(block)]
+            here = np.flatnonzero(nodes >= 0)
+            vectors = block if len(here) == len(block) else block[here]
+            yield nodes[here], self._featured(vectors, nodes[here])
+
+    def _featured(self, vectors: Matrix, nodes: npt.NDArray[np.int64]) -> Matrix:
+        of_node = self.documents.of_node[nodes]
         known = np.flatnonzero(of_node >= 0)
-        if choice.context_weight and len(known):
-            own = np.float32(1 - choice.context_weight)
-            block[known] = own * block[known] + (1 - own) * documents.vectors[of_node[known]]
-        yield _unit(block)
+        if self.context_weight and len(known):
+            own = np.float32(1 - self.context_weight)
+            about = self.documents.vectors[of_node[known]]
+            vectors[known] = own * vectors[known] + (1 - own) * about
+        vectors = _unit(vectors)
+        return _unit(vectors - self.mean) if self.mean.any() else vectors
 
 
-def _mean(
+def make_features(
     file: VectorFile, nodes: Nodes, documents: DocumentVectors, choice: Choice
-) -> npt.NDArray[np.float32]:
-    total = np.zeros(file.shape[1])
-    start = 0
-    for block in _mixed(file, nodes, documents, choice):
-        total += nodes.weight[start : start + len(block)] @ block.astype(np.float64)
-        start += len(block)
+) -> Features:
+    """Prepare the features of nodes; reads all vectors once where their mean is taken off."""
+    position = np.full(file.shape[0], -1, dtype=np.int64)
+    position[nodes.row] = np.arange(len(nodes.row))
+    nothing = np.zeros(file.shape[1], dtype=np.float32)
+    features = Features(file, position, documents, choice.context_weight, nothing)
+    return replace(features, mean=_mean(features, nodes)) if choice.centred else features
+
+
+def _mean(features: Features, nodes: Nodes) -> npt.NDArray[np.float32]:
+    total = np.zeros(features.file.shape[1])
+    for found, vectors in features.blocks():
+        total += nodes.weight[found].astype(np.float64) @ vectors
     mean: npt.NDArray[np.float32] = (total / (nodes.weight.sum() + _FEW)).astype(np.float32)
     return mean
 

@@ -14,7 +14,7 @@ from clustering_tasks.choice import Choice
 from clustering_tasks.evidence import with_evidence
 from clustering_tasks.features import DocumentVectors, load_documents
 from clustering_tasks.nodes import Nodes
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.vectors import FileRows, open_vectors
 
 
 @dataclass
@@ -72,4 +72,4 @@ def blocks(
             mentions = mention.take(nodes.row[rows]).to_pylist()
             about = DocumentVectors(documents.vectors, documents.of_node[rows])
             ids, distances = with_evidence(ids, graph.distances[rows], mentions, about, choice)
-            yield rows, Block(features.read(first, last), ids, distances, nodes.weight[rows])
+            yield rows, Block(FileRows(features, first, last), ids, distances, nodes.weight[rows])

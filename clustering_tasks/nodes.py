@@ -5,7 +5,7 @@ then by group, then by row: a block is what may never be linked with another blo
 reader knows as a unit of work (a domain, an entity type).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,20 @@ class Nodes:
         """Return the first node of each block, and the number of nodes at the end."""
         blocks = int(self.block[-1]) + 1 if len(self.block) else 0
         return np.searchsorted(self.block, np.arange(blocks + 1)).astype(np.int64)
+
+    def sorted_by(self, order: npt.NDArray[np.int64]) -> "Nodes":
+        """Number the nodes anew: node i becomes the one that was node `order[i]`."""
+        new = np.empty(len(order), dtype=np.int32)
+        new[order] = np.arange(len(order), dtype=np.int32)
+        there = self.node_of_row >= 0
+        return replace(
+            self,
+            row=self.row[order],
+            weight=self.weight[order],
+            block=self.block[order],
+            group=self.group[order],
+            node_of_row=np.where(there, new[self.node_of_row], np.int32(-1)),
+        )
 
     def save(self, path: UPath) -> None:
         """Write the nodes to an `.npz` file."""

@@ -6,7 +6,7 @@ one part or fifty give the same bits.
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -15,12 +15,22 @@ import pandas as pd
 
 from clustering_tasks.artefacts import Attempt, Part, Result, Run, artefact_key, perform
 from clustering_tasks.choice import Choice, choose
-from clustering_tasks.engine.neighbours import TILE_COLUMNS, TILE_ROWS
-from clustering_tasks.features import document_vectors, write_features
+from clustering_tasks.engine.cells import cell_count
+from clustering_tasks.engine.neighbours import (
+    BATCH_ROWS,
+    CHUNK_ROWS,
+    PROBING_TILE_ROWS,
+    TILE_COLUMNS,
+    TILE_ROWS,
+)
+from clustering_tasks.engine.threads import thread_count
+from clustering_tasks.features import document_vectors, make_features
+from clustering_tasks.layout import lay_out, save_cells, write_features
 from clustering_tasks.nodes import Nodes, make_nodes
 from clustering_tasks.resources import available_disk, available_memory, check_fits
-from clustering_tasks.settings import PartitionSettings
+from clustering_tasks.settings import NeighbourSettings, PartitionSettings
 from clustering_tasks.storage import to_json
+from clustering_tasks.vectors import open_vectors
 
 _PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
 
@@ -63,8 +73,7 @@ def _plan(
     with snapshot.path("items").open("rb") as file:
         items = pd.read_parquet(file, columns=columns)
     nodes = make_nodes(items, run.level, run.settings)
-    parts = list(make_parts(nodes, run.settings.partition))
-    forecast = _forecast(nodes, int(snapshot.metrics["dimension"] or 0), run.settings.neighbours.k)
+    forecast = _forecast(nodes, int(snapshot.metrics["dimension"] or 0), run.settings.neighbours)
     check_fits(
         forecast["memory_bytes"],
         available_memory(),
@@ -77,25 +86,37 @@ def _plan(
         "disk",
         f"Free space in {run.workspace}, or move STAGE4_WORKSPACE",
     )
-    nodes.save(attempt.new_file("nodes", "nodes.npz"))
     documents = document_vectors(items["document_id"].iloc[nodes.row], context)
-    documents.save(attempt.new_file("documents", "documents.npz"))
-    write_features(attempt.new_file("features", "features.npy"), snapshot, nodes, documents, choice)
+    with open_vectors(snapshot.path("vectors")) as file:
+        features = make_features(file, nodes, documents, choice)
+        layout = lay_out(features, nodes, run.settings.neighbours, run.level.name)
+        write_features(attempt.new_file("features", "features.npy"), features, layout.nodes)
+    layout.nodes.save(attempt.new_file("nodes", "nodes.npz"))
+    layout.documents.save(attempt.new_file("documents", "documents.npz"))
+    save_cells(attempt.new_file("cells", "cells.npz"), layout.cells)
+    parts = list(make_parts(layout.nodes, run.settings.partition, frozenset(layout.cells)))
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [Part(part=number, name=_name(part)) for number, part in enumerate(parts)]
     attempt.metrics = {"nodes": len(nodes.row), "parts": len(parts), **forecast}
 
 
-def make_parts(nodes: Nodes, settings: PartitionSettings) -> Iterator[list[Unit]]:
+def make_parts(
+    nodes: Nodes, settings: PartitionSettings, in_cells: Collection[int] = ()
+) -> Iterator[list[Unit]]:
     """Put the units together into at most `max_parts` parts of at least `min_part_rows` nodes.
 
     Yields at least one part: a level without items has one without units.
+
+    Args:
+        nodes: of the level.
+        settings: see above.
+        in_cells: the blocks that are searched in cells, with larger tiles.
     """
     least = max(settings.min_part_rows, math.ceil(len(nodes.row) / settings.max_parts))
     part: list[Unit] = []
     rest = len(nodes.row)
-    for unit in _units(nodes, least):
+    for unit in _units(nodes, least, in_cells):
         part.append(unit)
         size = sum(unit.stop - unit.start for unit in part)
         if size >= least and rest - size >= settings.min_part_rows:
@@ -104,14 +125,15 @@ def make_parts(nodes: Nodes, settings: PartitionSettings) -> Iterator[list[Unit]
     yield part
 
 
-def _units(nodes: Nodes, least: int) -> Iterator[Unit]:
+def _units(nodes: Nodes, least: int, in_cells: Collection[int]) -> Iterator[Unit]:
     """Cut each group into ranges of whole tiles with about `least` nodes."""
     change = np.flatnonzero(np.diff(nodes.block) | np.diff(nodes.group)) + 1
     bounds = [0, *change.tolist(), len(nodes.row)]
     for start, stop in pairwise(bounds):
         if start == stop:
             continue
-        step = max(math.ceil(least / TILE_ROWS), 1) * TILE_ROWS
+        tile = PROBING_TILE_ROWS if nodes.block[start] in in_cells else TILE_ROWS
+        step = max(math.ceil(least / tile), 1) * tile
         name = str(nodes.group_names[nodes.group[start]])
         for first in range(start, stop, step):
             last = min(first + step, stop)
@@ -126,21 +148,31 @@ def _name(part: Iterable[Unit]) -> str:
     return f"{shown} and {len(names) - 2} more" if len(names) > 2 else shown or "nothing"
 
 
-def _forecast(nodes: Nodes, dimension: int, k: int) -> dict[str, int]:
+def _forecast(nodes: Nodes, dimension: int, settings: NeighbourSettings) -> dict[str, int]:
     """Forecast the work: most memory of a task, disk (both in bytes), the search's time (ms)."""
     n = len(nodes.row)
     sizes = np.diff(nodes.block_bounds()).astype(float)
-    largest = int(sizes.max(initial=0))
-    graph = n * k * 8
+    graph = n * settings.k * 8
     features = n * dimension * 4
-    products = min(n, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4
-    vectors = largest * dimension * 4
+    queries = (BATCH_ROWS + 2 * CHUNK_ROWS) * dimension * 4
+    products = TILE_ROWS * TILE_COLUMNS * 4 * thread_count()
+    # `merge` holds the graph twice while evidence changes it, and what an algorithm makes of it
+    held = max(min(features, queries) + products, graph * 4)
+    pairs = sum(size * compared_with(int(size), settings) for size in sizes)
     return {
-        # `merge` holds the graph and the edges of its tree; `cluster` a block's vectors
-        "memory_bytes": _PROGRAM_BYTES + max(vectors + products + graph, graph * 2 + vectors),
+        "memory_bytes": _PROGRAM_BYTES + held,
         "disk_bytes": graph + features + n * 100,
-        "search_milliseconds": int(np.square(sizes).sum() * _seconds_per_pair(dimension) * 1e3),
+        "search_milliseconds": int(pairs * _seconds_per_pair(dimension) * 1e3),
     }
+
+
+def compared_with(n: int, settings: NeighbourSettings) -> float:
+    """Forecast how many rows a row of a block of n is compared with."""
+    if n <= settings.exact_rows:
+        return n
+    cells = cell_count(n)
+    # rows lie in large cells more often than cells are large: 1.8 times, measured
+    return cells + 1.8 * n * min(settings.probes / cells, 1)
 
 
 def _seconds_per_pair(dimension: int) -> float:

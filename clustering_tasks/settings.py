@@ -35,6 +35,14 @@ class NeighbourSettings(_Group):
     """The neighbour graph."""
 
     k: int = Field(32, ge=2, le=512, description="Neighbours kept per item.")
+    exact_rows: int = Field(
+        25_000,
+        ge=0,
+        description="Most items that may be linked with each other whose neighbours are found "
+        "exactly; among more they are looked for in the nearest cells, and the report gives the "
+        "recall.",
+    )
+    probes: int = Field(8, ge=1, le=256, description="Cells that an item is compared with.")
 
 
 class EvidenceSettings(_Group):

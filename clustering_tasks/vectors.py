@@ -1,33 +1,41 @@
-"""The snapshot's vectors: one `.npy` file, written and read in blocks of rows.
+"""Files of vectors: one `.npy` file, written and read in blocks of rows.
 
 Read with `read`, not mapped: mapped pages count in a process's resident memory.
 """
 
 import io
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
-from clustering_tasks.storage import read_exactly
+from clustering_tasks.storage import is_local, read_exactly
 
 Matrix = npt.NDArray[np.float32]
 
 
 def write_vectors(path: UPath, shape: tuple[int, int], blocks: Iterable[Matrix]) -> None:
     """Write blocks of rows, (m, d) float32 each, as one `.npy` file of `shape` (n, d)."""
+    with path.open("wb") as file:
+        file.write(_header(shape))
+        for block in blocks:
+            if block.size:  # a memoryview of nothing cannot be cast
+                file.write(np.ascontiguousarray(block, dtype="<f4").data.cast("B"))
+
+
+def _header(shape: tuple[int, int]) -> bytes:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "<f4", "fortran_order": False, "shape": shape}
     )
-    with path.open("wb") as file:
-        file.write(header.getvalue())
-        for block in blocks:
-            if block.size:  # a memoryview of nothing cannot be cast
-                file.write(np.ascontiguousarray(block, dtype="<f4").data.cast("B"))
+    return header.getvalue()
 
 
 class VectorFile:
@@ -69,6 +77,69 @@ class VectorFile:
             if here.stop > here.start:
                 taken[order[here]] = self.read(start, stop)[wanted[here] - start]
         return taken
+
+
+class FileRows:
+    """A range of a file's rows, read when they are asked for by a slice or an array of numbers."""
+
+    def __init__(self, file: VectorFile, first: int, last: int) -> None:
+        self._file = file
+        self._first = first
+        self._last = last
+
+    def __len__(self) -> int:
+        return self._last - self._first
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.integer[Any]]) -> Matrix:
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            return self._file.read(self._first + start, self._first + max(start, stop))
+        return self._file.take(self._first + rows.astype(np.int64))
+
+    def __array__(self, dtype: Any = None) -> npt.NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+
+class VectorWriter:
+    """A `.npy` file whose rows are written in any order."""
+
+    def __init__(self, descriptor: int, shape: tuple[int, int]) -> None:
+        header = _header(shape)
+        os.pwrite(descriptor, header, 0)
+        os.ftruncate(descriptor, len(header) + shape[0] * shape[1] * 4)
+        self._descriptor = descriptor
+        self._start = len(header)
+
+    def write(self, positions: npt.NDArray[np.integer[Any]], rows: Matrix) -> None:
+        """Write rows, (m, d), to their positions, (m,); neighbours in one go."""
+        order = np.argsort(positions)
+        positions, rows = positions[order], np.ascontiguousarray(rows[order], dtype="<f4")
+        starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
+        for first, last in zip(starts, [*starts[1:], len(positions)], strict=True):
+            offset = self._start + int(positions[first]) * rows.shape[1] * 4
+            _write_at(self._descriptor, rows[first:last].data.cast("B"), offset)
+
+
+def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    while data:  # a write may be cut short
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written
+
+
+@contextmanager
+def new_vectors(path: UPath, shape: tuple[int, int]) -> Iterator[VectorWriter]:
+    """Open a new file of (n, d) rows; an object store gets it whole, from a local copy."""
+    if is_local(path):
+        descriptor = os.open(path.path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o666)
+        try:
+            yield VectorWriter(descriptor, shape)
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory() as scratch, (Path(scratch) / "rows").open("w+b") as local:
+        yield VectorWriter(local.fileno(), shape)
+        with path.open("wb") as file:
+            shutil.copyfileobj(local, file)
 
 
 @contextmanager

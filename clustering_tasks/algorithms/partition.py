@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.engine.membership import share_inside
+from clustering_tasks.engine.rows import Vectors
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -17,14 +18,14 @@ class Block:
     """A block of the neighbour graph, its nodes numbered from 0.
 
     Attributes:
-        vectors: (n, d) unit vectors that the graph was built on.
+        vectors: (n, d) unit vectors that the graph was built on, read when they are asked for.
         ids: (n, k) int32 neighbours, nearest first, -1 for none.
         distances: (n, k) float32, sqrt(2 - 2 s) of the edges' similarity s: the Euclidean distance
             where there is no evidence but the vectors.
         weight: (n,) int32 items per node.
     """
 
-    vectors: Floats
+    vectors: Vectors
     ids: Ints
     distances: Floats
     weight: Ints

@@ -1,21 +1,36 @@
-"""Exact nearest neighbours of unit vectors, in tiles that do not depend on how work is split."""
+"""Nearest neighbours of unit vectors, exact or among the nearest cells, in tiles that are fixed.
 
+Queries are cut into tiles, what they are compared with into cells of consecutive rows. All cells
+make the search exact; a query's nearest few make it approximate, and fast. Both stream: a batch of
+queries and a chunk of rows are in memory, never all of them. A matrix product's bits depend on its
+shape, and shapes depend on tiles and cells alone: one task or fifty find the same.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import squared_distance
+from clustering_tasks.engine.rows import Vectors
+from clustering_tasks.engine.threads import ahead, tile_threads
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64]
 
-# A matrix product's bits depend on its shape: these are the only shapes, whatever a part holds.
 TILE_ROWS = 1024
 TILE_COLUMNS = 8192
+# Queries of a tile that probe few cells: enough of them meet in one cell for a good product.
+PROBING_TILE_ROWS = 8192
 # Candidates kept beyond k: products in float32 order neighbours up to 1e-7; exact distances decide.
 SPARE = 8
+BATCH_ROWS = 65_536
+CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -31,75 +46,220 @@ class Neighbours:
     distances: Floats
 
 
-def exact_neighbours(vectors: Floats, start: int, stop: int, k: int) -> Neighbours:
-    """Find the k nearest others of the rows from `start` up to `stop`.
+@dataclass(frozen=True)
+class Cells:
+    """Ranges of consecutive rows, and where a row's neighbours are looked for.
+
+    Attributes:
+        bounds: (c + 1,) int64 first row of each cell, and the number of rows.
+        probes: (n, p) int16 cells that each row is compared with; None: all.
+    """
+
+    bounds: Rows
+    probes: npt.NDArray[np.int16] | None = None
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of a tile of queries."""
+        return TILE_ROWS if self.probes is None else PROBING_TILE_ROWS
+
+
+def all_cells(n: int) -> Cells:
+    """Cells of an exact search among n rows."""
+    return Cells(np.append(np.arange(0, n, TILE_COLUMNS), n).astype(np.int64))
+
+
+def exact_neighbours(vectors: Vectors, start: int, stop: int, k: int) -> Neighbours:
+    """Find the k nearest others of the rows from `start` up to `stop`; see `search`."""
+    return search(vectors, all_cells(len(vectors)), start, stop, k)
+
+
+def search(vectors: Vectors, cells: Cells, start: int, stop: int, k: int) -> Neighbours:
+    """Find the k nearest others of the rows from `start` up to `stop` in the cells they probe.
 
     Args:
         vectors: (n, d) unit vectors, all rows that may be neighbours.
+        cells: of the n rows.
         start: first row of a tile.
-        stop: end of a tile, whose rows are at most TILE_ROWS.
+        stop: end of a tile.
         k: neighbours per row, itself not counted.
     """
-    starts = range(start, stop, TILE_ROWS)
-    tiles = [_tile(vectors, row, min(row + TILE_ROWS, stop), k) for row in starts]
-    if not tiles:
-        return Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
-    ids, distances = zip(*tiles, strict=True)
-    return Neighbours(np.concatenate(ids), np.concatenate(distances))
+    parts = [Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]
+    with tile_threads() as pool:
+        for first in range(start, stop, BATCH_ROWS):
+            last = min(first + BATCH_ROWS, stop)
+            parts += _search_batch(pool, vectors, cells, first, last, k)
+    return Neighbours(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.distances for part in parts]),
+    )
 
 
-def _tile(vectors: Floats, start: int, stop: int, k: int) -> tuple[Ints, Floats]:
-    queries = vectors[start:stop]
-    ids = np.full((len(queries), k + SPARE), -1, dtype=np.int32)
-    similarities = np.full((len(queries), k + SPARE), -np.inf, dtype=np.float32)
-    for column in range(0, len(vectors), TILE_COLUMNS):
-        products = queries @ vectors[column : column + TILE_COLUMNS].T
-        keep_largest(products, start, column, similarities, ids)
-    distances = np.empty(ids.shape, dtype=np.float32)
-    exact_distances(queries, vectors, ids, distances)
-    order = np.lexsort((ids, distances))[:, :k]
-    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(distances, order, axis=1)
+def _search_batch(
+    pool: ThreadPoolExecutor, vectors: Vectors, cells: Cells, first: int, last: int, k: int
+) -> Iterator[Neighbours]:
+    queries = vectors[first:last]
+    starts = range(first, last, cells.tile_rows)
+    bounds = [(start, min(start + cells.tile_rows, last)) for start in starts]
+    tiles = [Tile(queries[a - first : b - first], cells, a, k + SPARE) for a, b in bounds]
+    for chunk in _chunks(pool, vectors, cells):
+        list(pool.map(chunk.offer_to, tiles))
+    list(pool.map(Tile.sort_candidates, tiles))
+    for chunk in _chunks(pool, vectors, cells):
+        list(pool.map(chunk.measure_in, tiles))
+    return pool.map(lambda tile: tile.nearest(k), tiles)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive cells and their rows.
+
+    Attributes:
+        cells: numbers of the cells.
+        bounds: (len(cells) + 1,) first row of each of them, and the end.
+        vectors: their rows.
+    """
+
+    cells: range
+    bounds: Rows
+    vectors: Floats
+
+    def offer_to(self, tile: "Tile") -> None:
+        """Let a tile keep the most similar of these rows."""
+        for cell, (a, b) in zip(self.cells, pairwise(self.bounds.tolist()), strict=True):
+            tile.compare(cell, a, self.vectors[a - self.bounds[0] : b - self.bounds[0]])
+
+    def measure_in(self, tile: "Tile") -> None:
+        """Give a tile the exact distances of those of its candidates that are here."""
+        tile.measure(int(self.bounds[0]), self.vectors)
+
+
+def _chunks(pool: ThreadPoolExecutor, vectors: Vectors, cells: Cells) -> Iterator[Chunk]:
+    def read(numbers: range) -> Chunk:
+        bounds = cells.bounds[numbers.start : numbers.stop + 1]
+        return Chunk(numbers, bounds, vectors[int(bounds[0]) : int(bounds[-1])])
+
+    return ahead(pool, read, _cells_of_chunks(cells.bounds))
+
+
+def _cells_of_chunks(bounds: Rows) -> Iterable[range]:
+    """Group consecutive cells into chunks of about `CHUNK_ROWS` rows."""
+    first = 0
+    while first < len(bounds) - 1:
+        limit = np.searchsorted(bounds, bounds[first] + CHUNK_ROWS, side="right") - 1
+        last = min(max(int(limit), first + 1), len(bounds) - 1)
+        yield range(first, last)
+        first = last
+
+
+class Tile:
+    """A tile of queries, and the candidates that it has kept so far."""
+
+    def __init__(self, queries: Floats, cells: Cells, start: int, candidates: int) -> None:
+        self._queries = queries
+        self._start = start
+        self._ids = np.full((len(queries), candidates), -1, dtype=np.int32)
+        self._values = np.full((len(queries), candidates), -np.inf, dtype=np.float32)
+        self._probing = None
+        if cells.probes is not None:
+            probes = cells.probes[start : start + len(queries)]
+            order = np.argsort(probes, axis=None, kind="stable")
+            self._probing = (order // probes.shape[1]).astype(np.int32)
+            numbers = np.arange(len(cells.bounds))
+            self._probing_bounds = np.searchsorted(probes.ravel()[order], numbers)
+
+    def compare(self, cell: int, first: int, members: Floats) -> None:
+        """Keep the most similar of a cell's rows, which begin at row `first`."""
+        if self._probing is None:
+            rows, queries = np.arange(len(self._queries), dtype=np.int32), self._queries
+        else:
+            bounds = self._probing_bounds[cell : cell + 2]
+            rows = self._probing[bounds[0] : bounds[1]]
+            queries = np.empty((len(rows), self._queries.shape[1]), dtype=np.float32)
+            gather(self._queries, rows, queries)
+        if len(rows) and len(members):
+            keep_largest(queries @ members.T, rows, self._start, first, self._values, self._ids)
+
+    def sort_candidates(self) -> None:
+        """Order the candidates by row, so that those of a chunk are found at once."""
+        self._order = np.argsort(self._ids, axis=None, kind="stable")
+        self._sorted = self._ids.ravel()[self._order]
+        self._values.fill(np.inf)
+
+    def measure(self, first: int, members: Floats) -> None:
+        """Compute the distances to candidates among rows that begin at row `first`."""
+        here = slice(*np.searchsorted(self._sorted, [first, first + len(members)]))
+        exact_distances(self._queries, members, self._order[here], first, self._ids, self._values)
+
+    def nearest(self, k: int) -> Neighbours:
+        """Return the k nearest candidates of each query."""
+        order = np.lexsort((self._ids, self._values))[:, :k]
+        return Neighbours(
+            np.take_along_axis(self._ids, order, axis=1),
+            np.take_along_axis(self._values, order, axis=1),
+        )
 
 
 @kernel
-def keep_largest(products: Floats, row: int, column: int, values: Floats, ids: Ints) -> None:
-    """Update each row's min-heap of its largest products; a row is no neighbour of itself."""
+def gather(vectors: Floats, rows: Ints, gathered: Floats) -> None:
+    """Copy rows; unlike numpy's indexing, other threads run meanwhile."""
+    for i in range(len(rows)):
+        gathered[i] = vectors[rows[i]]
+
+
+@kernel
+def keep_largest(
+    products: Floats, rows: Ints, start: int, column: int, values: Floats, ids: Ints
+) -> None:
+    """Update each query's min-heap of its largest products; a row is no neighbour of itself.
+
+    Row i of `products` belongs to query `rows[i]`, which is row `start + rows[i]` of all. Of equal
+    products the first rows are kept, in whatever order they come.
+    """
     size = values.shape[1]
     for i in range(products.shape[0]):
+        row = rows[i]
+        lowest = values[row, 0]
         for j in range(products.shape[1]):
             value = products[i, j]
-            if value <= values[i, 0] or row + i == column + j:
+            # NaN compares false: it is never kept
+            if not value >= lowest or column + j == start + row:
+                continue
+            if value == lowest and column + j > ids[row, 0]:
                 continue
             at = 0
             while 2 * at + 1 < size:
                 child = 2 * at + 1
                 if child + 1 < size and (
-                    values[i, child + 1] < values[i, child]
+                    values[row, child + 1] < values[row, child]
                     or (
-                        values[i, child + 1] == values[i, child]
-                        and ids[i, child + 1] > ids[i, child]  # of equals the last goes first
+                        values[row, child + 1] == values[row, child]
+                        and ids[row, child + 1] > ids[row, child]  # of equals the last goes first
                     )
                 ):
                     child += 1
-                if values[i, child] >= value:
+                if values[row, child] > value or (
+                    values[row, child] == value and ids[row, child] < column + j
+                ):
                     break
-                values[i, at] = values[i, child]
-                ids[i, at] = ids[i, child]
+                values[row, at] = values[row, child]
+                ids[row, at] = ids[row, child]
                 at = child
-            values[i, at] = value
-            ids[i, at] = column + j
+            values[row, at] = value
+            ids[row, at] = column + j
+            lowest = values[row, 0]
 
 
 @kernel
-def exact_distances(queries: Floats, vectors: Floats, ids: Ints, distances: Floats) -> None:
-    """Compute distances by differences.
+def exact_distances(
+    queries: Floats, members: Floats, places: Rows, first: int, ids: Ints, distances: Floats
+) -> None:
+    """Compute distances by differences, at some places of the flattened `ids`.
 
     From products (2 - 2 s) they would be off by 1e-3 for near-duplicates, enough to make the
     spanning tree heavier than it is.
     """
-    for i in range(ids.shape[0]):
-        for j in range(ids.shape[1]):
-            if ids[i, j] < 0:
-                distances[i, j] = np.inf
-                continue
-            distances[i, j] = np.sqrt(squared_distance(queries[i], vectors[ids[i, j]]))
+    width = ids.shape[1]
+    for place in places:
+        row, at = place // width, place % width
+        distances[row, at] = np.sqrt(squared_distance(queries[row], members[ids[row, at] - first]))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.rows import Vectors
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -19,6 +20,7 @@ Ints = npt.NDArray[np.int32]
 _ROUGH = 0.01
 _BRIDGE_ROWS = 512
 _BRIDGE_COLUMNS = 8192
+_PROMISING = 4
 
 
 @dataclass(frozen=True)
@@ -61,25 +63,28 @@ def core_distances(ids: Ints, distances: Floats, weights: Ints, min_samples: int
     return np.where(alone, np.float32(0), core).astype(np.float32)
 
 
-def spanning_tree(vectors: Floats, ids: Ints, distances: Floats, core: Floats) -> Edges:
+def spanning_tree(vectors: Vectors, ids: Ints, distances: Floats, core: Floats) -> Edges:
     """Grow the minimum spanning tree of the mutual reachability graph.
 
     Over the neighbour graph by Boruvka's rounds; where that graph falls into several components,
     they are bridged by their true shortest connections, never by an infinite edge.
 
     Args:
-        vectors: (n, d) unit vectors.
-        ids: (n, k) neighbours, -1 for none.
+        vectors: (n, d) unit vectors; read only where there are components to be bridged.
+        ids: (n, k) neighbours, nearest first, -1 for none.
         distances: (n, k) their Euclidean distances.
         core: (n,) core distances.
     """
     n = len(core)
+    # a component holds all neighbours of its nodes, so that whatever lies outside is farther
+    farthest = np.where(ids >= 0, distances, 0).max(axis=1, initial=0)
+    least = np.maximum(core, farthest)
     component = np.arange(n, dtype=np.int32)
     first, second = np.empty(max(n - 1, 0), np.int32), np.empty(max(n - 1, 0), np.int32)
     distance = np.empty(max(n - 1, 0), np.float32)
     found = grow(ids, distances, core, component, first, second, distance)
     while found < n - 1:
-        found = _bridge(vectors, core, component, first, second, distance, found)
+        found = _bridge(vectors, core, least, component, first, second, distance, found)
     reachability = np.maximum(np.maximum(core[first], core[second]), distance)
     order = np.lexsort((second, first, distance, reachability))
     return Edges(first[order], second[order], reachability[order], distance[order])
@@ -182,8 +187,9 @@ def grow(
 
 
 def _bridge(
-    vectors: Floats,
+    vectors: Vectors,
     core: Floats,
+    least: Floats,
     component: Ints,
     first: Ints,
     second: Ints,
@@ -194,19 +200,17 @@ def _bridge(
 
     The largest needs no search: by the cut property the others' shortest edges are in the tree.
     """
-    roots, sizes = np.unique(component, return_counts=True)
-    searching = np.flatnonzero(component != roots[sizes.argmax()]).astype(np.int32)
-    # Cheapest first: a row whose core distance exceeds its component's best can be left out.
-    searching = searching[np.argsort(core[searching], kind="stable")]
     best = np.full(len(core), np.inf, dtype=np.float32)
     pairs: list[tuple[float, float, int, int]] = [(np.inf, np.inf, -1, -1)] * len(core)
+    searching = _searching(component, least)
     for start in range(0, len(searching), _BRIDGE_ROWS):
         rows = searching[start : start + _BRIDGE_ROWS]
-        rows = rows[core[rows] <= best[component[rows]]]
+        rows = rows[least[rows] <= best[component[rows]]]
+        queries = vectors[rows]
         for column in range(0, len(core) if len(rows) else 0, _BRIDGE_COLUMNS):
-            block = slice(column, column + _BRIDGE_COLUMNS)
-            rough = _rough_reachability(vectors, core, component, rows, block)
-            _refine(rough, vectors, core, component, rows, column, best, pairs)
+            others = vectors[column : column + _BRIDGE_COLUMNS]
+            rough = _rough_reachability(queries, others, core, component, rows, column)
+            _refine(rough, queries, others, core, component, rows, column, best, pairs)
     for _, d, a, b in sorted(pair for pair in pairs if pair[2] >= 0):
         root_a, root_b = sorted((int(find(component, a)), int(find(component, b))))
         if root_a != root_b:
@@ -218,12 +222,26 @@ def _bridge(
     return found
 
 
+def _searching(component: Ints, least: Floats) -> Ints:
+    """Nodes outside the largest component, the most promising of every component first.
+
+    They tell how near another component is, and most of the others need not be looked at then.
+    """
+    roots, sizes = np.unique(component, return_counts=True)
+    nodes = np.flatnonzero(component != roots[sizes.argmax()])
+    nodes = nodes[np.lexsort((least[nodes], component[nodes]))]
+    change = np.flatnonzero(np.diff(component[nodes], prepend=-1))
+    rank = np.arange(len(nodes)) - np.repeat(change, np.diff([*change, len(nodes)]))
+    return nodes[np.lexsort((least[nodes], rank >= _PROMISING))].astype(np.int32)
+
+
 def _rough_reachability(
-    vectors: Floats, core: Floats, component: Ints, rows: Ints, block: slice
+    queries: Floats, others: Floats, core: Floats, component: Ints, rows: Ints, column: int
 ) -> Floats:
     """Mutual reachability, off by at most `_ROUGH`, infinite within a component."""
-    squares: Floats = 2 - 2 * (vectors[rows] @ vectors[block].T)
-    rough = np.sqrt(np.maximum(squares, 0))
+    block = slice(column, column + len(others))
+    rough: Floats = 2 - 2 * (queries @ others.T)
+    np.sqrt(np.maximum(rough, 0, out=rough), out=rough)
     np.maximum(rough, core[rows][:, None], out=rough)
     np.maximum(rough, core[block][None, :], out=rough)
     rough[component[rows][:, None] == component[block][None, :]] = np.inf
@@ -232,7 +250,8 @@ def _rough_reachability(
 
 def _refine(
     rough: Floats,
-    vectors: Floats,
+    queries: Floats,
+    others: Floats,
     core: Floats,
     component: Ints,
     rows: Ints,
@@ -246,7 +265,7 @@ def _refine(
     np.minimum.at(lowest, component[rows], bounds)
     for at, j in zip(*np.nonzero(rough <= lowest[component[rows]][:, None]), strict=True):
         a, b = sorted((int(rows[at]), column + int(j)))
-        d = np.sqrt(np.square(vectors[a] - vectors[b]).sum(dtype=np.float32))
+        d = np.sqrt(np.square(queries[at] - others[j]).sum(dtype=np.float32))
         pair = (float(max(core[a], core[b], d)), float(d), a, b)
         root = component[rows[at]]
         if pair < pairs[root]:

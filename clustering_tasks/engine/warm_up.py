@@ -4,13 +4,14 @@ import time
 
 import numpy as np
 
+from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.condensed_tree import condense, select
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.engine.linkage import average_linkage
 from clustering_tasks.engine.modularity import modularity
-from clustering_tasks.engine.neighbours import exact_neighbours
+from clustering_tasks.engine.neighbours import Cells, exact_neighbours, search
 from clustering_tasks.engine.quality import fit, mean_spread, separation, silhouette
 from clustering_tasks.engine.silhouette_cut import choose_cut, nearest_linked
 from clustering_tasks.engine.smoothing import smooth
@@ -28,6 +29,8 @@ def warm_up() -> float:
     vectors = np.eye(12, dtype=np.float32)
     weight = np.ones(12, dtype=np.int32)
     found = exact_neighbours(vectors, 0, 12, 4)
+    probes = nearest_cells(vectors, train_cells(vectors, 2), 2)
+    search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4)
     core = core_distances(found.ids, found.distances, weight, 2)
     smoothed = smooth(vectors, found.ids, found.distances, weight)
     choose_cut(average_linkage(smoothed, found.ids, weight, -1.0), smoothed, found.ids, weight)

@@ -26,6 +26,8 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.param == "small tiles":
         monkeypatch.setattr(module, "TILE_ROWS", 32)
         monkeypatch.setattr(module, "TILE_COLUMNS", 48)
+        monkeypatch.setattr(module, "CHUNK_ROWS", 100)
+        monkeypatch.setattr(module, "BATCH_ROWS", 64)
 
 
 @pytest.mark.usefixtures("tiles")
@@ -105,6 +107,8 @@ def test_ranges_of_whole_tiles_give_the_same_bits(cuts: set[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "TILE_ROWS", 32)
         patch.setattr(module, "TILE_COLUMNS", 128)
+        patch.setattr(module, "CHUNK_ROWS", 130)
+        patch.setattr(module, "BATCH_ROWS", 64)
         vectors = blobs([150, 150], noise=100, dimension=48)
         whole = in_ranges(vectors, [0], 10)
         split = in_ranges(vectors, [0, *sorted(32 * cut for cut in cuts)], 10)

@@ -1,0 +1,43 @@
+"""Threads over tiles: each runs its own matrix products, alone on its core.
+
+The threads of a linear algebra library and those of a compiled kernel, one after the other, would
+spin against each other for the same cores (measured: 2 to 3 times slower); products of a tile are
+too small to be worth cutting up, anyhow.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def thread_count() -> int:
+    """Threads that this process may use: OMP_NUM_THREADS, else the processors it may run on."""
+    return int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def tile_threads() -> Iterator[ThreadPoolExecutor]:
+    """Open a pool of `thread_count` threads, within which linear algebra has one thread each."""
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(thread_count()) as pool:
+        yield pool
+
+
+def ahead(
+    pool: ThreadPoolExecutor, read: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
+    """Yield `read` of every item, the next one being read while the caller works on this one."""
+    pending = None
+    for item in items:
+        following = pool.submit(read, item)
+        if pending is not None:
+            yield pending.result()
+        pending = following
+    if pending is not None:
+        yield pending.result()

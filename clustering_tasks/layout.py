@@ -1,0 +1,136 @@
+"""Where each node's row lies in the file of features: rows of one cell of the search together.
+
+A block up to `neighbours.exact_rows` nodes is searched exactly and keeps its order. A larger one is
+cut into cells, and every node gets the cells that it is compared with.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from upath import UPath
+
+from clustering_tasks.engine.cells import SAMPLED_ROWS, cell_count, nearest_cells, train_cells
+from clustering_tasks.engine.neighbours import Cells
+from clustering_tasks.features import DocumentVectors, Features
+from clustering_tasks.nodes import Nodes
+from clustering_tasks.settings import NeighbourSettings
+from clustering_tasks.vectors import Matrix, new_vectors
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Nodes in the order of the file of features, and the cells of the large blocks."""
+
+    nodes: Nodes
+    documents: DocumentVectors
+    cells: Mapping[int, Cells]
+
+
+def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name: str) -> Layout:
+    """Cut large blocks into cells and order their nodes by cell.
+
+    Args:
+        features: of the nodes.
+        nodes: of the level.
+        settings: say which blocks are large, and how many cells are probed.
+        name: of the group that all nodes of a block of cells form.
+    """
+    bounds = nodes.block_bounds()
+    large = np.flatnonzero(np.diff(bounds) > settings.exact_rows)
+    if not len(large):
+        return Layout(nodes, features.documents, {})
+    centres = _train(features, bounds, large)
+    probes = _probe(features, bounds, centres, settings.probes)
+    order = np.lexsort((nodes.row, probes[:, 0], nodes.block))
+    cells = {}
+    for block in large.tolist():
+        own = probes[order[bounds[block] : bounds[block + 1]]]
+        numbers = np.arange(len(centres[block]) + 1)
+        own = own[:, : min(settings.probes, len(centres[block]))]
+        cells[block] = Cells(np.searchsorted(own[:, 0], numbers).astype(np.int64), own)
+    documents = replace(features.documents, of_node=features.documents.of_node[order])
+    return Layout(_one_group(nodes.sorted_by(order), large, name), documents, cells)
+
+
+def write_features(path: UPath, features: Features, nodes: Nodes) -> None:
+    """Write the features in the order of the nodes: (m, d) float32."""
+    position = np.full(len(features.position), -1, dtype=np.int64)
+    position[nodes.row] = np.arange(len(nodes.row))
+    # the features are computed for nodes as they were before they were laid out
+    now = np.full(len(nodes.row), -1, dtype=np.int64)
+    there = features.position >= 0
+    now[features.position[there]] = position[there]
+    with new_vectors(path, (len(nodes.row), features.file.shape[1])) as file:
+        for found, vectors in features.blocks():
+            file.write(now[found], vectors)
+
+
+def save_cells(path: UPath, cells: Mapping[int, Cells]) -> None:
+    """Write the cells of the large blocks."""
+    arrays = {f"bounds-{block}": own.bounds for block, own in cells.items()}
+    probes = {f"probes-{b}": own.probes for b, own in cells.items() if own.probes is not None}
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays, **probes)
+
+
+def load_cells(path: UPath) -> dict[int, Cells]:
+    """Read what `save_cells` wrote."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        blocks = [int(name.split("-")[1]) for name in arrays.files if name.startswith("bounds")]
+        return {b: Cells(arrays[f"bounds-{b}"], arrays[f"probes-{b}"]) for b in blocks}
+
+
+def _train(
+    features: Features, bounds: npt.NDArray[np.int64], large: npt.NDArray[np.int64]
+) -> dict[int, Matrix]:
+    """Train each large block's cells on evenly spaced nodes of it."""
+    wanted = np.zeros(int(bounds[-1]), dtype=bool)
+    for block in large:
+        size = bounds[block + 1] - bounds[block]
+        step = max(int(size // (cell_count(int(size)) * SAMPLED_ROWS)), 1)
+        wanted[bounds[block] : bounds[block + 1] : step] = True
+    found: list[npt.NDArray[np.int64]] = []
+    rows: list[Matrix] = []
+    for nodes, vectors in features.blocks():
+        here = wanted[nodes]
+        found.append(nodes[here])
+        rows.append(vectors[here])
+    numbers, sample = np.concatenate(found), np.concatenate(rows)
+    order = np.argsort(numbers)
+    numbers = numbers[order]
+    centres = {}
+    for block in large.tolist():
+        first, last = np.searchsorted(numbers, bounds[block : block + 2])
+        count = cell_count(int(bounds[block + 1] - bounds[block]))
+        centres[block] = train_cells(sample[order[first:last]], count)
+    return centres
+
+
+def _probe(
+    features: Features,
+    bounds: npt.NDArray[np.int64],
+    centres: Mapping[int, Matrix],
+    probes: int,
+) -> npt.NDArray[np.int16]:
+    """Find the cells of every node of a large block: (m, probes); 0 for the others."""
+    cells = np.zeros((int(bounds[-1]), probes), dtype=np.int16)
+    block_of = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    for nodes, vectors in features.blocks():
+        for block, own in centres.items():
+            here = np.flatnonzero(block_of[nodes] == block)
+            count = min(probes, len(own))
+            cells[nodes[here], :count] = nearest_cells(vectors[here], own, count)
+    return cells
+
+
+def _one_group(nodes: Nodes, large: npt.NDArray[np.int64], name: str) -> Nodes:
+    """Let each large block with several groups be one: its nodes are no longer in their order."""
+    group, names = nodes.group.copy(), nodes.group_names
+    for first, last in pairwise(nodes.block_bounds().tolist()):
+        if nodes.block[first] in large and (group[first:last] != group[first]).any():
+            group[first:last] = len(nodes.group_names)
+            names = np.append(nodes.group_names, name)
+    return replace(nodes, group=group, group_names=names)
