@@ -13,15 +13,14 @@ from clustering_tasks.settings import RunSettings
 def agglomerative(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     """Grow the tree, choose the cut, and take what is hardly similar out of small clusters."""
     own = settings.agglomerative
-    vectors = np.asarray(block.vectors)
-    smoothed = smooth(vectors, block.ids, block.distances, block.weight)
+    smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
     linkage = average_linkage(smoothed, block.ids, block.weight, LEAST)
     if own.cut_similarity is None:
         cut = choose_cut(linkage, smoothed, block.ids, block.weight)
     else:
         labels = linkage.cut(len(block.weight), own.cut_similarity)
         cut = Cut(labels, own.cut_similarity, None)
-    labels = trim_small(cut.labels, vectors, block.weight, own.trim_size, own.trim_similarity)
+    labels = trim_small(cut.labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
     return graph_partition(
         block,
         labels,

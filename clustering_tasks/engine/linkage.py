@@ -32,9 +32,13 @@ class Linkage:
     second: Ints
     similarity: Floats
 
+    def merges(self, similarity: float) -> int:
+        """Count the merges of at least `similarity`."""
+        return int(np.searchsorted(-self.similarity, -np.float32(similarity), side="right"))
+
     def cut(self, nodes: int, similarity: float) -> Ints:
         """Labels when all merges of at least `similarity` are done: (nodes,) int32 from 0."""
-        done = int(np.searchsorted(-self.similarity, -np.float32(similarity), side="right"))
+        done = self.merges(similarity)
         ones = np.ones(done, dtype=bool)
         graph = sparse.csr_array((ones, (self.first[:done], self.second[:done])), (nodes, nodes))
         labels: Ints = sparse.csgraph.connected_components(graph, directed=False)[1]
@@ -135,7 +139,7 @@ def most_similar(
     bound: Floats,
     grown: Floats,
     seen_grown: Floats,
-) -> tuple[int, float]:
+) -> tuple[int, np.float32]:
     """Find the cluster most similar to cluster `a` among those that it is linked to.
 
     `before`, its predecessor in the chain, wins a tie: otherwise a chain could run in a circle.

@@ -1,6 +1,7 @@
 """Choosing where to cut a hierarchy, without gold: the highest simplified silhouette."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,8 @@ import numpy.typing as npt
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.products import dot
+from clustering_tasks.engine.rows import Vectors
+from clustering_tasks.engine.spanning_tree import find
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -37,6 +40,44 @@ class Cut:
     silhouette: float | None
 
 
+@dataclass(frozen=True)
+class Grouping:
+    """Clusters of all nodes, and their sums.
+
+    Attributes:
+        labels: (n,) int32 from 0.
+        sums: (c, d) sum of each cluster's vectors, times their weights.
+        sizes: (c,) items.
+    """
+
+    labels: Ints
+    sums: Floats
+    sizes: Floats
+
+    def coarser(self, labels: Ints) -> "Grouping":
+        """Group whole clusters anew: the sums are of sums, not of all nodes."""
+        into = np.empty(len(self.sums), dtype=np.int32)
+        into[self.labels] = labels
+        return replace(
+            grouped(into, self.sums, np.ones(len(into), np.int32), self.sizes), labels=labels
+        )
+
+
+def grouped(labels: Ints, vectors: Floats, weights: Ints, sizes: Floats) -> Grouping:
+    """Add up the vectors of each cluster.
+
+    Args:
+        labels: (n,) from 0.
+        vectors: (n, d).
+        weights: (n,) factors of the vectors.
+        sizes: (n,) items that each stands for.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    sums = np.zeros((count, vectors.shape[1]), dtype=np.float32)
+    add_up(vectors, labels, weights, sums)
+    return Grouping(labels, sums, np.bincount(labels, sizes, minlength=count).astype(np.float32))
+
+
 def choose_cut(linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints) -> Cut:
     """Cut a hierarchy where the mean simplified silhouette (Hruschka 2004) is highest.
 
@@ -50,53 +91,104 @@ def choose_cut(linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints) -> C
         weights: (n,) items per node.
     """
     n = len(vectors)
-    step = max(n // _SAMPLE, 1)
-    sample = np.arange(0, n, step)
     cuts = np.arange(MOST, LEAST - STEP / 2, -STEP)
-    scores = np.array(
-        [mean_silhouette(linkage.cut(n, cut), vectors, ids, weights, sample) for cut in cuts]
-    )
+    scores = np.array(list(_scores(linkage, cuts, vectors, ids, weights)))
     if scores.max() <= 0:
         return Cut(linkage.cut(n, FALLBACK), FALLBACK, None)
     at = int(np.argmax(scores >= scores.max() - TOLERANCE))
     return Cut(linkage.cut(n, cuts[at]), float(cuts[at]), float(scores[at]))
 
 
+def _scores(
+    linkage: Linkage,
+    cuts: npt.NDArray[np.float64],
+    vectors: Floats,
+    ids: Ints,
+    weights: Ints,
+) -> Iterator[float]:
+    """Score the cuts, finest first: every one joins clusters of the one before."""
+    n = len(vectors)
+    sample = np.arange(0, n, max(n // _SAMPLE, 1))
+    parent = np.arange(n, dtype=np.int32)
+    grouping: Grouping | None = None
+    score, done = 0.0, -1
+    for cut in cuts:
+        before, done = done, linkage.merges(cut)
+        if done != before:
+            join(parent, linkage.first, linkage.second, max(before, 0), done)
+            labels = number(parent)
+            if grouping is None:
+                grouping = grouped(labels, vectors, weights, weights.astype(np.float32))
+            else:
+                grouping = grouping.coarser(labels)
+            score = mean_silhouette(grouping, vectors, ids, weights, sample)
+        yield score
+
+
+@kernel
+def join(parent: Ints, first: Ints, second: Ints, start: int, stop: int) -> None:
+    """Do the merges from `start` up to `stop` in a forest whose roots are the lowest nodes."""
+    for merge in range(start, stop):
+        a, b = find(parent, first[merge]), find(parent, second[merge])
+        parent[max(a, b)] = min(a, b)
+
+
+@kernel
+def number(parent: Ints) -> Ints:
+    """Number the trees of a forest whose roots are the lowest nodes: (n,) int32 from 0."""
+    labels = np.empty(len(parent), np.int32)
+    count = 0
+    for node in range(len(parent)):
+        root = find(parent, node)
+        if root == node:
+            labels[node] = count
+            count += 1
+        else:
+            labels[node] = labels[root]
+    return labels
+
+
 def mean_silhouette(
-    labels: Ints, vectors: Floats, ids: Ints, weights: Ints, sample: npt.NDArray[np.int64]
+    grouping: Grouping,
+    vectors: Floats,
+    ids: Ints,
+    weights: Ints,
+    sample: npt.NDArray[np.int64],
 ) -> float:
     """Mean simplified silhouette of a sample of nodes, 0 with fewer than two clusters."""
-    count = int(labels.max(initial=-1)) + 1
-    if count < 2:
+    if len(grouping.sums) < 2:
         return 0.0
-    centroids, sizes = unit_sums(vectors, labels, weights, count)
-    own = np.einsum("ij,ij->i", vectors[sample], centroids[labels[sample]])
-    other = _nearest_other(labels, vectors, ids, sample, centroids)
+    lengths = np.empty(len(grouping.sums), dtype=np.float32)
+    norms(grouping.sums, lengths)
+    own, other = np.empty((2, len(sample)), dtype=np.float32)
+    nearest_linked(grouping.labels, vectors, ids, sample, grouping.sums, lengths, own, other)
+    if len(lengths) <= _FEW:
+        other = _nearest_other(grouping, vectors, sample, lengths)
     widths = (own - other) / np.maximum(np.maximum(1 - own, 1 - other), np.float32(1e-9))
-    widths[sizes[labels[sample]] == 1] = 0
+    widths[grouping.sizes[grouping.labels[sample]] == 1] = 0
     return float(np.average(widths, weights=weights[sample]))
 
 
 def _nearest_other(
-    labels: Ints,
-    vectors: Floats,
-    ids: Ints,
-    sample: npt.NDArray[np.int64],
-    centroids: Floats,
+    grouping: Grouping, vectors: Floats, sample: npt.NDArray[np.int64], lengths: Floats
 ) -> Floats:
-    """Highest cosine to another cluster's centroid.
+    """Highest cosine to another cluster's centroid, over all of them.
 
-    Few clusters are all compared. Among many they are small, and the nearest is one of those that
-    a node's neighbours are in.
+    Among many clusters they are small, and the nearest is one of those that a node's neighbours are
+    in; few are all compared.
     """
-    if len(centroids) > _FEW:
-        other = np.zeros(len(sample), np.float32)
-        nearest_linked(labels, vectors, ids, sample, centroids, other)
-        return other
-    products = vectors[sample] @ centroids.T
-    products[np.arange(len(sample)), labels[sample]] = -1
+    products = vectors[sample] @ grouping.sums.T
+    products /= lengths
+    products[np.arange(len(sample)), grouping.labels[sample]] = -1
     highest: Floats = products.max(axis=1)
     return highest
+
+
+@kernel
+def norms(vectors: Floats, lengths: Floats) -> None:
+    """Write the length of each vector, at least 1e-12."""
+    for i in range(len(vectors)):
+        lengths[i] = max(np.sqrt(dot(vectors[i], vectors[i])), np.float32(1e-12))
 
 
 @kernel
@@ -105,26 +197,20 @@ def nearest_linked(
     vectors: Floats,
     ids: Ints,
     sample: npt.NDArray[np.int64],
-    centroids: Floats,
+    sums: Floats,
+    lengths: Floats,
+    own: Floats,
     other: Floats,
 ) -> None:
-    """Write each node's highest cosine to the centroid of a neighbour's cluster, 0 for none."""
+    """Write each node's cosine to its centroid, and the highest to a neighbour's, 0 for none."""
     for s in range(len(sample)):
         i = sample[s]
+        own[s] = dot(vectors[i], sums[labels[i]]) / lengths[labels[i]]
+        other[s] = 0
         for j in range(ids.shape[1]):
             if ids[i, j] >= 0 and labels[ids[i, j]] != labels[i]:
-                other[s] = max(other[s], dot(vectors[i], centroids[labels[ids[i, j]]]))
-
-
-def unit_sums(
-    vectors: Floats, labels: Ints, weights: Ints, count: int
-) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Centroids (count, d), L2-normalised, and sizes (count,) in items."""
-    sums = np.zeros((count, vectors.shape[1]), np.float32)
-    add_up(vectors, labels, weights, sums)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    sizes = np.bincount(labels, weights, minlength=count).astype(np.int64)
-    return sums / np.maximum(lengths, np.float32(1e-12)), sizes
+                label = labels[ids[i, j]]
+                other[s] = max(other[s], dot(vectors[i], sums[label]) / lengths[label])
 
 
 @kernel
@@ -134,7 +220,7 @@ def add_up(vectors: Floats, labels: Ints, weights: Ints, sums: Floats) -> None:
         sums[labels[i]] += vectors[i] * weights[i]
 
 
-def trim_small(labels: Ints, vectors: Floats, weights: Ints, largest: int, least: float) -> Ints:
+def trim_small(labels: Ints, vectors: Vectors, weights: Ints, largest: int, least: float) -> Ints:
     """Take out of small clusters the members that are hardly similar to the others.
 
     A cluster of a few has little evidence for any one member; the silhouette does not see it.
@@ -149,11 +235,13 @@ def trim_small(labels: Ints, vectors: Floats, weights: Ints, largest: int, least
     Returns:
         (n,) int32, those taken out -1.
     """
-    count = int(labels.max(initial=-1)) + 1
-    sums = np.zeros((count, vectors.shape[1]), np.float32)
-    add_up(vectors, labels, weights, sums)
-    sizes = np.bincount(labels, weights, minlength=count)
-    to_all = np.einsum("ij,ij->i", vectors, sums[labels])
-    to_others = (to_all - 1) / np.maximum(sizes[labels] - 1, 1)
-    loose = (sizes[labels] <= largest) & (to_others < least)
-    return np.where(loose, -1, labels).astype(np.int32)
+    sizes = np.bincount(labels, weights)
+    small = np.flatnonzero(sizes[labels] <= largest)
+    members = vectors[small]
+    own = np.unique(labels[small], return_inverse=True)[1].astype(np.int32)
+    grouping = grouped(own, members, weights[small], weights[small].astype(np.float32))
+    to_all = np.einsum("ij,ij->i", members, grouping.sums[own])
+    to_others = (to_all - 1) / np.maximum(grouping.sizes[own] - 1, 1)
+    trimmed = labels.copy()
+    trimmed[small[to_others < least]] = -1
+    return trimmed

@@ -13,7 +13,7 @@ from clustering_tasks.engine.linkage import average_linkage
 from clustering_tasks.engine.modularity import modularity
 from clustering_tasks.engine.neighbours import Cells, exact_neighbours, search
 from clustering_tasks.engine.quality import fit, mean_spread, separation, silhouette
-from clustering_tasks.engine.silhouette_cut import choose_cut, nearest_linked
+from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
 from clustering_tasks.evidence import products
@@ -36,7 +36,6 @@ def warm_up() -> float:
     choose_cut(average_linkage(smoothed, found.ids, weight, -1.0), smoothed, found.ids, weight)
     other = np.zeros(12, dtype=np.float32)
     labels = np.arange(12, dtype=np.int32)
-    nearest_linked(labels, smoothed, found.ids, np.arange(12), smoothed, other)
     products(vectors, labels, labels, other)
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
     edges = spanning_tree(vectors, found.ids, found.distances, core)

@@ -15,11 +15,11 @@ from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.silhouette_cut import (
     FALLBACK,
     choose_cut,
+    grouped,
     mean_silhouette,
     trim_small,
-    unit_sums,
 )
-from tests.stage3_folder import Matrix, blobs, scattered
+from tests.stage3_folder import Matrix, blobs, scattered, unit
 
 Ids = npt.NDArray[np.int32]
 
@@ -116,18 +116,25 @@ def test_the_simplified_silhouette_is_that_of_the_centroids() -> None:
     vectors = blobs([12, 9, 7], spread=0.3)
     labels = np.repeat([0, 1, 2], [12, 9, 7]).astype(np.int32)
     weight = np.ones(28, dtype=np.int32)
-    centroids, sizes = unit_sums(vectors, labels, weight, 3)
-    assert sizes.tolist() == [12, 9, 7]
-    to_all = 1 - vectors @ centroids.T
+    ones = np.ones(28, dtype=np.float32)
+    grouping = grouped(labels, vectors, weight, ones)
+    assert grouping.sizes.tolist() == [12, 9, 7]
+    to_all = 1 - vectors @ unit(grouping.sums).T
     own = to_all[np.arange(28), labels]
     to_all[np.arange(28), labels] = np.inf
     other = to_all.min(axis=1)
     expected = ((other - own) / np.maximum(own, other)).mean()
-    found = mean_silhouette(labels, vectors, neighbours(vectors, 5), weight, np.arange(28))
+    found = mean_silhouette(grouping, vectors, neighbours(vectors, 5), weight, np.arange(28))
     assert found == pytest.approx(expected, abs=1e-5)
     # and it ranks as the full one does
     worse = np.random.default_rng(0).permutation(labels)
-    assert found > mean_silhouette(worse, vectors, neighbours(vectors, 5), weight, np.arange(28))
+    assert found > mean_silhouette(
+        grouped(worse, vectors, weight, ones),
+        vectors,
+        neighbours(vectors, 5),
+        weight,
+        np.arange(28),
+    )
     assert silhouette_score(vectors, labels) > silhouette_score(vectors, worse)
 
 
