@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 from clustering_tasks.algorithms.partition import Block
 from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
+from clustering_tasks.engine.approximation import Recall, link_back, recall
 from clustering_tasks.evidence import with_evidence
 from clustering_tasks.features import DocumentVectors, load_documents
+from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import FileRows, open_vectors
 
@@ -49,6 +51,28 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
                 graph.complete[start:stop] = True
                 offset += stop - start
     return graph
+
+
+def mend(graph: Graph, plan: Result, nodes: Nodes) -> Recall | None:
+    """Mend what an approximate search missed, as far as other rows found it.
+
+    Returns:
+        the recall of the largest block that was searched approximately; None if all were exact.
+    """
+    bounds = nodes.block_bounds()
+    largest, measured = 0, None
+    with open_vectors(plan.path("features")) as features:
+        for block in load_cells(plan.path("cells")):
+            rows = slice(int(bounds[block]), int(bounds[block + 1]))
+            if not graph.complete[rows].all():
+                continue
+            ids = np.where(graph.ids[rows] >= 0, graph.ids[rows] - np.int32(rows.start), -1)
+            ids, graph.distances[rows] = link_back(ids.astype(np.int32), graph.distances[rows])
+            graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
+            if len(ids) > largest:
+                measured = recall(FileRows(features, rows.start, rows.stop), ids)
+                largest = len(ids)
+    return measured
 
 
 def blocks(

@@ -28,7 +28,7 @@ from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.graph import Graph, blocks, read_graph
+from clustering_tasks.graph import Graph, blocks, mend, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
 from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
 from clustering_tasks.stability import stability
@@ -128,6 +128,7 @@ def _merge(
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
+    found_of_true = mend(graph, plan, nodes)
     clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
     labels = clustering.labels[nodes.node_of_row]
     with open_vectors(snapshot.path("vectors")) as vectors:
@@ -143,6 +144,9 @@ def _merge(
         **measured.metrics,
         **measure_graph(nodes, graph, labels, found, _joined(clustering.trees)),
         **measure_membership(nodes, found, clustering.probabilities, clustering.stability),
+        "neighbour_search": "exact" if found_of_true is None else "cells",
+        "neighbour_recall": found_of_true.value if found_of_true else None,
+        "neighbour_recall_error": found_of_true.error if found_of_true else None,
         "algorithm": choice.algorithm,
         "algorithm_reason": choice.reason,
         **clustering.facts,

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -33,11 +34,10 @@ def ahead(
     pool: ThreadPoolExecutor, read: Callable[[_Item], _Result], items: Iterable[_Item]
 ) -> Iterator[_Result]:
     """Yield `read` of every item, the next one being read while the caller works on this one."""
-    pending = None
-    for item in items:
-        following = pool.submit(read, item)
-        if pending is not None:
-            yield pending.result()
-        pending = following
-    if pending is not None:
-        yield pending.result()
+    items = iter(items)
+    pending = [pool.submit(read, item) for item in islice(items, 1)]
+    while pending:
+        # one at a time: a file has one position
+        now = pending.pop().result()
+        pending += [pool.submit(read, item) for item in islice(items, 1)]
+        yield now

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.condensed_tree import condense, select
@@ -31,6 +32,7 @@ def warm_up() -> float:
     found = exact_neighbours(vectors, 0, 12, 4)
     probes = nearest_cells(vectors, train_cells(vectors, 2), 2)
     search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4)
+    recall(vectors, link_back(found.ids, found.distances)[0])
     core = core_distances(found.ids, found.distances, weight, 2)
     smoothed = smooth(vectors, found.ids, found.distances, weight)
     choose_cut(average_linkage(smoothed, found.ids, weight, -1.0), smoothed, found.ids, weight)

@@ -11,6 +11,7 @@ from clustering_tasks.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = ("cut_similarity", "cut_silhouette")
+NEIGHBOURS = ("neighbour_search", "neighbour_recall", "neighbour_recall_error")
 QUALITY = (
     "silhouette",
     "silhouette_error",
@@ -51,6 +52,7 @@ def make_report(
         "coverage": _share(counts["clustered"], kept),
         "outlier_share": _share(counts["noise"], kept),
         "largest_cluster_share": _share(int(sizes.max(initial=0)), counts["clustered"]),
+        "neighbours": {name: merge.metrics[name] for name in NEIGHBOURS},
         "quality": {name: merge.metrics[name] for name in QUALITY},
         "sizes": describe_sizes(sizes),
         "input": dict(snapshot.metrics),
