@@ -42,7 +42,7 @@ class NeighbourSettings(_Group):
         "exactly; among more they are looked for in the nearest cells, and the report gives the "
         "recall.",
     )
-    probes: int = Field(8, ge=1, le=256, description="Cells that an item is compared with.")
+    probes: int = Field(12, ge=1, le=256, description="Cells that an item is compared with.")
 
 
 class EvidenceSettings(_Group):
