@@ -17,10 +17,13 @@ from clustering_tasks.artefacts import Attempt, Part, Result, Run, artefact_key,
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.engine.neighbours import TILE_COLUMNS, TILE_ROWS
 from clustering_tasks.features import document_vectors, write_features
+from clustering_tasks.filters import COLUMNS as FILTERED_BY
+from clustering_tasks.filters import kept_rows
 from clustering_tasks.nodes import Nodes, make_nodes
 from clustering_tasks.resources import available_disk, available_memory, check_fits
 from clustering_tasks.settings import PartitionSettings
 from clustering_tasks.storage import to_json
+from clustering_tasks.stories import story_vectors
 
 _PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
 
@@ -48,8 +51,10 @@ def plan(run: Run) -> Result:
         "scope": settings.scope,
         "partition": settings.partition.model_dump(),
         "neighbours": settings.neighbours.model_dump(),
+        "filter": settings.filter.model_dump(mode="json"),
         "centred": choice.centred,
         "context_weight": choice.context_weight,
+        "stories": choice.weights.gate_similarity > 0,
     }
     inputs = [snapshot] if context is None else [snapshot, context]
     key = artefact_key("plan", inputs, read, run.level.name)
@@ -59,10 +64,11 @@ def plan(run: Run) -> Result:
 def _plan(
     run: Run, choice: Choice, snapshot: Result, context: Result | None, attempt: Attempt
 ) -> None:
-    columns = ["twin", "domain", "event_type", "entity_type", "document_id"]
+    columns = ["twin", *FILTERED_BY]
     with snapshot.path("items").open("rb") as file:
         items = pd.read_parquet(file, columns=columns)
-    nodes = make_nodes(items, run.level, run.settings)
+    kept = kept_rows(items, run.settings.filter)
+    nodes = make_nodes(items, run.level, run.settings, kept)
     parts = list(make_parts(nodes, run.settings.partition))
     forecast = _forecast(nodes, int(snapshot.metrics["dimension"] or 0), run.settings.neighbours.k)
     check_fits(
@@ -80,11 +86,19 @@ def _plan(
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
     documents = document_vectors(items["document_id"].iloc[nodes.row], context)
     documents.save(attempt.new_file("documents", "documents.npz"))
+    if choice.weights.gate_similarity:
+        stories = story_vectors(snapshot, items["document_id"], nodes, documents)
+        stories.save(attempt.new_file("stories", "stories.npz"))
     write_features(attempt.new_file("features", "features.npy"), snapshot, nodes, documents, choice)
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [Part(part=number, name=_name(part)) for number, part in enumerate(parts)]
-    attempt.metrics = {"nodes": len(nodes.row), "parts": len(parts), **forecast}
+    attempt.metrics = {
+        "filtered": len(items) - int(kept.sum()),
+        "nodes": len(nodes.row),
+        "parts": len(parts),
+        **forecast,
+    }
 
 
 def make_parts(nodes: Nodes, settings: PartitionSettings) -> Iterator[list[Unit]]:
