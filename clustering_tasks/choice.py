@@ -128,9 +128,7 @@ _PLAIN = Weights()
 # plateau of mean B-cubed F1 in each of them (docs/ALGORITHMS.md has the figures).
 _WEIGHTS = {
     # an event's mention is only the word that tells of it, an entity's is its name
-    "events": Weights(
-        mention_weight=0.25, gate_similarity=0.85, sentence_penalty=0.1, event_type_penalty=0.03
-    ),
+    "events": Weights(mention_weight=0.25, gate_similarity=0.85, sentence_penalty=0.1),
     "entities": Weights(mention_weight=0.35, gate_similarity=0.85, sentence_penalty=0.1),
 }
 
@@ -144,7 +142,7 @@ def _weights(settings: RunSettings, default: Weights) -> Weights:
         gate_weight=evidence.gate_weight,
         sentence_penalty=_or(evidence.sentence_penalty, default.sentence_penalty),
         domain_penalty=evidence.domain_penalty,
-        event_type_penalty=_or(evidence.event_type_penalty, default.event_type_penalty),
+        event_type_penalty=evidence.event_type_penalty,
         decay_days=temporal.decay_days if temporal.decay else None,
         window_days=temporal.window_days,
     )

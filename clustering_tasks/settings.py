@@ -117,12 +117,11 @@ class EvidenceSettings(_Group):
     domain_penalty: float = Field(
         0.0, ge=0, le=1, description="What two items of different known domains lose in similarity."
     )
-    event_type_penalty: float | None = Field(
-        None,
+    event_type_penalty: float = Field(
+        0.0,
         ge=0,
         le=1,
-        description="What two items of different known event types lose in similarity; unset: "
-        "0.03 for events, 0 for the others.",
+        description="What two items of different known event types lose in similarity.",
     )
 
 
