@@ -6,14 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from clustering_tasks.algorithms.partition import Block
 from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.approximation import Recall, link_back, recall
 from clustering_tasks.evidence import with_evidence
-from clustering_tasks.features import DocumentVectors, load_documents
+from clustering_tasks.evidence.facts import node_facts
 from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import FileRows, open_vectors
@@ -82,9 +81,7 @@ def blocks(
 
     The block is None where one of its parts is missing.
     """
-    documents = load_documents(plan.path("documents"))
-    with snapshot.path("items").open("rb") as file:
-        mention = pq.read_table(file, columns=["mention"])["mention"]
+    facts = node_facts(snapshot, plan, nodes) if choice.weights.any() else None
     with open_vectors(plan.path("features")) as features:
         for first, last in pairwise(nodes.block_bounds().tolist()):
             rows = slice(first, last)
@@ -93,7 +90,9 @@ def blocks(
                 continue
             ids = graph.ids[rows]
             ids = np.where(ids >= 0, ids - np.int32(first), np.int32(-1))
-            mentions = mention.take(nodes.row[rows]).to_pylist()
-            about = DocumentVectors(documents.vectors, documents.of_node[rows])
-            ids, distances = with_evidence(ids, graph.distances[rows], mentions, about, choice)
-            yield rows, Block(FileRows(features, first, last), ids, distances, nodes.weight[rows])
+            distances, span = graph.distances[rows], None
+            if facts is not None:
+                ids, distances = with_evidence(ids, distances, facts.part(rows), choice.weights)
+                span = facts.span[rows]
+            vectors = FileRows(features, first, last)
+            yield rows, Block(vectors, ids, distances, nodes.weight[rows], span)

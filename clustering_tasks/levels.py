@@ -20,6 +20,8 @@ class Level:
             also what its storylines are, and a storyline, event or entity is one of its document.
         mention_fields: metadata fields with the words that name the item, best first; compared as
             strings.
+        sentence_fields: metadata fields with the sentence that an item stands in, best first.
+        filtered_by: lists of `filter` that can match its items, beside documents and dates.
         schedule: default cron expression of the level's DAG, UTC.
     """
 
@@ -33,6 +35,8 @@ class Level:
     blocked_by: str | None
     context: str
     mention_fields: tuple[str, ...]
+    sentence_fields: tuple[str, ...]
+    filtered_by: tuple[str, ...]
     schedule: str
 
     @property
@@ -53,6 +57,8 @@ _ALL = (
         blocked_by=None,
         context="storylines",
         mention_fields=("title",),
+        sentence_fields=(),
+        filtered_by=(),
         schedule="0 2 * * *",
     ),
     Level(
@@ -66,6 +72,8 @@ _ALL = (
         blocked_by=None,
         context="documents",
         mention_fields=("trigger", "event_description"),
+        sentence_fields=("event_description",),
+        filtered_by=("domains", "event_types"),
         schedule="15 2 * * *",
     ),
     Level(
@@ -79,6 +87,8 @@ _ALL = (
         blocked_by="entity_type",
         context="documents",
         mention_fields=("entity_text",),
+        sentence_fields=("context",),
+        filtered_by=("entity_types",),
         schedule="30 2 * * *",
     ),
     Level(
@@ -92,6 +102,8 @@ _ALL = (
         blocked_by=None,
         context="documents",
         mention_fields=("storyline_summary",),
+        sentence_fields=(),
+        filtered_by=("domains",),
         schedule="45 2 * * 0",
     ),
 )

@@ -24,19 +24,21 @@ from clustering_tasks.artefacts import (
 )
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.cluster import part_name
+from clustering_tasks.coherence import Coherent, coherent
 from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.evidence.facts import read_spans
 from clustering_tasks.graph import Graph, blocks, mend, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
 from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
 from clustering_tasks.stability import stability
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.vectors import VectorFile, open_vectors
 
 log = structlog.get_logger()
 
-NOISE, UNASSIGNED = -1, -2
+NOISE, UNASSIGNED, FILTERED = -1, -2, -3
 
 
 @dataclass
@@ -88,7 +90,7 @@ def merge(run: Run) -> Result:
     parts = _parts(run, plan)
     choice = choose(run.settings, run.level, int(snapshot.metrics["items"] or 0))
     read = run.settings.model_dump(
-        include={"scope", "agglomerative", "hdbscan", "label_propagation", "merge"}
+        include={"scope", "temporal", "agglomerative", "hdbscan", "label_propagation", "merge"}
     )
     key = artefact_key(
         "merge", [snapshot, plan, *parts.values()], read, [choice.record(), sorted(parts)]
@@ -130,13 +132,9 @@ def _merge(
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
     found_of_true = mend(graph, plan, nodes)
     clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
-    labels = clustering.labels[nodes.node_of_row]
     with open_vectors(snapshot.path("vectors")) as vectors:
-        sums = cluster_sums(vectors.blocks(), labels, len(clustering.block), vectors.shape[1])
-        if run.settings.merge.join == "mutual_best" and run.level.blocked_by is None:
-            group = mutual_best(sums, clustering.block, run.settings.merge.join_similarity)
-            labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
-            sums = sums.grouped(group)
+        final, sums = _settle(run, snapshot, nodes, graph, clustering, vectors)
+        labels = nodes.of_rows(final.labels, FILTERED)
         measured = measure_vectors(vectors, labels, sums)
     found = clustering.labels
     attempt.metrics = {
@@ -149,9 +147,37 @@ def _merge(
         "neighbour_recall_error": found_of_true.error if found_of_true else None,
         "algorithm": choice.algorithm,
         "algorithm_reason": choice.reason,
+        "clusters_with_gap": final.gaps,
         **clustering.facts,
     }
+    clustering.probabilities = final.probabilities
     _write(attempt, nodes, graph, clustering, labels, measured.similarity, sums)
+
+
+def _settle(
+    run: Run,
+    snapshot: Result,
+    nodes: Nodes,
+    graph: Graph,
+    clustering: Clustering,
+    vectors: VectorFile,
+) -> tuple[Coherent, Sums]:
+    """Join what a partition tore apart and split what time does; the last word on who is where."""
+
+    def sums_of(labels: npt.NDArray[np.int32]) -> Sums:
+        rows, count = nodes.of_rows(labels, FILTERED), int(labels.max(initial=-1)) + 1
+        return cluster_sums(vectors.blocks(), rows, count, vectors.shape[1])
+
+    labels, sums = clustering.labels, sums_of(clustering.labels)
+    if run.settings.merge.join == "mutual_best" and run.level.blocked_by is None:
+        group = mutual_best(sums, clustering.block, run.settings.merge.join_similarity)
+        labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
+        sums = sums.grouped(group)
+    span = read_spans(snapshot, nodes)
+    final = coherent(
+        labels, clustering.probabilities, span, graph.ids, nodes.weight, run.settings.temporal
+    )
+    return final, sums_of(final.labels) if final.labels is not labels else sums
 
 
 def _cluster(
@@ -179,7 +205,7 @@ def _counts(labels: npt.NDArray[np.int32], clusters: int, parts: int) -> dict[st
         "read": len(labels),
         "clustered": int((labels >= 0).sum()),
         "noise": int((labels == NOISE).sum()),
-        "filtered": 0,
+        "filtered": int((labels == FILTERED).sum()),
         "unassigned": int((labels == UNASSIGNED).sum()),
     }
     if counts["read"] != sum(counts.values()) - counts["read"]:
@@ -196,19 +222,20 @@ def _write(
     similarity: npt.NDArray[np.float32],
     sums: Sums,
 ) -> None:
-    status = np.select([labels >= 0, labels == NOISE], ["clustered", "noise"], "unassigned")
+    known = {"noise": NOISE, "unassigned": UNASSIGNED, "filtered": FILTERED}
+    status = np.select([labels == label for label in known.values()], list(known), "clustered")
     clustered = pd.Series(labels >= 0)
     assignments = pd.DataFrame(
         {
             "cluster": pd.Series(labels, dtype="Int32").where(clustered),
             "status": pd.Series(status, dtype="str"),
             "assignment": pd.Series("core", index=clustered.index, dtype="str").where(clustered),
-            "probability": pd.Series(clustering.probabilities[nodes.node_of_row]).where(
+            "probability": pd.Series(nodes.of_rows(clustering.probabilities, np.nan)).where(
                 labels != UNASSIGNED
             ),
             "similarity": similarity,
-            "near_duplicate": near_duplicates(graph.ids, graph.distances)[nodes.node_of_row],
-            "outlier_score": clustering.outlier_scores[nodes.node_of_row],
+            "near_duplicate": nodes.of_rows(near_duplicates(graph.ids, graph.distances), -1),
+            "outlier_score": nodes.of_rows(clustering.outlier_scores, np.nan),
         }
     )
     with attempt.new_file("assignments", "assignments.parquet").open("wb") as file:

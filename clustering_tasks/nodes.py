@@ -6,7 +6,7 @@ reader knows as a unit of work (a domain, an entity type).
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from clustering_tasks.levels import UNKNOWN_DOMAIN, Level
 from clustering_tasks.settings import RunSettings
 
 _MISSING = "unknown"
+_Number = TypeVar("_Number", bound="np.number[Any]")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Nodes:
         weight: (m,) int32 how many rows it stands for.
         block: (m,) int32, ascending from 0; linked are only nodes of one block.
         group: (m,) int32 index into `group_names`, ascending within a block.
-        node_of_row: (n,) int32.
+        node_of_row: (n,) int32, -1 for rows that a filter leaves out.
         group_names: what the groups are called.
     """
 
@@ -58,6 +59,12 @@ class Nodes:
             node_of_row=np.where(there, new[self.node_of_row], np.int32(-1)),
         )
 
+    def of_rows(self, values: npt.NDArray[_Number], missing: float) -> npt.NDArray[_Number]:
+        """Give every row its node's value: (n,), `missing` to rows that are filtered out."""
+        longer = np.full(len(values) + 1, missing, dtype=values.dtype)
+        longer[:-1] = values
+        return longer[self.node_of_row]
+
     def save(self, path: UPath) -> None:
         """Write the nodes to an `.npz` file."""
         with path.open("wb") as file:
@@ -70,30 +77,39 @@ def load_nodes(path: UPath) -> Nodes:
         return Nodes(**{name: arrays[name] for name in Nodes.__annotations__})
 
 
-def make_nodes(items: pd.DataFrame, level: Level, settings: RunSettings) -> Nodes:
+def make_nodes(
+    items: pd.DataFrame,
+    level: Level,
+    settings: RunSettings,
+    kept: npt.NDArray[np.bool_] | None = None,
+) -> Nodes:
     """Put identical vectors of one block together.
 
     Args:
         items: the snapshot's rows, with `twin`, `domain`, `event_type` and `entity_type`.
         level: says what parts and blocks the level.
         settings: `scope` and `partition.by` add to the blocks.
+        kept: (n,) rows that take part; default: all.
     """
     rows = pd.DataFrame({"twin": items["twin"]})
     rows["block"] = _blocks(items, level, settings)
     rows["group"] = _values(items, level.parts_by) if level.parts_by else level.name
     if settings.scope == "partition" and level.parts_by != "entity_type":
         rows["group"] = rows["block"]
+    rows = rows if kept is None else rows[kept]
     first = rows.drop_duplicates(["block", "twin"])
     first = first.assign(row=first.index).sort_values(["block", "group", "row"])
     keys = pd.MultiIndex.from_frame(first[["block", "twin"]])
-    node_of_row = keys.get_indexer(pd.MultiIndex.from_frame(rows[["block", "twin"]]))
+    node_of_kept = keys.get_indexer(pd.MultiIndex.from_frame(rows[["block", "twin"]]))
+    node_of_row = np.full(len(items), -1, dtype=np.int32)
+    node_of_row[rows.index] = node_of_kept
     names = np.array(sorted(set(first["group"])), dtype=np.str_)
     return Nodes(
         row=first["row"].to_numpy(np.int64),
-        weight=np.bincount(node_of_row, minlength=len(first)).astype(np.int32),
+        weight=np.bincount(node_of_kept, minlength=len(first)).astype(np.int32),
         block=first["block"].rank(method="dense").to_numpy().astype(np.int32) - np.int32(1),
         group=np.searchsorted(names, first["group"].to_numpy(dtype=np.str_)).astype(np.int32),
-        node_of_row=node_of_row.astype(np.int32),
+        node_of_row=node_of_row,
         group_names=names,
     )
 

@@ -25,11 +25,14 @@ from clustering_tasks.engine.neighbours import (
 )
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.features import document_vectors, make_features
+from clustering_tasks.filters import COLUMNS as FILTERED_BY
+from clustering_tasks.filters import kept_rows
 from clustering_tasks.layout import lay_out, save_cells, write_features
 from clustering_tasks.nodes import Nodes, make_nodes
 from clustering_tasks.resources import available_disk, available_memory, check_fits
 from clustering_tasks.settings import NeighbourSettings, PartitionSettings
 from clustering_tasks.storage import to_json
+from clustering_tasks.stories import story_vectors
 from clustering_tasks.vectors import open_vectors
 
 _PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
@@ -58,8 +61,10 @@ def plan(run: Run) -> Result:
         "scope": settings.scope,
         "partition": settings.partition.model_dump(),
         "neighbours": settings.neighbours.model_dump(),
+        "filter": settings.filter.model_dump(mode="json"),
         "centred": choice.centred,
         "context_weight": choice.context_weight,
+        "stories": choice.weights.gate_similarity > 0,
     }
     inputs = [snapshot] if context is None else [snapshot, context]
     key = artefact_key("plan", inputs, read, run.level.name)
@@ -69,10 +74,11 @@ def plan(run: Run) -> Result:
 def _plan(
     run: Run, choice: Choice, snapshot: Result, context: Result | None, attempt: Attempt
 ) -> None:
-    columns = ["twin", "domain", "event_type", "entity_type", "document_id"]
+    columns = ["twin", *FILTERED_BY]
     with snapshot.path("items").open("rb") as file:
         items = pd.read_parquet(file, columns=columns)
-    nodes = make_nodes(items, run.level, run.settings)
+    kept = kept_rows(items, run.settings.filter)
+    nodes = make_nodes(items, run.level, run.settings, kept)
     forecast = _forecast(nodes, int(snapshot.metrics["dimension"] or 0), run.settings.neighbours)
     check_fits(
         forecast["memory_bytes"],
@@ -91,14 +97,23 @@ def _plan(
         features = make_features(file, nodes, documents, choice)
         layout = lay_out(features, nodes, run.settings.neighbours, run.level.name)
         write_features(attempt.new_file("features", "features.npy"), features, layout.nodes)
-    layout.nodes.save(attempt.new_file("nodes", "nodes.npz"))
-    layout.documents.save(attempt.new_file("documents", "documents.npz"))
+    nodes, documents = layout.nodes, layout.documents
+    nodes.save(attempt.new_file("nodes", "nodes.npz"))
+    documents.save(attempt.new_file("documents", "documents.npz"))
     save_cells(attempt.new_file("cells", "cells.npz"), layout.cells)
-    parts = list(make_parts(layout.nodes, run.settings.partition, frozenset(layout.cells)))
+    if choice.weights.gate_similarity:
+        stories = story_vectors(snapshot, items["document_id"], nodes, documents)
+        stories.save(attempt.new_file("stories", "stories.npz"))
+    parts = list(make_parts(nodes, run.settings.partition, frozenset(layout.cells)))
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [Part(part=number, name=_name(part)) for number, part in enumerate(parts)]
-    attempt.metrics = {"nodes": len(nodes.row), "parts": len(parts), **forecast}
+    attempt.metrics = {
+        "filtered": len(items) - int(kept.sum()),
+        "nodes": len(nodes.row),
+        "parts": len(parts),
+        **forecast,
+    }
 
 
 def make_parts(
@@ -155,7 +170,8 @@ def _forecast(nodes: Nodes, dimension: int, settings: NeighbourSettings) -> dict
     graph = n * settings.k * 8
     features = n * dimension * 4
     queries = (BATCH_ROWS + 2 * CHUNK_ROWS) * dimension * 4
-    products = TILE_ROWS * TILE_COLUMNS * 4 * thread_count()
+    largest = int(sizes.max(initial=0))
+    products = min(largest, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4 * thread_count()
     # `merge` holds the graph twice while evidence changes it, and what an algorithm makes of it
     held = max(min(features, queries) + products, graph * 4)
     pairs = sum(size * compared_with(int(size), settings) for size in sizes)

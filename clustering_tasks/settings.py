@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.setting_types import Domains, End, Names, Start
 
 
 class _Group(BaseModel):
@@ -29,6 +30,31 @@ class InputSettings(_Group):
     copy_wait_seconds: float = Field(
         5, ge=0, le=600, description="Pause before the folder is copied again."
     )
+
+
+class FilterSettings(_Group):
+    """Which items take part; the others get the status `filtered`.
+
+    An item must pass every filter that is set. Lists may be given as comma-separated text.
+    """
+
+    domains: Domains = Field(None, description="Only these domains, in their short or long form.")
+    event_types: Names = Field(None, description="Only these event types, in any case.")
+    entity_types: Names = Field(None, description="Only these entity types, in any case.")
+    since: Start = Field(
+        None,
+        description="Only items from this time on, or whose span reaches it: ISO 8601, without a "
+        "zone in UTC.",
+    )
+    until: End = Field(
+        None,
+        description="Only items up to this time, or whose span begins before; a date alone is the "
+        "whole day.",
+    )
+    keep_undated: bool = Field(
+        True, description="Whether undated items pass `since` and `until`: nothing rules them out."
+    )
+    document_ids: Names = Field(None, description="Only items of these documents.")
 
 
 class NeighbourSettings(_Group):
@@ -75,9 +101,61 @@ class EvidenceSettings(_Group):
         None,
         ge=0,
         le=1,
-        description="Items of documents less similar than this are less similar by the difference; "
-        "0 switches the gate off; unset: 0.7 for events and entities, 0 for documents and "
-        "storylines.",
+        description="Items of documents whose stories are less similar than this are less similar "
+        "themselves; 0 switches the gate off; unset: 0.85 for events and entities, 0 for documents "
+        "and storylines.",
+    )
+    gate_weight: float = Field(
+        1.5, ge=0, le=10, description="By so many times what the stories' similarity lacks."
+    )
+    document_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the documents' similarity that is taken off the items': what alike "
+        "documents explain.",
+    )
+    sentence_penalty: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="What two items in one sentence lose in similarity; unset: 0.1 for events and "
+        "entities, 0 for documents and storylines.",
+    )
+    domain_penalty: float = Field(
+        0.0, ge=0, le=1, description="What two items of different known domains lose in similarity."
+    )
+    event_type_penalty: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="What two items of different known event types lose in similarity.",
+    )
+
+
+class TemporalSettings(_Group):
+    """What dates say. An undated item is neutral: it may be linked with any other."""
+
+    decay: bool = Field(
+        False, description="Whether similarity decays with the days between two items."
+    )
+    decay_days: float = Field(
+        7, gt=0, description="Days after which it has decayed to 1/e, pair by pair."
+    )
+    window_days: float | None = Field(
+        None,
+        gt=0,
+        description="Items further apart than this are never linked directly; unset: any may be.",
+    )
+    max_gap_days: float | None = Field(
+        None,
+        gt=0,
+        description="Longest time in a cluster that none of its items covers; unset: any.",
+    )
+    on_gap: Literal["split", "penalise"] = Field(
+        "split",
+        description="Whether a cluster with a longer gap is split there, or its items' "
+        "probabilities are multiplied by max_gap_days / gap.",
     )
 
 
@@ -198,8 +276,10 @@ class RunSettings(_Group):
         "unassigned.",
     )
     input: InputSettings = Field(default_factory=InputSettings)
+    filter: FilterSettings = Field(default_factory=FilterSettings)
     neighbours: NeighbourSettings = Field(default_factory=NeighbourSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
+    temporal: TemporalSettings = Field(default_factory=TemporalSettings)
     agglomerative: AgglomerativeSettings = Field(default_factory=AgglomerativeSettings)
     hdbscan: HdbscanSettings = Field(default_factory=HdbscanSettings)
     label_propagation: LabelPropagationSettings = Field(default_factory=LabelPropagationSettings)
@@ -225,6 +305,12 @@ def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
         yield (
             f"merge.join={settings.merge.join} needs scope=partition: at level scope nothing is "
             "torn apart. Set scope=partition or merge.join=never"
+        )
+    since, until = settings.filter.since, settings.filter.until
+    if since is not None and until is not None and since > until:
+        yield (
+            f"filter.since={since.isoformat()} lies after filter.until={until.isoformat()}: no "
+            "item can pass both. Exchange them or drop one"
         )
     if settings.neighbours.k < settings.hdbscan.min_samples:
         yield (

@@ -46,7 +46,10 @@ _CHECKED = 1024  # at a time: their copies in 64 bits stay in the processor's ca
 _ITEMS = 2048  # at a time
 _SCHEMA = SCHEMA.append(pa.field("twin", pa.int64(), nullable=False))
 # Columns in which values recur; looking for repetition in the others is most of the writing.
-_REPEATED = ["document_id", "domain", "event_type", "entity_type", "primary_entities.list.element"]
+_REPEATED = [
+    *("document_id", "domain", "event_type", "entity_type", "sentence"),
+    "primary_entities.list.element",
+]
 
 
 def snapshot(run: Run, stage3_count: int | None = None) -> Result:

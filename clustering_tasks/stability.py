@@ -1,6 +1,7 @@
 """What remains of each cluster when some items are missing (Hennig 2007)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -87,9 +88,11 @@ def _without(block: Block, kept: npt.NDArray[np.int64]) -> Block:
     ids = number[block.ids[kept]]
     distances = np.where(ids >= 0, block.distances[kept], np.float32(np.inf))
     order = np.argsort(ids < 0, axis=1, kind="stable")  # neighbours first, as they were
-    return Block(
-        block.vectors[kept],
-        np.take_along_axis(ids, order, axis=1),
-        np.take_along_axis(distances, order, axis=1),
-        block.weight[kept],
+    return replace(
+        block,
+        vectors=block.vectors[kept],
+        ids=np.take_along_axis(ids, order, axis=1),
+        distances=np.take_along_axis(distances, order, axis=1),
+        weight=block.weight[kept],
+        span=None if block.span is None else block.span[kept],
     )

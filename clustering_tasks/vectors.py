@@ -112,6 +112,8 @@ class VectorWriter:
 
     def write(self, positions: npt.NDArray[np.integer[Any]], rows: Matrix) -> None:
         """Write rows, (m, d), to their positions, (m,); neighbours in one go."""
+        if not len(positions):
+            return
         order = np.argsort(positions)
         positions, rows = positions[order], np.ascontiguousarray(rows[order], dtype="<f4")
         starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)

@@ -23,12 +23,15 @@ class Block:
         distances: (n, k) float32, sqrt(2 - 2 s) of the edges' similarity s: the Euclidean distance
             where there is no evidence but the vectors.
         weight: (n,) int32 items per node.
+        span: (n, 2) float64 first and last time in days, NaN for undated; None where dates do not
+            matter.
     """
 
     vectors: Vectors
     ids: Ints
     distances: Floats
     weight: Ints
+    span: npt.NDArray[np.float64] | None = None
 
     @property
     def similarity(self) -> Floats:

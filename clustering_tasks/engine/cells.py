@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
 from clustering_tasks.engine.threads import tile_threads
 
 Floats = npt.NDArray[np.float32]
@@ -45,6 +46,30 @@ def train_cells(sample: Floats, count: int) -> Floats:
         centres = _means(sample, nearest, centres)
     order = leaves_list(linkage(centres.astype(np.float64), "average"))
     return np.asarray(centres[order])
+
+
+def find_neighbours(vectors: Floats, k: int, exact_rows: int, probes: int) -> Neighbours:
+    """Find the k nearest others of all of some vectors in memory, in cells where they are many.
+
+    Args:
+        vectors: (n, d) unit vectors.
+        k: neighbours per row.
+        exact_rows: most rows that are searched exactly.
+        probes: cells that a row is compared with among more.
+    """
+    n = len(vectors)
+    if n <= exact_rows:
+        return exact_neighbours(vectors, 0, n, k)
+    count = cell_count(n)
+    sample = vectors[:: max(n // (count * SAMPLED_ROWS), 1)]
+    found = nearest_cells(vectors, train_cells(sample, count), min(probes, count))
+    order = np.argsort(found[:, 0], kind="stable")
+    bounds = np.searchsorted(found[order, 0], np.arange(count + 1))
+    local = search(vectors[order], Cells(bounds, found[order]), 0, n, k)
+    ids, distances = np.empty_like(local.ids), np.empty_like(local.distances)
+    ids[order] = np.where(local.ids >= 0, order[local.ids], -1)
+    distances[order] = local.distances
+    return Neighbours(ids, distances)
 
 
 def _means(sample: Floats, cell: npt.NDArray[np.int16], centres: Floats) -> npt.NDArray[np.float32]:

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from clustering_tasks.coherence import coherent
 from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import cluster_sums
@@ -17,7 +18,9 @@ from clustering_tasks.engine.quality import fit, mean_spread, separation, silhou
 from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
-from clustering_tasks.evidence import products
+from clustering_tasks.evidence.stories import products
+from clustering_tasks.evidence.words import shares_of_shorter
+from clustering_tasks.settings import TemporalSettings
 
 
 def warm_up() -> float:
@@ -39,6 +42,9 @@ def warm_up() -> float:
     other = np.zeros(12, dtype=np.float32)
     labels = np.arange(12, dtype=np.int32)
     products(vectors, labels, labels, other)
+    shares_of_shorter(labels, labels, labels[:-1], labels[:-1], labels[:-1], other)
+    dated = np.zeros((12, 2))
+    coherent(labels, other, dated, found.ids, weight, TemporalSettings(max_gap_days=1))
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
     edges = spanning_tree(vectors, found.ids, found.distances, core)
     select(condense(edges, weight, 3))

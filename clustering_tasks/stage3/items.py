@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         pa.field("end_time", _TIME),
         pa.field("title", pa.string()),
         pa.field("mention", pa.string()),
+        pa.field("sentence", pa.string()),
         pa.field("text", pa.string()),
         pa.field("primary_entities", pa.list_(pa.string())),
         pa.field("metadata", pa.string(), nullable=False),
@@ -56,6 +57,7 @@ def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) ->
     if level.name != "storylines":
         odd["without_document"] += documents.count(None)
     times = [_times(each, level, odd) for each in metadata]
+    mentions = _first_texts(metadata, level.mention_fields)
     columns: dict[str, list[Any]] = {
         "vector_id": list(entries),
         "source_id": sources,
@@ -66,7 +68,8 @@ def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) ->
         "start_time": [start for start, _ in times],
         "end_time": [end for _, end in times],
         "title": _first_texts(metadata, level.title_fields),
-        "mention": _first_texts(metadata, level.mention_fields),
+        "mention": mentions,
+        "sentence": _sentences(metadata, mentions, level),
         "text": [" ".join(filter(None, said)) for said in _said(metadata, level.text_fields)],
         "primary_entities": [_texts(each.get("primary_entities")) for each in metadata],
         "metadata": [
@@ -129,6 +132,14 @@ def _said(metadata: list[Entry], fields: Iterable[str]) -> Iterator[tuple[str, .
 
 def _first_texts(metadata: list[Entry], fields: Iterable[str]) -> list[str | None]:
     return [next(filter(None, said), None) for said in _said(metadata, fields)]
+
+
+def _sentences(metadata: list[Entry], mentions: list[str | None], level: Level) -> list[str | None]:
+    """The sentences that items stand in; Stage 3 puts an event's trigger before it."""
+    if not level.sentence_fields:
+        return [None] * len(metadata)
+    said = zip(_first_texts(metadata, level.sentence_fields), mentions, strict=True)
+    return [text.removeprefix(f"{mention}: ") if text else None for text, mention in said]
 
 
 def _texts(value: object) -> list[str]:

@@ -12,6 +12,7 @@ import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from upath import UPath
 
+from clustering_tasks.choice import choose
 from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import FATAL_EXIT_CODES, BadInputError, Stage4Error
 from clustering_tasks.levels import LEVELS
@@ -46,6 +47,7 @@ def check_stage3(level: str, dag_run: Triggered) -> Json:
     """
     with airflow_errors():
         settings = run_settings(chosen(dag_run.conf))
+        choose(settings, LEVELS[level], items=0)  # refuses what this level cannot use
         _require_files(level)
         return {"settings": settings.model_dump(mode="json"), "stage3_count": _stage3_count(level)}
 

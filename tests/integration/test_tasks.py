@@ -52,6 +52,13 @@ def test_every_wrong_setting_is_named_and_nothing_is_tried_again(indices: Path) 
         assert name in str(error.value)
 
 
+def test_what_the_level_cannot_use_is_refused_before_anything_is_copied(indices: Path) -> None:
+    with pytest.raises(AirflowFailException, match=r"filter\.entity_types"):
+        tasks.check_stage3("events", DagRun({"filter": {"entity_types": ["PER"]}}))
+    chosen = tasks.check_stage3("events", DagRun({"filter.event_types": ["protest", "strike"]}))
+    assert chosen["settings"]["filter"]["event_types"] == ["protest", "strike"]
+
+
 def test_a_missing_pair_is_named_with_its_folder(indices: Path) -> None:
     with pytest.raises(AirflowFailException) as error:
         tasks.check_stage3("entities", DagRun())

@@ -53,3 +53,15 @@ def test_an_unknown_or_misshapen_group_is_refused(conf: dict[str, Any]) -> None:
 
 def test_what_airflow_adds_is_not_the_callers() -> None:
     assert chosen({"openlineage": {"parentRunId": "x"}, "scope": "level"}) == {"scope": "level"}
+
+
+def test_a_common_filter_must_be_one_of_every_level_or_be_taken_back() -> None:
+    conf: dict[str, Any] = {"common": {"filter.domains": "health", "filter.since": "2025-12-01"}}
+    with pytest.raises(SettingsError) as error:
+        conf_of_levels(conf)
+    refused = [line.split(":")[0] for line in str(error.value).splitlines()]
+    assert refused == ["documents", "entities"]
+    without = {"documents": {"filter": {"domains": None}}, "entities": {"filter.domains": None}}
+    levels = conf_of_levels(conf | without)
+    assert levels["events"]["filter"] == {"domains": "health", "since": "2025-12-01"}
+    assert levels["documents"]["filter"]["domains"] is None

@@ -21,7 +21,7 @@ vectors = rng.standard_normal((300, 771)).astype(np.float32)
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 ids = rng.integers(0, 300, (300, 20)).astype(np.int32)
 distances = np.empty(ids.shape, np.float32)
-exact_distances(vectors, vectors, ids, distances)
+exact_distances(vectors, vectors, np.arange(ids.size), 0, ids, distances)
 smoothed = smooth(vectors, ids, distances * 0.7, np.ones(300, np.int32))
 print(hashlib.sha256(distances.tobytes() + smoothed.tobytes()).hexdigest())
 """

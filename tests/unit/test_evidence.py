@@ -1,15 +1,22 @@
 """What is chosen where the caller left it open, and the evidence that it brings to the graph."""
 
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.choice import Choice, choose
-from clustering_tasks.evidence import document_similarity, edge_similarity, mention_likeness
+from clustering_tasks.choice import Weights, choose
+from clustering_tasks.evidence import EVIDENCE, adjustment, with_evidence
+from clustering_tasks.evidence.dates import days_apart
+from clustering_tasks.evidence.pairs import NodeFacts
+from clustering_tasks.evidence.words import mention_likeness
 from clustering_tasks.features import DocumentVectors, document_vectors
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.nodes import load_nodes
@@ -43,66 +50,245 @@ def test_hdbscan_as_it_is_known_uses_the_vectors_alone() -> None:
     for level in LEVELS.values():
         choice = choose(run_settings({"algorithm": "hdbscan"}), level, 100)
         assert not choice.centred
-        assert choice.context_weight == choice.mention_weight == choice.gate_similarity == 0
+        assert choice.context_weight == 0
+        assert not choice.weights.any()
 
 
+@pytest.mark.parametrize("name", [f.name for f in fields(Weights)])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_algorithm_takes_evidence_on_edges(algorithm: str) -> None:
-    settings = run_settings({"algorithm": algorithm, "evidence.mention_weight": 0.5})
-    assert choose(settings, LEVELS["events"], 100).mention_weight == 0.5
+def test_every_algorithm_takes_all_evidence_on_edges(algorithm: str, name: str) -> None:
+    group = "temporal" if name.endswith("_days") else "evidence"
+    settings = run_settings(
+        {"algorithm": algorithm, f"{group}.{name}": 0.5, "temporal.decay": name == "decay_days"}
+    )
+    weights = choose(settings, LEVELS["events"], 100).weights
+    assert getattr(weights, name) == 0.5
+    assert weights.any() == (algorithm != "hdbscan" or name != "gate_weight")
 
 
-CHOICE = Choice("label_propagation", "", False, 0.0, 0.0, 0.0, 0.5)
+def test_every_weight_has_its_piece() -> None:
+    assert {*EVIDENCE, "gate_weight"} == {field.name for field in fields(Weights)}
+
+
+Ints = npt.NDArray[np.int32]
 IDS = np.array([[1, 2], [0, -1], [1, 0]], dtype=np.int32)
 COSINES = np.array([[0.9, 0.6], [0.9, 0], [0.8, 0.6]])
-DISTANCES = np.sqrt(2 - 2 * COSINES).astype(np.float32)
-MENTIONS = ["Angela Merkel", "Merkel", None]
-NO_DOCUMENTS = DocumentVectors(np.empty((0, 0), np.float32), np.full(3, -1, np.int32))
+DISTANCES = np.where(IDS >= 0, np.sqrt(2 - 2 * COSINES), np.inf).astype(np.float32)
+NOTHING = DocumentVectors(np.empty((0, 0), np.float32), np.full(3, -1, np.int32))
+UNKNOWN = np.full(3, -1, dtype=np.int32)
+FACTS = NodeFacts(
+    mentions=["Angela Merkel", "Merkel", None],
+    sentence=UNKNOWN,
+    span=np.full((3, 2), np.nan),
+    domain=UNKNOWN,
+    event_type=UNKNOWN,
+    documents=NOTHING,
+    stories=NOTHING,
+)
 # the documents of nodes 0 and 1 have nothing in common; node 2's is not known
 DOCUMENTS = DocumentVectors(np.eye(2, dtype=np.float32), np.array([0, 1, -1], dtype=np.int32))
+EVERYTHING = Weights(
+    mention_weight=0.3,
+    document_weight=0.1,
+    gate_similarity=0.7,
+    gate_weight=1.5,
+    sentence_penalty=0.1,
+    domain_penalty=0.05,
+    event_type_penalty=0.03,
+    decay_days=7,
+    window_days=30,
+)
 
 
-def similarity(choice: Choice, documents: DocumentVectors = NO_DOCUMENTS) -> list[list[float]]:
-    found = edge_similarity(IDS, DISTANCES, list(MENTIONS), documents, choice)
+def edge_similarity(ids: Ints, distances: Matrix, facts: NodeFacts, weights: Weights) -> Matrix:
+    """(n, k) the edges' cosine and what was added to it, -inf where there is none."""
+    rows, at = np.nonzero(ids >= 0)
+    found = np.full(ids.shape, -np.inf, dtype=np.float32)
+    pairs = rows.astype(np.int32), ids[rows, at], distances[rows, at]
+    found[rows, at] = 1 - np.square(pairs[2]) / 2 + adjustment(*pairs, facts, weights)
+    return found
+
+
+def similarity(weights: Weights, facts: NodeFacts = FACTS) -> list[list[float]]:
+    found = edge_similarity(IDS, DISTANCES, facts, weights)
     return [[float(value) for value in row] for row in found]
 
 
+def likeness(*mentions: str | None) -> float:
+    """Of the first two mentions."""
+    one = np.array([0], dtype=np.int32)
+    return float(mention_likeness(list(mentions), one, one + np.int32(1))[0])
+
+
 def test_without_other_evidence_an_edge_is_its_cosine() -> None:
-    found = similarity(CHOICE)
-    assert found[0] == pytest.approx([0.9, 0.6], abs=1e-6)
-    assert found[1][1] == -np.inf
-    assert similarity(CHOICE, DOCUMENTS)[0] == pytest.approx([0.9, 0.6], abs=1e-6)
+    assert similarity(Weights())[0] == pytest.approx([0.9, 0.6], abs=1e-6)
+    assert similarity(Weights())[1][1] == -np.inf
 
 
-def test_mentions_are_mixed_in_and_an_unknown_one_says_nothing() -> None:
-    rows, columns = np.array([0, 0, 2]), np.array([1, 2, 2], dtype=np.int32)
-    likeness = mention_likeness(list(MENTIONS), rows, columns)
-    assert 0.4 < likeness[0] < 0.9
-    assert np.isnan(likeness[1:]).all()
-    found = similarity(replace(CHOICE, mention_weight=0.5))
-    assert found[0][0] == pytest.approx(0.45 + likeness[0] / 2, abs=1e-5)
-    assert found[0][1] == pytest.approx(0.6, abs=1e-6)
+def test_what_is_not_known_is_no_evidence() -> None:
+    facts = replace(FACTS, mentions=[None, " ", None])
+    assert similarity(EVERYTHING, facts) == similarity(Weights())
 
 
-def test_equal_mentions_are_alike_and_different_ones_are_not() -> None:
-    mentions: list[str | None] = ["Merkel", "merkel", "Obama", " "]
-    found = mention_likeness(mentions, np.array([0, 0, 0]), np.array([1, 2, 3], dtype=np.int32))
-    assert found[0] == pytest.approx(1)
-    assert found[1] == pytest.approx(0, abs=0.05)
-    assert np.isnan(found[2])
+def test_edges_without_evidence_keep_their_distance_to_the_last_digit() -> None:
+    near = np.array([[1e-4, 2e-4], [1e-4, np.inf], [2e-4, 1.0]], dtype=np.float32)
+    ids, distances = with_evidence(IDS, near, replace(FACTS, mentions=[None] * 3), EVERYTHING)
+    np.testing.assert_array_equal(ids, IDS)
+    np.testing.assert_array_equal(distances, near)
 
 
-def test_without_any_mention_nothing_is_known() -> None:
-    found = mention_likeness([None, " "], np.array([0]), np.array([1], dtype=np.int32))
-    assert np.isnan(found).all()
+def test_edges_are_sorted_anew_by_their_similarity() -> None:
+    facts = replace(FACTS, stories=DOCUMENTS)
+    ids, distances = with_evidence(IDS, DISTANCES, facts, Weights(gate_similarity=1, gate_weight=1))
+    assert ids.tolist() == [[2, 1], [0, -1], [1, 0]]
+    expected = np.sqrt(2 - 2 * np.array([[0.6, -0.1], [-0.1, -np.inf], [0.8, 0.6]]))
+    np.testing.assert_allclose(distances, expected, rtol=1e-5)
 
 
-def test_unlike_documents_lower_their_items_similarity() -> None:
-    found = similarity(replace(CHOICE, gate_similarity=0.7), DOCUMENTS)
-    assert found[0] == pytest.approx([0.2, 0.6], abs=1e-6)
-    apart = document_similarity(DOCUMENTS, np.array([0, 0]), np.array([1, 2], dtype=np.int32))
-    assert apart[0] == 0
-    assert np.isnan(apart[1])
+def test_a_name_is_like_what_contains_it_and_unlike_another() -> None:
+    assert likeness("Angela Merkel", "Merkel") == likeness("Merkel", "merkel") == 1
+    assert likeness("Merkel", "Obama") < 0.1
+    assert 0.3 < likeness("Angela Merkel", "Angela Davis") < 0.7
+    assert np.isnan(likeness("Merkel", None))
+    assert np.isnan(likeness(None, " "))
+
+
+def direct_likeness(one: str, other: str) -> float:
+    """Of texts without blanks, whose sequences reach over both ends."""
+    sets = [
+        {f" {text.lower()} "[i : i + n] for n in (2, 3, 4) for i in range(len(text) + 3 - n)}
+        for text in (one, other)
+    ]
+    return len(sets[0] & sets[1]) / min(map(len, sets))
+
+
+@given(st.lists(st.text("abcd", min_size=1, max_size=9), min_size=2, max_size=9))
+def test_likeness_of_mentions_is_the_share_of_common_sequences(mentions: list[str]) -> None:
+    rows, columns = (side.ravel().astype(np.int32) for side in np.indices((len(mentions),) * 2))
+    found = mention_likeness([*mentions], rows, columns)
+    direct = [direct_likeness(mentions[i], mentions[j]) for i, j in zip(rows, columns, strict=True)]
+    assert found == pytest.approx(direct)
+
+
+def test_mentions_are_mixed_into_the_cosine() -> None:
+    found = similarity(Weights(mention_weight=0.5))
+    assert found[0] == pytest.approx([0.95, 0.6], abs=1e-6)
+
+
+def test_other_stories_lower_the_similarity_by_what_they_lack() -> None:
+    weights = Weights(gate_similarity=0.7, gate_weight=0.5)
+    facts = replace(FACTS, stories=DOCUMENTS)
+    assert similarity(weights, facts)[0] == pytest.approx([0.55, 0.6], abs=1e-6)
+    assert similarity(replace(weights, gate_weight=2), facts)[1][0] == pytest.approx(-0.5, abs=1e-6)
+
+
+def test_likeness_of_the_documents_is_taken_off() -> None:
+    same = DocumentVectors(DOCUMENTS.vectors, np.array([1, 1, -1], dtype=np.int32))
+    for documents, lost in ((DOCUMENTS, 0), (same, 0.2)):
+        found = similarity(Weights(document_weight=0.2), replace(FACTS, documents=documents))
+        assert found[0] == pytest.approx([0.9 - lost, 0.6], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "weights", "codes", "lost"),
+    [
+        ("sentence", Weights(sentence_penalty=0.2), [4, 4, -1], [0.2, 0]),
+        ("sentence", Weights(sentence_penalty=0.2), [4, 5, 4], [0, 0.2]),
+        ("domain", Weights(domain_penalty=0.2), [4, 5, -1], [0.2, 0]),
+        ("domain", Weights(domain_penalty=0.2), [4, 4, 5], [0, 0.2]),
+        ("event_type", Weights(event_type_penalty=0.2), [0, 1, 0], [0.2, 0]),
+    ],
+)
+def test_a_penalty_is_for_what_is_known(
+    field: str, weights: Weights, codes: list[int], lost: list[float]
+) -> None:
+    known: dict[str, Any] = {field: np.array(codes, dtype=np.int32)}
+    facts = replace(FACTS, **known)
+    expected = [0.9 - lost[0], 0.6 - lost[1]]
+    assert similarity(weights, facts)[0] == pytest.approx(expected, abs=1e-6)
+
+
+DAYS = np.array([[0, 2], [9, 9], [np.nan, np.nan]])
+
+
+def test_days_apart_are_those_between_spans() -> None:
+    spans = np.array([[0.0, 2], [9, 9], [1, 5], [2, 3], [np.nan, np.nan]])
+    rows, columns = np.array([[0, 1, 1, 0, 0, 4, 4], [1, 0, 2, 2, 3, 0, 4]], dtype=np.int32)
+    found = days_apart(spans, rows, columns)
+    np.testing.assert_array_equal(found, [7, 7, 4, 0, 0, np.nan, np.nan])
+
+
+def test_similarity_decays_with_the_days_between_a_pair() -> None:
+    found = similarity(Weights(decay_days=7), replace(FACTS, span=DAYS))
+    assert found[0] == pytest.approx([0.9 * np.exp(-1), 0.6], abs=1e-6)
+    negative = Weights(decay_days=7, gate_similarity=1, gate_weight=2)
+    facts = replace(FACTS, span=DAYS, stories=DOCUMENTS)
+    assert similarity(negative, facts)[0][0] == pytest.approx(0.9 - 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(("days", "linked"), [(6.9, False), (7, True)])
+def test_beyond_the_window_there_is_no_edge(days: float, linked: bool) -> None:
+    weights, facts = Weights(window_days=days), replace(FACTS, span=DAYS)
+    ids, distances = with_evidence(IDS, DISTANCES, facts, weights)
+    assert ids.tolist() == (IDS.tolist() if linked else [[2, -1], [-1, -1], [1, 0]])
+    assert np.isinf(distances[ids < 0]).all()
+    assert np.isfinite(distances[ids >= 0]).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_all_evidence_is_what_a_direct_computation_gives(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, k = 8, 4
+    ids = np.array([rng.permutation(np.delete(np.arange(n), i))[:k] for i in range(n)], np.int32)
+    ids[rng.random((n, k)) < 0.2] = -1
+    cosine = rng.uniform(0, 1, (n, k))
+    days = rng.uniform(0, 60, (n, 2))
+    days.sort(axis=1)
+    days[rng.random(n) < 0.3] = np.nan
+    vectors = [unit(rng.normal(size=(3, 4))) for _ in range(2)]
+    facts = NodeFacts(
+        mentions=[["Angela Merkel", "Merkel", "Obama", None][i] for i in rng.integers(0, 4, n)],
+        sentence=rng.integers(-1, 2, n).astype(np.int32),
+        span=days,
+        domain=rng.integers(-1, 2, n).astype(np.int32),
+        event_type=rng.integers(-1, 2, n).astype(np.int32),
+        documents=DocumentVectors(vectors[0], rng.integers(-1, 3, n).astype(np.int32)),
+        stories=DocumentVectors(vectors[1], rng.integers(-1, 3, n).astype(np.int32)),
+    )
+    distances = np.sqrt(2 - 2 * cosine).astype(np.float32)
+    found = edge_similarity(ids, distances, facts, EVERYTHING)
+    for (i, at), j in np.ndenumerate(ids):
+        expected = directly(facts, i, int(j), float(cosine[i, at])) if j >= 0 else -np.inf
+        assert found[i, at] == pytest.approx(expected, abs=1e-5)
+
+
+def directly(facts: NodeFacts, i: int, j: int, cosine: float) -> float:
+    """Similarity of one pair, from the formula in docs/ALGORITHMS.md."""
+
+    def product(about: DocumentVectors) -> float | None:
+        one, other = about.of_node[i], about.of_node[j]
+        return float(about.vectors[one] @ about.vectors[other]) if min(one, other) >= 0 else None
+
+    w, s = EVERYTHING, cosine
+    if facts.mentions[i] and facts.mentions[j]:
+        alike = likeness(facts.mentions[i], facts.mentions[j])
+        s += w.mention_weight * (alike - cosine)
+    if (document := product(facts.documents)) is not None:
+        s -= w.document_weight * document
+    if (story := product(facts.stories)) is not None:
+        s -= w.gate_weight * max(0, w.gate_similarity - story)
+    s -= w.sentence_penalty * (facts.sentence[i] == facts.sentence[j] >= 0)
+    for codes, penalty in (
+        (facts.domain, w.domain_penalty),
+        (facts.event_type, w.event_type_penalty),
+    ):
+        s -= penalty * (min(codes[i], codes[j]) >= 0 and codes[i] != codes[j])
+    (a, b), (c, d) = facts.span[i], facts.span[j]
+    if not np.isnan([a, c]).any():
+        apart = max(0, a - d, c - b)
+        s = s * math.exp(-apart / 7) if s > 0 else s
+        s = -math.inf if apart > 30 else s
+    return float(s)
 
 
 def planned(workbench: Workbench, **settings: Any) -> tuple[list[str], Matrix]:

@@ -143,6 +143,29 @@ def test_the_title_is_the_first_field_that_says_something(
     assert item(level, metadata)["title"] == title
 
 
+@pytest.mark.parametrize(
+    ("level", "metadata", "sentence"),
+    [
+        (
+            "events",
+            {"trigger": "meet", "event_description": "meet: Leaders meet."},
+            "Leaders meet.",
+        ),
+        ("events", {"trigger": "talks", "event_description": "meet: No talks."}, "meet: No talks."),
+        ("events", {"event_description": "Leaders meet."}, "Leaders meet."),
+        ("events", {"trigger": "meet"}, None),
+        ("entities", {"entity_text": "Rome", "context": "In Rome."}, "In Rome."),
+        ("entities", {"entity_text": "Rome", "context": ""}, None),
+        ("documents", {"title": "Rome"}, None),
+        ("storylines", {"storyline_summary": "Rome"}, None),
+    ],
+)
+def test_the_sentence_is_what_stands_around_a_mention(
+    level: str, metadata: Json, sentence: str | None
+) -> None:
+    assert item(level, metadata)["sentence"] == sentence
+
+
 def test_nul_characters_are_replaced_at_any_depth_and_nothing_else_is() -> None:
     metadata = {"title": "a\0b\n\u202e", "x\0": [{"y": "\0"}, 1.5, None, True], "z": "\\u0000"}
     row = item("documents", metadata)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from clustering_tasks.vectors import Matrix, open_vectors, write_vectors
+from clustering_tasks.vectors import FileRows, Matrix, new_vectors, open_vectors, write_vectors
 
 ROWS, DIMENSION = 70_000, 3  # more than two of the blocks in which `take` reads
 
@@ -75,3 +75,28 @@ def test_a_file_that_was_cut_off_is_noticed(path: UPath, rows: Matrix) -> None:
         file.read(0, ROWS - 1)
         with pytest.raises(EOFError):
             file.read(ROWS - 2, ROWS)
+
+
+@pytest.mark.parametrize("place", ["local", "object store"])
+def test_rows_are_written_in_any_order(tmp_path: Path, place: str) -> None:
+    path = UPath(tmp_path / "rows.npy" if place == "local" else "memory://vectors/rows.npy")
+    rows = scattered(50, dimension=DIMENSION)
+    order = np.random.default_rng(0).permutation(50)
+    with new_vectors(path, rows.shape) as file:
+        for some in (order[:20], order[20:20], order[20:]):
+            file.write(some, rows[some])
+    with open_vectors(path) as written:
+        np.testing.assert_array_equal(written.read(0, 50), rows)
+
+
+def test_a_range_of_a_file_is_read_like_an_array(tmp_path: Path) -> None:
+    path, rows = UPath(tmp_path / "rows.npy"), scattered(30, dimension=DIMENSION)
+    write_vectors(path, rows.shape, [rows])
+    with open_vectors(path) as file:
+        part = FileRows(file, 10, 25)
+        assert len(part) == 15
+        np.testing.assert_array_equal(part[3:7], rows[13:17])
+        np.testing.assert_array_equal(part[12:99], rows[22:25])
+        np.testing.assert_array_equal(part[20:30], rows[25:25])
+        np.testing.assert_array_equal(part[np.array([4, 0, 4])], rows[[14, 10, 14]])
+        np.testing.assert_array_equal(np.asarray(part), rows[10:25])

@@ -1,0 +1,47 @@
+"""What the dates of two items say. An undated item is neutral: nothing is known about its pairs."""
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering_tasks.choice import Weights
+from clustering_tasks.evidence.pairs import NodeFacts, Pairs
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Spans = npt.NDArray[np.float64]
+
+
+def days_apart(span: Spans, rows: Ints, columns: Ints) -> Spans:
+    """Days between the spans of two nodes: (m,) float64, 0 when they touch, NaN for undated.
+
+    Args:
+        span: (n, 2) first and last time in days.
+        rows: (m,) the one node of each pair.
+        columns: (m,) the other.
+    """
+    one, other = span[rows], span[columns]
+    between = np.maximum(other[:, 0] - one[:, 1], one[:, 0] - other[:, 1])
+    return np.maximum(between, 0)  # keeps NaN
+
+
+def decay(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+    """Make similarity s to s exp(-days apart / decay), pair by pair (TM-1).
+
+    On pairs: shrinking vectors by their age would move old items to the origin and invent clusters
+    there. A negative similarity stays: decay is no reason to be alike.
+    """
+    if weights.decay_days is None:
+        return np.zeros_like(pairs.similarity)
+    apart = np.nan_to_num(days_apart(facts.span, pairs.rows, pairs.columns))
+    lost = 1 - np.exp(-apart / weights.decay_days)
+    lowered: Floats = (-np.maximum(pairs.similarity, 0) * lost).astype(np.float32)
+    return lowered
+
+
+def window(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+    """Rule out edges between items further apart in time than the window: -inf (TM-2)."""
+    if weights.window_days is None:
+        return np.zeros_like(pairs.similarity)
+    apart = days_apart(facts.span, pairs.rows, pairs.columns)
+    # NaN compares false
+    return np.where(apart > weights.window_days, -np.inf, 0).astype(np.float32)

@@ -1,0 +1,81 @@
+"""Gathering what is known of nodes from the items that they stand for."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clustering_tasks.artefacts import Result
+from clustering_tasks.evidence.pairs import NodeFacts
+from clustering_tasks.features import DocumentVectors, load_documents
+from clustering_tasks.nodes import Nodes
+
+Ints = npt.NDArray[np.int32]
+Spans = npt.NDArray[np.float64]
+
+_COLUMNS = ["mention", "document_id", "sentence", "start_time", "end_time", "domain", "event_type"]
+_MICROSECONDS_PER_DAY = 86_400e6
+_NONE = np.iinfo(np.int32).max
+
+
+def node_facts(snapshot: Result, plan: Result, nodes: Nodes) -> NodeFacts:
+    """Read what is known of all nodes; see `NodeFacts`."""
+    with snapshot.path("items").open("rb") as file:
+        items = pq.read_table(file, columns=_COLUMNS)
+    first = items.select(["mention", "document_id", "sentence"]).take(nodes.row)
+    nothing = DocumentVectors(np.empty((0, 0), np.float32), np.full(len(nodes.row), -1, np.int32))
+    stories = load_documents(plan.path("stories")) if "stories" in plan.files else nothing
+    return NodeFacts(
+        mentions=first["mention"].to_pylist(),
+        sentence=sentences(first["document_id"], first["sentence"]),
+        span=node_spans(items, nodes),
+        domain=shared_code(items["domain"], nodes),
+        event_type=shared_code(items["event_type"], nodes),
+        documents=load_documents(plan.path("documents")),
+        stories=stories,
+    )
+
+
+def read_spans(snapshot: Result, nodes: Nodes) -> Spans:
+    """Read the first and last time of each node; see `node_spans`."""
+    with snapshot.path("items").open("rb") as file:
+        return node_spans(pq.read_table(file, columns=["start_time", "end_time"]), nodes)
+
+
+def node_spans(items: pa.Table, nodes: Nodes) -> Spans:
+    """First and last time of each node's items: (n, 2) float64 days since 1970, NaN for undated."""
+    span = np.empty((len(nodes.row), 2))
+    span[:, 0], span[:, 1] = np.inf, -np.inf
+    start, end = (_days(items[name]) for name in ("start_time", "end_time"))
+    rows = np.flatnonzero((nodes.node_of_row >= 0) & np.isfinite(start))
+    np.minimum.at(span[:, 0], nodes.node_of_row[rows], start[rows])
+    np.maximum.at(span[:, 1], nodes.node_of_row[rows], end[rows])
+    span[~np.isfinite(span)] = np.nan
+    return span
+
+
+def _days(times: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    microseconds = times.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False)
+    return np.asarray(microseconds.to_numpy() / _MICROSECONDS_PER_DAY)
+
+
+def shared_code(values: pa.ChunkedArray, nodes: Nodes) -> Ints:
+    """A number for what all of a node's items have that have any: (n,), -1 for none or several."""
+    codes = pd.factorize(values.to_pandas(), sort=True)[0].astype(np.int32)
+    rows = np.flatnonzero((nodes.node_of_row >= 0) & (codes >= 0))
+    lowest = np.full(len(nodes.row), _NONE, dtype=np.int32)
+    highest = np.full(len(nodes.row), -1, dtype=np.int32)
+    np.minimum.at(lowest, nodes.node_of_row[rows], codes[rows])
+    np.maximum.at(highest, nodes.node_of_row[rows], codes[rows])
+    return np.where(lowest == highest, highest, np.int32(-1))
+
+
+def sentences(documents: pa.ChunkedArray, texts: pa.ChunkedArray) -> Ints:
+    """A number for each sentence of each document: (n,), -1 where one of them is not known."""
+    document, text = (pd.factorize(column.to_pandas())[0] for column in (documents, texts))
+    both = document.astype(np.int64) * (text.max(initial=0) + 1) + text
+    known = (document >= 0) & (text >= 0)
+    result = np.full(len(both), -1, dtype=np.int32)
+    result[known] = np.unique(both[known], return_inverse=True)[1]
+    return result

@@ -1,0 +1,26 @@
+"""Items of different kinds: Stage 2's guesses are noisy, so they weigh against a pair, no more."""
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering_tasks.choice import Weights
+from clustering_tasks.evidence.pairs import NodeFacts, Pairs
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+
+def other_domain(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+    """Lower the similarity of different known domains by the penalty (MD-1)."""
+    return differing(pairs, facts.domain, weights.domain_penalty)
+
+
+def other_event_type(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+    """Lower the similarity of different known event types by the penalty (MD-1)."""
+    return differing(pairs, facts.event_type, weights.event_type_penalty)
+
+
+def differing(pairs: Pairs, code: Ints, penalty: float) -> Floats:
+    """(m,) minus the penalty where both codes are known and differ, else 0."""
+    one, other = code[pairs.rows], code[pairs.columns]
+    return np.where((one >= 0) & (other >= 0) & (one != other), -penalty, 0).astype(np.float32)

@@ -1,0 +1,74 @@
+"""What a piece of evidence gets: pairs of nodes, and what is known of the nodes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering_tasks.choice import Weights
+from clustering_tasks.features import DocumentVectors
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Linked nodes.
+
+    Attributes:
+        rows, columns: (m,) int32 the two nodes of each pair.
+        cosine: (m,) float32 of their vectors.
+        similarity: (m,) float32 the cosine and what the pieces before have added.
+    """
+
+    rows: Ints
+    columns: Ints
+    cosine: Floats
+    similarity: Floats
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What is known of n nodes besides their vectors.
+
+    A node stands for all items with one vector. Their words and their document are those of the
+    first of them. Dates are the hull of all theirs, and a kind is known where all have the same:
+    in doubt there is no evidence, because what separates one item from another would separate
+    another with the same vector too.
+
+    Attributes:
+        mentions: (n) the words that name each node, None for none.
+        sentence: (n,) int32 equal for nodes from one sentence of one document, -1 for unknown.
+        span: (n, 2) float64 first and last time in days since 1970, NaN for undated.
+        domain, event_type: (n,) int32 codes, -1 for unknown.
+        documents: of the nodes, as the context tells.
+        stories: what the documents' stories are about (`clustering_tasks.stories`).
+    """
+
+    mentions: list[str | None]
+    sentence: Ints
+    span: npt.NDArray[np.float64]
+    domain: Ints
+    event_type: Ints
+    documents: DocumentVectors
+    stories: DocumentVectors
+
+    def part(self, rows: slice) -> "NodeFacts":
+        """The facts of consecutive nodes."""
+        documents, stories = (
+            replace(about, of_node=about.of_node[rows]) for about in (self.documents, self.stories)
+        )
+        return NodeFacts(
+            self.mentions[rows],
+            self.sentence[rows],
+            self.span[rows],
+            self.domain[rows],
+            self.event_type[rows],
+            documents,
+            stories,
+        )
+
+
+Piece = Callable[[Pairs, NodeFacts, Weights], Floats]

@@ -1,0 +1,46 @@
+"""What the documents of two items say: whether they can tell of the same thing at all."""
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering_tasks.choice import Weights
+from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.products import dot
+from clustering_tasks.evidence.pairs import NodeFacts, Pairs
+from clustering_tasks.features import DocumentVectors
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+
+def other_story(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+    """Lower the similarity by weight * max(0, gate - cosine of the documents' stories)."""
+    likeness = np.nan_to_num(document_similarity(facts.stories, pairs), nan=1)
+    lacking = np.maximum(0, np.float32(weights.gate_similarity) - likeness)
+    return np.asarray(np.float32(-weights.gate_weight) * lacking)
+
+
+def likeness_of_documents(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+    """Lower the similarity by weight * cosine of the documents, 0 where one is not known.
+
+    Mentions in like documents have like vectors for that alone: what their documents explain says
+    less about the mentions themselves.
+    """
+    likeness = np.nan_to_num(document_similarity(facts.documents, pairs), nan=0)
+    return np.asarray(np.float32(-weights.document_weight) * likeness)
+
+
+def document_similarity(documents: DocumentVectors, pairs: Pairs) -> Floats:
+    """Cosine of the documents of two nodes: (m,), NaN where one is not known."""
+    similarity = np.full(len(pairs.rows), np.nan, dtype=np.float32)
+    one, other = documents.of_node[pairs.rows], documents.of_node[pairs.columns]
+    products(documents.vectors, one, other, similarity)
+    return similarity
+
+
+@kernel
+def products(vectors: Floats, one: Ints, other: Ints, similarity: Floats) -> None:
+    """Write the products of pairs of rows; pairs with a negative row are left as they are."""
+    for e in range(len(one)):
+        if one[e] >= 0 and other[e] >= 0:
+            similarity[e] = dot(vectors[one[e]], vectors[other[e]])

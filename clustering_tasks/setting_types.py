@@ -1,0 +1,72 @@
+"""How settings that are no plain number or word are read, from a form, from JSON or from text."""
+
+from datetime import UTC, datetime, time
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from clustering_tasks.levels import DOMAINS
+
+
+def _names(value: object) -> object:
+    """Take a comma-separated text for a list; none of it is as if it had not been given."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return value
+    return [name.strip() for name in value if name.strip()] or None
+
+
+def _domains(value: object) -> object:
+    names = _names(value)
+    if not isinstance(names, list):
+        return names
+    known = {**DOMAINS, **{long: long for long in DOMAINS.values()}}
+    if unknown := [name for name in names if str(name).lower() not in known]:
+        raise ValueError(
+            f"no such domain as {', '.join(map(str, unknown))}; known are {', '.join(known)}"
+        )
+    return list(dict.fromkeys(known[str(name).lower()] for name in names))
+
+
+def _start(value: object) -> object:
+    return _moment(value)
+
+
+def _end(value: object) -> object:
+    """Read a time; a date alone means the whole day."""
+    parsed = _moment(value)
+    if isinstance(value, str) and isinstance(parsed, datetime) and len(value.strip()) <= len(_DAY):
+        return datetime.combine(parsed.date(), time.max, UTC)
+    return parsed
+
+
+_DAY = "2026-01-31"
+
+
+def _moment(value: object) -> object:
+    if value is None or value == "":
+        return None
+    try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"takes a date or a time in ISO 8601, like {_DAY} or {_DAY}T18:00:00Z"
+        ) from None
+
+
+def _schema(kind: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [kind, {"type": "null"}]})
+
+
+_LIST = {"type": "array", "items": {"type": "string"}}
+# Airflow's form offers examples as a list to choose from.
+_DOMAINS = _LIST | {"examples": list(DOMAINS.values())}
+# No format: Airflow's form would refuse a date without a time.
+_TEXT = _schema({"type": "string"})
+
+Names = Annotated[list[str] | None, BeforeValidator(_names), _schema(_LIST)]
+Domains = Annotated[list[str] | None, BeforeValidator(_domains), _schema(_DOMAINS)]
+Start = Annotated[datetime | None, BeforeValidator(_start), _TEXT]
+End = Annotated[datetime | None, BeforeValidator(_end), _TEXT]

@@ -1,0 +1,83 @@
+"""What the story of each document is about, as far as its items and its own vector tell.
+
+Two documents of one story may be worded differently, and two of different stories alike. What a
+document's neighbours are about says more than it says itself: smoothed, the cosine of two
+documents of one story is mostly above .85, of two stories below (ecbplus). So it can decide
+whether two mentions can be of the same thing at all (`clustering_tasks.evidence.stories`).
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustering_tasks.artefacts import Result
+from clustering_tasks.engine.cells import find_neighbours
+from clustering_tasks.engine.centroids import cluster_sums
+from clustering_tasks.engine.smoothing import add_neighbours
+from clustering_tasks.features import DocumentVectors
+from clustering_tasks.nodes import Nodes
+from clustering_tasks.vectors import open_vectors
+
+Floats = npt.NDArray[np.float32]
+
+# Plateaus on ecbplus, whole and thinned: 5 to 15 neighbours, thresholds .3 to .5.
+NEIGHBOURS = 8
+THRESHOLD = 0.4
+_EXACT_ROWS = 25_000
+_PROBES = 8
+# As in `clustering_tasks.features`: the mean of few documents is what they are about.
+_FEW = 20
+
+
+def story_vectors(
+    snapshot: Result,
+    document_ids: "pd.Series[str]",
+    nodes: Nodes,
+    documents: DocumentVectors,
+) -> DocumentVectors:
+    """Mix each document's vector with the mean of its items, and smooth it over its neighbours.
+
+    Args:
+        snapshot: of the level.
+        document_ids: (n,) of the rows, None where one is not known.
+        nodes: of the level; rows that have none do not count.
+        documents: the context, of the nodes; a document that it lacks is what its items are.
+
+    Returns:
+        one vector for each document that has an item, and the document of each node.
+    """
+    codes, names = pd.factorize(document_ids.where(nodes.node_of_row >= 0), sort=True)
+    labels = codes.astype(np.int32)
+    with open_vectors(snapshot.path("vectors")) as file:
+        vectors = cluster_sums(file.blocks(), labels, len(names), file.shape[1]).centroids
+    of_node = labels[nodes.row]
+    both = (of_node >= 0) & (documents.of_node >= 0)
+    if both.any():
+        mixed = of_node[both]
+        context = documents.vectors[documents.of_node[both]]
+        first = np.unique(mixed, return_index=True)[1]
+        vectors[mixed[first]] = _unit(vectors[mixed[first]] + context[first])
+    return DocumentVectors(smoothed(vectors), of_node)
+
+
+def smoothed(vectors: Floats) -> Floats:
+    """Take off what all documents share, and move each towards its nearest.
+
+    Args:
+        vectors: (m, d) unit vectors.
+
+    Returns:
+        (m, d) unit vectors.
+    """
+    mean = vectors.sum(axis=0, dtype=np.float64) / (len(vectors) + _FEW)
+    centred = _unit(vectors - mean.astype(np.float32))
+    found = find_neighbours(centred, NEIGHBOURS, _EXACT_ROWS, _PROBES)
+    moved = np.empty_like(centred)
+    ones = np.ones(len(centred), dtype=np.int32)
+    add_neighbours(centred, found.ids, found.distances, ones, THRESHOLD, 0, len(centred), moved)
+    return moved
+
+
+def _unit(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, np.float32(1e-12)))
