@@ -81,7 +81,7 @@ def blocks(
 
     The block is None where one of its parts is missing.
     """
-    facts = node_facts(snapshot, plan, nodes) if choice.weights.any() else None
+    facts = node_facts(snapshot, plan, nodes, choice.weights) if choice.weights.any() else None
     with open_vectors(plan.path("features")) as features:
         for first, last in pairwise(nodes.block_bounds().tolist()):
             rows = slice(first, last)

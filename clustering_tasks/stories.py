@@ -27,6 +27,7 @@ _EXACT_ROWS = 25_000
 _PROBES = 8
 # As in `clustering_tasks.features`: the mean of few documents is what they are about.
 _FEW = 20
+_ROWS = 8192
 
 
 def story_vectors(
@@ -51,12 +52,13 @@ def story_vectors(
     with open_vectors(snapshot.path("vectors")) as file:
         vectors = cluster_sums(file.blocks(), labels, len(names), file.shape[1]).centroids
     of_node = labels[nodes.row]
-    both = (of_node >= 0) & (documents.of_node >= 0)
-    if both.any():
-        mixed = of_node[both]
-        context = documents.vectors[documents.of_node[both]]
-        first = np.unique(mixed, return_index=True)[1]
-        vectors[mixed[first]] = _unit(vectors[mixed[first]] + context[first])
+    both = np.flatnonzero((of_node >= 0) & (documents.of_node >= 0))
+    known, first = np.unique(of_node[both], return_index=True)
+    context = documents.of_node[both[first]]
+    for start in range(0, len(known), _ROWS):
+        rows = known[start : start + _ROWS]
+        vectors[rows] += documents.vectors[context[start : start + _ROWS]]
+        vectors[rows] = _unit(vectors[rows])
     return DocumentVectors(smoothed(vectors), of_node)
 
 
@@ -64,17 +66,20 @@ def smoothed(vectors: Floats) -> Floats:
     """Take off what all documents share, and move each towards its nearest.
 
     Args:
-        vectors: (m, d) unit vectors.
+        vectors: (m, d) unit vectors; changed.
 
     Returns:
         (m, d) unit vectors.
     """
     mean = vectors.sum(axis=0, dtype=np.float64) / (len(vectors) + _FEW)
-    centred = _unit(vectors - mean.astype(np.float32))
-    found = find_neighbours(centred, NEIGHBOURS, _EXACT_ROWS, _PROBES)
-    moved = np.empty_like(centred)
-    ones = np.ones(len(centred), dtype=np.int32)
-    add_neighbours(centred, found.ids, found.distances, ones, THRESHOLD, 0, len(centred), moved)
+    for start in range(0, len(vectors), _ROWS):
+        vectors[start : start + _ROWS] = _unit(
+            vectors[start : start + _ROWS] - mean.astype(np.float32)
+        )
+    found = find_neighbours(vectors, NEIGHBOURS, _EXACT_ROWS, _PROBES)
+    moved = np.empty_like(vectors)
+    ones = np.ones(len(vectors), dtype=np.int32)
+    add_neighbours(vectors, found.ids, found.distances, ones, THRESHOLD, 0, len(vectors), moved)
     return moved
 
 

@@ -19,7 +19,7 @@ from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
 from clustering_tasks.evidence.stories import products
-from clustering_tasks.evidence.words import shares_of_shorter
+from clustering_tasks.evidence.words import shares_of_smaller
 from clustering_tasks.settings import TemporalSettings
 
 
@@ -42,7 +42,7 @@ def warm_up() -> float:
     other = np.zeros(12, dtype=np.float32)
     labels = np.arange(12, dtype=np.int32)
     products(vectors, labels, labels, other)
-    shares_of_shorter(labels, labels, labels[:-1], labels[:-1], labels[:-1], other)
+    shares_of_smaller(labels, labels, labels[:-1], labels[:-1], other)
     dated = np.zeros((12, 2))
     coherent(labels, other, dated, found.ids, weight, TemporalSettings(max_gap_days=1))
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)

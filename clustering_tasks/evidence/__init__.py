@@ -18,6 +18,8 @@ from clustering_tasks.evidence.words import likeness_of_mentions, same_sentence
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
+_ROWS = 65_536  # at a time: what is known of their pairs takes 0.2 GB
+
 # In this order: what decays is the sum of all before, and nothing comes after the window.
 EVIDENCE: dict[str, Piece] = {
     "mention_weight": likeness_of_mentions,
@@ -48,11 +50,21 @@ def with_evidence(
     """
     if not weights.any():
         return ids, distances
+    parts = [
+        _with_evidence(ids, distances, facts, weights, start)
+        for start in range(0, max(len(ids), 1), _ROWS)
+    ]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _with_evidence(
+    ids: Ints, distances: Floats, facts: NodeFacts, weights: Weights, start: int
+) -> tuple[Ints, Floats]:
+    ids, distances = ids[start : start + _ROWS], distances[start : start + _ROWS]
     rows, at = np.nonzero(ids >= 0)
     added = np.zeros(ids.shape, dtype=np.float32)
-    added[rows, at] = adjustment(
-        rows.astype(np.int32), ids[rows, at], distances[rows, at], facts, weights
-    )
+    pairs = (rows + start).astype(np.int32), ids[rows, at], distances[rows, at]
+    added[rows, at] = adjustment(*pairs, facts, weights)
     # by what is added: from the similarity itself, small distances would lose their last digits
     squares = np.maximum(np.square(distances) - 2 * added, 0)
     distances = np.where(added == 0, distances, np.sqrt(squares))

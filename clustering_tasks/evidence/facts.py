@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clustering_tasks.artefacts import Result
+from clustering_tasks.choice import Weights
 from clustering_tasks.evidence.pairs import NodeFacts
+from clustering_tasks.evidence.words import read_mentions
 from clustering_tasks.features import DocumentVectors, load_documents
 from clustering_tasks.nodes import Nodes
 
@@ -19,21 +21,24 @@ _MICROSECONDS_PER_DAY = 86_400e6
 _NONE = np.iinfo(np.int32).max
 
 
-def node_facts(snapshot: Result, plan: Result, nodes: Nodes) -> NodeFacts:
-    """Read what is known of all nodes; see `NodeFacts`."""
+def node_facts(snapshot: Result, plan: Result, nodes: Nodes, weights: Weights) -> NodeFacts:
+    """Read what is known of all nodes, of their documents only what has a weight."""
     with snapshot.path("items").open("rb") as file:
         items = pq.read_table(file, columns=_COLUMNS)
     first = items.select(["mention", "document_id", "sentence"]).take(nodes.row)
     nothing = DocumentVectors(np.empty((0, 0), np.float32), np.full(len(nodes.row), -1, np.int32))
-    stories = load_documents(plan.path("stories")) if "stories" in plan.files else nothing
+
+    def read(name: str, weight: float) -> DocumentVectors:
+        return load_documents(plan.path(name)) if weight else nothing
+
     return NodeFacts(
-        mentions=first["mention"].to_pylist(),
+        mentions=read_mentions(first["mention"].to_pylist()),
         sentence=sentences(first["document_id"], first["sentence"]),
         span=node_spans(items, nodes),
         domain=shared_code(items["domain"], nodes),
         event_type=shared_code(items["event_type"], nodes),
-        documents=load_documents(plan.path("documents")),
-        stories=stories,
+        documents=read("documents", weights.document_weight),
+        stories=read("stories", weights.gate_similarity),
     )
 
 

@@ -30,6 +30,21 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Mentions:
+    """The words that name nodes, as sets of letter sequences (2 to 4, within words).
+
+    Attributes:
+        bounds: (t + 1,) int32 where each different text's sequences begin in `letters`.
+        letters: int32 numbers of sequences, ascending within a text.
+        text: (n,) int32 the text of each node.
+    """
+
+    bounds: Ints
+    letters: Ints
+    text: Ints
+
+
+@dataclass(frozen=True)
 class NodeFacts:
     """What is known of n nodes besides their vectors.
 
@@ -39,7 +54,7 @@ class NodeFacts:
     another with the same vector too.
 
     Attributes:
-        mentions: (n) the words that name each node, None for none.
+        mentions: the words that name each node.
         sentence: (n,) int32 equal for nodes from one sentence of one document, -1 for unknown.
         span: (n, 2) float64 first and last time in days since 1970, NaN for undated.
         domain, event_type: (n,) int32 codes, -1 for unknown.
@@ -47,7 +62,7 @@ class NodeFacts:
         stories: what the documents' stories are about (`clustering_tasks.stories`).
     """
 
-    mentions: list[str | None]
+    mentions: Mentions
     sentence: Ints
     span: npt.NDArray[np.float64]
     domain: Ints
@@ -61,13 +76,13 @@ class NodeFacts:
             replace(about, of_node=about.of_node[rows]) for about in (self.documents, self.stories)
         )
         return NodeFacts(
-            self.mentions[rows],
-            self.sentence[rows],
-            self.span[rows],
-            self.domain[rows],
-            self.event_type[rows],
-            documents,
-            stories,
+            mentions=replace(self.mentions, text=self.mentions.text[rows]),
+            sentence=self.sentence[rows],
+            span=self.span[rows],
+            domain=self.domain[rows],
+            event_type=self.event_type[rows],
+            documents=documents,
+            stories=stories,
         )
 
 

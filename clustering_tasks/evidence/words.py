@@ -6,10 +6,24 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from clustering_tasks.choice import Weights
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.evidence.pairs import NodeFacts, Pairs
+from clustering_tasks.evidence.pairs import Mentions, NodeFacts, Pairs
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+
+
+def read_mentions(mentions: list[str | None]) -> Mentions:
+    """Cut the mentions of n nodes into sequences; None and blanks have none."""
+    texts, text = np.unique([mention or "" for mention in mentions], return_inverse=True)
+    if not any(each.strip() for each in texts):  # the vectoriser takes that for an error
+        nothing = np.zeros(len(texts) + 1, dtype=np.int32)
+        return Mentions(nothing, nothing[:0], text.astype(np.int32))
+    counted = CountVectorizer(
+        analyzer="char_wb", ngram_range=(2, 4), binary=True, dtype=np.int32
+    ).fit_transform(texts)
+    counted.sort_indices()
+    bounds, letters = counted.indptr.astype(np.int32), counted.indices.astype(np.int32)
+    return Mentions(bounds, letters, text.astype(np.int32))
 
 
 def likeness_of_mentions(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
@@ -29,13 +43,13 @@ def same_sentence(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
     return np.where((one >= 0) & (one == other), -weights.sentence_penalty, 0).astype(np.float32)
 
 
-def mention_likeness(mentions: list[str | None], rows: Ints, columns: Ints) -> Floats:
-    """Share of the shorter mention's letter sequences (2 to 4) that the other has too.
+def mention_likeness(mentions: Mentions, rows: Ints, columns: Ints) -> Floats:
+    """Share of the shorter mention's letter sequences that the other has too.
 
     A surname is like the full name, which a cosine of the sequences would not see.
 
     Args:
-        mentions: (n) the words that name each node.
+        mentions: of the nodes.
         rows: (m,) the one node of each pair.
         columns: (m,) the other.
 
@@ -43,41 +57,34 @@ def mention_likeness(mentions: list[str | None], rows: Ints, columns: Ints) -> F
         (m,) float32 from 0 to 1, NaN where a mention is missing.
     """
     likeness = np.full(len(rows), np.nan, dtype=np.float32)
-    texts, code = np.unique([mention or "" for mention in mentions], return_inverse=True)
-    if not any(text.strip() for text in texts):
-        return likeness
-    letters = CountVectorizer(
-        analyzer="char_wb", ngram_range=(2, 4), binary=True, dtype=np.int32
-    ).fit_transform(texts)
-    letters.sort_indices()
-    bounds, letter = letters.indptr.astype(np.int32), letters.indices.astype(np.int32)
-    shares_of_shorter(bounds, letter, code.astype(np.int32), rows, columns, likeness)
+    one, other = mentions.text[rows], mentions.text[columns]
+    shares_of_smaller(mentions.bounds, mentions.letters, one, other, likeness)
     return likeness
 
 
 @kernel
-def shares_of_shorter(
-    bounds: Ints, letter: Ints, code: Ints, rows: Ints, columns: Ints, likeness: Floats
+def shares_of_smaller(
+    bounds: Ints, elements: Ints, first: Ints, second: Ints, shares: Floats
 ) -> None:
-    """Write for each pair the share of the smaller set's elements that are in the other.
+    """Write for each pair of sets the share of the smaller one's elements that the other has.
 
-    Set c holds `letter[bounds[c] : bounds[c + 1]]`, ascending; a node's set is `code[node]`. Pairs
-    with an empty set are left as they are.
+    Set c holds `elements[bounds[c] : bounds[c + 1]]`, ascending. Pairs with an empty set are left
+    as they are.
     """
-    for e in range(len(rows)):
-        one, other = code[rows[e]], code[columns[e]]
+    for e in range(len(first)):
+        one, other = first[e], second[e]
         i, j = bounds[one], bounds[other]
-        shorter = min(bounds[one + 1] - i, bounds[other + 1] - j)
-        if shorter == 0:
+        smaller = min(bounds[one + 1] - i, bounds[other + 1] - j)
+        if smaller == 0:
             continue
         common = 0
         while i < bounds[one + 1] and j < bounds[other + 1]:
-            if letter[i] == letter[j]:
+            if elements[i] == elements[j]:
                 common += 1
                 i += 1
                 j += 1
-            elif letter[i] < letter[j]:
+            elif elements[i] < elements[j]:
                 i += 1
             else:
                 j += 1
-        likeness[e] = common / shorter
+        shares[e] = common / smaller

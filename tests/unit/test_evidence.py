@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustering_tasks import evidence
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.choice import Weights, choose
 from clustering_tasks.evidence import EVIDENCE, adjustment, with_evidence
 from clustering_tasks.evidence.dates import days_apart
 from clustering_tasks.evidence.pairs import NodeFacts
-from clustering_tasks.evidence.words import mention_likeness
+from clustering_tasks.evidence.words import mention_likeness, read_mentions
 from clustering_tasks.features import DocumentVectors, document_vectors
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.nodes import load_nodes
@@ -77,7 +78,7 @@ DISTANCES = np.where(IDS >= 0, np.sqrt(2 - 2 * COSINES), np.inf).astype(np.float
 NOTHING = DocumentVectors(np.empty((0, 0), np.float32), np.full(3, -1, np.int32))
 UNKNOWN = np.full(3, -1, dtype=np.int32)
 FACTS = NodeFacts(
-    mentions=["Angela Merkel", "Merkel", None],
+    mentions=read_mentions(["Angela Merkel", "Merkel", None]),
     sentence=UNKNOWN,
     span=np.full((3, 2), np.nan),
     domain=UNKNOWN,
@@ -117,7 +118,7 @@ def similarity(weights: Weights, facts: NodeFacts = FACTS) -> list[list[float]]:
 def likeness(*mentions: str | None) -> float:
     """Of the first two mentions."""
     one = np.array([0], dtype=np.int32)
-    return float(mention_likeness(list(mentions), one, one + np.int32(1))[0])
+    return float(mention_likeness(read_mentions(list(mentions)), one, one + np.int32(1))[0])
 
 
 def test_without_other_evidence_an_edge_is_its_cosine() -> None:
@@ -126,15 +127,24 @@ def test_without_other_evidence_an_edge_is_its_cosine() -> None:
 
 
 def test_what_is_not_known_is_no_evidence() -> None:
-    facts = replace(FACTS, mentions=[None, " ", None])
+    facts = replace(FACTS, mentions=read_mentions([None, " ", None]))
     assert similarity(EVERYTHING, facts) == similarity(Weights())
 
 
 def test_edges_without_evidence_keep_their_distance_to_the_last_digit() -> None:
     near = np.array([[1e-4, 2e-4], [1e-4, np.inf], [2e-4, 1.0]], dtype=np.float32)
-    ids, distances = with_evidence(IDS, near, replace(FACTS, mentions=[None] * 3), EVERYTHING)
+    ids, distances = with_evidence(
+        IDS, near, replace(FACTS, mentions=read_mentions([None] * 3)), EVERYTHING
+    )
     np.testing.assert_array_equal(ids, IDS)
     np.testing.assert_array_equal(distances, near)
+
+
+def test_a_large_block_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = with_evidence(IDS, DISTANCES, FACTS, EVERYTHING)
+    monkeypatch.setattr(evidence, "_ROWS", 2)
+    for one, other in zip(whole, with_evidence(IDS, DISTANCES, FACTS, EVERYTHING), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_edges_are_sorted_anew_by_their_similarity() -> None:
@@ -165,7 +175,7 @@ def direct_likeness(one: str, other: str) -> float:
 @given(st.lists(st.text("abcd", min_size=1, max_size=9), min_size=2, max_size=9))
 def test_likeness_of_mentions_is_the_share_of_common_sequences(mentions: list[str]) -> None:
     rows, columns = (side.ravel().astype(np.int32) for side in np.indices((len(mentions),) * 2))
-    found = mention_likeness([*mentions], rows, columns)
+    found = mention_likeness(read_mentions([*mentions]), rows, columns)
     direct = [direct_likeness(mentions[i], mentions[j]) for i, j in zip(rows, columns, strict=True)]
     assert found == pytest.approx(direct)
 
@@ -246,8 +256,9 @@ def test_all_evidence_is_what_a_direct_computation_gives(seed: int) -> None:
     days.sort(axis=1)
     days[rng.random(n) < 0.3] = np.nan
     vectors = [unit(rng.normal(size=(3, 4))) for _ in range(2)]
+    mentions = [["Angela Merkel", "Merkel", "Obama", None][i] for i in rng.integers(0, 4, n)]
     facts = NodeFacts(
-        mentions=[["Angela Merkel", "Merkel", "Obama", None][i] for i in rng.integers(0, 4, n)],
+        mentions=read_mentions(mentions),
         sentence=rng.integers(-1, 2, n).astype(np.int32),
         span=days,
         domain=rng.integers(-1, 2, n).astype(np.int32),
@@ -258,11 +269,11 @@ def test_all_evidence_is_what_a_direct_computation_gives(seed: int) -> None:
     distances = np.sqrt(2 - 2 * cosine).astype(np.float32)
     found = edge_similarity(ids, distances, facts, EVERYTHING)
     for (i, at), j in np.ndenumerate(ids):
-        expected = directly(facts, i, int(j), float(cosine[i, at])) if j >= 0 else -np.inf
+        expected = directly(facts, mentions, i, int(j), float(cosine[i, at])) if j >= 0 else -np.inf
         assert found[i, at] == pytest.approx(expected, abs=1e-5)
 
 
-def directly(facts: NodeFacts, i: int, j: int, cosine: float) -> float:
+def directly(facts: NodeFacts, mentions: list[str | None], i: int, j: int, cosine: float) -> float:
     """Similarity of one pair, from the formula in docs/ALGORITHMS.md."""
 
     def product(about: DocumentVectors) -> float | None:
@@ -270,8 +281,8 @@ def directly(facts: NodeFacts, i: int, j: int, cosine: float) -> float:
         return float(about.vectors[one] @ about.vectors[other]) if min(one, other) >= 0 else None
 
     w, s = EVERYTHING, cosine
-    if facts.mentions[i] and facts.mentions[j]:
-        alike = likeness(facts.mentions[i], facts.mentions[j])
+    if mentions[i] and mentions[j]:
+        alike = likeness(mentions[i], mentions[j])
         s += w.mention_weight * (alike - cosine)
     if (document := product(facts.documents)) is not None:
         s -= w.document_weight * document
