@@ -1,16 +1,14 @@
 """Step `label`: name the clusters and write the files that are published."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.labelling.keywords import Keywords
+from clustering_tasks.labelling.members import by_cluster, read_members, read_texts
 from clustering_tasks.labelling.records import Cluster, record
 from clustering_tasks.labelling.report import COUNTS, QUALITY, make_report
 from clustering_tasks.labelling.tables import write_clusters, write_members
@@ -27,22 +25,18 @@ def label(run: Run) -> Result:
 
 
 def _label(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
-    items = _items(snapshot, merge)
-    with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        centroids, intra = arrays["centroids"], arrays["intra_similarity"]
-    records = list(_records(run, items, centroids, intra, str(merge.metrics["algorithm"])))
-    ids = pa.array([record["cluster_id"] for record in records], type=pa.string())
-    items = items.append_column("cluster_id", ids.take(items["cluster"].combine_chunks()))
-    with attempt.new_file("clusters_jsonl", "clusters.jsonl").open("wb") as file:
-        for line in records:
-            file.write(to_json(line) + b"\n")
-    write_clusters(records, attempt.new_file("clusters_csv", "clusters.csv"))
+    ids, sizes = write_clusters(
+        _records(run, snapshot, merge),
+        attempt.new_file("clusters_jsonl", "clusters.jsonl"),
+        attempt.new_file("clusters_csv", "clusters.csv"),
+    )
     write_members(
-        items,
+        snapshot.path("items"),
+        merge.path("assignments"),
+        ids,
         attempt.new_file("members_parquet", "members.parquet"),
         attempt.new_file("members_csv", "members.csv"),
     )
-    sizes = np.array([record["cluster_size"] for record in records], dtype=np.int64)
     report = make_report(run, snapshot, merge, sizes)
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
@@ -52,36 +46,20 @@ def _label(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
     }
 
 
-def _items(snapshot: Result, merge: Result) -> pa.Table:
-    with snapshot.path("items").open("rb") as file:
-        items = pq.read_table(file)
-    with merge.path("assignments").open("rb") as file:
-        assignments = pq.read_table(file)
-    for name in assignments.column_names:
-        items = items.append_column(name, assignments[name])
-    return items
-
-
-def _records(
-    run: Run,
-    items: pa.Table,
-    centroids: npt.NDArray[np.float32],
-    intra: npt.NDArray[np.float64],
-    algorithm: str,
-) -> Iterator[dict[str, Any]]:
-    labels = items["cluster"].fill_null(-1).to_numpy()
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(len(centroids) + 1))
-    members = items.take(order[bounds[0] :])
-    slices = [members.slice(a - bounds[0], b - a) for a, b in pairwise(bounds)]
-    keywords = Keywords(part["text"].to_pylist() for part in slices)
-    for number, part in enumerate(slices):
+def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[dict[str, Any]]:
+    with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        centroids, intra = arrays["centroids"], arrays["intra_similarity"]
+    items = read_members(snapshot.path("items"), merge.path("assignments"), run.level)
+    labels: npt.NDArray[np.int32] = items["cluster"].fill_null(-1).to_numpy()
+    texts = by_cluster(read_texts(snapshot.path("items")), labels, len(centroids))
+    keywords = Keywords(part["text"].tolist() for part in texts)
+    for number, members in enumerate(by_cluster(items, labels, len(centroids))):
         cluster = Cluster(
-            members=part.to_pylist(),
+            members=members,
             centroid=centroids[number],
             intra_similarity=float(intra[number]),
             keywords=keywords.top(number, run.settings.label.keywords),
             weights=keywords.weights_of(number),
-            algorithm=algorithm,
+            algorithm=str(merge.metrics["algorithm"]),
         )
         yield record(run, cluster)

@@ -4,17 +4,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from clustering_tasks.artefacts import Run
-from clustering_tasks.labelling.titles import canonical_name, headline, shorten
-
-Row = dict[str, Any]
+from clustering_tasks.labelling.members import Columns
+from clustering_tasks.labelling.titles import CENTRAL, canonical_name, headline, shorten
 
 
 @dataclass(frozen=True)
@@ -22,16 +20,15 @@ class Cluster:
     """What is known of a cluster before it has a record.
 
     Attributes:
-        members: its items, in the order of their vector ids; each a row of `items.parquet` with
-            `probability`, `similarity` and `near_duplicate` beside.
+        members: its items.
         centroid: (d,) unit vector.
         intra_similarity: mean pairwise cosine.
         keywords: heaviest first.
-        weights: of all its terms.
+        weights: of its single words.
         algorithm: that found it.
     """
 
-    members: list[Row]
+    members: Columns
     centroid: npt.NDArray[np.float32]
     intra_similarity: float
     keywords: list[str]
@@ -40,130 +37,138 @@ class Cluster:
 
 
 def record(run: Run, cluster: Cluster) -> dict[str, Any]:
-    """Describe a cluster for Stage 5 and for readers."""
-    members = _ordered(cluster.members, run.level.name)
-    central = sorted(members, key=lambda row: (-row["similarity"], row["vector_id"]))
-    settings = run.settings
+    """Describe a cluster for Stage 5 and for readers; the centroid stays an array."""
+    members, settings = cluster.members, run.settings
+    order = _order(members, run.level.name)
+    # stable: of equally central members the one with the lesser vector id comes first
+    central = np.argsort(-members["similarity"], kind="stable")
     parameters = getattr(settings, cluster.algorithm).model_dump()
+    member_ids = members["source_id"][order].tolist()
     common = {
-        "cluster_id": cluster_id(run.level.cluster_type, cluster.members),
+        "cluster_id": cluster_id(run.level.cluster_type, members["vector_id"]),
         "cluster_type": run.level.cluster_type,
-        "cluster_size": len(members),
-        "member_ids": [row["source_id"] for row in members],
-        "member_probabilities": [round(row["probability"], 6) for row in members],
-        "member_similarities": [round(row["similarity"], 6) for row in members],
-        "document_ids": sorted({row["document_id"] for row in members if row["document_id"]}),
-        "centroid_vector": cluster.centroid.tolist(),
+        "cluster_size": len(member_ids),
+        "member_ids": member_ids,
+        "member_probabilities": _rounded(members["probability"][order]),
+        "member_similarities": _rounded(members["similarity"][order]),
+        "document_ids": sorted(set(filter(None, members["document_id"]))),
+        "centroid_vector": cluster.centroid,
         "temporal_span": _span(members),
         "primary_entities": _most_frequent(
-            (name for row in members for name in row["primary_entities"]),
-            settings.label.primary_entities,
+            members["primary_entities"], settings.label.primary_entities
         ),
-        "domain": _dominant(members, "domain"),
-        "event_type": _dominant(members, "event_type"),
+        "domain": _dominant(members["domain"]),
+        "event_type": _dominant(members["event_type"]),
         "intra_cluster_similarity": cluster.intra_similarity,
         "keywords": cluster.keywords,
-        "representatives": [
-            {"id": row["source_id"], "title": row["title"], "similarity": row["similarity"]}
-            for row in central[: settings.label.representatives]
-        ],
-        "near_duplicates": _near_duplicates(members),
+        "representatives": _representatives(members, central[: settings.label.representatives]),
+        "near_duplicates": _near_duplicates(members, order),
         "metadata": {
             "algorithm": cluster.algorithm,
             "parameters": parameters,
             "min_cluster_size": parameters.get("min_cluster_size", 2),
             "scope": settings.scope,
-            "mean_probability": float(np.mean([row["probability"] for row in members])),
+            "mean_probability": float(np.mean(members["probability"], dtype=np.float64)),
             "timestamp": run.as_of,
             "run_id": run.job_id,
         },
     }
-    details = _DETAILS[run.level.name](members)
+    details = _DETAILS[run.level.name](members, member_ids)
     return {**common, **details, "cluster_label": _label(cluster, central, details)}
 
 
-def cluster_id(cluster_type: str, members: Iterable[Row]) -> str:
+def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
     """Name a cluster by its members: the same vectors, the same id."""
-    joined = "\n".join(sorted(row["vector_id"] for row in members))
+    joined = "\n".join(sorted(vector_ids))
     return f"{cluster_type}_{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
-def _label(cluster: Cluster, central: list[Row], details: dict[str, Any]) -> str:
+def _label(cluster: Cluster, central: npt.NDArray[np.int64], details: dict[str, Any]) -> str:
     canonical = details.get("canonical_entity")
     label = shorten(canonical) if canonical else None
-    label = label or headline([row["title"] for row in central], cluster.weights)
-    return label or ", ".join(cluster.keywords[:5]) or central[0]["source_id"]
+    label = label or headline(cluster.members["title"][central[:CENTRAL]].tolist(), cluster.weights)
+    most_central: str = cluster.members["source_id"][central[0]]
+    return label or ", ".join(cluster.keywords[:5]) or most_central
 
 
-def _ordered(members: list[Row], level: str) -> list[Row]:
+def _order(members: Columns, level: str) -> npt.NDArray[np.int64]:
     """Put events into the order of time, undated ones last (LV-3)."""
     if level != "events":
-        return members
-    return sorted(members, key=lambda row: (row["start_time"] is None, row["start_time"]))
+        return np.arange(len(members["vector_id"]))
+    return np.argsort(members["start_time"], kind="stable")  # NaT sorts behind all times
 
 
-def _span(members: list[Row]) -> list[datetime] | None:
-    starts = [row["start_time"] for row in members if row["start_time"] is not None]
-    ends = [row["end_time"] for row in members if row["end_time"] is not None]
-    return [min(starts), max(ends)] if starts else None
+def _rounded(values: npt.NDArray[np.float32]) -> list[float]:
+    rounded: list[float] = np.round(values.astype(np.float64), 6).tolist()
+    return rounded
 
 
-def _dominant(members: list[Row], field: str) -> str | None:
-    return next(iter(_most_frequent((row[field] for row in members if row[field]), 1)), None)
+def _span(members: Columns) -> list[datetime] | None:
+    starts, ends = (members[name] for name in ("start_time", "end_time"))
+    starts, ends = starts[~np.isnat(starts)], ends[~np.isnat(ends)]
+    if not len(starts):
+        return None
+    return [time.item().replace(tzinfo=UTC) for time in (starts.min(), ends.max())]
 
 
-def _most_frequent(values: Iterable[str], count: int) -> list[str]:
-    counts = Counter(values)
+def _dominant(values: Iterable[str | None]) -> str | None:
+    return next(iter(_most_frequent(values, 1)), None)
+
+
+def _most_frequent(values: Iterable[str | None], count: int) -> list[str]:
+    counts = Counter(filter(None, values))
     return sorted(counts, key=lambda value: (-counts[value], value))[:count]
 
 
-def _near_duplicates(members: list[Row]) -> list[list[str]]:
+def _representatives(members: Columns, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    ids, titles, similarity = (members[name][rows] for name in ("source_id", "title", "similarity"))
+    return [
+        {"id": each[0], "title": each[1], "similarity": each[2]}
+        for each in zip(ids, titles, similarity.tolist(), strict=True)
+    ]
+
+
+def _near_duplicates(members: Columns, order: npt.NDArray[np.int64]) -> list[list[str]]:
     groups: dict[int, list[str]] = {}
-    for row in members:
-        groups.setdefault(row["near_duplicate"], []).append(row["source_id"])
+    ids = members["source_id"][order].tolist()
+    for group, name in zip(members["near_duplicate"][order].tolist(), ids, strict=True):
+        groups.setdefault(group, []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _document_details(members: list[Row]) -> dict[str, Any]:
-    metadata = [orjson.loads(row["metadata"]) for row in members]
-    words = [m["word_count"] for m in metadata if isinstance(m.get("word_count"), int | float)]
-    categories = (c for m in metadata for c in _texts(m.get("categories")))
+def _document_details(members: Columns, _ids: list[str]) -> dict[str, Any]:
+    words = members["word_count"]
+    words = words[~np.isnan(words)]
     return {
-        "avg_word_count": float(np.mean(words)) if words else None,
-        "dominant_categories": _most_frequent(categories, 5),
+        "avg_word_count": float(np.mean(words)) if len(words) else None,
+        "dominant_categories": _most_frequent(members["categories"], 5),
     }
 
 
-def _event_details(members: list[Row]) -> dict[str, Any]:
-    return {"event_ids": [row["source_id"] for row in members]}
+def _event_details(_members: Columns, ids: list[str]) -> dict[str, Any]:
+    return {"event_ids": ids}
 
 
-def _entity_details(members: list[Row]) -> dict[str, Any]:
-    mentions = Counter(row["title"] for row in members if row["title"])
+def _entity_details(members: Columns, _ids: list[str]) -> dict[str, Any]:
+    mentions = Counter(filter(None, members["title"]))
     variants = sorted(mentions, key=lambda mention: (-mentions[mention], mention))
     return {
         "canonical_entity": canonical_name(mentions),
-        "entity_type": _dominant(members, "entity_type"),
+        "entity_type": _dominant(members["entity_type"]),
         "entity_mentions": variants,
         "mention_counts": {mention: mentions[mention] for mention in variants},
     }
 
 
-def _storyline_details(members: list[Row]) -> dict[str, Any]:
-    metadata = [orjson.loads(row["metadata"]) for row in members]
-    events = {event for m in metadata for event in _texts(m.get("event_ids"))}
+def _storyline_details(members: Columns, ids: list[str]) -> dict[str, Any]:
     return {
-        "storyline_ids": [row["source_id"] for row in members],
-        "event_ids": sorted(events),
-        "domains": _most_frequent((row["domain"] for row in members if row["domain"]), 12),
+        "storyline_ids": ids,
+        "event_ids": sorted(set(members["event_ids"])),
+        "domains": _most_frequent(members["domain"], 12),
     }
 
 
-def _texts(value: object) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-_DETAILS: dict[str, Callable[[list[Row]], dict[str, Any]]] = {
+_DETAILS: dict[str, Callable[[Columns, list[str]], dict[str, Any]]] = {
     "documents": _document_details,
     "events": _event_details,
     "entities": _entity_details,

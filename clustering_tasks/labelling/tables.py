@@ -1,11 +1,17 @@
-"""The tables that `label` writes: members as Parquet, clusters and members as CSV for COPY."""
+"""The files that `label` writes, some rows at a time.
 
-from collections.abc import Iterable
+Clusters as JSONL and as CSV for COPY, members as Parquet and as CSV.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
+from pyarrow.csv import CSVWriter
 from upath import UPath
 
 from clustering_tasks.storage import to_json
@@ -18,19 +24,19 @@ MEMBER_SCHEMA = pa.schema(
         ("metadata", pa.string()),
     ]
 )
-_LOADED_MEMBERS = (
-    "vector_id",
-    "source_id",
-    "document_id",
-    "cluster_id",
-    "status",
-    "assignment",
-    "probability",
-    "similarity",
-    "occurred_at",
-    "metadata",
-)
 _TIME = pa.timestamp("us", tz="UTC")
+_LOADED_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("vector_id", "source_id", "document_id", "cluster_id")),
+        *((name, pa.string()) for name in ("status", "assignment")),
+        *((name, pa.float32()) for name in ("probability", "similarity")),
+        ("occurred_at", _TIME),
+        ("metadata", pa.string()),
+    ]
+)
+_ITEMS = ["vector_id", "source_id", "document_id", "start_time", "metadata"]
+_ASSIGNED = ["status", "assignment", "probability", "similarity"]
+_REPEATED = ["cluster_id", "status", "assignment"]  # looking for repetition elsewhere is in vain
 CLUSTER_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("cluster_id", "cluster_type", "label")),
@@ -55,17 +61,67 @@ CLUSTER_SCHEMA = pa.schema(
 )
 
 
-def write_members(items: pa.Table, parquet: UPath, csv: UPath) -> None:
-    """Write one row per input vector, in the order of their ids."""
-    with parquet.open("wb") as file:
-        pq.write_table(items.select(MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA), file)
-    _write_csv(items.rename_columns({"start_time": "occurred_at"}).select(_LOADED_MEMBERS), csv)
+_CLUSTERS = 256  # written at a time
+_MEMBERS = 16_384
 
 
-def write_clusters(records: Iterable[dict[str, Any]], csv: UPath) -> None:
-    """Write one row per cluster."""
-    rows = [_cluster_row(record) for record in records]
-    _write_csv(pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA), csv)
+def write_clusters(
+    records: Iterable[dict[str, Any]], jsonl: UPath, csv: UPath
+) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Write one line and one row per cluster; return their ids and sizes."""
+    ids, sizes = list[str](), list[int]()
+    records = iter(records)
+    with (
+        jsonl.open("wb") as lines,
+        csv.open("wb") as file,
+        CSVWriter(file, CLUSTER_SCHEMA) as writer,
+    ):
+        while some := list(islice(records, _CLUSTERS)):
+            lines.write(b"".join(to_json(record) + b"\n" for record in some))
+            rows = [_cluster_row(record) for record in some]
+            writer.write_table(pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA))
+            ids += [record["cluster_id"] for record in some]
+            sizes += [record["cluster_size"] for record in some]
+    return ids, np.array(sizes, dtype=np.int64)
+
+
+def write_members(
+    items: UPath, assignments: UPath, cluster_ids: list[str], parquet: UPath, csv: UPath
+) -> None:
+    """Write one row per input vector, in the order of their ids.
+
+    Args:
+        items: the snapshot's.
+        assignments: merge's, row by row for the same items.
+        cluster_ids: of the clusters that `assignments` number.
+        parquet: the file of `MEMBER_SCHEMA`.
+        csv: the file for COPY.
+    """
+    with (
+        parquet.open("wb") as binary,
+        csv.open("wb") as text,
+        pq.ParquetWriter(binary, MEMBER_SCHEMA, use_dictionary=_REPEATED) as one,
+        CSVWriter(text, _LOADED_SCHEMA) as other,
+    ):
+        for batch in _members(items, assignments, pa.array(cluster_ids, pa.string())):
+            one.write_table(batch.select(MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA))
+            other.write_table(batch.select(_LOADED_SCHEMA.names).cast(_LOADED_SCHEMA))
+
+
+def _members(items: UPath, assignments: UPath, cluster_ids: pa.Array) -> Iterator[pa.Table]:
+    with assignments.open("rb") as file:
+        assigned = pq.read_table(file, columns=["cluster", *_ASSIGNED])
+    start = 0
+    with items.open("rb") as file:
+        for batch in pq.ParquetFile(file).iter_batches(_MEMBERS, columns=_ITEMS):
+            here = assigned.slice(start, len(batch)).combine_chunks()
+            table = pa.Table.from_batches([batch]).rename_columns({"start_time": "occurred_at"})
+            of_row = cluster_ids.take(here["cluster"].combine_chunks())
+            table = table.append_column("cluster_id", of_row)
+            for name in _ASSIGNED:
+                table = table.append_column(name, here[name])
+            yield table
+            start += len(batch)
 
 
 def _cluster_row(record: dict[str, Any]) -> dict[str, Any]:
@@ -99,9 +155,3 @@ _STORED_APART = (
     "member_probabilities",
     "member_similarities",
 )
-
-
-def _write_csv(table: pa.Table, path: UPath) -> None:
-    """Write RFC 4180 with a header; null is an empty field, an empty text is quoted."""
-    with path.open("wb") as file:
-        pyarrow.csv.write_csv(table, file)

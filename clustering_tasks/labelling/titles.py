@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 _LONGEST = 100
-_CENTRAL = 10  # titles considered: the most central say what the cluster is about
+CENTRAL = 10  # titles considered: the most central say what the cluster is about
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 # A mention that names nobody by itself.
 _PRONOUN = re.compile(
@@ -26,7 +26,7 @@ def headline(titles: Sequence[str | None], weights: Mapping[str, float]) -> str 
     Returns:
         the title, shortened at a word's end to 100 characters; None where there is no title.
     """
-    candidates = list(dict.fromkeys(t for t in titles[:_CENTRAL] if t))
+    candidates = list(dict.fromkeys(t for t in titles[:CENTRAL] if t))
     if not candidates:
         return None
     # max keeps the first of equals, the more central

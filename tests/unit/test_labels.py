@@ -1,10 +1,13 @@
 from collections import Counter
+from itertools import pairwise
+from math import log1p
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.labelling.keywords import Keywords
+from clustering_tasks.labelling.stop_words import STOP_WORDS
 from clustering_tasks.labelling.titles import canonical_name, headline, shorten
 
 
@@ -99,9 +102,45 @@ def test_a_pair_of_words_stands_for_both() -> None:
 
 
 def test_no_pair_spans_two_texts() -> None:
-    weights = Keywords([["alpha beta", "gamma delta"], ["other words"]]).weights_of(0)
-    assert "alpha beta" in weights
-    assert "beta gamma" not in weights
+    assert Keywords([["alpha", "beta"] * 3, ["other words"]]).top(0, 3) == ["alpha", "beta"]
+    assert Keywords([["alpha beta"] * 3, ["other words"]]).top(0, 3) == ["alpha beta"]
+
+
+@given(st.lists(st.lists(st.text("bcd fgk", max_size=12), max_size=5), max_size=5))
+def test_weights_are_those_of_the_formula(clusters: list[list[str]]) -> None:
+    said = [_terms_of(texts) for texts in clusters]
+    total = sum(said, Counter[str]())
+    keywords = Keywords(clusters)
+    for number, counts in enumerate(said):
+        words = counts.total()
+        weights = {
+            term: count / words * log1p(total.total() / len(said) / total[term])
+            for term, count in counts.items()
+        }
+        single = {term: weight for term, weight in weights.items() if " " not in term}
+        assert keywords.weights_of(number) == pytest.approx(single, rel=1e-6)
+        rest = sorted(weights, key=lambda t: (-round(weights[t] * (1 + 0.2 * (" " in t)), 6), t))
+        top: list[str] = []
+        for term in rest:
+            if not set(term.split()) & set(" ".join(top).split()):
+                top.append(term)
+        assert keywords.top(number, 4) == top[:4]
+
+
+def _terms_of(texts: list[str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for text in texts:
+        words = [word for word in text.split() if len(word) > 1]
+        counts.update(words)
+        counts.update(map(" ".join, pairwise(words)))
+    return counts
+
+
+def test_stop_words_are_no_news() -> None:
+    news = {"un", "fire", "bill", "mill", "system", "interest", "first", "found", "call", "show"}
+    assert not news & STOP_WORDS
+    assert {"the", "don't", "don\u2019t", "of", "themselves"} <= STOP_WORDS
+    assert Keywords([["UN calls fire at the mill"], ["It isn't"]]).top(0, 2)
 
 
 @pytest.mark.parametrize("clusters", [[], [[]], [[None, ""], ["the of and"]], [["1 2 3"], ["?"]]])

@@ -1,0 +1,115 @@
+"""The items of clusters as columns, for some clusters at a time.
+
+As rows a million items would be a million dictionaries: ten times the memory, and most of the time
+that `label` takes.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from clustering_tasks.levels import Level
+
+Columns = dict[str, npt.NDArray[Any]]
+"""Items, in the order of their vector ids: texts are objects, None where there is none; times are
+datetime64[us] in UTC, NaT where there is none; a list column holds the lists one after the other.
+"""
+
+_ITEMS = [
+    *("vector_id", "source_id", "document_id", "domain", "event_type", "entity_type"),
+    *("start_time", "end_time", "title", "primary_entities"),
+]
+_ASSIGNMENTS = ["cluster", "probability", "similarity", "near_duplicate"]
+# What records say beyond the columns that all levels have; from Stage 3's metadata.
+_FACTS: dict[str, dict[str, pa.DataType]] = {
+    "documents": {"word_count": pa.float64(), "categories": pa.list_(pa.string())},
+    "storylines": {"event_ids": pa.list_(pa.string())},
+}
+_BATCH = 8192  # items whose metadata are Python objects at a time
+_GROUP = 50_000  # members at a time; more only where a single cluster has more
+
+
+def read_members(items: UPath, assignments: UPath, level: Level) -> pa.Table:
+    """Read what records say of all items, one row each, in the order of their vector ids."""
+    with items.open("rb") as file:
+        table = pq.read_table(file, columns=_ITEMS)
+    with assignments.open("rb") as file:
+        assigned = pq.read_table(file, columns=_ASSIGNMENTS)
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    columns |= dict(zip(assigned.column_names, assigned.columns, strict=True))
+    return pa.table(columns | _facts(items, level)).combine_chunks()
+
+
+def read_texts(items: UPath) -> pa.Table:
+    """Read the column that keywords are drawn from; it goes when they have been drawn."""
+    with items.open("rb") as file:
+        return pq.read_table(file, columns=["text"]).combine_chunks()
+
+
+def by_cluster(table: pa.Table, labels: npt.NDArray[np.int32], clusters: int) -> Iterator[Columns]:
+    """Yield the members of each cluster, from the first to the last.
+
+    Args:
+        table: n rows.
+        labels: (n,) the cluster of each, negative for none.
+        clusters: their number.
+    """
+    order = np.argsort(labels, kind="stable")
+    bounds = np.searchsorted(labels[order], np.arange(clusters + 1))
+    for first, last in _groups(bounds):
+        group = table.take(pa.array(order[bounds[first] : bounds[last]]))
+        columns = {name: _values(group[name]) for name in group.column_names}
+        for start, stop in pairwise((bounds[first : last + 1] - bounds[first]).tolist()):
+            yield {
+                name: values[starts[start] : starts[stop]]
+                for name, (values, starts) in columns.items()
+            }
+
+
+def _groups(bounds: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of clusters that together have up to `_GROUP` members."""
+    first = 0
+    while first < len(bounds) - 1:
+        last = int(np.searchsorted(bounds, bounds[first] + _GROUP, side="right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last
+
+
+def _values(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return a column's values and where each row's begin: one after the other but in lists."""
+    array = column.combine_chunks()
+    starts = np.arange(len(array) + 1)
+    if pa.types.is_list(array.type):
+        starts = array.offsets.to_numpy() - array.offsets[0].as_py()
+        array = array.flatten()
+    return array.to_numpy(zero_copy_only=False), starts
+
+
+def _facts(items: UPath, level: Level) -> dict[str, pa.ChunkedArray]:
+    fields = _FACTS.get(level.name, {})
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in fields}
+    if fields:
+        with items.open("rb") as file:
+            for batch in pq.ParquetFile(file).iter_batches(_BATCH, columns=["metadata"]):
+                texts = batch.column(0).to_numpy(zero_copy_only=False)
+                metadata = [orjson.loads(text) for text in texts]
+                for name, kind in fields.items():
+                    fact = _texts if pa.types.is_list(kind) else _number
+                    chunks[name].append(pa.array([fact(m.get(name)) for m in metadata], kind))
+    return {name: pa.chunked_array(chunks[name], kind) for name, kind in fields.items()}
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
