@@ -7,8 +7,9 @@ from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import Level
 from clustering_tasks.settings import RunSettings
 
-# Above, the silhouette's cut and the linkage cost more than the neighbour search.
-_LARGE = 100_000
+# The hierarchy holds two copies of its vectors: 1.5 GB here. Above, communities of the graph, which
+# hold none, find nearly as good clusters (docs/BENCHMARKS.md).
+_LARGE = 250_000
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,17 @@ def choose(settings: RunSettings, level: Level, items: int) -> Choice:
     elif algorithm == "auto" and items <= _LARGE:
         algorithm, reason = "agglomerative", f"{level.name} form stories: the cut adapts to them"
     elif algorithm == "auto":
-        algorithm, reason = "hdbscan", f"{items} items: more than {_LARGE} take too long otherwise"
-    plain = algorithm == "hdbscan"
+        algorithm = "label_propagation"
+        reason = f"{items} items, more than {_LARGE}: communities need no copy of the vectors"
+    plain, stories = algorithm == "hdbscan", not mentions
     return Choice(
         algorithm=algorithm,
         reason=reason,
-        centred=algorithm == "agglomerative",
+        centred=algorithm == "agglomerative" or (stories and algorithm == "label_propagation"),
         context_weight=_or(settings.evidence.context_weight, 0.0 if mentions or plain else 0.5),
         edge_similarity=_or(
             settings.label_propagation.edge_similarity,
-            {"events": 0.6, "entities": 0.55}.get(level.name, 0.5),
+            {"events": 0.6, "entities": 0.55}.get(level.name, 0.45),
         ),
         weights=_weights(settings, _PLAIN if plain else _WEIGHTS.get(level.name, _PLAIN)),
     )

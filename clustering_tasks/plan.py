@@ -79,7 +79,8 @@ def _plan(
         items = pd.read_parquet(file, columns=columns)
     kept = kept_rows(items, run.settings.filter)
     nodes = make_nodes(items, run.level, run.settings, kept)
-    forecast = _forecast(nodes, int(snapshot.metrics["dimension"] or 0), run.settings.neighbours)
+    dimension = int(snapshot.metrics["dimension"] or 0)
+    forecast = _forecast(nodes, dimension, run.settings.neighbours, choice)
     check_fits(
         forecast["memory_bytes"],
         available_memory(),
@@ -163,7 +164,9 @@ def _name(part: Iterable[Unit]) -> str:
     return f"{shown} and {len(names) - 2} more" if len(names) > 2 else shown or "nothing"
 
 
-def _forecast(nodes: Nodes, dimension: int, settings: NeighbourSettings) -> dict[str, int]:
+def _forecast(
+    nodes: Nodes, dimension: int, settings: NeighbourSettings, choice: Choice
+) -> dict[str, int]:
     """Forecast the work: most memory of a task, disk (both in bytes), the search's time (ms)."""
     n = len(nodes.row)
     sizes = np.diff(nodes.block_bounds()).astype(float)
@@ -173,7 +176,8 @@ def _forecast(nodes: Nodes, dimension: int, settings: NeighbourSettings) -> dict
     largest = int(sizes.max(initial=0))
     products = min(largest, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4 * thread_count()
     # `merge` holds the graph twice while evidence changes it, and what an algorithm makes of it
-    held = max(min(features, queries) + products, graph * 4)
+    vectors = 2 * largest * dimension * 4 if choice.algorithm == "agglomerative" else 0
+    held = max(min(features, queries) + products, graph * 4 + vectors)
     pairs = sum(size * compared_with(int(size), settings) for size in sizes)
     return {
         "memory_bytes": _PROGRAM_BYTES + held,

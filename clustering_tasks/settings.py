@@ -184,7 +184,7 @@ class LabelPropagationSettings(_Group):
         None,
         ge=-1,
         le=1,
-        description="Least similarity of an edge; unset: 0.6 for events, 0.55 for entities, 0.5 "
+        description="Least similarity of an edge; unset: 0.6 for events, 0.55 for entities, 0.45 "
         "for the others.",
     )
     neighbours: int = Field(30, ge=1, le=512, description="Strongest edges kept per item.")
