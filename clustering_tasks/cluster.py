@@ -1,15 +1,21 @@
 """Step `cluster`: one part's rows of the level's neighbour graph."""
 
 import numpy as np
+import structlog
 
 from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
-from clustering_tasks.engine.neighbours import Neighbours, all_cells, search
+from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
+from clustering_tasks.engine.neighbours import Neighbours, all_cells, measured, search
+from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import load_nodes
 from clustering_tasks.plan import Unit
+from clustering_tasks.settings import NeighbourSettings
 from clustering_tasks.storage import read_json
 from clustering_tasks.vectors import FileRows, open_vectors
+
+log = structlog.get_logger()
 
 
 def part_name(part: int) -> str:
@@ -36,7 +42,13 @@ def cluster(run: Run, part: int) -> Result:
 
 def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     units = [Unit(**unit) for unit in read_json(plan.path("parts"))[part]]
-    found = [neighbours for block in _by_block(units) for neighbours in _search(run, plan, block)]
+    device: Device = "gpu" if run.settings.neighbours.device == "auto" and has_gpu() else "cpu"
+    searches: dict[str, None] = {}
+    found = []
+    for block in _by_block(units):
+        neighbours, how = _search(run, plan, block, device)
+        found += neighbours
+        searches[how] = None
     k = run.settings.neighbours.k
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
@@ -53,6 +65,7 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
         "name": name,
         "nodes": sum(u.stop - u.start for u in units),
         "plan": plan.key,
+        "search": " ".join(searches) or None,
     }
 
 
@@ -61,18 +74,53 @@ def _by_block(units: list[Unit]) -> list[list[Unit]]:
     return [[unit for unit in units if unit.block == block] for block in blocks]
 
 
-def _search(run: Run, plan: Result, units: list[Unit]) -> list[Neighbours]:
-    """Search the units of one block; the ids returned are those of nodes."""
+def _search(
+    run: Run, plan: Result, units: list[Unit], device: Device
+) -> tuple[list[Neighbours], str]:
+    """Search the units of one block; the ids returned are those of nodes.
+
+    Returns:
+        the neighbours of each unit, and how they were found: `exact`, `cells` or `gpu`.
+    """
     block = units[0].block
     bounds = load_nodes(plan.path("nodes")).block_bounds()
     first, last = int(bounds[block]), int(bounds[block + 1])
     cells = load_cells(plan.path("cells")).get(block) or all_cells(last - first)
-    found = []
+    ranges = [(unit.start - first, unit.stop - first) for unit in units]
+    settings = run.settings.neighbours
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
-        for unit in units:
-            start, stop = unit.start - first, unit.stop - first
-            local = search(vectors, cells, start, stop, run.settings.neighbours.k)
-            ids = np.where(local.ids >= 0, local.ids + np.int32(first), np.int32(-1))
-            found.append(Neighbours(ids, local.distances))
-    return found
+        found = on_gpu(vectors, ranges, settings, device) if device == "gpu" else None
+        how = "gpu"
+        if found is None:
+            how = "exact" if cells.probes is None else "cells"
+            found = [search(vectors, cells, start, stop, settings.k) for start, stop in ranges]
+    return [_of_nodes(local, first) for local in found], how
+
+
+def on_gpu(
+    vectors: Vectors, ranges: list[tuple[int, int]], settings: NeighbourSettings, device: Device
+) -> list[Neighbours] | None:
+    """Search ranges of rows on a GPU; None when its memory does not suffice.
+
+    Args:
+        vectors: of the block.
+        ranges: start and stop of each.
+        settings: k, probes and precision.
+        device: `gpu`; the tests do the same on a CPU.
+    """
+    try:
+        index = make_index(vectors, settings.probes, settings.float16, device)
+        proposed = [propose(index, vectors, a, b, settings.k) for a, b in ranges]
+    except MemoryError as error:
+        log.warning("GPU out of memory, the CPU takes over", error=str(error))
+        return None
+    return [
+        measured(vectors, a, candidates.ids, settings.k)
+        for (a, _), candidates in zip(ranges, proposed, strict=True)
+    ]
+
+
+def _of_nodes(local: Neighbours, first: int) -> Neighbours:
+    ids = np.where(local.ids >= 0, local.ids + np.int32(first), np.int32(-1))
+    return Neighbours(ids, local.distances)

@@ -4,7 +4,7 @@ The neighbour search is 95-99 % of the cost and independent row by row, so it is
 hierarchy over a whole level takes seconds and grows here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -142,7 +142,7 @@ def _merge(
         **measured.metrics,
         **measure_graph(nodes, graph, labels, found, _joined(clustering.trees)),
         **measure_membership(nodes, found, clustering.probabilities, clustering.stability),
-        "neighbour_search": "exact" if found_of_true is None else "cells",
+        "neighbour_search": " ".join(_searches(parts)) or None,
         "neighbour_recall": found_of_true.value if found_of_true else None,
         "neighbour_recall_error": found_of_true.error if found_of_true else None,
         "algorithm": choice.algorithm,
@@ -178,6 +178,13 @@ def _settle(
         labels, clustering.probabilities, span, graph.ids, nodes.weight, run.settings.temporal
     )
     return final, sums_of(final.labels) if final.labels is not labels else sums
+
+
+def _searches(parts: Mapping[int, Result]) -> list[str]:
+    """Ways in which the parts found neighbours: `exact`, `cells`, `gpu`."""
+    return sorted(
+        {way for part in parts.values() for way in str(part.metrics["search"] or "").split()}
+    )
 
 
 def _cluster(

@@ -69,6 +69,14 @@ class NeighbourSettings(_Group):
         "recall.",
     )
     probes: int = Field(12, ge=1, le=256, description="Cells that an item is compared with.")
+    device: Literal["auto", "cpu"] = Field(
+        "auto",
+        description="`auto`: a GPU where the task finds one, which then compares everything with "
+        "everything; the report says which it was.",
+    )
+    float16: bool = Field(
+        False, description="Whether a GPU keeps the vectors in half precision: twice as many fit."
+    )
 
 
 class EvidenceSettings(_Group):

@@ -74,6 +74,35 @@ def exact_neighbours(vectors: Vectors, start: int, stop: int, k: int) -> Neighbo
     return search(vectors, all_cells(len(vectors)), start, stop, k)
 
 
+def measured(vectors: Vectors, start: int, candidates: Ints, k: int) -> Neighbours:
+    """Order candidates by their exact distances and keep the nearest.
+
+    Args:
+        vectors: (n, d) unit vectors.
+        start: row of the first query.
+        candidates: (m, c) rows that may be among the nearest, -1 for none.
+        k: neighbours kept, at most c.
+    """
+    cells = all_cells(len(vectors))
+    parts = [Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]
+    with tile_threads() as pool:
+        for first in range(0, len(candidates), BATCH_ROWS):
+            rows = candidates[first : first + BATCH_ROWS]
+            queries = vectors[start + first : start + first + len(rows)]
+            tiles = [
+                Tile(queries[a : a + TILE_ROWS], cells, start + first + a, candidates.shape[1])
+                for a in range(0, len(rows), TILE_ROWS)
+            ]
+            for tile, own in zip(tiles, _split(rows), strict=True):
+                tile.ids[:] = own
+            parts += _measure(pool, vectors, cells, tiles, k)
+    return _joined(parts)
+
+
+def _split(rows: Ints) -> list[Ints]:
+    return [rows[a : a + TILE_ROWS] for a in range(0, len(rows), TILE_ROWS)]
+
+
 def search(vectors: Vectors, cells: Cells, start: int, stop: int, k: int) -> Neighbours:
     """Find the k nearest others of the rows from `start` up to `stop` in the cells they probe.
 
@@ -89,6 +118,10 @@ def search(vectors: Vectors, cells: Cells, start: int, stop: int, k: int) -> Nei
         for first in range(start, stop, BATCH_ROWS):
             last = min(first + BATCH_ROWS, stop)
             parts += _search_batch(pool, vectors, cells, first, last, k)
+    return _joined(parts)
+
+
+def _joined(parts: list[Neighbours]) -> Neighbours:
     return Neighbours(
         np.concatenate([part.ids for part in parts]),
         np.concatenate([part.distances for part in parts]),
@@ -104,6 +137,12 @@ def _search_batch(
     tiles = [Tile(queries[a - first : b - first], cells, a, k + SPARE) for a, b in bounds]
     for chunk in _chunks(pool, vectors, cells):
         list(pool.map(chunk.offer_to, tiles))
+    return _measure(pool, vectors, cells, tiles, k)
+
+
+def _measure(
+    pool: ThreadPoolExecutor, vectors: Vectors, cells: Cells, tiles: list["Tile"], k: int
+) -> Iterator[Neighbours]:
     list(pool.map(Tile.sort_candidates, tiles))
     for chunk in _chunks(pool, vectors, cells):
         list(pool.map(chunk.measure_in, tiles))
@@ -158,7 +197,7 @@ class Tile:
     def __init__(self, queries: Floats, cells: Cells, start: int, candidates: int) -> None:
         self._queries = queries
         self._start = start
-        self._ids = np.full((len(queries), candidates), -1, dtype=np.int32)
+        self.ids = np.full((len(queries), candidates), -1, dtype=np.int32)
         self._values = np.full((len(queries), candidates), -np.inf, dtype=np.float32)
         self._probing = None
         if cells.probes is not None:
@@ -178,24 +217,24 @@ class Tile:
             queries = np.empty((len(rows), self._queries.shape[1]), dtype=np.float32)
             gather(self._queries, rows, queries)
         if len(rows) and len(members):
-            keep_largest(queries @ members.T, rows, self._start, first, self._values, self._ids)
+            keep_largest(queries @ members.T, rows, self._start, first, self._values, self.ids)
 
     def sort_candidates(self) -> None:
         """Order the candidates by row, so that those of a chunk are found at once."""
-        self._order = np.argsort(self._ids, axis=None, kind="stable")
-        self._sorted = self._ids.ravel()[self._order]
+        self._order = np.argsort(self.ids, axis=None, kind="stable")
+        self._sorted = self.ids.ravel()[self._order]
         self._values.fill(np.inf)
 
     def measure(self, first: int, members: Floats) -> None:
         """Compute the distances to candidates among rows that begin at row `first`."""
         here = slice(*np.searchsorted(self._sorted, [first, first + len(members)]))
-        exact_distances(self._queries, members, self._order[here], first, self._ids, self._values)
+        exact_distances(self._queries, members, self._order[here], first, self.ids, self._values)
 
     def nearest(self, k: int) -> Neighbours:
         """Return the k nearest candidates of each query."""
-        order = np.lexsort((self._ids, self._values))[:, :k]
+        order = np.lexsort((self.ids, self._values))[:, :k]
         return Neighbours(
-            np.take_along_axis(self._ids, order, axis=1),
+            np.take_along_axis(self.ids, order, axis=1),
             np.take_along_axis(self._values, order, axis=1),
         )
 

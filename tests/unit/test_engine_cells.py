@@ -1,0 +1,137 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustering_tasks.engine import neighbours as module
+from clustering_tasks.engine.approximation import link_back, recall
+from clustering_tasks.engine.cells import find_neighbours, nearest_cells, train_cells
+from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
+from tests.stage3_folder import Matrix, blobs, unit
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROBING_TILE_ROWS", 64)
+    monkeypatch.setattr(module, "CHUNK_ROWS", 100)
+    monkeypatch.setattr(module, "BATCH_ROWS", 128)
+
+
+def in_cells(count: int, probes: int) -> tuple[Matrix, Cells]:
+    """Vectors in the order of their cells, and the cells."""
+    vectors = blobs([90, 60, 40, 30], noise=180, dimension=24)
+    nearest = nearest_cells(vectors, train_cells(vectors, count), probes)
+    order = np.argsort(nearest[:, 0], kind="stable")
+    bounds = np.searchsorted(nearest[order, 0], np.arange(count + 1))
+    return vectors[order], Cells(bounds, nearest[order])
+
+
+def assert_same(one: Neighbours, other: Neighbours) -> None:
+    np.testing.assert_array_equal(one.ids, other.ids)
+    np.testing.assert_array_equal(one.distances.view(np.int32), other.distances.view(np.int32))
+
+
+def test_every_row_probes_the_cells_whose_centres_are_most_similar() -> None:
+    vectors = blobs([50, 40, 30], noise=30, dimension=24)
+    centres = train_cells(vectors, 9)
+    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-6)
+    expected = np.argsort(-(vectors @ centres.T), axis=1, kind="stable")[:, :4]
+    np.testing.assert_array_equal(nearest_cells(vectors, centres, 4), expected)
+
+
+def test_cells_follow_the_groups() -> None:
+    vectors = blobs([50, 50, 50], spread=0.01, seed=1)
+    nearest = nearest_cells(vectors, train_cells(vectors, 3), 1)[:, 0].reshape(3, 50)
+    assert (nearest == nearest[:, :1]).all()
+    assert len(set(nearest[:, 0])) == 3
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_with_all_cells_probed_the_search_is_exact() -> None:
+    vectors, cells = in_cells(7, 7)
+    assert_same(search(vectors, cells, 0, len(vectors), 9), exact_neighbours(vectors, 0, 400, 9))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_neighbours_are_the_nearest_in_the_cells_that_are_probed() -> None:
+    vectors, cells = in_cells(10, 3)
+    assert cells.probes is not None
+    home = np.repeat(np.arange(10), np.diff(cells.bounds))
+    found = search(vectors, cells, 0, len(vectors), 6)
+    for row in range(0, len(vectors), 13):
+        there = np.flatnonzero(np.isin(home, cells.probes[row]) & (np.arange(400) != row))
+        distances = np.linalg.norm(vectors[there] - vectors[row], axis=1)
+        np.testing.assert_array_equal(found.ids[row], there[np.lexsort((there, distances))][:6])
+
+
+@given(st.sets(st.integers(1, 6)))
+@settings(max_examples=20)
+def test_ranges_of_whole_tiles_give_the_same_bits(cuts: set[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PROBING_TILE_ROWS", 64)
+        patch.setattr(module, "CHUNK_ROWS", 100)
+        vectors, cells = in_cells(10, 3)
+        whole = search(vectors, cells, 0, 400, 8)
+        bounds = [0, *sorted(64 * cut for cut in cuts), 400]
+        parts = [search(vectors, cells, a, b, 8) for a, b in pairwise(bounds)]
+    ids = np.concatenate([part.ids for part in parts])
+    assert_same(whole, Neighbours(ids, np.concatenate([part.distances for part in parts])))
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_the_number_of_threads_changes_nothing(
+    threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, cells = in_cells(10, 3)
+    expected = search(vectors, cells, 0, 400, 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert_same(search(vectors, cells, 0, 400, 8), expected)
+
+
+def test_many_vectors_in_memory_are_searched_in_cells() -> None:
+    vectors = blobs([300, 200], noise=500, dimension=16)
+    exact = find_neighbours(vectors, 8, exact_rows=1000, probes=4)
+    assert_same(exact, exact_neighbours(vectors, 0, 1000, 8))
+    found = find_neighbours(vectors, 8, exact_rows=999, probes=12)
+    same = (found.ids[:, :, None] == exact.ids[:, None, :]).any(axis=2).mean()
+    assert 0.7 < same < 1
+    lengths = np.linalg.norm(vectors[:, None] - vectors[found.ids], axis=2)
+    np.testing.assert_allclose(found.distances, lengths, atol=1e-6)
+
+
+def test_an_edge_is_offered_to_its_other_end() -> None:
+    ids = np.array([[1, 2], [2, -1], [3, 1], [2, -1]], dtype=np.int32)
+    distances = np.array([[0.2, 0.5], [0.3, np.inf], [0.1, 0.3], [0.1, np.inf]], dtype=np.float32)
+    linked, nearest = link_back(ids, distances)
+    # 0 and 3 learn of nobody new; 1 learns of 0; 2 has two nearer ones than 0
+    assert linked.tolist() == [[1, 2], [0, 2], [3, 1], [2, -1]]
+    assert nearest[1].tolist() == distances[[0, 1], [0, 0]].tolist()
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=25)
+def test_what_is_offered_does_not_depend_on_the_order_of_the_rows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = unit(rng.normal(size=(40, 6)).astype(np.float32))
+    exact = exact_neighbours(vectors, 0, 40, 6)
+    ids, distances = exact.ids[:, ::2].copy(), exact.distances[:, ::2].copy()  # some are missing
+    order = rng.permutation(40)
+    place = np.argsort(order)
+    linked, nearest = link_back(ids, distances)
+    again, _ = link_back(place[ids[order]].astype(np.int32), distances[order])
+    np.testing.assert_array_equal(np.sort(order[again], axis=1), np.sort(linked[order], axis=1))
+    assert (nearest <= distances).all()
+
+
+def test_recall_is_the_share_of_true_neighbours() -> None:
+    vectors = blobs([40, 30], noise=30, dimension=16)
+    exact = exact_neighbours(vectors, 0, 100, 20)
+    assert recall(vectors, exact.ids).value == 1
+    half = exact.ids.copy()
+    half[::2] = -1
+    found = recall(vectors, half)
+    assert found.value == pytest.approx(0.5)
+    assert 0 < found.error < 0.1
+    assert recall(vectors, exact.ids[:, ::2]).value == pytest.approx(0.5, abs=0.05)
