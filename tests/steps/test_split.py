@@ -18,6 +18,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (neighbours, planning):
         monkeypatch.setattr(module, "TILE_ROWS", 16)
         monkeypatch.setattr(module, "TILE_COLUMNS", 64)
+        monkeypatch.setattr(module, "PROBING_TILE_ROWS", 16)
 
 
 def members(workbench: Workbench, level: str, parts: int, **settings: Any) -> bytes:
@@ -34,14 +35,22 @@ def members(workbench: Workbench, level: str, parts: int, **settings: Any) -> by
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("scope", ["level", "partition"])
 @pytest.mark.parametrize("level", ["documents", "events", "entities"])
+@pytest.mark.parametrize("search", ["exact", "cells"])
 def test_one_part_or_twelve_give_the_same_members(
-    workbench: Workbench, level: str, scope: str
+    workbench: Workbench, level: str, scope: str, search: str
 ) -> None:
     workbench.stage3.write(level, blobs([40, 30, 30, 20], noise=80, seed=2))
-    settings = {"scope": scope, "hdbscan": {"min_cluster_size": 4, "min_samples": 2}}
+    settings = {
+        "scope": scope,
+        "hdbscan": {"min_cluster_size": 4, "min_samples": 2},
+        "neighbours": {"exact_rows": 1000 if search == "exact" else 20, "probes": 3},
+    }
     one = members(workbench, level, 1, **settings)
     assert members(workbench, level, 12, **settings) == one
     assert members(workbench, level, 5, **settings) == one
+    merge = workbench.start(level, "parts-5").result("merge")
+    assert search in str(merge.metrics["neighbour_search"])
+    assert (merge.metrics["neighbour_recall"] is None) is (search == "exact")
 
 
 def test_another_workspace_and_another_order_of_the_input_give_the_same_members(
