@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import sparse
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
@@ -146,3 +147,23 @@ def test_small_clusters_lose_members_that_are_hardly_similar() -> None:
     trimmed = trim_small(labels, vectors, weight, 10, 0.3)
     assert trimmed[:16].tolist() == labels[:16].tolist()
     assert trimmed[16:].tolist() == [-1, 1]  # the large cluster is left alone
+
+
+@pytest.mark.parametrize("seed", [605, 726])
+def test_a_chain_that_comes_back_to_itself_ends(seed: int) -> None:
+    """Clusters are compared along a sparse graph, where a merge may bring two others nearer.
+
+    With these graphs, two in a thousand, a chain that went on regardless would never end.
+    """
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(3, 5))
+    scattered = rng.normal(size=(26, 5)) * rng.uniform(0.1, 1, size=(26, 1))
+    vectors = unit((scattered + centres[rng.integers(0, 3, 26)]).astype(np.float32))
+    near = np.argsort(-(vectors @ vectors.T), axis=1)[:, 1:6]
+    ids = rng.permuted(near, axis=1)[:, :2].astype(np.int32)
+    linkage = average_linkage(vectors, ids, np.ones(26, np.int32), -1.0)
+    assert (np.diff(linkage.similarity) <= 0).all()
+    links = (np.ones(52), (np.repeat(np.arange(26), 2), ids.ravel()))
+    graph = sparse.csr_array(links, shape=(26, 26))
+    components = sparse.csgraph.connected_components(graph, directed=False)[1]
+    assert same_partition(linkage.cut(26, -1), components)
