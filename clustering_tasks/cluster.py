@@ -8,6 +8,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import load_nodes
 from clustering_tasks.plan import Unit
+from clustering_tasks.spans import read_window
 from clustering_tasks.storage import read_json
 from clustering_tasks.vectors import FileRows, open_vectors
 
@@ -28,7 +29,11 @@ def cluster(run: Run, part: int) -> Result:
         raise BadInputError(
             f"run {run.job_id} has {len(plan.parts or [])} parts, there is no part {part}"
         )
-    key = artefact_key("cluster", [plan], run.settings.neighbours.model_dump(), part)
+    read = {
+        **run.settings.neighbours.model_dump(),
+        "window_days": run.settings.temporal.window_days,
+    }
+    key = artefact_key("cluster", [plan], read, part)
     return perform(
         run, "cluster", key, lambda attempt: _cluster(run, plan, part, attempt), part_name(part)
     )
@@ -67,12 +72,13 @@ def _search(run: Run, plan: Result, units: list[Unit]) -> list[Neighbours]:
     bounds = load_nodes(plan.path("nodes")).block_bounds()
     first, last = int(bounds[block]), int(bounds[block + 1])
     cells = load_cells(plan.path("cells")).get(block) or all_cells(last - first)
+    window = read_window(plan, run.settings.temporal, slice(first, last))
     found = []
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
         for unit in units:
             start, stop = unit.start - first, unit.stop - first
-            local = search(vectors, cells, start, stop, run.settings.neighbours.k)
+            local = search(vectors, cells, start, stop, run.settings.neighbours.k, window)
             ids = np.where(local.ids >= 0, local.ids + np.int32(first), np.int32(-1))
             found.append(Neighbours(ids, local.distances))
     return found
