@@ -12,6 +12,7 @@ from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import load_nodes
 from clustering_tasks.plan import Unit
 from clustering_tasks.settings import NeighbourSettings
+from clustering_tasks.spans import read_window
 from clustering_tasks.storage import read_json
 from clustering_tasks.vectors import FileRows, open_vectors
 
@@ -34,7 +35,11 @@ def cluster(run: Run, part: int) -> Result:
         raise BadInputError(
             f"run {run.job_id} has {len(plan.parts or [])} parts, there is no part {part}"
         )
-    key = artefact_key("cluster", [plan], run.settings.neighbours.model_dump(), part)
+    read = {
+        **run.settings.neighbours.model_dump(),
+        "window_days": run.settings.temporal.window_days,
+    }
+    key = artefact_key("cluster", [plan], read, part)
     return perform(
         run, "cluster", key, lambda attempt: _cluster(run, plan, part, attempt), part_name(part)
     )
@@ -88,13 +93,15 @@ def _search(
     cells = load_cells(plan.path("cells")).get(block) or all_cells(last - first)
     ranges = [(unit.start - first, unit.stop - first) for unit in units]
     settings = run.settings.neighbours
+    window = read_window(plan, run.settings.temporal, slice(first, last))
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
-        found = on_gpu(vectors, ranges, settings, device) if device == "gpu" else None
-        how = "gpu"
+        found, how = None, "gpu"
+        if device == "gpu" and window is None:  # an index knows nothing of dates
+            found = on_gpu(vectors, ranges, settings, device)
         if found is None:
             how = "exact" if cells.probes is None else "cells"
-            found = [search(vectors, cells, start, stop, settings.k) for start, stop in ranges]
+            found = [search(vectors, cells, a, b, settings.k, window) for a, b in ranges]
     return [_of_nodes(local, first) for local in found], how
 
 

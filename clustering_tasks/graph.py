@@ -15,6 +15,8 @@ from clustering_tasks.evidence import with_evidence
 from clustering_tasks.evidence.facts import node_facts
 from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import Nodes
+from clustering_tasks.settings import TemporalSettings
+from clustering_tasks.spans import read_window
 from clustering_tasks.vectors import FileRows, open_vectors
 
 
@@ -52,7 +54,7 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
     return graph
 
 
-def mend(graph: Graph, plan: Result, nodes: Nodes) -> Recall | None:
+def mend(graph: Graph, plan: Result, nodes: Nodes, temporal: TemporalSettings) -> Recall | None:
     """Mend what an approximate search missed, as far as other rows found it.
 
     Returns:
@@ -69,7 +71,8 @@ def mend(graph: Graph, plan: Result, nodes: Nodes) -> Recall | None:
             ids, graph.distances[rows] = link_back(ids.astype(np.int32), graph.distances[rows])
             graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
             if len(ids) > largest:
-                measured = recall(FileRows(features, rows.start, rows.stop), ids)
+                vectors = FileRows(features, rows.start, rows.stop)
+                measured = recall(vectors, ids, window=read_window(plan, temporal, rows))
                 largest = len(ids)
     return measured
 

@@ -29,10 +29,10 @@ from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.evidence.facts import read_spans
 from clustering_tasks.graph import Graph, blocks, mend, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
 from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
+from clustering_tasks.spans import read_spans
 from clustering_tasks.stability import stability
 from clustering_tasks.vectors import VectorFile, open_vectors
 
@@ -130,10 +130,10 @@ def _merge(
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
-    found_of_true = mend(graph, plan, nodes)
+    found_of_true = mend(graph, plan, nodes, run.settings.temporal)
     clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
     with open_vectors(snapshot.path("vectors")) as vectors:
-        final, sums = _settle(run, snapshot, nodes, graph, clustering, vectors)
+        final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
         labels = nodes.of_rows(final.labels, FILTERED)
         measured = measure_vectors(vectors, labels, sums)
     found = clustering.labels
@@ -156,7 +156,7 @@ def _merge(
 
 def _settle(
     run: Run,
-    snapshot: Result,
+    plan: Result,
     nodes: Nodes,
     graph: Graph,
     clustering: Clustering,
@@ -173,7 +173,7 @@ def _settle(
         group = mutual_best(sums, clustering.block, run.settings.merge.join_similarity)
         labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
         sums = sums.grouped(group)
-    span = read_spans(snapshot, nodes)
+    span = read_spans(plan)
     final = coherent(
         labels, clustering.probabilities, span, graph.ids, nodes.weight, run.settings.temporal
     )

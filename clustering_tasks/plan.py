@@ -31,6 +31,7 @@ from clustering_tasks.layout import lay_out, save_cells, write_features
 from clustering_tasks.nodes import Nodes, make_nodes
 from clustering_tasks.resources import available_disk, available_memory, check_fits
 from clustering_tasks.settings import NeighbourSettings, PartitionSettings
+from clustering_tasks.spans import write_spans
 from clustering_tasks.storage import to_json
 from clustering_tasks.stories import story_vectors
 from clustering_tasks.vectors import open_vectors
@@ -101,6 +102,7 @@ def _plan(
     nodes, documents = layout.nodes, layout.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
     documents.save(attempt.new_file("documents", "documents.npz"))
+    write_spans(attempt.new_file("spans", "spans.npy"), snapshot, nodes)
     save_cells(attempt.new_file("cells", "cells.npz"), layout.cells)
     if choice.weights.gate_similarity:
         stories = story_vectors(snapshot, items["document_id"], nodes, documents)

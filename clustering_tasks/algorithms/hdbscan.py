@@ -10,7 +10,7 @@ from clustering_tasks.algorithms.partition import Block, Partition
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.condensed_tree import Selection, condense, select
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
-from clustering_tasks.evidence.dates import days_apart
+from clustering_tasks.engine.window import days_apart
 from clustering_tasks.settings import RunSettings
 
 # Between unit vectors, there is no larger distance.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import keep_largest
 from clustering_tasks.engine.rows import Vectors
+from clustering_tasks.engine.window import Window
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -60,19 +61,23 @@ def offer(ids: Ints, distances: Floats, linked: Ints, nearest: Floats) -> None:
 
 @dataclass(frozen=True)
 class Recall:
-    """Share of the true nearest neighbours that were found, with its standard error."""
+    """Share of the true nearest neighbours that were found, with its standard error.
 
-    value: float
-    error: float
+    Both are None where no row of the sample has a neighbour.
+    """
+
+    value: float | None
+    error: float | None
 
 
-def recall(vectors: Vectors, ids: Ints, rank: int = RANK) -> Recall:
+def recall(vectors: Vectors, ids: Ints, rank: int = RANK, window: Window | None = None) -> Recall:
     """Compare the first neighbours of evenly spaced rows with the true ones.
 
     Args:
         vectors: (n, d) unit vectors.
         ids: (n, k) neighbours, nearest first.
-        rank: how many neighbours are compared, at most k and n - 1.
+        rank: how many neighbours are compared, at most k and as many as there are.
+        window: of the search.
     """
     n = len(vectors)
     rank = min(rank, ids.shape[1], n - 1)
@@ -84,8 +89,13 @@ def recall(vectors: Vectors, ids: Ints, rank: int = RANK) -> Recall:
     for start in range(0, n, _ROWS):
         # rows are compared with themselves, too: the start is none of theirs
         products = queries @ vectors[start : start + _ROWS].T
+        if window is not None:
+            window.rule_out(products, sample, start)
         keep_largest(products, places, -n - len(sample), start, values, true)
     others = np.where(true == sample[:, None], -1, true)
     found = (others[:, :, None] == ids[sample][:, None, :rank]) & (others[:, :, None] >= 0)
-    share = np.minimum(found.any(axis=2).sum(axis=1), rank) / rank
+    there = np.minimum((others >= 0).sum(axis=1), rank)
+    if not there.any():
+        return Recall(None, None)
+    share = (np.minimum(found.any(axis=2).sum(axis=1), there) / np.maximum(there, 1))[there > 0]
     return Recall(float(share.mean()), float(share.std() / math.sqrt(len(share))))

@@ -18,6 +18,7 @@ from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import squared_distance
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.threads import ahead, tile_threads
+from clustering_tasks.engine.window import Window
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -90,7 +91,9 @@ def measured(vectors: Vectors, start: int, candidates: Ints, k: int) -> Neighbou
             rows = candidates[first : first + BATCH_ROWS]
             queries = vectors[start + first : start + first + len(rows)]
             tiles = [
-                Tile(queries[a : a + TILE_ROWS], cells, start + first + a, candidates.shape[1])
+                Tile(
+                    queries[a : a + TILE_ROWS], cells, start + first + a, candidates.shape[1], None
+                )
                 for a in range(0, len(rows), TILE_ROWS)
             ]
             for tile, own in zip(tiles, _split(rows), strict=True):
@@ -103,7 +106,14 @@ def _split(rows: Ints) -> list[Ints]:
     return [rows[a : a + TILE_ROWS] for a in range(0, len(rows), TILE_ROWS)]
 
 
-def search(vectors: Vectors, cells: Cells, start: int, stop: int, k: int) -> Neighbours:
+def search(
+    vectors: Vectors,
+    cells: Cells,
+    start: int,
+    stop: int,
+    k: int,
+    window: Window | None = None,
+) -> Neighbours:
     """Find the k nearest others of the rows from `start` up to `stop` in the cells they probe.
 
     Args:
@@ -112,12 +122,13 @@ def search(vectors: Vectors, cells: Cells, start: int, stop: int, k: int) -> Nei
         start: first row of a tile.
         stop: end of a tile.
         k: neighbours per row, itself not counted.
+        window: outside of which a row is no neighbour; None: there is none.
     """
     parts = [Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]
     with tile_threads() as pool:
         for first in range(start, stop, BATCH_ROWS):
             last = min(first + BATCH_ROWS, stop)
-            parts += _search_batch(pool, vectors, cells, first, last, k)
+            parts += _search_batch(pool, vectors, cells, first, last, k, window)
     return _joined(parts)
 
 
@@ -129,12 +140,18 @@ def _joined(parts: list[Neighbours]) -> Neighbours:
 
 
 def _search_batch(
-    pool: ThreadPoolExecutor, vectors: Vectors, cells: Cells, first: int, last: int, k: int
+    pool: ThreadPoolExecutor,
+    vectors: Vectors,
+    cells: Cells,
+    first: int,
+    last: int,
+    k: int,
+    window: Window | None,
 ) -> Iterator[Neighbours]:
     queries = vectors[first:last]
     starts = range(first, last, cells.tile_rows)
     bounds = [(start, min(start + cells.tile_rows, last)) for start in starts]
-    tiles = [Tile(queries[a - first : b - first], cells, a, k + SPARE) for a, b in bounds]
+    tiles = [Tile(queries[a - first : b - first], cells, a, k + SPARE, window) for a, b in bounds]
     for chunk in _chunks(pool, vectors, cells):
         list(pool.map(chunk.offer_to, tiles))
     return _measure(pool, vectors, cells, tiles, k)
@@ -194,8 +211,16 @@ def _cells_of_chunks(bounds: Rows) -> Iterable[range]:
 class Tile:
     """A tile of queries, and the candidates that it has kept so far."""
 
-    def __init__(self, queries: Floats, cells: Cells, start: int, candidates: int) -> None:
+    def __init__(
+        self,
+        queries: Floats,
+        cells: Cells,
+        start: int,
+        candidates: int,
+        window: Window | None = None,
+    ) -> None:
         self._queries = queries
+        self._window = window
         self._start = start
         self.ids = np.full((len(queries), candidates), -1, dtype=np.int32)
         self._values = np.full((len(queries), candidates), -np.inf, dtype=np.float32)
@@ -217,7 +242,10 @@ class Tile:
             queries = np.empty((len(rows), self._queries.shape[1]), dtype=np.float32)
             gather(self._queries, rows, queries)
         if len(rows) and len(members):
-            keep_largest(queries @ members.T, rows, self._start, first, self._values, self.ids)
+            products = queries @ members.T
+            if self._window is not None:
+                self._window.rule_out(products, rows + np.int32(self._start), first)
+            keep_largest(products, rows, self._start, first, self._values, self.ids)
 
     def sort_candidates(self) -> None:
         """Order the candidates by row, so that those of a chunk are found at once."""

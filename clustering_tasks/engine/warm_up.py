@@ -18,6 +18,7 @@ from clustering_tasks.engine.quality import fit, mean_spread, separation, silhou
 from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
+from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
 from clustering_tasks.evidence.words import shares_of_smaller
 from clustering_tasks.settings import TemporalSettings
@@ -34,7 +35,8 @@ def warm_up() -> float:
     weight = np.ones(12, dtype=np.int32)
     found = exact_neighbours(vectors, 0, 12, 4)
     probes = nearest_cells(vectors, train_cells(vectors, 2), 2)
-    search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4)
+    window = Window(np.zeros((12, 2)), 1.0)
+    search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4, window)
     recall(vectors, link_back(found.ids, found.distances)[0])
     core = core_distances(found.ids, found.distances, weight, 2)
     smoothed = smooth(vectors, found.ids, found.distances, weight)

@@ -4,24 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.choice import Weights
+from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence.pairs import NodeFacts, Pairs
 
 Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Spans = npt.NDArray[np.float64]
-
-
-def days_apart(span: Spans, rows: Ints, columns: Ints) -> Spans:
-    """Days between the spans of two nodes: (m,) float64, 0 when they touch, NaN for undated.
-
-    Args:
-        span: (n, 2) first and last time in days.
-        rows: (m,) the one node of each pair.
-        columns: (m,) the other.
-    """
-    one, other = span[rows], span[columns]
-    between = np.maximum(other[:, 0] - one[:, 1], one[:, 0] - other[:, 1])
-    return np.maximum(between, 0)  # keeps NaN
 
 
 def decay(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:

@@ -12,12 +12,11 @@ from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import read_mentions
 from clustering_tasks.features import DocumentVectors, load_documents
 from clustering_tasks.nodes import Nodes
+from clustering_tasks.spans import read_spans
 
 Ints = npt.NDArray[np.int32]
-Spans = npt.NDArray[np.float64]
 
-_COLUMNS = ["mention", "document_id", "sentence", "start_time", "end_time", "domain", "event_type"]
-_MICROSECONDS_PER_DAY = 86_400e6
+_COLUMNS = ["mention", "document_id", "sentence", "domain", "event_type"]
 _NONE = np.iinfo(np.int32).max
 
 
@@ -34,35 +33,12 @@ def node_facts(snapshot: Result, plan: Result, nodes: Nodes, weights: Weights) -
     return NodeFacts(
         mentions=read_mentions(first["mention"].to_pylist()),
         sentence=sentences(first["document_id"], first["sentence"]),
-        span=node_spans(items, nodes),
+        span=read_spans(plan),
         domain=shared_code(items["domain"], nodes),
         event_type=shared_code(items["event_type"], nodes),
         documents=read("documents", weights.document_weight),
         stories=read("stories", weights.gate_similarity),
     )
-
-
-def read_spans(snapshot: Result, nodes: Nodes) -> Spans:
-    """Read the first and last time of each node; see `node_spans`."""
-    with snapshot.path("items").open("rb") as file:
-        return node_spans(pq.read_table(file, columns=["start_time", "end_time"]), nodes)
-
-
-def node_spans(items: pa.Table, nodes: Nodes) -> Spans:
-    """First and last time of each node's items: (n, 2) float64 days since 1970, NaN for undated."""
-    span = np.empty((len(nodes.row), 2))
-    span[:, 0], span[:, 1] = np.inf, -np.inf
-    start, end = (_days(items[name]) for name in ("start_time", "end_time"))
-    rows = np.flatnonzero((nodes.node_of_row >= 0) & np.isfinite(start))
-    np.minimum.at(span[:, 0], nodes.node_of_row[rows], start[rows])
-    np.maximum.at(span[:, 1], nodes.node_of_row[rows], end[rows])
-    span[~np.isfinite(span)] = np.nan
-    return span
-
-
-def _days(times: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    microseconds = times.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False)
-    return np.asarray(microseconds.to_numpy() / _MICROSECONDS_PER_DAY)
 
 
 def shared_code(values: pa.ChunkedArray, nodes: Nodes) -> Ints:

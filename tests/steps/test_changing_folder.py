@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,8 +41,8 @@ def slow_copy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def appended_to(path: Path) -> Iterator[threading.Event]:
-    """Append to a file without pause, in another thread; the event stops that."""
+def appended_to(path: Path) -> Iterator[Callable[[], None]]:
+    """Append to a file without pause, in another thread; what is yielded ends that."""
     stop = threading.Event()
 
     def append() -> None:
@@ -51,12 +51,16 @@ def appended_to(path: Path) -> Iterator[threading.Event]:
                 file.write(b"x")
 
     writer = threading.Thread(target=append)
-    writer.start()
-    try:
-        yield stop
-    finally:
+
+    def rest() -> None:
         stop.set()
         writer.join()
+
+    writer.start()
+    try:
+        yield rest
+    finally:
+        rest()
 
 
 @pytest.mark.usefixtures("slow_copy")
@@ -93,13 +97,13 @@ def test_a_folder_that_comes_to_rest_is_copied_as_it_is_then(
     """Stage 3 finishes its work during the pause after the second copy."""
     stage3.write("events", scattered(3))
     pauses: list[float] = []
-    with appended_to(stage3.index("events")) as stop:
+    with appended_to(stage3.index("events")) as rest:
 
         def pause(seconds: float) -> None:
             if seconds == 7:
                 pauses.append(seconds)
             if len(pauses) == 2:
-                stop.set()
+                rest()
 
         monkeypatch.setattr(time, "sleep", pause)
         pair = copied_pair(UPath(stage3.path), LEVELS["events"], tmp_path, settings(5, wait=7))

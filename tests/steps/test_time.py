@@ -61,6 +61,26 @@ def test_like_items_beyond_the_window_are_not_one_cluster(
     assert len(set(labels)) == 3
 
 
+@pytest.mark.parametrize("exact_rows", [1000, 10])
+def test_in_an_archive_of_like_items_those_of_the_window_are_found(
+    workbench: Workbench, exact_rows: int
+) -> None:
+    """Each of 24 days has 5 of 120 items; the 4 nearest of all times are hardly ever among them."""
+    days = [DAY.format(1 + n % 12, 1 + 14 * (n % 24 // 12)) for n in range(120)]
+    write(workbench, days, [120])
+    done = workbench.perform(
+        "events",
+        algorithm="label_propagation",
+        temporal={"window_days": 3},
+        neighbours={"k": 4, "exact_rows": exact_rows, "probes": 256},
+    )
+    assert done["clusters"] == 24
+    labels = found(done)
+    for day in set(days):
+        (label,) = {labels[n] for n in range(120) if days[n] == day}
+        assert label is not None
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_no_cluster_needs_a_link_across_the_window(workbench: Workbench, algorithm: str) -> None:
     """From each member of a cluster a way leads to each other one by links within the window."""

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clustering_tasks.evidence.facts import node_spans, sentences, shared_code
+from clustering_tasks.evidence.facts import sentences, shared_code
 from clustering_tasks.nodes import Nodes
+from clustering_tasks.spans import node_spans
 
 TIME = pa.timestamp("us", tz="UTC")
 
