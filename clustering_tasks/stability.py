@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
 # Nodes of a level up to which clustering it a second time costs less than a second.
-LARGEST = 20_000
+LARGEST = 5_000
 _LEFT_OUT = 0.1
 
 
