@@ -16,13 +16,14 @@ from upath import UPath
 
 from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
-from clustering_tasks.engine.centroids import cluster_sums
+from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import Matrix, VectorFile, open_vectors
 
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
 # where many more than this take part in it.
 _FEW = 20
+_ROWS = 32_768
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,15 @@ def document_vectors(document_ids: "pd.Series[str]", context: Result | None) -> 
     codes, documents = pd.factorize(ids, sort=True)
     labels = codes.astype(np.int32)
     with open_vectors(context.path("vectors")) as file:
-        sums = cluster_sums(file.blocks(), labels, len(documents), file.shape[1])
+        vectors = np.zeros((len(documents), file.shape[1]), dtype=np.float32)
+        for start, block in file.blocks():
+            add_rows(block, labels[start : start + len(block)], vectors)
+    # in place: there may be as many documents as items
+    for start in range(0, len(vectors), _ROWS):
+        vectors[start : start + _ROWS] = _unit(vectors[start : start + _ROWS])
     known = pd.Index(documents).get_indexer(pd.Index(document_ids))
     of_node = np.where(document_ids.isna(), -1, known).astype(np.int32)
-    return DocumentVectors(sums.centroids, of_node)
+    return DocumentVectors(vectors, of_node)
 
 
 @dataclass(frozen=True)

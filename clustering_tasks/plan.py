@@ -66,6 +66,7 @@ def plan(run: Run) -> Result:
         "centred": choice.centred,
         "context_weight": choice.context_weight,
         "stories": choice.weights.gate_similarity > 0,
+        "documents": choice.weights.document_weight > 0,
     }
     inputs = [snapshot] if context is None else [snapshot, context]
     key = artefact_key("plan", inputs, read, run.level.name)
@@ -101,7 +102,8 @@ def _plan(
         write_features(attempt.new_file("features", "features.npy"), features, layout.nodes)
     nodes, documents = layout.nodes, layout.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
-    documents.save(attempt.new_file("documents", "documents.npz"))
+    if choice.weights.document_weight:
+        documents.save(attempt.new_file("documents", "documents.npz"))
     write_spans(attempt.new_file("spans", "spans.npy"), snapshot, nodes)
     save_cells(attempt.new_file("cells", "cells.npz"), layout.cells)
     if choice.weights.gate_similarity:

@@ -93,7 +93,7 @@ def row_products(rows: npt.NDArray[np.floating], cluster: Ints, sums: Sums) -> F
 
 
 @kernel
-def add_rows(block: npt.NDArray[np.float32], labels: Ints, sums: Floats) -> None:
+def add_rows(block: npt.NDArray[np.float32], labels: Ints, sums: npt.NDArray[np.floating]) -> None:
     """Add each row to its cluster's sum."""
     for i in range(len(labels)):
         if labels[i] >= 0:

@@ -7,7 +7,7 @@ import numpy as np
 from clustering_tasks.coherence import coherent
 from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
-from clustering_tasks.engine.centroids import cluster_sums
+from clustering_tasks.engine.centroids import add_rows, cluster_sums
 from clustering_tasks.engine.condensed_tree import condense, select
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.label_propagation import propagate
@@ -53,6 +53,7 @@ def warm_up() -> float:
     relative_validity(edges.first, edges.second, edges.reachability, labels, weight)
     modularity(found.ids, found.distances, labels)
     sums = cluster_sums([(0, vectors)], labels, 12, 12)
+    add_rows(vectors, labels, np.zeros_like(vectors))
     fitted = fit([(0, vectors)], labels, sums)
     silhouette(fitted, labels, sums)
     separation(mean_spread(fitted, labels, sums), sums)
