@@ -16,7 +16,7 @@ def write_all(entries: list[Entry], folder: Path) -> None:
     """Write the plots that there are figures for."""
     mpl.use("svg")
     # the same figures give the same file
-    mpl.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9})
+    mpl.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9})
     folder.mkdir(parents=True, exist_ok=True)
     for name, (section, draw) in PLOTS.items():
         tree = {path: value for path, (value, _) in newest(entries, section).items()}
@@ -51,9 +51,12 @@ def _lines(tree: dict[str, Figure], last: str, axes: Any) -> None:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    items = sorted({n for points in series.values() for n, _ in points})
+    axes.set_xticks(items, [f"{n:,}" for n in items])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("items")
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def gains(tree: dict[str, Figure], axes: Any) -> None:

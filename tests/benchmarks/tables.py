@@ -154,8 +154,8 @@ def steps(tree: Tree) -> Lines:
         found = [_number(own.get(ari)) for ari in agreements]
         rows.append([f"{int(n):,}", name, *seconds, cold, *found])
     floors = [
-        f"The package `hdbscan` agrees with itself when its rows are permuted: {_number(value)} "
-        f"({int(path.partition('/')[0]):,} items).  "
+        f"- The package `hdbscan` agrees with itself when its rows are permuted: {_number(value)} "
+        f"({int(path.partition('/')[0]):,} items)."
         for path, value in tree.items()
         if path.endswith("/hdbscan/permuted_ari")
     ]
