@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from upath import UPath
 
 from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.labelling.keywords import Keywords
-from clustering_tasks.labelling.members import by_cluster, read_members, read_texts
+from clustering_tasks.labelling.members import by_cluster, read_columns, read_members
 from clustering_tasks.labelling.records import Cluster, record
 from clustering_tasks.labelling.report import COUNTS, QUALITY, make_report
 from clustering_tasks.labelling.tables import write_clusters, write_members
@@ -49,11 +51,11 @@ def _label(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
 def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[dict[str, Any]]:
     with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
-    items = read_members(snapshot.path("items"), merge.path("assignments"), run.level)
-    labels: npt.NDArray[np.int32] = items["cluster"].fill_null(-1).to_numpy()
-    texts = by_cluster(read_texts(snapshot.path("items")), labels, len(centroids))
-    keywords = Keywords(part["text"].tolist() for part in texts)
-    for number, members in enumerate(by_cluster(items, labels, len(centroids))):
+    items, assignments = snapshot.path("items"), merge.path("assignments")
+    labels = read_columns(assignments, ["cluster"])["cluster"].fill_null(-1).to_numpy()
+    keywords = _keywords(items, labels, len(centroids))
+    table = read_members(items, assignments, run.level)
+    for number, members in enumerate(by_cluster(table, labels, len(centroids))):
         cluster = Cluster(
             members=members,
             centroid=centroids[number],
@@ -63,3 +65,8 @@ def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[dict[str, An
             algorithm=str(merge.metrics["algorithm"]),
         )
         yield record(run, cluster)
+
+
+def _keywords(items: UPath, labels: npt.NDArray[np.int32], clusters: int) -> Keywords:
+    texts = pa.table(read_columns(items, ["text"]))
+    return Keywords(part["text"] for part in by_cluster(texts, labels, clusters))

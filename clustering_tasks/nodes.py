@@ -91,38 +91,50 @@ def make_nodes(
         settings: `scope` and `partition.by` add to the blocks.
         kept: (n,) rows that take part; default: all.
     """
-    rows = pd.DataFrame({"twin": items["twin"]})
-    rows["block"] = _blocks(items, level, settings)
-    rows["group"] = _values(items, level.parts_by) if level.parts_by else level.name
+    block, block_names = _named(items, _block_fields(level, settings), "")
+    group, group_names = _named(items, [level.parts_by] if level.parts_by else [], level.name)
     if settings.scope == "partition" and level.parts_by != "entity_type":
-        rows["group"] = rows["block"]
-    rows = rows if kept is None else rows[kept]
-    first = rows.drop_duplicates(["block", "twin"])
-    first = first.assign(row=first.index).sort_values(["block", "group", "row"])
-    keys = pd.MultiIndex.from_frame(first[["block", "twin"]])
-    node_of_kept = keys.get_indexer(pd.MultiIndex.from_frame(rows[["block", "twin"]]))
+        group, group_names = block, block_names
+    rows = np.arange(len(items)) if kept is None else np.flatnonzero(kept)
+    keys = block[rows] * len(items) + items["twin"].to_numpy(np.int64)[rows]
+    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    row = rows[first]  # np.unique returns the first of equals, and rows ascend
+    order = np.lexsort((row, group[row], block[row]))
     node_of_row = np.full(len(items), -1, dtype=np.int32)
-    node_of_row[rows.index] = node_of_kept
-    names = np.array(sorted(set(first["group"])), dtype=np.str_)
+    node_of_row[rows] = np.argsort(order)[number]
+    row = row[order]
+    groups, group_of_node = np.unique(group[row], return_inverse=True)
     return Nodes(
-        row=first["row"].to_numpy(np.int64),
-        weight=np.bincount(node_of_kept, minlength=len(first)).astype(np.int32),
-        block=first["block"].rank(method="dense").to_numpy().astype(np.int32) - np.int32(1),
-        group=np.searchsorted(names, first["group"].to_numpy(dtype=np.str_)).astype(np.int32),
+        row=row,
+        weight=np.bincount(number, minlength=len(row))[order].astype(np.int32),
+        block=np.unique(block[row], return_inverse=True)[1].astype(np.int32),
+        group=group_of_node.astype(np.int32),
         node_of_row=node_of_row,
-        group_names=names,
+        group_names=group_names[groups],
     )
 
 
-def _blocks(items: pd.DataFrame, level: Level, settings: RunSettings) -> "pd.Series[str]":
+def _block_fields(level: Level, settings: RunSettings) -> list[str]:
     fields = [level.blocked_by] if level.blocked_by else []
     if settings.scope == "partition" and level.parts_by == "domain":
         fields += ["domain", "event_type"][: 2 if settings.partition.by != "domain" else 1]
-    block = pd.Series("", index=items.index, dtype=object)
-    for field in fields:
-        block = block.where(block == "", block + " ") + _values(items, field)
-    return block
+    return fields
 
 
-def _values(items: pd.DataFrame, field: str) -> "pd.Series[Any]":
-    return items[field].fillna(UNKNOWN_DOMAIN if field == "domain" else _MISSING).astype(object)
+def _named(
+    items: pd.DataFrame, fields: list[str], nothing: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.str_]]:
+    """Number the rows by what they have in some fields: (n,) numbers, and what each one means.
+
+    Numbers are in the order of the texts. Without fields all rows are called `nothing`.
+    """
+    codes = np.zeros(len(items), dtype=np.int64)
+    texts = [nothing]
+    for at, field in enumerate(fields):
+        missing = UNKNOWN_DOMAIN if field == "domain" else _MISSING
+        own, values = pd.factorize(items[field].fillna(missing))
+        known, codes = np.unique(codes * len(values) + own, return_inverse=True)
+        pairs = (divmod(int(code), len(values)) for code in known)
+        texts = [f"{texts[a]} {values[b]}" if at else str(values[b]) for a, b in pairs]
+    names, order = np.unique(np.array(texts, dtype=np.str_), return_inverse=True)
+    return order.astype(np.int64)[codes], names

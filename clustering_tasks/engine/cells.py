@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.hierarchy import leaves_list, linkage
 
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
@@ -44,6 +43,9 @@ def train_cells(sample: Floats, count: int) -> Floats:
     for _ in range(_ROUNDS):
         nearest = nearest_cells(sample, centres, 1)[:, 0]
         centres = _means(sample, nearest, centres)
+    # a quarter of a second, and only large levels have cells
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
     order = leaves_list(linkage(centres.astype(np.float64), "average"))
     return np.asarray(centres[order])
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.feature_extraction.text import CountVectorizer
 
 from clustering_tasks.choice import Weights
 from clustering_tasks.engine.compile import kernel
@@ -18,6 +17,9 @@ def read_mentions(mentions: list[str | None]) -> Mentions:
     if not any(each.strip() for each in texts):  # the vectoriser takes that for an error
         nothing = np.zeros(len(texts) + 1, dtype=np.int32)
         return Mentions(nothing, nothing[:0], text.astype(np.int32))
+    # half a second, of no use to a level whose mentions say nothing
+    from sklearn.feature_extraction.text import CountVectorizer
+
     counted = CountVectorizer(
         analyzer="char_wb", ngram_range=(2, 4), binary=True, dtype=np.int32
     ).fit_transform(texts)

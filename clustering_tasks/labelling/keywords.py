@@ -1,13 +1,12 @@
 """Keywords by class-based TF-IDF: what a cluster says more often than the level does."""
 
 import re
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from clustering_tasks.labelling.stop_words import STOP_WORDS
 
@@ -16,103 +15,98 @@ from clustering_tasks.labelling.stop_words import STOP_WORDS
 _WORD = re.compile(r"\b(?:[^\W\d_]{2,}(?:['\u2019-][^\W\d_]+)*|[^\W\d_]+\d+)\b")
 # "stari dvor" says more than "dvor" alone, which is in the same texts and so weighs as much
 _PAIR_GAIN = 1.2
-_CHUNK = 1 << 18  # terms that are Python's strings at a time
-_TEXT = pa.large_string()
+_FIRST_PAIR = 1 << 32
+_END = -1  # of a text
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 
 class Keywords:
     """Weights of the terms of each cluster (Grootendorst 2022, class-based TF-IDF).
 
-    A million items have ten million terms, most of them once. They are numbers here, and text in
-    Arrow's memory only.
+    A million items have ten million terms, most of them once, so a term is a number: that of its
+    word, or for a pair `(first + 1) * 2**32 + second`.
     """
 
-    def __init__(self, clusters: Iterable[Sequence[str | None]]) -> None:
+    def __init__(self, clusters: Iterable[Iterable[str | None]]) -> None:
         """Count terms of one and two words.
 
         Args:
             clusters: the texts of each cluster's members.
         """
-        chunks, words = _terms(clusters)
-        encoded = pa.chunked_array(chunks, _TEXT).dictionary_encode()
-        # all chunks share a dictionary
-        self._terms = encoded.chunk(0).dictionary if len(encoded) else pa.array([], _TEXT)
-        codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-        cluster, self._codes, counts = _count(codes, words)
-        self._bounds = np.searchsorted(cluster, np.arange(len(words) + 1))
-        self._pair = np.asarray(pc.match_substring(self._terms, " "), dtype=bool)
-        total = np.bincount(self._codes, counts, minlength=len(self._terms))
-        rarity = np.log1p(words.sum() / max(len(words), 1) / total)
-        rarity[self._pair] *= _PAIR_GAIN
-        self._weights = (counts / words[cluster] * rarity[self._codes]).astype(np.float32)
+        vocabulary: dict[str, int] = defaultdict(count().__next__)
+        counted = [_count(texts, vocabulary) for texts in clusters]
+        self._words = list(vocabulary)
+        sizes = [len(terms) for terms, _ in counted]
+        self._bounds = np.append(0, np.cumsum(sizes, dtype=np.int64))
+        self._terms = np.concatenate([np.empty(0, np.int64), *(terms for terms, _ in counted)])
+        self._weights = _weights(self._terms, [counts for _, counts in counted])
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""
-        codes, weights = self._row(cluster)
+        terms, weights = self._row(cluster)
         looked_at = 8 * count
         while True:
             heavy = _heaviest(weights, looked_at)
-            kept = _apart(self._text(codes[heavy]), weights[heavy], count)
+            kept = _apart(map(self._text, terms[heavy].tolist()), weights[heavy], count)
             if len(kept) == count or looked_at >= len(weights):
                 return kept
             looked_at *= 8
 
     def weights_of(self, cluster: int) -> dict[str, float]:
         """Return the weight of each single word of a cluster."""
-        codes, weights = self._row(cluster)
-        single = ~self._pair[codes]
-        return dict(zip(self._text(codes[single]), weights[single].tolist(), strict=True))
+        terms, weights = self._row(cluster)
+        single = slice(np.searchsorted(terms, _FIRST_PAIR))
+        words = map(self._words.__getitem__, terms[single].tolist())
+        return dict(zip(words, weights[single].tolist(), strict=True))
 
-    def _row(self, cluster: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    def _row(self, cluster: int) -> tuple[Ints, Floats]:
         here = slice(*self._bounds[cluster : cluster + 2])
-        return self._codes[here], self._weights[here]
+        return self._terms[here], self._weights[here]
 
-    def _text(self, codes: npt.NDArray[np.int32]) -> list[str]:
-        found: list[str] = self._terms.take(pa.array(codes)).to_numpy(zero_copy_only=False).tolist()
-        return found
-
-
-def _terms(
-    clusters: Iterable[Sequence[str | None]],
-) -> tuple[list[pa.Array], npt.NDArray[np.int64]]:
-    """Return the terms of all clusters, in chunks of whole clusters, and each cluster's number."""
-    chunks, numbers, pending = [], [], list[str]()
-    for texts in clusters:
-        before = len(pending)
-        for text in filter(None, texts):
-            words = [word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
-            pending += words
-            pending += map(" ".join, pairwise(words))  # no pair spans two texts
-        numbers.append(len(pending) - before)
-        if len(pending) >= _CHUNK:
-            chunks.append(pa.array(pending, _TEXT))
-            pending = []
-    return [*chunks, pa.array(pending, _TEXT)], np.array(numbers, dtype=np.int64)
+    def _text(self, term: int) -> str:
+        before, last = divmod(term, _FIRST_PAIR)
+        return f"{self._words[before - 1]} {self._words[last]}" if before else self._words[last]
 
 
 def _count(
-    chunks: Iterable[npt.NDArray[np.int32]], numbers: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Return, sorted by cluster and term: cluster, term and how often the one says the other."""
-    cluster_of = np.repeat(np.arange(len(numbers)), numbers)
-    found, start = [np.unique(np.empty(0, dtype=np.int64), return_counts=True)], 0
-    for terms in chunks:
-        pairs = cluster_of[start : start + len(terms)] << 32 | terms
-        found.append(np.unique(pairs, return_counts=True))
-        start += len(terms)
-    pairs = np.concatenate([pairs for pairs, _ in found])
-    counts = np.concatenate([counts for _, counts in found])
-    return (pairs >> 32).astype(np.int32), pairs.astype(np.int32), counts
+    texts: Iterable[str | None], vocabulary: dict[str, int]
+) -> tuple[Ints, npt.NDArray[np.int32]]:
+    """Return a cluster's terms, ascending, and how often it says each; new words are numbered."""
+    numbers = [_END]
+    for text in filter(None, texts):
+        words = _WORD.findall(text.lower())
+        numbers += [vocabulary[word] for word in words if word not in STOP_WORDS]
+        numbers.append(_END)  # no pair spans two texts
+    said = np.array(numbers, dtype=np.int64)
+    paired = (said[:-1] != _END) & (said[1:] != _END)
+    pairs = (said[:-1][paired] + 1) * _FIRST_PAIR + said[1:][paired]
+    terms = np.concatenate([said[said != _END], pairs])
+    terms, counts = np.unique(terms, return_counts=True)
+    return terms, counts.astype(np.int32)
 
 
-def _heaviest(weights: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.bool_]:
+def _weights(terms: Ints, counts: list[npt.NDArray[np.int32]]) -> Floats:
+    """Frequency in the cluster times log(1 + mean words of a cluster / frequency in the level)."""
+    said = np.concatenate([np.empty(0, np.int32), *counts])
+    words = np.array([each.sum() for each in counts], dtype=np.int64)
+    known, which = np.unique(terms, return_inverse=True)
+    rarity = np.log1p(words.sum() / max(len(words), 1) / np.bincount(which, said))
+    rarity[known >= _FIRST_PAIR] *= _PAIR_GAIN
+    share = said / np.repeat(words, [len(each) for each in counts])
+    weights: Floats = (share * rarity[which]).astype(np.float32)
+    return weights
+
+
+def _heaviest(weights: Floats, count: int) -> npt.NDArray[np.bool_]:
     """Choose `count` of the weights, the largest, and all that equal the least of them."""
     if count >= len(weights):
         return np.ones(len(weights), dtype=bool)
     return np.asarray(weights >= np.partition(weights, -count)[-count])
 
 
-def _apart(terms: list[str], weights: npt.NDArray[np.float32], count: int) -> list[str]:
+def _apart(terms: Iterable[str], weights: Floats, count: int) -> list[str]:
     """Return up to `count` terms, heaviest first, that share no word with a heavier one."""
     kept: list[str] = []
     said: set[str] = set()

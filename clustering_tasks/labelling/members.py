@@ -4,7 +4,7 @@ As rows a million items would be a million dictionaries: ten times the memory, a
 that `label` takes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -38,19 +38,15 @@ _GROUP = 50_000  # members at a time; more only where a single cluster has more
 
 def read_members(items: UPath, assignments: UPath, level: Level) -> pa.Table:
     """Read what records say of all items, one row each, in the order of their vector ids."""
-    with items.open("rb") as file:
-        table = pq.read_table(file, columns=_ITEMS)
-    with assignments.open("rb") as file:
-        assigned = pq.read_table(file, columns=_ASSIGNMENTS)
-    columns = dict(zip(table.column_names, table.columns, strict=True))
-    columns |= dict(zip(assigned.column_names, assigned.columns, strict=True))
-    return pa.table(columns | _facts(items, level)).combine_chunks()
+    columns = read_columns(items, _ITEMS) | read_columns(assignments, _ASSIGNMENTS)
+    return pa.table(columns | _facts(items, level))
 
 
-def read_texts(items: UPath) -> pa.Table:
-    """Read the column that keywords are drawn from; it goes when they have been drawn."""
-    with items.open("rb") as file:
-        return pq.read_table(file, columns=["text"]).combine_chunks()
+def read_columns(path: UPath, names: Iterable[str]) -> dict[str, pa.Array]:
+    """Read columns of a Parquet file, one by one: all at once takes twice the memory."""
+    with path.open("rb") as file:
+        parquet = pq.ParquetFile(file)
+        return {name: parquet.read([name])[name].combine_chunks() for name in names}
 
 
 def by_cluster(table: pa.Table, labels: npt.NDArray[np.int32], clusters: int) -> Iterator[Columns]:

@@ -13,6 +13,8 @@ from clustering_tasks.levels import DOMAINS, UNKNOWN_DOMAIN, Level
 from clustering_tasks.stage3.dates import parse_date
 
 Entry = dict[str, Any]
+Said = dict[str, list[str]]
+"""By field: the text of each item, "" where there is none."""
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -51,13 +53,19 @@ def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) ->
     Raises:
         BadInputError: for metadata nested too deep to be written again.
     """
-    metadata = [entry["metadata"] for entry in entries.values()]
+    stored = [_stored(entry["metadata"], name, level) for name, entry in entries.items()]
+    metadata = [each for each, _ in stored]
     sources = [entry["source_id"] for entry in entries.values()]
     documents = [_document_id(*each, level) for each in zip(metadata, sources, strict=True)]
     if level.name != "storylines":
         odd["without_document"] += documents.count(None)
     times = [_times(each, level, odd) for each in metadata]
-    mentions = _first_texts(metadata, level.mention_fields)
+    fields = {*level.title_fields, *level.mention_fields, *level.sentence_fields}
+    said = {
+        field: [_joined(each.get(field)) for each in metadata]
+        for field in sorted(fields.union(level.text_fields))
+    }
+    mentions = _first_texts(said, level.mention_fields)
     columns: dict[str, list[Any]] = {
         "vector_id": list(entries),
         "source_id": sources,
@@ -67,24 +75,25 @@ def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) ->
         "entity_type": [_text(each.get("entity_type")) for each in metadata],
         "start_time": [start for start, _ in times],
         "end_time": [end for _, end in times],
-        "title": _first_texts(metadata, level.title_fields),
+        "title": _first_texts(said, level.title_fields),
         "mention": mentions,
-        "sentence": _sentences(metadata, mentions, level),
-        "text": [" ".join(filter(None, said)) for said in _said(metadata, level.text_fields)],
+        "sentence": _sentences(said, mentions, level),
+        "text": [" ".join(filter(None, texts)) for texts in _by_item(said, level.text_fields)],
         "primary_entities": [_texts(each.get("primary_entities")) for each in metadata],
-        "metadata": [
-            _as_json(each, name, level) for name, each in zip(entries, metadata, strict=True)
-        ],
+        "metadata": [text for _, text in stored],
     }
     arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _as_json(metadata: dict[str, Any], vector_id: str, level: Level) -> str:
+def _stored(metadata: Entry, vector_id: str, level: Level) -> tuple[Entry, str]:
+    """Return metadata without NUL, the one character that PostgreSQL stores in no text, as JSON."""
     try:
         text = orjson.dumps(metadata)
-        # most texts hold no NUL, and looking into each takes longer than writing all of them
-        return (orjson.dumps(_storable(metadata)) if _NUL in text else text).decode()
+        if _NUL in text:  # looking into each of them takes longer than writing it
+            metadata = _without_nul(metadata)
+            text = orjson.dumps(metadata)
+        return metadata, text.decode()
     except (orjson.JSONEncodeError, RecursionError):
         raise BadInputError(
             f"{level.name}_metadata.json, metadata_store, item {vector_id!r}: its metadata is "
@@ -124,22 +133,25 @@ def _times(
     return None, None
 
 
-def _said(metadata: list[Entry], fields: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """Yield for each item the text of each field, empty where there is none."""
-    texts = ([" ".join(_texts(each.get(field))) for each in metadata] for field in fields)
-    return zip(*texts, strict=True)
+def _by_item(said: Said, fields: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(said[field] for field in fields), strict=True)
 
 
-def _first_texts(metadata: list[Entry], fields: Iterable[str]) -> list[str | None]:
-    return [next(filter(None, said), None) for said in _said(metadata, fields)]
+def _first_texts(said: Said, fields: Iterable[str]) -> list[str | None]:
+    return [next(filter(None, texts), None) for texts in _by_item(said, fields)]
 
 
-def _sentences(metadata: list[Entry], mentions: list[str | None], level: Level) -> list[str | None]:
+def _sentences(said: Said, mentions: list[str | None], level: Level) -> list[str | None]:
     """The sentences that items stand in; Stage 3 puts an event's trigger before it."""
     if not level.sentence_fields:
-        return [None] * len(metadata)
-    said = zip(_first_texts(metadata, level.sentence_fields), mentions, strict=True)
-    return [text.removeprefix(f"{mention}: ") if text else None for text, mention in said]
+        return [None] * len(mentions)
+    each = zip(_first_texts(said, level.sentence_fields), mentions, strict=True)
+    return [text.removeprefix(f"{mention}: ") if text else None for text, mention in each]
+
+
+def _joined(value: object) -> str:
+    """Return a text, or a list's texts as one, "" where there is none."""
+    return value.strip() if isinstance(value, str) else " ".join(_texts(value))
 
 
 def _texts(value: object) -> list[str]:
@@ -149,15 +161,14 @@ def _texts(value: object) -> list[str]:
 
 def _text(value: object) -> str | None:
     """Return a text without surrounding blanks, None for anything else or nothing."""
-    return _storable(value).strip() or None if isinstance(value, str) else None
+    return value.strip() or None if isinstance(value, str) else None
 
 
-def _storable(value: Any) -> Any:
-    """Replace NUL, the one character that PostgreSQL stores in no text, at any depth."""
+def _without_nul(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [_without_nul(item) for item in value]
     if isinstance(value, dict):
-        return {_storable(name): _storable(item) for name, item in value.items()}
+        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
     return value

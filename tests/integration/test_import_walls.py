@@ -82,6 +82,30 @@ def test_the_steps_need_no_airflow(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("step", "needed"),
+    [
+        ("snapshot", {"numpy", "pyarrow"}),
+        ("plan", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
+        ("cluster", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
+        ("merge", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
+        ("label", {"numpy", "pyarrow"}),
+    ],
+)
+def test_a_step_starts_without_libraries_that_it_does_not_need(
+    tmp_path: Path, step: str, needed: set[str]
+) -> None:
+    """Its process is to reach its first work within two seconds."""
+    code = (
+        f"import importlib, sys; import clustering_tasks.cli\n"
+        f"importlib.import_module('clustering_tasks.{step}')\n"
+        f"print(*({ENGINE!r} & sys.modules.keys()))"
+    )
+    done = run([sys.executable, "-c", code], tmp_path, PYTHONPATH=str(REPO))
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) <= needed
+
+
 def installed(python: Path, folder: Path) -> set[str]:
     """Which of the two sides' libraries an environment has."""
     names = sorted(ENGINE | {"airflow"})

@@ -105,6 +105,52 @@ def test_identical_rows_are_one_node() -> None:
     assert nodes.block_bounds().tolist() == [0, 3]
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.sampled_from(["b", "a", "a \u00e9", "Z", None]),
+            st.sampled_from(["x", "a", None]),
+            st.booleans(),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([{}, {"scope": "partition"}, {"partition.by": "domain_event_type"}]),
+)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nodes_are_those_of_the_definition(
+    drawn: list[tuple[int, str | None, str | None, bool]], chosen: dict[str, str]
+) -> None:
+    settings = {"scope": "partition"} | chosen if chosen else chosen
+    first_of: dict[int, int] = {}
+    twin = [first_of.setdefault(number, row) for row, (number, *_) in enumerate(drawn)]
+    domain, kind = [each[1] for each in drawn], [each[2] for each in drawn]
+    frame = items(twin=twin, domain=domain, event_type=kind)
+    kept = np.array([each[3] for each in drawn], dtype=bool)
+    nodes = make_nodes(frame, LEVELS["events"], run_settings(settings), kept)
+
+    names = [name or "general_news" for name in domain]
+    finer = [f"{name} {what or 'unknown'}" for name, what in zip(names, kind, strict=True)]
+    group = finer if "partition.by" in settings else names
+    block = group if settings else [""] * len(drawn)
+    rows = [row for row in range(len(drawn)) if kept[row]]
+    first: dict[tuple[str, int], int] = {}
+    for row in rows:
+        first.setdefault((block[row], twin[row]), row)
+    expected = sorted(first.values(), key=lambda row: (block[row], group[row], row))
+    assert nodes.row.tolist() == expected
+    at = {row: node for node, row in enumerate(expected)}
+    node_of_row = [-1] * len(drawn)
+    for row in rows:
+        node_of_row[row] = at[first[block[row], twin[row]]]
+    assert nodes.node_of_row.tolist() == node_of_row
+    assert nodes.weight.tolist() == [node_of_row.count(node) for node in range(len(expected))]
+    blocks = sorted({block[row] for row in expected})
+    assert nodes.block.tolist() == [blocks.index(block[row]) for row in expected]
+    assert [nodes.group_names[number] for number in nodes.group] == [group[r] for r in expected]
+    assert nodes.group_names.tolist() == sorted({group[row] for row in expected})
+
+
 def test_no_rows_are_no_nodes() -> None:
     nodes = make("events", items(twin=[]))
     assert len(nodes.row) == 0

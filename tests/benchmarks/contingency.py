@@ -1,0 +1,52 @@
+"""How the items of gold clusters are spread over the clusters that were found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Contingency:
+    """Overlaps of two clusterings of the same items; noise is a cluster of one for every item.
+
+    Attributes:
+        gold, found: (m,) clusters that have items in common, from 0.
+        common: (m,) how many.
+        gold_sizes, found_sizes: items of each cluster.
+    """
+
+    gold: Ints
+    found: Ints
+    common: Ints
+    gold_sizes: Ints
+    found_sizes: Ints
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return int(self.common.sum())
+
+
+def contingency(gold: Sequence[str], found: Sequence[str | None]) -> Contingency:
+    """Compare a clustering with gold clusters.
+
+    Args:
+        gold: (n) cluster of each item.
+        found: (n) cluster of each item, None for noise.
+    """
+    alone = [cluster if cluster is not None else f"\0{n}" for n, cluster in enumerate(found)]
+    rows, columns = _codes(list(gold)), _codes(alone)
+    ones = np.ones(len(rows), dtype=np.int64)
+    table = sparse.csr_array((ones, (rows, columns)))
+    table.sum_duplicates()
+    pairs = table.tocoo()
+    return Contingency(pairs.row, pairs.col, pairs.data, np.bincount(rows), np.bincount(columns))
+
+
+def _codes(names: list[str]) -> Ints:
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)

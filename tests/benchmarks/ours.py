@@ -1,0 +1,52 @@
+"""What this project finds with its default settings."""
+
+import logging
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import structlog
+from upath import UPath
+
+from clustering_tasks.artefacts import Run
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.pipeline import run_all
+from clustering_tasks.settings import run_settings
+from tests.benchmarks.collection import Collection, write_collection
+
+AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def quiet() -> None:
+    """Leave out the steps' logs: a benchmark makes hundreds of runs."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+def new_run(
+    indices: Path, workspace: Path, level: str, settings: dict[str, Any], job: str = "benchmark"
+) -> Run:
+    """Start a run of a level of a folder."""
+    run = Run(
+        workspace=UPath(workspace),
+        level=LEVELS[level],
+        job_id=job,
+        indices=str(indices),
+        as_of=AS_OF,
+        settings=run_settings(settings),
+    )
+    run.start()
+    return run
+
+
+def found(collection: Collection, level: str, **settings: Any) -> list[str | None]:
+    """Cluster a level by all steps of a run; return the cluster of each item, None for noise."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "indices"
+        write_collection(collection, folder)
+        run = new_run(folder, Path(scratch) / "workspace", level, settings)
+        done = run_all(run, UPath(scratch) / "output")
+        members = pq.read_table(done["members_parquet"], columns=["vector_id", "cluster_id"])
+    of = dict(zip(*(members[name].to_pylist() for name in members.column_names), strict=True))
+    return [of[name] for name in collection.levels[level].names]

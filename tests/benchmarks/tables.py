@@ -1,0 +1,207 @@
+"""The figures of the history as tables, in Markdown."""
+
+from collections.abc import Callable, Iterable
+from statistics import fmean
+
+from tests.benchmarks.history import Figure
+
+Tree = dict[str, Figure]
+Lines = list[str]
+
+SHOWN_PEERS = ("hdbscan (5, 3)", "average linkage 0.55", "EVoC")
+MEASURES = {
+    "f1": "B-cubed",
+    "pairwise": "pairwise",
+    "muc": "MUC",
+    "ceaf_e": "CEAFe",
+    "conll": "CoNLL",
+    "v_measure": "V-measure",
+    "purity": "purity",
+    "coverage": "coverage",
+}
+STEPS = ("snapshot", "plan", "cluster", "merge", "label")
+
+
+def quality(tree: Tree) -> Lines:
+    """Clusters against gold, beside peers."""
+    head = ["collection", "level", "items", "ours: F1 (P / R)", *SHOWN_PEERS, "best of all peers"]
+    return _table(head, (_quality_row(tree, path) for path in _paths(tree, "items")))
+
+
+def _quality_row(tree: Tree, path: str) -> Lines:
+    peers = _below(tree, f"{path}/peer")
+    best = max(peers, key=lambda name: _float(peers[name]), default=None)
+    own = _below(tree, f"{path}/ours")
+    spread = f"{_number(own['precision'], 2)} / {_number(own['recall'], 2)}"
+    return [
+        *path.split("/"),
+        _number(tree[f"{path}/items"], 0),
+        f"**{_number(own['f1'])}** ({spread})",
+        *(_number(peers.get(name)) for name in SHOWN_PEERS),
+        f"{_number(peers[best])} ({best})" if best else "-",
+    ]
+
+
+def measures(tree: Tree) -> Lines:
+    """The same clusters by all measures."""
+    rows = [
+        [*path.split("/"), *(_number(tree.get(f"{path}/ours/{name}")) for name in MEASURES)]
+        for path in _paths(tree, "items")
+    ]
+    return _table(["collection", "level", *MEASURES.values()], rows)
+
+
+def bootstraps(tree: Tree) -> Lines:
+    """Gains in paired draws of topics."""
+    head = ["level", "ours", "best peer setting", "gain, mean", "middle 95 %", "draws won"]
+    return _table(head, (_draws_row(_below(tree, level), level) for level in _paths(tree, "peer")))
+
+
+def _draws_row(own: Tree, level: str) -> Lines:
+    gains = own["gains"] if isinstance(own["gains"], list) else []
+    return [
+        level,
+        _number(own["ours/f1"]),
+        f"{_number(own['peer_f1'])} ({own['peer']})",
+        f"**{_signed(own['ours/gain'])}**",
+        f"{_signed(own['ours/low'])} to {_signed(own['ours/high'])}",
+        f"{sum(gain > 0 for gain in gains)} of {len(gains)}",
+    ]
+
+
+def robustness(tree: Tree) -> Lines:
+    """Variants of collections, averaged over their draws, and how they do on the whole."""
+    groups: dict[str, list[Tree]] = {}
+    for path in _paths(tree, "items"):
+        groups.setdefault(path.rpartition("/")[0], []).append(_below(tree, path))
+    head = ["variant", "draws", "items", "ours", "best peer there", "difference", "worst draw"]
+    rows = [_variant_row(name, draws) for name, draws in groups.items()]
+    real = [draws for name, draws in groups.items() if not name.startswith("sample")]
+    samples = [draws for name, draws in groups.items() if name.startswith("sample")]
+    return [
+        *_table(head, rows),
+        "",
+        *_on_the_whole("variants of the real collections", real),
+        *_on_the_whole("samples", samples),
+    ]
+
+
+def _variant_row(name: str, draws: list[Tree]) -> Lines:
+    gains = _gains(draws)
+    peers = ", ".join(sorted({str(draw["peer"]) for draw in draws if draw["peer"]}))
+    return [
+        name,
+        str(len(draws)),
+        _number(_mean(draws, "items"), 0),
+        _number(_mean(draws, "ours/f1")),
+        f"{_number(_mean(draws, 'peer_f1'))} ({peers})" if peers else "-",
+        _signed(fmean(gains)) if gains else "-",
+        _signed(min(gains)) if gains else "-",
+    ]
+
+
+def _on_the_whole(what: str, groups: list[list[Tree]]) -> Lines:
+    known = [draws for draws in groups if _gains(draws)]
+    if not known:
+        return []
+    ours = fmean(_mean(draws, "ours/f1") or 0 for draws in known)
+    peers = fmean(_mean(draws, "peer_f1") or 0 for draws in known)
+    worst = min(gain for draws in known for gain in _gains(draws))
+    text = f"Mean over {len(known)} {what}: **{_number(ours)}**, of the best peer settings there "
+    return [f"{text}{_number(peers)}; in the worst draw the difference is {_signed(worst)}.", ""]
+
+
+def _gains(draws: list[Tree]) -> list[float]:
+    return [_float(d["ours/f1"]) - _float(d["peer_f1"]) for d in draws if d["peer_f1"] is not None]
+
+
+def _mean(draws: list[Tree], name: str) -> float | None:
+    known = [_float(draw[name]) for draw in draws if draw[name] is not None]
+    return fmean(known) if known else None
+
+
+def speed(tree: Tree) -> Lines:
+    """Times and memory of all contenders."""
+    head = ["items", "contender", "seconds", "processor", "memory", "runs", "by ours", "recall@16"]
+    return _table(head, (_speed_row(tree, path) for path in _by_items(tree, "seconds")))
+
+
+def _speed_row(tree: Tree, path: str) -> Lines:
+    n, name = path.split("/")
+    own, ours = _below(tree, path), tree.get(f"{n}/ours/seconds")
+    return [
+        f"{int(n):,}",
+        name,
+        _number(own["seconds"], 1),
+        _number(own["cpu_seconds"], 1),
+        f"{_number(own['peak_mb'], 0)} MB",
+        _number(own["runs"], 0),
+        _number(_float(own["seconds"]) / _float(ours), 1) if ours else "-",
+        _number(own.get("recall16")),
+    ]
+
+
+def steps(tree: Tree) -> Lines:
+    """Where ours spends its time, and what its labels agree with."""
+    agreements = {"hdbscan_ari": "hdbscan", "exact_ari": "exact graph", "permuted_ari": "permuted"}
+    aris = [f"ARI: {name}" for name in agreements.values()]
+    rows = []
+    for path in _by_items(tree, "merge_seconds"):
+        n, name = path.split("/")
+        own = _below(tree, path)
+        seconds = [_number(own[f"{step}_seconds"], 1) for step in STEPS]
+        cold = _number(own.get("cold_seconds"), 1)
+        found = [_number(own.get(ari)) for ari in agreements]
+        rows.append([f"{int(n):,}", name, *seconds, cold, *found])
+    floors = [
+        f"- The package `hdbscan` agrees with itself when its rows are permuted: {_number(value)} "
+        f"({int(path.partition('/')[0]):,} items)."
+        for path, value in tree.items()
+        if path.endswith("/hdbscan/permuted_ari")
+    ]
+    return [*_table(["items", "settings", *STEPS, "cold command", *aris], rows), "", *floors]
+
+
+def _by_items(tree: Tree, last: str) -> list[str]:
+    def key(path: str) -> tuple[int, bool]:
+        n, name = path.split("/")
+        return int(n), not name.startswith("ours")
+
+    return sorted(_paths(tree, last), key=key)
+
+
+TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
+    "quality": ("quality", quality),
+    "measures": ("quality", measures),
+    "bootstraps": ("bootstraps", bootstraps),
+    "robustness": ("robustness", robustness),
+    "speed": ("speed", speed),
+    "steps": ("speed", steps),
+}
+
+
+def _paths(tree: Tree, last: str) -> list[str]:
+    """Paths that have a figure of this name, in the order in which they were measured."""
+    return [name.removesuffix(f"/{last}") for name in tree if name.endswith(f"/{last}")]
+
+
+def _below(tree: Tree, path: str) -> Tree:
+    start = f"{path}/"
+    return {name.removeprefix(start): v for name, v in tree.items() if name.startswith(start)}
+
+
+def _float(value: Figure) -> float:
+    return float(value) if isinstance(value, float | int) else float("nan")
+
+
+def _number(value: Figure, digits: int = 3) -> str:
+    number = _float(value)
+    return f"{number:,.{digits}f}" if number == number else "-"
+
+
+def _signed(value: Figure) -> str:
+    return f"{_float(value):+.3f}"
+
+
+def _table(head: Lines, rows: Iterable[Lines]) -> Lines:
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]

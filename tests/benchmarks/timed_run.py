@@ -1,0 +1,84 @@
+"""A whole run of a level, from the snapshot to the labels, timed in a warm process."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from upath import UPath
+
+from clustering_tasks.artefacts import Run
+from clustering_tasks.cluster import part_name
+from clustering_tasks.engine.warm_up import warm_up
+from clustering_tasks.graph import read_graph
+from clustering_tasks.pipeline import run_all
+from clustering_tasks.vectors import open_vectors
+from tests.benchmarks.contenders import recall, sampled
+from tests.benchmarks.ours import new_run, quiet
+
+STEPS = ("snapshot", "plan", "cluster", "merge", "label")
+
+
+class TimedRun:
+    """Runs of one level, each in a workspace of its own, so that nothing is used again.
+
+    Args:
+        folder: of Stage 3; beside it lies `warm`, a small one to begin with.
+        level: that is clustered.
+        scratch: for the workspaces.
+        settings: of the run.
+    """
+
+    def __init__(self, folder: Path, level: str, scratch: Path, settings: dict[str, Any]) -> None:
+        self._folder = folder
+        self._level = level
+        self._scratch = scratch
+        self._settings = settings
+        self._run: Run | None = None
+        quiet()
+        warm_up()
+        self._perform(folder.parent / "warm", "warm")
+
+    def __call__(self, repeat: int) -> npt.NDArray[np.int64]:
+        """Perform all steps; return the label of each item, in the order of the vector ids."""
+        if self._run is not None:
+            shutil.rmtree(str(self._run.workspace))
+        done = self._perform(self._folder, str(repeat))
+        clusters = pq.read_table(done["members_parquet"], columns=["cluster_id"])["cluster_id"]
+        codes = clusters.combine_chunks().dictionary_encode().indices
+        return np.asarray(codes.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def _perform(self, folder: Path, name: str) -> dict[str, Any]:
+        workspace = self._scratch / name
+        self._run = new_run(folder, workspace, self._level, self._settings)
+        return run_all(self._run, UPath(workspace) / "output")
+
+    def facts(self) -> dict[str, Any]:
+        """Seconds of each step of the last run, its counts, and the recall of its graph."""
+        assert self._run is not None
+        merge = self._run.result("merge")
+        return {
+            **{f"{step}_seconds": _seconds(self._run, step) for step in STEPS},
+            "clusters": merge.metrics["clusters"],
+            "noise": merge.metrics["noise"],
+            "recall16": _recall(self._run),
+        }
+
+
+def _seconds(run: Run, step: str) -> float:
+    if step != "cluster":
+        return run.result(step).seconds
+    parts = run.result("plan").parts or []
+    return sum(run.result(part_name(part.part)).seconds for part in parts)
+
+
+def _recall(run: Run) -> float:
+    plan = run.result("plan")
+    parts = [run.result(part_name(part.part)) for part in plan.parts or []]
+    with open_vectors(plan.path("features")) as file:
+        vectors = file.read(0, file.shape[0])
+    ids = read_graph(len(vectors), run.settings.neighbours.k, parts).ids.astype(np.int64)
+    rows = sampled(len(vectors))
+    return recall(vectors, rows, [ids[row, :16] for row in rows])

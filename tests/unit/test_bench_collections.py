@@ -1,0 +1,147 @@
+"""Collections that benchmarks change: what belongs together stays together."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from clustering_tasks.sample import write_sample
+from tests.benchmarks.bootstraps import LEAST, MOST, draw, summary, topic
+from tests.benchmarks.collection import (
+    Collection,
+    Items,
+    joined,
+    read_collection,
+    write_collection,
+)
+from tests.benchmarks.contenders import recall
+from tests.benchmarks.variants import DRAWS
+from tests.stage3_folder import scattered
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    folder = tmp_path_factory.mktemp("sample") / "folder"
+    write_sample(folder, 60)
+    return read_collection(folder)
+
+
+def of_topics(count: int) -> Collection:
+    documents = [f"{number % count}_{number}ecb" for number in range(5 * count)]
+    entries = [{"source_id": name, "metadata": {}} for name in documents]
+    events = [{"source_id": f"{d}_event_0", "metadata": {"document_id": d}} for d in documents]
+    vectors = scattered(len(documents))
+    gold = [topic(name) for name in documents]
+    return Collection(
+        "made up",
+        {
+            "documents": Items([f"doc_emb_{d}" for d in documents], vectors, entries, gold),
+            "events": Items([f"event_emb_{d}_event_0" for d in documents], vectors, events, gold),
+        },
+    )
+
+
+def test_a_collection_that_was_written_is_read_again(sample: Collection, tmp_path: Path) -> None:
+    write_collection(sample, tmp_path / "again")
+    gold = {
+        level: dict(zip(items.names, items.gold, strict=True))
+        for level, items in sample.levels.items()
+    }
+    (tmp_path / "again" / "gold.json").write_bytes(orjson.dumps(gold))
+    again = read_collection(tmp_path / "again")
+    for level, items in sample.levels.items():
+        other = again.levels[level]
+        assert (other.names, other.entries, other.gold) == (items.names, items.entries, items.gold)
+        np.testing.assert_array_equal(other.vectors, items.vectors)
+
+
+def test_other_levels_keep_what_belongs_to_the_documents_that_stay(sample: Collection) -> None:
+    rows = np.array([3, 17, 40])
+    kept = sample.with_rows("documents", rows)
+    documents = [sample.levels["documents"].documents[row] for row in rows]
+    assert kept.levels["documents"].documents == documents
+    np.testing.assert_array_equal(
+        kept.levels["documents"].vectors, sample.levels["documents"].vectors[rows]
+    )
+    for level in ("events", "entities", "storylines"):
+        expected = [
+            name
+            for name, document in zip(
+                sample.levels[level].names, sample.levels[level].documents, strict=True
+            )
+            if document in documents
+        ]
+        assert kept.levels[level].names == expected != []
+
+
+def test_gold_clusters_of_different_collections_stay_apart() -> None:
+    one = of_topics(3)
+    both = joined("both", [one, one]).levels["documents"]
+    assert len(both.names) == len(both.vectors) == len(both.entries) == 30
+    assert set(Counter(both.gold).values()) == {5}
+    assert len(set(both.gold)) == 6
+
+
+GOLD = [f"story {number}" for number, size in enumerate([40] * 4 + [9] * 9) for _ in range(size)]
+
+
+@pytest.mark.parametrize("most", [3, 4, 12])
+def test_stories_are_thinned(most: int) -> None:
+    rows = DRAWS[f"at most {most} a story"](GOLD, np.random.default_rng(0))
+    sizes = Counter(GOLD[row] for row in rows)
+    assert sizes == {name: min(most, size) for name, size in Counter(GOLD).items()}
+    assert rows.tolist() == sorted(set(rows.tolist()))
+
+
+def test_most_items_are_alone_where_they_shall() -> None:
+    sizes = Counter(GOLD[row] for row in DRAWS["mostly singletons"](GOLD, np.random.default_rng(0)))
+    assert set(sizes) == set(GOLD)
+    assert max(sizes.values()) <= 5
+    assert sum(size == 1 for size in sizes.values()) > 3
+
+
+def test_whole_stories_and_halves() -> None:
+    rows = DRAWS["12 stories"](GOLD, np.random.default_rng(0))
+    sizes = Counter(GOLD[row] for row in rows)
+    assert len(sizes) == 12
+    assert all(size == GOLD.count(name) for name, size in sizes.items())
+    rows = DRAWS["half"](GOLD, np.random.default_rng(0))
+    assert len(set(rows.tolist())) == len(rows) == len(GOLD) // 2
+
+
+def test_topics_are_drawn_without_replacement_and_by_the_seed() -> None:
+    whole = of_topics(33)
+    counts = set()
+    for seed in range(20):
+        drawn = draw(whole, seed)
+        topics = Counter(topic(d) for d in drawn.levels["documents"].documents)
+        assert set(topics.values()) == {5}
+        assert LEAST <= len(topics) <= MOST
+        assert drawn.levels["events"].documents == drawn.levels["documents"].documents
+        assert draw(whole, seed).levels["events"].names == drawn.levels["events"].names
+        counts.add(tuple(sorted(topics)))
+    assert len(counts) == 20
+
+
+def test_the_gain_is_over_the_setting_that_is_best_on_average() -> None:
+    series = {"ours": [0.8, 0.6, 0.7], "a": [0.9, 0.1, 0.1], "b": [0.5, 0.5, 0.6]}
+    found = summary(series)
+    assert found["peer"] == "b"
+    assert found["peer_f1"] == pytest.approx(1.6 / 3)
+    assert found["gains"] == pytest.approx([0.3, 0.1, 0.1])
+    assert found["ours/gain"] == pytest.approx(0.5 / 3)
+    assert found["ours/low"] == pytest.approx(0.1)
+    assert found["ours/high"] == pytest.approx(0.29)
+
+
+def test_recall_is_of_the_sixteen_nearest_and_counts_ties() -> None:
+    vectors = scattered(60)
+    order = np.argsort(-(vectors @ vectors.T), axis=1)[:, 1:]
+    rows = np.array([2, 5])
+    assert recall(vectors, rows, [order[row][:16] for row in rows]) == 1
+    half = [order[row][8:24] for row in rows]
+    assert recall(vectors, rows, half) == 0.5
+    same = np.repeat(scattered(1), 20, axis=0)
+    assert recall(same, np.array([0]), [np.arange(4, 20)]) == 1

@@ -1,0 +1,139 @@
+"""The history of figures, what it calls a regression, and the page that is made of it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.history import Entry, Figure, add, new_entry, newest, read, regressions
+from tests.benchmarks.report import filled
+from tests.benchmarks.tables import TABLES
+
+HERE, ELSEWHERE = "one machine", "another machine"
+
+
+def entry(figures: dict[str, Figure], machine: str = HERE, date: str = "2026-11-20") -> Entry:
+    return Entry(date=date, commit="abc1234", machine=machine, load=1, figures=figures)
+
+
+def worse(name: str, *values: float) -> bool:
+    return bool(list(regressions([entry({name: value}) for value in values])))
+
+
+def test_what_was_added_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    assert read(path) == []
+    first = new_entry({"a/f1": 0.5, "a/peer": "EVoC", "a/gains": [0.1, -0.2], "a/none": None}, 2.04)
+    add(first, path)
+    add(entry({"a/f1": 0.6}), path)
+    assert read(path)[0] == first
+    assert len(read(path)) == len(path.read_text().splitlines()) == 2
+    assert first.load == 2
+    assert first.commit
+    assert "cores" in first.machine
+
+
+def test_the_newest_figure_counts_wherever_it_is() -> None:
+    entries = [entry({"q/a": 1, "q/b": 2, "r/a": 9}), entry({"q/a": 3})]
+    found = newest(entries, "q")
+    assert {name: value for name, (value, _) in found.items()} == {"a": 3, "b": 2}
+    assert found["a"][1] is entries[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("quality/x/ours/f1", (0.8, 0.79), True),
+        ("quality/x/ours/f1", (0.8, 0.797), False),
+        ("quality/x/ours/f1", (0.8, 0.9), False),
+        ("quality/x/peer/hdbscan", (0.8, 0.1), False),
+        ("speed/5/ours/cpu_seconds", (1, 1.2), False),
+        ("speed/5/ours/cpu_seconds", (1, 1.4), True),
+        ("speed/5/ours/seconds", (1, 9), False),
+        ("speed/5/ours, hdbscan/peak_mb", (100, 120), True),
+        ("speed/5/EVoC/peak_mb", (100, 900), False),
+        ("speed/5/ours, hdbscan/permuted_ari", (1, 0.98), True),
+        ("speed/5/ours/recall16", (0.98, 0.97), True),
+        # with the median of those before, so that one slow run does not hide the next
+        ("speed/5/ours/cpu_seconds", (1, 1, 5, 1.4), True),
+        ("speed/5/ours/cpu_seconds", (1,), False),
+    ],
+)
+def test_a_regression_is_what_is_worse_than_noise(
+    name: str, values: tuple[float, ...], expected: bool
+) -> None:
+    assert worse(name, *values) is expected
+
+
+def test_costs_are_compared_on_one_machine_and_scores_on_all() -> None:
+    name = "speed/5/ours/cpu_seconds"
+    assert not list(regressions([entry({name: 1}), entry({name: 9}, ELSEWHERE)]))
+    name = "quality/x/ours/f1"
+    (found,) = regressions([entry({name: 0.8}), entry({name: 0.7}, ELSEWHERE)])
+    assert str(found) == "quality/x/ours/f1: 0.8, now 0.7"
+
+
+FIGURES: dict[str, Figure] = {
+    "quality/news/documents/items": 1234,
+    **{f"quality/news/documents/ours/{name}": 0.8125 for name in ("f1", "precision", "recall")},
+    "quality/news/documents/peer/EVoC": 0.5,
+    "quality/news/documents/peer/hdbscan (5, 3)": 0.75,
+    "bootstraps/draws": 2,
+    "bootstraps/events/ours/f1": 0.7,
+    "bootstraps/events/peer": "EVoC",
+    "bootstraps/events/peer_f1": 0.6,
+    "bootstraps/events/ours/gain": 0.1,
+    "bootstraps/events/ours/low": -0.05,
+    "bootstraps/events/ours/high": 0.2,
+    "bootstraps/events/gains": [-0.05, 0.2],
+    **{
+        f"robustness/news, half/{seed}/{name}": value
+        for seed, ours in ((0, 0.9), (1, 0.7))
+        for name, value in (("items", 10), ("ours/f1", ours), ("peer", "EVoC"), ("peer_f1", 0.75))
+    },
+    "robustness/sample of 9 documents, entities/0/items": 99_000,
+    "robustness/sample of 9 documents, entities/0/ours/f1": 0.9,
+    "robustness/sample of 9 documents, entities/0/peer": None,
+    "robustness/sample of 9 documents, entities/0/peer_f1": None,
+    **{
+        f"speed/{n}/{name}/{figure}": value
+        for n, name, seconds in (
+            (5000, "ours", 2.0),
+            (5000, "hdbscan", 50.0),
+            (10_000, "ours", 4.0),
+        )
+        for figure, value in (
+            ("seconds", seconds),
+            ("cpu_seconds", 3),
+            ("peak_mb", 500),
+            ("runs", 3),
+        )
+    },
+    **{
+        f"speed/5000/ours/{step}_seconds": 0.4
+        for step in ("snapshot", "plan", "cluster", "merge", "label")
+    },
+    "speed/5000/hdbscan/permuted_ari": 0.985,
+}
+PAGE = "".join(
+    f"# {name}\n\n<!-- bench:{name} -->\nFORMER\n<!-- /bench:{name} -->\n\n" for name in TABLES
+)
+
+
+def test_the_page_says_what_the_figures_say() -> None:
+    page = filled(PAGE, [entry(FIGURES)])
+    assert "FORMER" not in page
+    assert "| news | documents | 1,234 | **0.812** (0.81 / 0.81) | 0.750 | - | 0.500 |" in page
+    assert "0.750 (hdbscan (5, 3)) |" in page
+    assert "| events | 0.700 | 0.600 (EVoC) | **+0.100** | -0.050 to +0.200 | 1 of 2 |" in page
+    assert "| news, half | 2 | 10 | 0.800 | 0.750 (EVoC) | +0.050 | -0.050 |" in page
+    assert "Mean over 1 variants of the real collections: **0.800**" in page
+    assert "| sample of 9 documents, entities | 1 | 99,000 | 0.900 | - | - | - |" in page
+    assert "| 5,000 | hdbscan | 50.0 | 3.0 | 500 MB | 3 | 25.0 | - |" in page
+    assert "0.985 (5,000 items)" in page
+    assert "Measured 2026-11-20, commit abc1234, on one machine; load at the beginning 1.0." in page
+    assert filled(page, [entry(FIGURES)]) == page
+
+
+def test_a_section_without_figures_stays() -> None:
+    assert filled(PAGE, []) == PAGE
+    assert filled(PAGE, [entry({"speed/5/EVoC/noise": 1})]).count("FORMER") == len(TABLES) - 2
