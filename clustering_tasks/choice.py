@@ -1,15 +1,18 @@
 """What a run does where its caller left the choice open; pure: every step finds the same."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import Level
 from clustering_tasks.settings import RunSettings
 
-# The hierarchy holds two copies of its vectors: 1.5 GB here. Above, communities of the graph, which
-# hold none, find nearly as good clusters (docs/BENCHMARKS.md).
-_LARGE = 250_000
+# The hierarchy holds two copies of its vectors. Above, communities of the graph, which hold none,
+# find nearly as good clusters (docs/ALGORITHMS.md).
+_LARGE = 100_000
+# What evidence leaves of the similarity of two mentions of one thing. Stories have no such number:
+# it is chosen on the graph.
+_EDGE_SIMILARITY = {"events": 0.6, "entities": 0.55}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Choice:
         centred: whether the mean vector is taken off. What all items of a collection share says
             nothing about which belong together.
         context_weight: share of the context in an item's vector.
-        edge_similarity: of label propagation.
+        edge_similarity: of label propagation; None: chosen on the graph.
         weights: of the evidence on edges.
     """
 
@@ -61,7 +64,7 @@ class Choice:
     reason: str
     centred: bool
     context_weight: float
-    edge_similarity: float
+    edge_similarity: float | None
     weights: Weights
 
     def record(self) -> dict[str, Any]:
@@ -102,8 +105,7 @@ def choose(settings: RunSettings, level: Level, items: int) -> Choice:
         centred=algorithm == "agglomerative" or (stories and algorithm == "label_propagation"),
         context_weight=_or(settings.evidence.context_weight, 0.0 if mentions or plain else 0.5),
         edge_similarity=_or(
-            settings.label_propagation.edge_similarity,
-            {"events": 0.6, "entities": 0.55}.get(level.name, 0.45),
+            settings.label_propagation.edge_similarity, _EDGE_SIMILARITY.get(level.name)
         ),
         weights=_weights(settings, _PLAIN if plain else _WEIGHTS.get(level.name, _PLAIN)),
     )
@@ -150,5 +152,8 @@ def _weights(settings: RunSettings, default: Weights) -> Weights:
     )
 
 
-def _or(value: float | None, default: float) -> float:
+_Default = TypeVar("_Default", float, float | None)
+
+
+def _or(value: float | None, default: _Default) -> _Default:
     return default if value is None else value

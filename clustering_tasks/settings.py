@@ -68,7 +68,7 @@ class NeighbourSettings(_Group):
         "exactly; among more they are looked for in the nearest cells, and the report gives the "
         "recall.",
     )
-    probes: int = Field(12, ge=1, le=256, description="Cells that an item is compared with.")
+    probes: int = Field(14, ge=1, le=256, description="Cells that an item is compared with.")
     device: Literal["auto", "cpu"] = Field(
         "auto",
         description="`auto`: a GPU where the task finds one, which then compares everything with "
@@ -192,8 +192,8 @@ class LabelPropagationSettings(_Group):
         None,
         ge=-1,
         le=1,
-        description="Least similarity of an edge; unset: 0.6 for events, 0.55 for entities, 0.45 "
-        "for the others.",
+        description="Least similarity of an edge; unset: 0.6 for events, 0.55 for entities; for "
+        "the others the one whose communities have the highest silhouette.",
     )
     neighbours: int = Field(30, ge=1, le=512, description="Strongest edges kept per item.")
 

@@ -4,19 +4,19 @@ import numpy as np
 
 from clustering_tasks.algorithms.partition import Block, Partition, graph_partition
 from clustering_tasks.choice import Choice
+from clustering_tasks.engine.edge_threshold import choose_threshold
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.settings import RunSettings
 
 
 def label_propagation(block: Block, settings: RunSettings, choice: Choice) -> Partition:
     """Group the nodes along the edges that are similar enough."""
-    similarity = block.similarity
-    labels = propagate(
-        block.ids,
-        similarity,
-        block.weight,
-        choice.edge_similarity,
-        settings.label_propagation.neighbours,
-    )
-    strength = np.maximum(similarity - np.float32(choice.edge_similarity), 0)
-    return graph_partition(block, labels, strength)
+    similarity, k = block.similarity, settings.label_propagation.neighbours
+    least, silhouette = choice.edge_similarity, None
+    if least is None and len(block.ids):
+        least, silhouette = choose_threshold(block.vectors, block.ids, similarity, block.weight, k)
+    least = least or 0.0
+    labels = propagate(block.ids, similarity, block.weight, least, k)
+    strength = np.maximum(similarity - np.float32(least), 0)
+    facts = {"edge_similarity": least, "edge_silhouette": silhouette}
+    return graph_partition(block, labels, strength, facts=facts)

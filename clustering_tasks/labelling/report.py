@@ -10,7 +10,7 @@ import numpy.typing as npt
 from clustering_tasks.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
-CHOSEN = ("cut_similarity", "cut_silhouette")
+CHOSEN = ("cut_similarity", "cut_silhouette", "edge_similarity", "edge_silhouette")
 NEIGHBOURS = ("neighbour_search", "neighbour_recall", "neighbour_recall_error")
 QUALITY = (
     "silhouette",
