@@ -117,6 +117,12 @@ CASES: dict[str, Case] = {
         ),
         NOT_JSON + r" \(.*invalid bytes in UTF8",
     ),
+    "metadata with half a surrogate pair as bytes": (
+        lambda f: f.metadata(LEVEL).write_bytes(
+            f.metadata(LEVEL).read_bytes().replace(b"Leaders", b"L\xed\xa0\x80aders")
+        ),
+        NOT_JSON,
+    ),
     "metadata with a rest": (
         lambda f: f.metadata(LEVEL).write_text(f.metadata(LEVEL).read_text() + "]"),
         NOT_JSON,

@@ -10,6 +10,7 @@ import pytest
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.snapshot import snapshot
 from tests.benchmarks import scale
+from tests.benchmarks import snapshot as benchmark
 from tests.conftest import Workbench
 
 N = 600
@@ -47,3 +48,12 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
         a, b, c = ((tmp_path / name / file).read_bytes() for name in "abc")
         assert a == b != c
     assert faiss.read_index(str(tmp_path / "a" / "events.index")).ntotal == N
+
+
+def test_the_benchmark_measures_every_step(tmp_path: Path) -> None:
+    costs = dict(benchmark.measured(N, "events", tmp_path / "indices"))
+    assert list(costs) == ["snapshot", "nodes of plan", "label"]
+    for cost in costs.values():
+        assert cost.cpu > 0
+        assert cost.wall > 0
+        assert cost.peak > 10_000_000  # bytes: nothing here starts with less
