@@ -4,12 +4,13 @@ import numpy as np
 
 from clustering_tasks.algorithms.partition import Block, Floats, Ints, Partition, numbered
 from clustering_tasks.choice import Choice
+from clustering_tasks.coherence import coherent
 from clustering_tasks.engine import kmeans as engine
 from clustering_tasks.engine.cluster_count import estimate
 from clustering_tasks.engine.nearest_centroids import Nearest, nearest_centroids
 from clustering_tasks.engine.silhouette_cut import trim_small
 from clustering_tasks.engine.smoothing import smooth
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings import RunSettings, TemporalSettings
 
 # Cosine distances below are rounding: the vectors are the same.
 _SAME = np.float32(1e-6)
@@ -32,7 +33,7 @@ def kmeans(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     nearest = nearest_centroids(smoothed, centroids)
     found = nearest.ids[:, 0].copy()
     kept = trim_small(found, block.vectors, block.weight, own.trim_size, own.trim_similarity)
-    labels = numbered(_related(kept, block), block.weight)
+    labels = _within_window(numbered(_related(kept, block), block.weight), block, settings)
     return Partition(
         labels=labels,
         probabilities=np.where(labels >= 0, confidence(nearest), 0).astype(np.float32),
@@ -71,6 +72,16 @@ def _related(labels: Ints, block: Block) -> Ints:
     sizes = np.bincount(own, block.weight[members], minlength=len(sums))
     related = np.append(np.square(sums).sum(axis=1) > sizes * (1 + _SAME), False)
     return np.where(related[labels], labels, -1).astype(np.int32)
+
+
+def _within_window(labels: Ints, block: Block, settings: RunSettings) -> Ints:
+    """Split clusters where no two items are within the window: k-means knows no links (TM-2)."""
+    days = settings.temporal.window_days
+    if days is None or block.span is None:
+        return labels
+    gaps = TemporalSettings(max_gap_days=days)
+    nothing = np.zeros(len(labels), dtype=np.float32)
+    return coherent(labels, nothing, block.span, block.ids, block.weight, gaps).labels
 
 
 def _centroid_of_each(labels: Ints, found: Ints) -> Ints:

@@ -124,7 +124,8 @@ def _trees(cells: Sequence[Cell]) -> dict[str, npt.NDArray[np.generic]]:
     nodes = [cell.rows.astype(np.int32)[np.asarray(cell.found.tree["nodes"])] for cell in cells]
     tree: dict[str, npt.NDArray[np.generic]] = {"nodes": np.concatenate(nodes, axis=1)}
     for name in ("reachability", "distance"):
-        tree[name] = np.concatenate([cell.found.tree[name] for cell in cells])
+        # not by HDBSCAN's own names: at the borders these trees overlap
+        tree[f"{name}_in_cell"] = np.concatenate([cell.found.tree[name] for cell in cells])
     number = np.arange(len(cells), dtype=np.int32)
     tree["cell"] = np.repeat(number, [of_cell.shape[1] for of_cell in nodes])
     return tree

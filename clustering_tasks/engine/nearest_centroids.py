@@ -7,8 +7,8 @@ than with those for Haswell.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +48,8 @@ def nearest_centroids(vectors: Vectors, centroids: Floats) -> Nearest:
     similarity = np.full((len(vectors), 2), -1, dtype=np.float32)
     if not len(centroids):
         return Nearest(ids, similarity)
+    import faiss  # 0.3 s that only those pay who use it
+
     index = faiss.IndexFlatIP(centroids.shape[1])
     index.add(centroids)
     # A centroid that is not among the candidates may be nearer than it seemed by twice the largest
@@ -61,15 +63,16 @@ def nearest_centroids(vectors: Vectors, centroids: Floats) -> Nearest:
     return Nearest(ids, similarity)
 
 
-def _candidates(index: faiss.IndexFlatIP, block: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Search a few centroids that may be the nearest: (m, j) products and numbers, j >= 2.
+def _candidates(index: Any, block: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Search a FAISS index for a few that may be the nearest: (m, j) products and numbers, j >= 2.
 
     Where that is little work all are candidates, because it is done before threads have woken up.
     """
     if index.ntotal <= _CANDIDATES or block.size * index.ntotal <= _LITTLE:
         every = np.tile(np.arange(index.ntotal), (len(block), 1))
         return np.zeros(every.shape, dtype=np.float32), every
-    return index.search(block, _CANDIDATES)
+    rough, candidates = index.search(block, _CANDIDATES)
+    return rough, candidates
 
 
 @kernel

@@ -163,7 +163,8 @@ def test_one_cell_is_hdbscan(method: str) -> None:
     assert_equal(found, expected)
     assert found.facts == {"cells": 1}
     for name, array in expected.tree.items():
-        np.testing.assert_array_equal(found.tree[name], array)
+        suffix = "" if name == "nodes" else "_in_cell"
+        np.testing.assert_array_equal(found.tree[name + suffix], array)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -202,7 +203,7 @@ def test_the_tree_holds_the_trees_of_the_cells() -> None:
     tree = two_stage(block, *settings_of(40)).tree
     count = len(tree["cell"])
     assert np.asarray(tree["nodes"]).shape == (2, count)
-    assert len(tree["reachability"]) == len(tree["distance"]) == count
+    assert len(tree["reachability_in_cell"]) == len(tree["distance_in_cell"]) == count
     assert set(np.asarray(tree["nodes"]).ravel().tolist()) == set(range(150))
 
 
