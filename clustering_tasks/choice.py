@@ -98,11 +98,12 @@ def choose(settings: RunSettings, level: Level, items: int) -> Choice:
     elif algorithm == "auto":
         algorithm = "label_propagation"
         reason = f"{items} items, more than {_LARGE}: communities need no copy of the vectors"
-    plain, stories = algorithm == "hdbscan", not mentions
+    plain, stories = algorithm in ("hdbscan", "two_stage"), not mentions
     return Choice(
         algorithm=algorithm,
         reason=reason,
-        centred=algorithm == "agglomerative" or (stories and algorithm == "label_propagation"),
+        centred=algorithm in ("agglomerative", "kmeans")
+        or (stories and algorithm == "label_propagation"),
         context_weight=_or(settings.evidence.context_weight, 0.0 if mentions or plain else 0.5),
         edge_similarity=_or(
             settings.label_propagation.edge_similarity, _EDGE_SIMILARITY.get(level.name)

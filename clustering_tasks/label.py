@@ -45,6 +45,7 @@ def _label(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
         **{name: merge.metrics[name] for name in (*COUNTS, *QUALITY)},
         "coverage": report["coverage"],
         "outlier_share": report["outlier_share"],
+        "raw_outlier_share": report["raw_outlier_share"],
     }
 
 

@@ -31,6 +31,15 @@ from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph import Graph, blocks, mend, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
+from clustering_tasks.outliers import (
+    NOISE,
+    Offers,
+    assignment,
+    enter_similarity,
+    nearest_clusters,
+    no_offers,
+    treat,
+)
 from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
 from clustering_tasks.spans import read_spans
 from clustering_tasks.stability import stability
@@ -38,7 +47,7 @@ from clustering_tasks.vectors import VectorFile, open_vectors
 
 log = structlog.get_logger()
 
-NOISE, UNASSIGNED, FILTERED = -1, -2, -3
+UNASSIGNED, FILTERED = -2, -3
 
 
 @dataclass
@@ -53,6 +62,7 @@ class Clustering:
         trees: the blocks' hierarchies, their nodes numbered as in the graph.
         facts: what the algorithm chose in the largest block.
         stability: (c,) of each cluster, NaN where it was not measured.
+        offers: where each noise node could go, if the outlier policy asks.
     """
 
     labels: npt.NDArray[np.int32]
@@ -63,6 +73,7 @@ class Clustering:
     facts: dict[str, float | None] = field(default_factory=dict)
     largest: int = -1
     stability: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    offers: Offers = field(default_factory=lambda: no_offers(0))
 
     def add(self, block: int, rows: slice, found: Partition) -> None:
         """Enter the partition of one block."""
@@ -89,9 +100,7 @@ def merge(run: Run) -> Result:
     snapshot, plan = run.result("snapshot"), run.result("plan")
     parts = _parts(run, plan)
     choice = choose(run.settings, run.level, int(snapshot.metrics["items"] or 0))
-    read = run.settings.model_dump(
-        include={"scope", "temporal", "agglomerative", "hdbscan", "label_propagation", "merge"}
-    )
+    read = run.settings.model_dump(include={"scope", "temporal", "merge", "outliers", *ALGORITHMS})
     key = artefact_key(
         "merge", [snapshot, plan, *parts.values()], read, [choice.record(), sorted(parts)]
     )
@@ -134,13 +143,19 @@ def _merge(
     clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
     with open_vectors(snapshot.path("vectors")) as vectors:
         final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
-        labels = nodes.of_rows(final.labels, FILTERED)
-        measured = measure_vectors(vectors, labels, sums)
+        # centroids and quality are the core's: an outlier policy distorts neither
+        core = nodes.of_rows(final.labels, FILTERED)
+        measured = measure_vectors(vectors, core, sums)
+        policy = run.settings.outliers
+        treated = treat(final.labels, final.probabilities, clustering.offers, nodes.weight, policy)
+        labels = nodes.of_rows(treated.labels, FILTERED)
+        enter_similarity(measured.similarity, vectors, core, labels, sums)
     found = clustering.labels
     attempt.metrics = {
         **_counts(labels, len(sums.sizes), len(parts)),
+        "raw_noise": int((core == NOISE).sum()),
         **measured.metrics,
-        **measure_graph(nodes, graph, labels, found, _joined(clustering.trees)),
+        **measure_graph(nodes, graph, core, found, _joined(clustering.trees)),
         **measure_membership(nodes, found, clustering.probabilities, clustering.stability),
         "neighbour_search": " ".join(_searches(parts)) or None,
         "neighbour_recall": found_of_true.value if found_of_true else None,
@@ -150,8 +165,9 @@ def _merge(
         "clusters_with_gap": final.gaps,
         **clustering.facts,
     }
-    clustering.probabilities = final.probabilities
-    _write(attempt, nodes, graph, clustering, labels, measured.similarity, sums)
+    clustering.probabilities = treated.probabilities
+    kinds = assignment(core, labels, policy)
+    _write(attempt, nodes, graph, clustering, labels, kinds, measured.similarity, sums)
 
 
 def _settle(
@@ -196,12 +212,14 @@ def _cluster(
         labels=np.full(n, UNASSIGNED, dtype=np.int32),
         probabilities=np.zeros(n, dtype=np.float32),
         outlier_scores=np.full(n, np.nan, dtype=np.float32),
+        offers=no_offers(n),
     )
     algorithm = ALGORITHMS[choice.algorithm]
     for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph, choice)):
         if block is not None:
             found = algorithm(block, run.settings, choice)
             clustering.add(number, rows, found)
+            clustering.offers.enter(rows, nearest_clusters(block, found.labels, run.settings))
             again = stability(block, found, run.settings, choice, n)
             clustering.stability = np.append(clustering.stability, again)
     return clustering
@@ -226,6 +244,7 @@ def _write(
     graph: Graph,
     clustering: Clustering,
     labels: npt.NDArray[np.int32],
+    kinds: "pd.Series[str]",
     similarity: npt.NDArray[np.float32],
     sums: Sums,
 ) -> None:
@@ -236,7 +255,7 @@ def _write(
         {
             "cluster": pd.Series(labels, dtype="Int32").where(clustered),
             "status": pd.Series(status, dtype="str"),
-            "assignment": pd.Series("core", index=clustered.index, dtype="str").where(clustered),
+            "assignment": kinds,
             "probability": pd.Series(nodes.of_rows(clustering.probabilities, np.nan)).where(
                 labels != UNASSIGNED
             ),

@@ -168,14 +168,64 @@ class TemporalSettings(_Group):
 
 
 class AgglomerativeSettings(_Group):
-    """Average linkage on smoothed vectors."""
+    """Linkage on smoothed vectors, with one of three ways to say where it ends, or none of them.
 
+    Then it ends where the silhouette is highest.
+    """
+
+    linkage: Literal["average", "complete", "single", "ward"] = Field(
+        "average",
+        description="How similar two clusters are: the mean of their pairs, the least, the "
+        "greatest, or by how little their merge adds to the squared error.",
+    )
+    clusters: int | None = Field(
+        None, ge=1, description="Number of clusters of each block at which merging stops."
+    )
     cut_similarity: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Mean similarity at which clusters stop merging; unset: where the silhouette "
-        "is highest.",
+        description="Similarity of two clusters at which merging stops; not for ward.",
+    )
+    distance_threshold: float | None = Field(
+        None,
+        ge=0,
+        description="The same as a Euclidean distance, sqrt(2 - 2 similarity); for ward Ward's.",
+    )
+    max_component: int = Field(
+        20_000,
+        ge=2,
+        description="Different vectors that complete linkage compares all with all at most; 4 "
+        "bytes a pair.",
+    )
+    trim_size: int = Field(
+        10, ge=1, description="Clusters up to this size lose members that are hardly similar."
+    )
+    trim_similarity: float = Field(
+        0.33, ge=-1, le=1, description="Mean similarity to the others below which one is lost."
+    )
+
+    @property
+    def least_similarity(self) -> float | None:
+        """The threshold as a similarity, None where the caller gave none."""
+        if self.distance_threshold is not None:
+            return 1 - self.distance_threshold**2 / 2
+        return self.cut_similarity
+
+
+class KmeansSettings(_Group):
+    """Spherical k-means on smoothed vectors."""
+
+    k: int | None = Field(
+        None, ge=1, description="Clusters of each block; unset: estimated on a sample."
+    )
+    estimate: Literal["silhouette", "elbow"] = Field(
+        "silhouette",
+        description="How k is estimated: by the highest simplified silhouette, or by the knee of "
+        "the inertia.",
+    )
+    mini_batch_above: int = Field(
+        50_000, ge=0, description="With more different vectors, they are taken in mini-batches."
     )
     trim_size: int = Field(
         10, ge=1, description="Clusters up to this size lose members that are hardly similar."
@@ -212,6 +262,31 @@ class HdbscanSettings(_Group):
         "eom", description="Excess of mass, or the leaves of the tree."
     )
     allow_single_cluster: bool = Field(False, description="Whether everything may be one cluster.")
+
+
+class TwoStageSettings(HdbscanSettings):
+    """HDBSCAN inside the cells of a k-means; clusters that two cells share are joined again."""
+
+    cell_size: int = Field(
+        2000, ge=10, description="Different vectors of a cell, on average; fewer are one cell."
+    )
+
+
+class OutlierSettings(_Group):
+    """What becomes of items that the algorithm put into no cluster."""
+
+    policy: Literal["skip", "nearest", "individual", "target"] = Field(
+        "skip",
+        description="`skip`: they are noise. `nearest`: they join the nearest cluster if it is "
+        "similar enough. `individual`: noise, marked to be tagged one by one. `target`: the "
+        "nearest ones join until few enough are left.",
+    )
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="With `nearest`: least similarity of an item that joins."
+    )
+    target_share: float | None = Field(
+        None, ge=0, le=1, description="With `target`: largest share of outliers that is left."
+    )
 
 
 class PartitionSettings(_Group):
@@ -269,7 +344,9 @@ class PublishSettings(_Group):
 class RunSettings(_Group):
     """Everything a caller may choose for a run of one level."""
 
-    algorithm: Literal["auto", "agglomerative", "hdbscan", "label_propagation"] = Field(
+    algorithm: Literal[
+        "auto", "agglomerative", "hdbscan", "kmeans", "label_propagation", "two_stage"
+    ] = Field(
         "auto",
         description="Clustering algorithm; `auto` chooses by level, the report says why.",
     )
@@ -290,7 +367,10 @@ class RunSettings(_Group):
     temporal: TemporalSettings = Field(default_factory=TemporalSettings)
     agglomerative: AgglomerativeSettings = Field(default_factory=AgglomerativeSettings)
     hdbscan: HdbscanSettings = Field(default_factory=HdbscanSettings)
+    kmeans: KmeansSettings = Field(default_factory=KmeansSettings)
     label_propagation: LabelPropagationSettings = Field(default_factory=LabelPropagationSettings)
+    two_stage: TwoStageSettings = Field(default_factory=TwoStageSettings)
+    outliers: OutlierSettings = Field(default_factory=OutlierSettings)
     partition: PartitionSettings = Field(default_factory=PartitionSettings)
     merge: MergeSettings = Field(default_factory=MergeSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
@@ -320,11 +400,35 @@ def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
             f"filter.since={since.isoformat()} lies after filter.until={until.isoformat()}: no "
             "item can pass both. Exchange them or drop one"
         )
-    if settings.neighbours.k < settings.hdbscan.min_samples:
+    for name, group in (("hdbscan", settings.hdbscan), ("two_stage", settings.two_stage)):
+        if settings.neighbours.k < group.min_samples:
+            yield (
+                f"{name}.min_samples={group.min_samples} exceeds "
+                f"neighbours.k={settings.neighbours.k}: the graph holds too few neighbours for the "
+                f"core distance. Raise neighbours.k or lower {name}.min_samples"
+            )
+    yield from _impossible_cuts(settings.agglomerative)
+    yield from _impossible_targets(settings.outliers)
+
+
+def _impossible_cuts(agglomerative: AgglomerativeSettings) -> Iterable[str]:
+    ways = ("clusters", "cut_similarity", "distance_threshold")
+    given = [f"agglomerative.{way}" for way in ways if getattr(agglomerative, way) is not None]
+    if len(given) > 1:
+        yield f"{' and '.join(given)} each say where merging stops: give one of them"
+    if agglomerative.linkage == "ward" and agglomerative.cut_similarity is not None:
         yield (
-            f"hdbscan.min_samples={settings.hdbscan.min_samples} exceeds "
-            f"neighbours.k={settings.neighbours.k}: the graph holds too few neighbours for the "
-            "core distance. Raise neighbours.k or lower hdbscan.min_samples"
+            "agglomerative.cut_similarity is no measure of Ward's: set "
+            "agglomerative.distance_threshold or agglomerative.clusters, or another linkage"
+        )
+
+
+def _impossible_targets(outliers: OutlierSettings) -> Iterable[str]:
+    if (outliers.policy == "target") != (outliers.target_share is not None):
+        yield (
+            f"outliers.policy={outliers.policy} and outliers.target_share="
+            f"{outliers.target_share}: the policy `target` and a share go together. Set both or "
+            "neither"
         )
 
 

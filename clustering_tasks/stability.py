@@ -1,7 +1,6 @@
 """What remains of each cluster when some items are missing (Hennig 2007)."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +27,18 @@ def stability(
     Args:
         block: see `Block`.
         found: its partition.
-        settings: with which it was found; a cut that was chosen then is kept.
+        settings: with which it was found; a cut or a count that was chosen then is kept.
         choice: with which it was found.
         nodes: of the whole level, which is not measured above `LARGEST`.
     """
     if nodes > LARGEST:
         return np.full(int(found.labels.max(initial=-1)) + 1, np.nan)
-    cut = found.facts.get("cut_similarity")
-    kept = settings.agglomerative.model_copy(update={"cut_similarity": cut})
-    settings = settings.model_copy(update={"agglomerative": kept})
+    cut, k = found.facts.get("cut_similarity"), found.facts.get("k")
+    kept = {
+        "agglomerative": settings.agglomerative.model_copy(update={"cut_similarity": cut}),
+        "kmeans": settings.kmeans.model_copy(update={"k": k}),
+    }
+    settings = settings.model_copy(update=kept)
     algorithm = ALGORITHMS[choice.algorithm]
     least = getattr(getattr(settings, choice.algorithm), "min_cluster_size", 2)
     return remaining(block, found.labels, lambda part: algorithm(part, settings, choice), least)
@@ -59,7 +61,7 @@ def remaining(
     """
     kept = np.sort(np.random.default_rng(0).permutation(len(labels))[_left_out(labels) :])
     weight = block.weight[kept]
-    before, after = labels[kept], algorithm(_without(block, kept)).labels
+    before, after = labels[kept], algorithm(block.part(kept)).labels
     count = int(labels.max(initial=-1)) + 1
     left = _sizes(before, weight, count)
     found = _sizes(after, weight, int(after.max(initial=-1)) + 1)
@@ -79,20 +81,3 @@ def _left_out(labels: Ints) -> int:
 def _sizes(labels: Ints, weight: Ints, count: int) -> Floats:
     clustered = labels >= 0
     return np.bincount(labels[clustered], weight[clustered], minlength=count).astype(np.float64)
-
-
-def _without(block: Block, kept: npt.NDArray[np.int64]) -> Block:
-    """The block's rows that are kept, numbered anew, and the edges among them."""
-    number = np.full(len(block.weight) + 1, -1, dtype=np.int32)  # the last stands for no neighbour
-    number[kept] = np.arange(len(kept), dtype=np.int32)
-    ids = number[block.ids[kept]]
-    distances = np.where(ids >= 0, block.distances[kept], np.float32(np.inf))
-    order = np.argsort(ids < 0, axis=1, kind="stable")  # neighbours first, as they were
-    return replace(
-        block,
-        vectors=block.vectors[kept],
-        ids=np.take_along_axis(ids, order, axis=1),
-        distances=np.take_along_axis(distances, order, axis=1),
-        weight=block.weight[kept],
-        span=None if block.span is None else block.span[kept],
-    )

@@ -7,13 +7,17 @@ from collections.abc import Callable
 
 from clustering_tasks.algorithms.agglomerative import agglomerative
 from clustering_tasks.algorithms.hdbscan import hdbscan
+from clustering_tasks.algorithms.kmeans import kmeans
 from clustering_tasks.algorithms.label_propagation import label_propagation
 from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.algorithms.two_stage import two_stage
 from clustering_tasks.choice import Choice
 from clustering_tasks.settings import RunSettings
 
 ALGORITHMS: dict[str, Callable[[Block, RunSettings, Choice], Partition]] = {
     "agglomerative": agglomerative,
     "hdbscan": hdbscan,
+    "kmeans": kmeans,
     "label_propagation": label_propagation,
+    "two_stage": two_stage,
 }

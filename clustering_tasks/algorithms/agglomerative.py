@@ -1,12 +1,20 @@
-"""Average linkage on smoothed vectors, cut where the silhouette is highest."""
+"""Linkage on smoothed vectors, cut where the silhouette is highest, or where the caller says."""
+
+from collections.abc import Callable
 
 import numpy as np
 
-from clustering_tasks.algorithms.partition import Block, Partition, graph_partition
+from clustering_tasks.algorithms.hdbscan import beyond_window
+from clustering_tasks.algorithms.partition import Block, Floats, Partition, graph_partition
 from clustering_tasks.choice import Choice
-from clustering_tasks.engine.linkage import average_linkage
-from clustering_tasks.engine.silhouette_cut import LEAST, Cut, choose_cut, trim_small
+from clustering_tasks.engine.bridging import bridged
+from clustering_tasks.engine.complete_linkage import complete_linkage
+from clustering_tasks.engine.linkage import Linkage, average_linkage
+from clustering_tasks.engine.neighbours import exact_distances
+from clustering_tasks.engine.silhouette_cut import LEAST, Cut, choose_cut, trim_small, ward_cuts
 from clustering_tasks.engine.smoothing import THRESHOLD, smooth
+from clustering_tasks.engine.spanning_tree import spanning_tree
+from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.settings import RunSettings
 
 
@@ -14,12 +22,8 @@ def agglomerative(block: Block, settings: RunSettings, _choice: Choice) -> Parti
     """Grow the tree, choose the cut, and take what is hardly similar out of small clusters."""
     own = settings.agglomerative
     smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
-    linkage = average_linkage(smoothed, block.ids, block.weight, LEAST)
-    if own.cut_similarity is None:
-        cut = choose_cut(linkage, smoothed, block.ids, block.weight)
-    else:
-        labels = linkage.cut(len(block.weight), own.cut_similarity)
-        cut = Cut(labels, own.cut_similarity, None)
+    linkage = _GROWN[own.linkage](smoothed, block, settings)
+    cut = _cut(linkage, smoothed, block, settings)
     labels = trim_small(cut.labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
     return graph_partition(
         block,
@@ -28,3 +32,90 @@ def agglomerative(block: Block, settings: RunSettings, _choice: Choice) -> Parti
         {"nodes": np.stack([linkage.first, linkage.second]), "similarity": linkage.similarity},
         {"cut_similarity": cut.similarity, "cut_silhouette": cut.silhouette},
     )
+
+
+def _least(settings: RunSettings) -> float:
+    """Return the similarity of the last merge that a cut may need."""
+    own = settings.agglomerative
+    if own.clusters is not None:
+        return -np.inf
+    return LEAST if own.least_similarity is None else min(LEAST, own.least_similarity)
+
+
+def _average(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+    linkage = average_linkage(smoothed, block.ids, block.weight, _least(settings))
+    return _enough(linkage, smoothed, block, settings, average_linkage)
+
+
+def _ward(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+    threshold = settings.agglomerative.least_similarity
+    least = -np.inf if threshold is None else threshold
+    linkage = ward_linkage(smoothed, block.ids, block.weight, least)
+    return _enough(linkage, smoothed, block, settings, ward_linkage)
+
+
+def _enough(
+    linkage: Linkage,
+    smoothed: Floats,
+    block: Block,
+    settings: RunSettings,
+    grow: Callable[..., Linkage],
+) -> Linkage:
+    """Go on beyond the graph where it has more components than the caller wants clusters."""
+    clusters = settings.agglomerative.clusters
+    if clusters is None or len(block.weight) - len(linkage.first) <= clusters:
+        return linkage
+    return bridged(linkage, smoothed, block.weight, grow)
+
+
+def _complete(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+    """Compare all pairs of what hangs together; two nodes beyond the window never meet."""
+    own = settings.agglomerative
+    least = _least(settings) if own.least_similarity is None else own.least_similarity
+    distances = _distances(smoothed, block)
+    return complete_linkage(
+        smoothed,
+        block.ids,
+        (1 - np.square(distances) / 2).astype(np.float32),
+        least,
+        own.max_component,
+        block.span,
+        settings.temporal.window_days,
+    )
+
+
+def _single(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+    """Take the edges of the spanning tree by their length; none leads beyond the window."""
+    nothing = np.zeros(len(smoothed), dtype=np.float32)
+    edges = spanning_tree(smoothed, block.ids, _distances(smoothed, block), nothing)
+    near = ~beyond_window(block, edges, settings.temporal.window_days)
+    similarity = (1 - np.square(edges.distance) / 2).astype(np.float32)
+    return Linkage(edges.first[near], edges.second[near], similarity[near])
+
+
+_GROWN: dict[str, Callable[[Floats, Block, RunSettings], Linkage]] = {
+    "average": _average,
+    "complete": _complete,
+    "single": _single,
+    "ward": _ward,
+}
+
+
+def _distances(smoothed: Floats, block: Block) -> Floats:
+    """Distances of the smoothed vectors along the edges: (n, k)."""
+    distances = np.full(block.ids.shape, np.inf, dtype=np.float32)
+    exact_distances(smoothed, smoothed, np.flatnonzero(block.ids >= 0), 0, block.ids, distances)
+    return distances
+
+
+def _cut(linkage: Linkage, smoothed: Floats, block: Block, settings: RunSettings) -> Cut:
+    own, nodes = settings.agglomerative, len(block.weight)
+    if own.clusters is not None:
+        done = min(max(nodes - own.clusters, 0), len(linkage.first))
+        merges = Linkage(linkage.first[:done], linkage.second[:done], linkage.similarity[:done])
+        return Cut(merges.cut(nodes, -np.inf), float(merges.similarity.min(initial=1)), None)
+    if own.least_similarity is not None:
+        labels = linkage.cut(nodes, own.least_similarity)
+        return Cut(labels, own.least_similarity, None)
+    cuts = ward_cuts(linkage) if own.linkage == "ward" else None
+    return choose_cut(linkage, smoothed, block.ids, block.weight, cuts)

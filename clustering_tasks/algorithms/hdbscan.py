@@ -22,7 +22,7 @@ def hdbscan(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     own = settings.hdbscan
     core = core_distances(block.ids, block.distances, block.weight, own.min_samples)
     edges = spanning_tree(block.vectors, block.ids, block.distances, core)
-    apart = _beyond_window(block, edges, settings.temporal.window_days)
+    apart = beyond_window(block, edges, settings.temporal.window_days)
     edges, apart = _joined_last(edges, apart)
     selection = select(
         condense(edges, block.weight, own.min_cluster_size),
@@ -40,7 +40,7 @@ def hdbscan(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     return Partition(selection.labels, selection.probabilities, selection.outlier_scores, tree)
 
 
-def _beyond_window(block: Block, edges: Edges, window_days: float | None) -> npt.NDArray[np.bool_]:
+def beyond_window(block: Block, edges: Edges, window_days: float | None) -> npt.NDArray[np.bool_]:
     """Tell which edges are between items further apart than the window (TM-2): (n - 1,).
 
     The graph has none, but what it leaves in pieces is bridged by the vectors alone.

@@ -39,6 +39,21 @@ class Block:
         similarity = 1 - np.square(self.distances) / 2
         return np.where(self.ids >= 0, similarity, -np.inf).astype(np.float32)
 
+    def part(self, rows: npt.NDArray[np.int64]) -> "Block":
+        """Some rows, (m,) ascending, numbered anew, and the edges among them."""
+        number = np.full(len(self.weight) + 1, -1, dtype=np.int32)  # the last stands for none
+        number[rows] = np.arange(len(rows), dtype=np.int32)
+        ids = number[self.ids[rows]]
+        distances = np.where(ids >= 0, self.distances[rows], np.float32(np.inf))
+        order = np.argsort(ids < 0, axis=1, kind="stable")  # neighbours first, as they were
+        return Block(
+            self.vectors[rows],
+            np.take_along_axis(ids, order, axis=1),
+            np.take_along_axis(distances, order, axis=1),
+            self.weight[rows],
+            None if self.span is None else self.span[rows],
+        )
+
 
 @dataclass(frozen=True)
 class Partition:

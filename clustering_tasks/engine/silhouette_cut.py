@@ -13,6 +13,7 @@ from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.spanning_tree import find
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
 LEAST, MOST, STEP = 0.08, 0.86, 0.02
@@ -78,7 +79,9 @@ def grouped(labels: Ints, vectors: Floats, weights: Ints, sizes: Floats) -> Grou
     return Grouping(labels, sums, np.bincount(labels, sizes, minlength=count).astype(np.float32))
 
 
-def choose_cut(linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints) -> Cut:
+def choose_cut(
+    linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints, cuts: Doubles | None = None
+) -> Cut:
     """Cut a hierarchy where the mean simplified silhouette (Hruschka 2004) is highest.
 
     A node's silhouette compares its cosine to its own cluster's centroid with the highest to
@@ -89,9 +92,11 @@ def choose_cut(linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints) -> C
         vectors: (n, d) the unit vectors that it was grown on.
         ids: (n, k) their neighbours.
         weights: (n,) items per node.
+        cuts: similarities to try, highest first; default: from MOST to LEAST in steps of STEP.
     """
     n = len(vectors)
-    cuts = np.arange(MOST, LEAST - STEP / 2, -STEP)
+    if cuts is None:
+        cuts = np.arange(MOST, LEAST - STEP / 2, -STEP)
     scores = np.array(list(_scores(linkage, cuts, vectors, ids, weights)))
     if scores.max() <= 0:
         return Cut(linkage.cut(n, FALLBACK), FALLBACK, None)
@@ -146,6 +151,18 @@ def number(parent: Ints) -> Ints:
         else:
             labels[node] = labels[root]
     return labels
+
+
+def ward_cuts(linkage: Linkage) -> Doubles:
+    """Where to try cutting a tree of Ward's: its distances grow with the clusters, without end.
+
+    Returns:
+        as many similarities as other trees are tried at, highest first: the distances are in equal
+        proportions from that of MOST to the last merge's.
+    """
+    lowest = float(linkage.similarity.min(initial=MOST))
+    count = round((MOST - LEAST) / STEP) + 1
+    return np.asarray(1 - np.geomspace(1 - MOST, 1 - lowest, count))
 
 
 def mean_silhouette(

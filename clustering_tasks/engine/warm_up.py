@@ -8,16 +8,20 @@ from clustering_tasks.coherence import coherent
 from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import add_rows, cluster_sums
+from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.condensed_tree import condense, select
 from clustering_tasks.engine.density_validity import relative_validity
+from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.engine.linkage import average_linkage
 from clustering_tasks.engine.modularity import modularity
+from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.neighbours import Cells, exact_neighbours, search
 from clustering_tasks.engine.quality import fit, mean_spread, separation, silhouette
 from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
+from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
 from clustering_tasks.evidence.words import shares_of_smaller
@@ -48,6 +52,9 @@ def warm_up() -> float:
     dated = np.zeros((12, 2))
     coherent(labels, other, dated, found.ids, weight, TemporalSettings(max_gap_days=1))
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
+    nearest_centroids(vectors, kmeans(vectors, weight, 3, 12))
+    ward_linkage(vectors, found.ids, weight, -np.inf)
+    complete_linkage(vectors, found.ids, 1 - found.distances, -1.0, 12)
     edges = spanning_tree(vectors, found.ids, found.distances, core)
     select(condense(edges, weight, 3))
     relative_validity(edges.first, edges.second, edges.reachability, labels, weight)

@@ -10,7 +10,15 @@ import numpy.typing as npt
 from clustering_tasks.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
-CHOSEN = ("cut_similarity", "cut_silhouette", "edge_similarity", "edge_silhouette")
+CHOSEN = (
+    "cut_similarity",
+    "cut_silhouette",
+    "edge_similarity",
+    "edge_silhouette",
+    "k",
+    "k_silhouette",
+    "cells",
+)
 NEIGHBOURS = ("neighbour_search", "neighbour_recall", "neighbour_recall_error")
 QUALITY = (
     "silhouette",
@@ -51,6 +59,7 @@ def make_report(
         "counts": counts,
         "coverage": _share(counts["clustered"], kept),
         "outlier_share": _share(counts["noise"], kept),
+        "raw_outlier_share": _share(merge.metrics["raw_noise"], kept),
         "largest_cluster_share": _share(int(sizes.max(initial=0)), counts["clustered"]),
         "neighbours": {name: merge.metrics[name] for name in NEIGHBOURS},
         "quality": {name: merge.metrics[name] for name in QUALITY},

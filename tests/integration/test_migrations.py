@@ -1,6 +1,7 @@
 """The schema: made, taken back, made again, and in step with what the code says of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -31,6 +32,28 @@ def test_downgrade_takes_everything_back_and_upgrade_makes_it_again(
         migrate(connection)
         migrate(connection)  # at the head already: nothing happens
     assert results.rows(RELATIONS) == before
+    postgres.load(label["files"], report_of(label))
+
+
+def test_a_database_with_runs_is_brought_up_to_date(results: Results, tmp_path: Path) -> None:
+    first = Label(tmp_path)
+    with database() as connection:
+        migrate(connection, "0001")
+        load(first.write())
+        migrate(connection)
+        label = first.later().write()
+        path = Path(label["files"]["members_csv"])
+        path.write_text(path.read_text().replace('"noise",,', '"noise","individual",'))
+        load(label)
+        kinds = "SELECT assignment, count(*) FROM stage4.members GROUP BY 1 ORDER BY 1"
+        expected = [("core", 24), ("individual", 2), (None, 4)]
+        assert results.rows(kinds, user=results.loader) == expected
+        migrate(connection, "base")
+        migrate(connection)
+        load(first.write())
+
+
+def load(label: dict[str, Any]) -> None:
     postgres.load(label["files"], report_of(label))
 
 

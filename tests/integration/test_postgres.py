@@ -91,6 +91,35 @@ def test_loaded_rows_are_seen_once_published(results: Results, tmp_path: Path) -
     ) == [("Leaders meet in Hiroshima", 4, "summit", None, 0.0, "first")]
 
 
+def test_outliers_that_are_kept_apart_and_members_by_policy_are_loaded(
+    results: Results, tmp_path: Path
+) -> None:
+    label = Label(tmp_path).write()
+    edit(label, "members_csv", replacing(b'"noise",,', b'"noise","individual",'))
+    edit(label, "members_csv", replacing(b'"clustered","core",', b'"clustered","nearest",'))
+    load_and_publish(label)
+    assert results.rows(
+        "SELECT status, assignment, count(*) FROM stage4.current_members"
+        " WHERE assignment <> 'core' GROUP BY 1, 2 ORDER BY 1"
+    ) == [("clustered", "nearest", 1), ("noise", "individual", 1)]
+
+
+@pytest.mark.parametrize(
+    ("status", "assignment"),
+    [("clustered", "individual"), ("noise", "core"), ("noise", "nearest"), ("noise", "adopted")],
+)
+def test_an_assignment_that_its_status_cannot_have_is_refused(
+    results: Results, tmp_path: Path, status: str, assignment: str
+) -> None:
+    label = Label(tmp_path).write()
+    before = '"core"' if status == "clustered" else ""
+    old, new = f'"{status}",{before},', f'"{status}","{assignment}",'
+    edit(label, "members_csv", replacing(old.encode(), new.encode()))
+    with pytest.raises(AirflowFailException, match="assignment_fits_status"):
+        load(label)
+    assert_empty(results)
+
+
 def test_metrics_keep_what_was_not_measured_as_null(results: Results, tmp_path: Path) -> None:
     load(Label(tmp_path, clusters=0, noise=0, filtered=0).write())
     rows = results.rows("SELECT level, name, value FROM stage4.metrics", user=results.loader)

@@ -61,13 +61,31 @@ def test_an_unknown_key_is_answered_with_those_of_its_group() -> None:
             {"algorithm": "hdbscan", "hdbscan.min_samples": 9, "neighbours.k": 8},
             ("Raise neighbours.k", "lower hdbscan.min_samples"),
         ),
+        (
+            {"algorithm": "two_stage", "two_stage.min_samples": 40},
+            ("Raise neighbours.k", "lower two_stage.min_samples"),
+        ),
+        (
+            {"agglomerative.clusters": 9, "agglomerative.cut_similarity": 0.5},
+            ("give one of them",),
+        ),
+        (
+            {"agglomerative.distance_threshold": 1, "agglomerative.cut_similarity": 0.5},
+            ("give one of them",),
+        ),
+        (
+            {"agglomerative.linkage": "ward", "agglomerative.cut_similarity": 0.5},
+            ("agglomerative.distance_threshold", "agglomerative.clusters", "another linkage"),
+        ),
+        ({"outliers.policy": "target"}, ("outliers.target_share", "Set both or neither")),
+        ({"outliers.target_share": 0.2}, ("outliers.policy", "Set both or neither")),
     ],
 )
 def test_an_impossible_pair_is_refused_with_the_ways_out(
     chosen: dict[str, object], ways_out: tuple[str, ...]
 ) -> None:
     message = refusal({"scope": "level"}, chosen)
-    for name in chosen.keys() - {"algorithm"}:
+    for name in chosen.keys() - {"algorithm", "agglomerative.linkage"}:
         assert name in message
     for way in ways_out:
         assert way in message
@@ -85,6 +103,30 @@ def test_the_ways_out_lead_out() -> None:
     )
     assert settings.allow_partial
     assert settings.merge.join == "mutual_best"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"agglomerative": {"linkage": "ward", "distance_threshold": 3}},
+        {"agglomerative": {"linkage": "ward", "clusters": 3}},
+        {"agglomerative": {"linkage": "complete", "cut_similarity": 0.5}},
+        {"outliers": {"policy": "target", "target_share": 0}},
+        {"outliers": {"policy": "nearest", "threshold": 1}},
+    ],
+)
+def test_what_goes_together_is_accepted(chosen: dict[str, object]) -> None:
+    assert run_settings(chosen)
+
+
+@pytest.mark.parametrize(
+    ("given", "similarity"),
+    [({}, None), ({"cut_similarity": 0.5}, 0.5), ({"distance_threshold": 2}, -1)],
+)
+def test_both_thresholds_say_how_similar_clusters_must_be(
+    given: dict[str, object], similarity: float | None
+) -> None:
+    assert run_settings({"agglomerative": given}).agglomerative.least_similarity == similarity
 
 
 def test_dotted_nested_and_command_line_forms_say_the_same() -> None:
