@@ -156,6 +156,7 @@ def _merge(snapshot: Result, labels: npt.NDArray[np.int32], attempt: Attempt) ->
         "read": len(labels),
         "clustered": int(clustered.sum()),
         "noise": int((~clustered).sum()),
+        "raw_noise": int((~clustered).sum()),
         "filtered": 0,
         "unassigned": 0,
         "clusters": clusters,

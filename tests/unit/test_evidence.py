@@ -47,9 +47,10 @@ def test_what_is_asked_for_is_chosen(level: str, algorithm: str) -> None:
     assert choice.context_weight == 0.25
 
 
-def test_hdbscan_as_it_is_known_uses_the_vectors_alone() -> None:
+@pytest.mark.parametrize("algorithm", ["hdbscan", "two_stage"])
+def test_hdbscan_as_it_is_known_uses_the_vectors_alone(algorithm: str) -> None:
     for level in LEVELS.values():
-        choice = choose(run_settings({"algorithm": "hdbscan"}), level, 100)
+        choice = choose(run_settings({"algorithm": algorithm}), level, 100)
         assert not choice.centred
         assert choice.context_weight == 0
         assert not choice.weights.any()
@@ -64,7 +65,8 @@ def test_every_algorithm_takes_all_evidence_on_edges(algorithm: str, name: str) 
     )
     weights = choose(settings, LEVELS["events"], 100).weights
     assert getattr(weights, name) == 0.5
-    assert weights.any() == (algorithm != "hdbscan" or name != "gate_weight")
+    plain = algorithm in ("hdbscan", "two_stage")
+    assert weights.any() == (not plain or name != "gate_weight")
 
 
 def test_every_weight_has_its_piece() -> None:
