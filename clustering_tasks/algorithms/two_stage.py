@@ -58,7 +58,8 @@ def two_stage(block: Block, settings: RunSettings, choice: Choice) -> Partition:
     """
     own = settings.two_stage
     count = math.ceil(len(block.weight) / own.cell_size)
-    centroids = kmeans(block.vectors, block.weight, count, settings.kmeans.mini_batch_above)
+    # in mini-batches: that borders lie well is no matter, what they cut is joined
+    centroids = kmeans(block.vectors, block.weight, count, 0)
     cell_of = nearest_centroids(block.vectors, centroids).ids[:, 0]
     cell_of = joined_cells(block.ids, block.weight, cell_of)
     inner = settings.model_copy(update={"hdbscan": own})
