@@ -113,6 +113,27 @@ def run_command(
     _print(pipeline.run_all(run, UPath(output or f"{run.workspace}/output")))
 
 
+@app.command("recommend")
+def recommend_command(
+    level: LevelName,
+    indices: Annotated[
+        str | None, typer.Option(help="Local folder of Stage 3's indices; or --items.")
+    ] = None,
+    items: Annotated[int | None, typer.Option(min=0, help="Their number; or --indices.")] = None,
+    settings: SettingsJson = "{}",
+    set_: Set = [],  # noqa: B006  (typer copies it)
+) -> None:
+    """Recommend an algorithm for a level, with its reason, and what it would take here."""
+    chosen = _settings(settings, set_)
+    if (indices is None) == (items is None):
+        raise SettingsError("recommend takes --indices or --items, one of them")
+    module = import_module("clustering_tasks.recommendation")
+    dimension = chosen.input.dimension
+    count = items if indices is None else module.count_items(indices, _level(level), dimension)
+    machine = module.this_machine(dimension)
+    _print(module.recommend(chosen, _level(level), count, machine).record())
+
+
 @app.command("sample")
 def sample_command(
     folder: Annotated[Path, typer.Argument(help="Where to write the Stage 3 folder.")],

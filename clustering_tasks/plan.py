@@ -15,6 +15,7 @@ import pandas as pd
 
 from clustering_tasks.artefacts import Attempt, Part, Result, Run, artefact_key, perform
 from clustering_tasks.choice import Choice, choose
+from clustering_tasks.costs import held_bytes
 from clustering_tasks.engine.cells import cell_count
 from clustering_tasks.engine.neighbours import (
     BATCH_ROWS,
@@ -30,7 +31,7 @@ from clustering_tasks.filters import kept_rows
 from clustering_tasks.layout import lay_out, save_cells, write_features
 from clustering_tasks.nodes import Nodes, make_nodes
 from clustering_tasks.resources import available_disk, available_memory, check_fits
-from clustering_tasks.settings import NeighbourSettings, PartitionSettings
+from clustering_tasks.settings import NeighbourSettings, PartitionSettings, RunSettings
 from clustering_tasks.spans import write_spans
 from clustering_tasks.storage import to_json
 from clustering_tasks.stories import story_vectors
@@ -82,7 +83,7 @@ def _plan(
     kept = kept_rows(items, run.settings.filter)
     nodes = make_nodes(items, run.level, run.settings, kept)
     dimension = int(snapshot.metrics["dimension"] or 0)
-    forecast = _forecast(nodes, dimension, run.settings.neighbours, choice)
+    forecast = _forecast(nodes, dimension, run.settings, choice)
     check_fits(
         forecast["memory_bytes"],
         available_memory(),
@@ -169,25 +170,36 @@ def _name(part: Iterable[Unit]) -> str:
 
 
 def _forecast(
-    nodes: Nodes, dimension: int, settings: NeighbourSettings, choice: Choice
+    nodes: Nodes, dimension: int, settings: RunSettings, choice: Choice
 ) -> dict[str, int]:
     """Forecast the work: most memory of a task, disk (both in bytes), the search's time (ms)."""
     n = len(nodes.row)
     sizes = np.diff(nodes.block_bounds()).astype(float)
-    graph = n * settings.k * 8
-    features = n * dimension * 4
-    queries = (BATCH_ROWS + 2 * CHUNK_ROWS) * dimension * 4
-    largest = int(sizes.max(initial=0))
-    products = min(largest, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4 * thread_count()
-    # `merge` holds the graph twice while evidence changes it, and what an algorithm makes of it
-    vectors = 2 * largest * dimension * 4 if choice.algorithm == "agglomerative" else 0
-    held = max(min(features, queries) + products, graph * 4 + vectors)
-    pairs = sum(size * compared_with(int(size), settings) for size in sizes)
+    k, largest = settings.neighbours.k, int(sizes.max(initial=0))
+    held = held_bytes(choice.algorithm, settings, largest, dimension)
+    pairs = sum(size * compared_with(int(size), settings.neighbours) for size in sizes)
     return {
-        "memory_bytes": _PROGRAM_BYTES + held,
-        "disk_bytes": graph + features + n * 100,
+        "memory_bytes": most_memory(n, largest, dimension, k, held),
+        "disk_bytes": n * (k * 8 + dimension * 4 + 100),
         "search_milliseconds": int(pairs * _seconds_per_pair(dimension) * 1e3),
     }
+
+
+def most_memory(nodes: int, largest: int, dimension: int, k: int, held: int) -> int:
+    """Forecast the memory of the task that takes most, in bytes.
+
+    Args:
+        nodes: of the level.
+        largest: nodes of its largest block.
+        dimension: of the vectors.
+        k: neighbours of a node.
+        held: what the algorithm makes of that block, in bytes.
+    """
+    graph = nodes * k * 8
+    queries = min(nodes, BATCH_ROWS + 2 * CHUNK_ROWS) * dimension * 4
+    products = min(largest, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4 * thread_count()
+    # `merge` holds the graph twice while evidence changes it
+    return _PROGRAM_BYTES + max(queries + products, graph * 4 + held)
 
 
 def compared_with(n: int, settings: NeighbourSettings) -> float:

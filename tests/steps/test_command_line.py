@@ -226,3 +226,26 @@ def test_without_the_variable_a_closed_input_means_nothing(published: Published)
         process.stdin = None
         time.sleep(0.5)
         assert process.poll() is None
+
+
+def test_an_algorithm_is_recommended_with_its_reason(
+    cli: CommandLine, stage3: Stage3Folder
+) -> None:
+    stage3.write("documents", blobs([6, 6], noise=3))
+    done = cli("recommend", "--level", "documents", "--indices", stage3.path, *SMALL[:2])
+    assert done.code == 0, done.stderr
+    assert (done.result["algorithm"], done.result["items"]) == ("agglomerative", 15)
+    assert "stories" in done.result["reason"]
+    assert done.result["forecast"][0]["memory_bytes"] > 0
+    many = cli("recommend", "--level", "events", "--items", 10**6, "--set", "algorithm=two_stage")
+    assert (many.result["algorithm"], many.result["reason"]) == ("two_stage", "asked for")
+    assert many.result["forecast"][0]["seconds"] > done.result["forecast"][0]["seconds"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--items", 5, "--indices", "somewhere")])
+def test_a_recommendation_is_for_one_number_of_items(
+    cli: CommandLine, arguments: tuple[object, ...]
+) -> None:
+    done = cli("recommend", "--level", "documents", *arguments)
+    assert done.code == 64
+    assert "--indices or --items" in done.error

@@ -1,0 +1,64 @@
+"""What an algorithm takes beside the neighbour graph: memory, and an idea of the time."""
+
+from clustering_tasks.settings import RunSettings
+
+# Copies of the features that an algorithm holds: the smoothed ones, their sums or their shuffled
+# rows, and the features themselves while it makes them. The others read them where they need them.
+_COPIES = {"agglomerative": 3, "kmeans": 3}
+# Seconds for a million nodes, one thread each: 40,000 nodes of 768 dimensions, scaled. The two
+# cores they were measured on do 10^8 products of two vectors a second.
+_SECONDS = {
+    "agglomerative": 110,
+    "hdbscan": 10,
+    "kmeans": 20,
+    "label_propagation": 170,
+    "two_stage": 30,
+}
+# Complete linkage looks at each pair some times.
+_SECONDS_PER_PAIR = 7e-8
+# Products of rows and centroids: three starts of up to 25 rounds, or what mini-batches see.
+_ROUNDS, _ROWS_PER_CENTROID = 75, 256
+_ESTIMATE_SECONDS = 10
+
+
+def held_bytes(algorithm: str, settings: RunSettings, nodes: int, dimension: int) -> int:
+    """Forecast what an algorithm holds of a block.
+
+    Args:
+        algorithm: its name.
+        settings: of the run.
+        nodes: different vectors of the block.
+        dimension: of the vectors.
+    """
+    held = _COPIES.get(algorithm, 0) * nodes * dimension * 4
+    if _compares_all(algorithm, settings):
+        held += min(nodes, settings.agglomerative.max_component) ** 2 * 4
+    return held
+
+
+def seconds(
+    algorithm: str, settings: RunSettings, nodes: int, dimension: int, product_seconds: float
+) -> float:
+    """Forecast how long an algorithm takes on a block, the search not counted.
+
+    Args:
+        algorithm: its name.
+        settings: of the run.
+        nodes: different vectors of the block.
+        dimension: of the vectors.
+        product_seconds: time of one product of two vectors on all cores.
+    """
+    total = _SECONDS[algorithm] * nodes / 1e6 * dimension / 768
+    if _compares_all(algorithm, settings):
+        total += min(nodes, settings.agglomerative.max_component) ** 2 * _SECONDS_PER_PAIR
+    if algorithm == "kmeans":
+        own = settings.kmeans
+        k = own.k or nodes // 50
+        rows = _ROUNDS * nodes if nodes <= own.mini_batch_above else _ROWS_PER_CENTROID * k
+        total += (rows + nodes) * k * product_seconds
+        total += _ESTIMATE_SECONDS * min(nodes / 4096, 1) ** 2 if own.k is None else 0
+    return total
+
+
+def _compares_all(algorithm: str, settings: RunSettings) -> bool:
+    return algorithm == "agglomerative" and settings.agglomerative.linkage == "complete"
