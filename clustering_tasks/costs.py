@@ -2,9 +2,9 @@
 
 from clustering_tasks.settings import RunSettings
 
-# Copies of the features that an algorithm holds: the smoothed ones, their sums or their shuffled
-# rows, and the features themselves while it makes them. The others read them where they need them.
-_COPIES = {"agglomerative": 3, "kmeans": 3}
+# Copies of the features that an algorithm holds: the smoothed ones, and their sums or the features
+# that they are made from. The others read them where they need them.
+_COPIES = {"agglomerative": 2, "kmeans": 2}
 # Seconds for a million nodes, one thread each: 40,000 nodes of 768 dimensions, scaled. The two
 # cores they were measured on do 10^8 products of two vectors a second.
 _SECONDS = {
