@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from clustering_tasks.cluster import cluster
+from clustering_tasks.plan import plan
+from clustering_tasks.snapshot import snapshot
 from tests.conftest import CommandLine, Workbench
-from tests.stage3_folder import scattered
+from tests.stage3_folder import blobs, scattered
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,26 @@ def test_plan_says_so_before_the_work(
     assert not (Path(workbench.workspace.path) / "events" / "runs" / "large" / "plan.json").exists()
     monkeypatch.undo()
     assert cli("plan", *place).code == 0
+
+
+def test_complete_linkage_of_too_many_names_the_ways_out(
+    cli: CommandLine, workbench: Workbench
+) -> None:
+    workbench.stage3.write("documents", blobs([30], spread=0.05))
+    settings = {
+        "algorithm": "agglomerative",
+        "agglomerative": {"linkage": "complete", "cut_similarity": 0.3, "max_component": 29},
+    }
+    run = workbench.start("documents", "large", **settings)
+    snapshot(run)
+    for part in plan(run).parts or []:
+        cluster(run, part.part)
+    outcome = cli("merge", *place_of(workbench, "documents", "large"))
+    assert outcome.code == 69
+    assert "30 different vectors hang together" in outcome.error
+    settings["agglomerative"] = {"linkage": "complete", "cut_similarity": 0.3, "max_component": 30}
+    assert workbench.perform("documents", "fits", **settings)["clusters"] == 1
+
+
+def place_of(workbench: Workbench, level: str, job: str) -> tuple[object, ...]:
+    return ("--level", level, "--workspace", workbench.workspace, "--job", job)
