@@ -176,6 +176,7 @@ def waiting_for_stage3(published: Published, **environment: str) -> Iterator[sub
         command(
             *("snapshot", "--level", "events", "--workspace", published.workspace),
             *("--indices", published.stage3.path, "--set", "input.copy_wait_seconds=600", *SMALL),
+            *("--set", "evidence.context=false"),  # which would log before the index is copied
         ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
