@@ -24,7 +24,9 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.int64]
 
-TILE_ROWS = 1024
+# Of 256, 512 and 1,024 the fastest for parts of 2,500 rows on two threads, by a sixth: enough tiles
+# for every thread, and still large products.
+TILE_ROWS = 512
 TILE_COLUMNS = 8192
 # Queries of a tile that probe few cells: enough of them meet in one cell for a good product.
 PROBING_TILE_ROWS = 8192
