@@ -88,8 +88,8 @@ def average_linkage(vectors: Floats, ids: Ints, weights: Ints, least: float) -> 
 # A cluster's links lie in the segments of its nodes, [starts[node], stops[node]), chained by
 # `following`. A link is the other cluster and a bound of the similarity: by how much a mean can
 # have risen since it was computed is known from the sizes of what was added. Large clusters have
-# thousands of links, of which a few may be the best one; without the bounds, 50,000 items of which
-# a fifth belong nowhere took more than 200 s, with them the products of 768 components are rare.
+# thousands of links, of which a few may be the best one. With the bounds, 10,000 items take .30 s
+# instead of .56 s, and 50,000 up to a similarity of .6 take 2.6 s instead of 4.8 s.
 _SLACK = np.float32(1e-5)  # of float32 sums of bounds
 
 

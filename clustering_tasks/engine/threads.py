@@ -1,8 +1,8 @@
 """Threads over tiles: each runs its own matrix products, alone on its core.
 
 The threads of a linear algebra library and those of a compiled kernel, one after the other, would
-spin against each other for the same cores (measured: 2 to 3 times slower); products of a tile are
-too small to be worth cutting up, anyhow.
+spin against each other for the same cores; products of a tile are too small to be worth cutting up,
+anyhow.
 """
 
 import os
