@@ -193,13 +193,19 @@ def absorb(
     total = sizes[a] + sizes[b]
     grown[a] = grown[large] + 2 * sizes[small] / total
     seen_grown[a] += 2 * sizes[b] / total
+    unite(a, b, sums, sizes, parent, following)
+
+
+@kernel
+def unite(a: int, b: int, sums: Floats, sizes: Floats, parent: Ints, following: Ints) -> None:
+    """Append the segments of cluster `b` to those of cluster `a`, and add up what they hold."""
     end = a
     while following[end] >= 0:
         end = following[end]
     following[end] = b
     parent[b] = a
     sums[a] += sums[b]
-    sizes[a] = total
+    sizes[a] += sizes[b]
 
 
 @kernel

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.engine.linkage import Linkage, symmetric
+from clustering_tasks.engine.linkage import Linkage, contract, symmetric, unite
 from clustering_tasks.engine.products import dot
-from clustering_tasks.engine.spanning_tree import find
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -62,37 +61,6 @@ def added_error(a: int, b: int, sums: Floats, sizes: Floats, squares: Floats) ->
 
 
 @kernel
-def link_clusters(
-    a: int,
-    parent: Ints,
-    following: Ints,
-    starts: Ints,
-    stops: Ints,
-    columns: Ints,
-    seen: Ints,
-    tick: int,
-) -> None:
-    """Leave one link per neighbouring cluster of cluster `a`, at the front of its segments."""
-    to, place = a, starts[a]
-    node = a
-    while node >= 0:
-        start, stop = starts[node], stops[node]
-        for at in range(start, stop):
-            other = find(parent, columns[at])
-            if other == a or seen[other] == tick:
-                continue
-            seen[other] = tick
-            while place == stops[to]:
-                to = following[to]
-                place = starts[to]
-            columns[place] = other
-            place += 1
-        node = following[node]
-    stops[to] = place
-    following[to] = -1
-
-
-@kernel
 def least_error(
     a: int,
     before: int,
@@ -122,21 +90,6 @@ def least_error(
 
 
 @kernel
-def absorb(
-    a: int, b: int, sums: Floats, sizes: Floats, squares: Floats, parent: Ints, following: Ints
-) -> None:
-    """Make cluster `b` part of cluster `a`."""
-    end = a
-    while following[end] >= 0:
-        end = following[end]
-    following[end] = b
-    parent[b] = a
-    sums[a] += sums[b]
-    sizes[a] += sizes[b]
-    squares[a] = dot(sums[a], sums[a])
-
-
-@kernel
 def chain_by_error(
     sums: Floats,
     sizes: Floats,
@@ -159,6 +112,7 @@ def chain_by_error(
     squares = np.empty(n, np.float32)
     for node in range(n):
         squares[node] = dot(sums[node], sums[node])
+    bound = np.full(len(columns), np.float32(np.inf))  # nothing is known beforehand of an error
     height = np.zeros(n, np.float32)
     seen = np.full(n, -1, np.int32)
     path = np.empty(n + 1, np.int32)
@@ -173,7 +127,7 @@ def chain_by_error(
         a = path[depth - 1]
         before = path[depth - 2] if depth > 1 else -1
         tick += 1
-        link_clusters(a, parent, following, starts, stops, columns, seen, tick)
+        contract(a, parent, following, starts, stops, columns, bound, seen, tick)
         b, error = least_error(a, before, sums, sizes, squares, following, starts, stops, columns)
         if b >= 0 and error <= most and on_path[b] < 0:
             path[depth], on_path[b] = b, depth
@@ -190,7 +144,8 @@ def chain_by_error(
             continue
         if b < a:
             a, b = b, a
-        absorb(a, b, sums, sizes, squares, parent, following)
+        unite(a, b, sums, sizes, parent, following)
+        squares[a] = dot(sums[a], sums[a])
         height[a] = max(error, height[a], height[b])
         first[count], second[count], added[count] = a, b, height[a]
         count += 1
