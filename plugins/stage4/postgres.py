@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg.types.json import Jsonb
@@ -46,6 +46,11 @@ AND NOT EXISTS (
         OR old.published_at IS NOT NULL AND moved_at > now() - %(grace)s::interval)
 )
 """
+_INSERT_PUBLICATION = """
+INSERT INTO stage4.publications (level, run_id, job_id, act)
+SELECT level, run_id, job_id, %(act)s FROM stage4.runs WHERE run_id = %(run_id)s
+AND NOT EXISTS (SELECT FROM stage4.published WHERE run_id = %(run_id)s)
+"""
 _LOCK_POINTER = """
 SELECT runs.job_id, runs.as_of
 FROM stage4.published LEFT JOIN stage4.runs USING (level, run_id)
@@ -80,7 +85,11 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
             partitions = Partitions(connection, run_id)
             for parent in ("clusters", "members"):
                 partitions.fill(parent, files[f"{parent}_csv"])
-            partitions.check(report.counts, report.settings.input.dimension)
+            dimension = report.settings.input.dimension
+            partitions.check(report.counts, dimension)
+            for parent in ("clusters", "members"):
+                partitions.index(parent)
+            partitions.index_centroids(report.counts.clusters, dimension)
             partitions.attach()
             _insert_metrics(connection, run_id, report)
         await_readers(connection)
@@ -127,8 +136,9 @@ class Pointer:
             )
         return int(found[0])
 
-    def move(self, run_id: int) -> None:
+    def move(self, run_id: int, act: Literal["publish", "roll_back"] = "publish") -> None:
         """Let readers see a load, when the transaction commits."""
+        self.connection.execute(_INSERT_PUBLICATION, {"run_id": run_id, "act": act})
         self.connection.execute(
             "UPDATE stage4.published SET run_id = %s, moved_at = now() WHERE level = %s",
             [run_id, self.level],
