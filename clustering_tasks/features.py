@@ -102,6 +102,11 @@ class Features:
             vectors = block if len(here) == len(block) else block[here]
             yield nodes[here], self._featured(vectors, nodes[here])
 
+    def of(self, nodes: Nodes, order: npt.NDArray[np.int64]) -> "Features":
+        """Renumber: `nodes` are the same ones in another order, node i was node `order[i]`."""
+        documents = replace(self.documents, of_node=self.documents.of_node[order])
+        return replace(self, position=_position(nodes), documents=documents)
+
     def _featured(self, vectors: Matrix, nodes: npt.NDArray[np.int64]) -> Matrix:
         of_node = self.documents.of_node[nodes]
         known = np.flatnonzero(of_node >= 0)
@@ -117,11 +122,15 @@ def make_features(
     file: VectorFile, nodes: Nodes, documents: DocumentVectors, choice: Choice
 ) -> Features:
     """Prepare the features of nodes; reads all vectors once where their mean is taken off."""
-    position = np.full(file.shape[0], -1, dtype=np.int64)
-    position[nodes.row] = np.arange(len(nodes.row))
     nothing = np.zeros(file.shape[1], dtype=np.float32)
-    features = Features(file, position, documents, choice.context_weight, nothing)
+    features = Features(file, _position(nodes), documents, choice.context_weight, nothing)
     return replace(features, mean=_mean(features, nodes)) if choice.centred else features
+
+
+def _position(nodes: Nodes) -> npt.NDArray[np.int64]:
+    position = np.full(len(nodes.node_of_row), -1, dtype=np.int64)
+    position[nodes.row] = np.arange(len(nodes.row))
+    return position
 
 
 def _mean(features: Features, nodes: Nodes) -> npt.NDArray[np.float32]:
