@@ -12,7 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
-from clustering_tasks.engine.cells import SAMPLED_ROWS, cell_count, nearest_cells, train_cells
+from clustering_tasks.engine.cells import (
+    bounds_of,
+    cell_count,
+    nearest_cells,
+    sample_step,
+    train_cells,
+)
 from clustering_tasks.engine.neighbours import Cells
 from clustering_tasks.features import Features
 from clustering_tasks.nodes import Nodes
@@ -48,9 +54,8 @@ def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name:
     cells = {}
     for block in large.tolist():
         own = probes[order[bounds[block] : bounds[block + 1]]]
-        numbers = np.arange(len(centres[block]) + 1)
         own = own[:, : min(settings.probes, len(centres[block]))]
-        cells[block] = Cells(np.searchsorted(own[:, 0], numbers).astype(np.int64), own)
+        cells[block] = Cells(bounds_of(own[:, 0], len(centres[block])), own)
     nodes = _one_group(nodes.sorted_by(order), large, name)
     return Layout(nodes, features.of(nodes, order), cells)
 
@@ -83,9 +88,8 @@ def _train(
     """Train each large block's cells on evenly spaced nodes of it."""
     wanted = np.zeros(int(bounds[-1]), dtype=bool)
     for block in large:
-        size = bounds[block + 1] - bounds[block]
-        step = max(int(size // (cell_count(int(size)) * SAMPLED_ROWS)), 1)
-        wanted[bounds[block] : bounds[block + 1] : step] = True
+        first, last = bounds[block : block + 2].tolist()
+        wanted[first : last : sample_step(last - first)] = True
     found: list[npt.NDArray[np.int64]] = []
     rows: list[Matrix] = []
     for nodes, vectors in features.blocks():
