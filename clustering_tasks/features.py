@@ -17,12 +17,13 @@ from upath import UPath
 from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.centroids import add_rows
+from clustering_tasks.engine.rows import unit
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import Matrix, VectorFile, open_vectors
 
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
 # where many more than this take part in it.
-_FEW = 20
+FEW = 20
 _ROWS = 32_768
 
 
@@ -70,7 +71,7 @@ def document_vectors(document_ids: "pd.Series[str]", context: Result | None) -> 
             add_rows(block, labels[start : start + len(block)], vectors)
     # in place: there may be as many documents as items
     for start in range(0, len(vectors), _ROWS):
-        vectors[start : start + _ROWS] = _unit(vectors[start : start + _ROWS])
+        vectors[start : start + _ROWS] = unit(vectors[start : start + _ROWS])
     known = pd.Index(documents).get_indexer(pd.Index(document_ids))
     of_node = np.where(document_ids.isna(), -1, known).astype(np.int32)
     return DocumentVectors(vectors, of_node)
@@ -114,8 +115,8 @@ class Features:
             own = np.float32(1 - self.context_weight)
             about = self.documents.vectors[of_node[known]]
             vectors[known] = own * vectors[known] + (1 - own) * about
-        vectors = _unit(vectors)
-        return _unit(vectors - self.mean) if self.mean.any() else vectors
+        vectors = unit(vectors)
+        return unit(vectors - self.mean) if self.mean.any() else vectors
 
 
 def make_features(
@@ -137,10 +138,5 @@ def _mean(features: Features, nodes: Nodes) -> npt.NDArray[np.float32]:
     total = np.zeros(features.file.shape[1])
     for found, vectors in features.blocks():
         total += nodes.weight[found].astype(np.float64) @ vectors
-    mean: npt.NDArray[np.float32] = (total / (nodes.weight.sum() + _FEW)).astype(np.float32)
+    mean: npt.NDArray[np.float32] = (total / (nodes.weight.sum() + FEW)).astype(np.float32)
     return mean
-
-
-def _unit(block: Matrix) -> Matrix:
-    lengths = np.linalg.norm(block, axis=1, keepdims=True)
-    return np.asarray(block / np.maximum(lengths, np.float32(1e-12)))

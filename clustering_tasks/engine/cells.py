@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
+from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import tile_threads
 
 Floats = npt.NDArray[np.float32]
@@ -91,8 +92,7 @@ def _means(sample: Floats, cell: npt.NDArray[np.int16], centres: Floats) -> npt.
     starts = (np.cumsum(sizes) - sizes)[filled]
     means = centres.copy()  # a cell that nothing is nearest to stays where it is
     means[filled] = np.add.reduceat(sample[order], starts, axis=0)
-    lengths = np.linalg.norm(means, axis=1, keepdims=True)
-    return np.asarray(means / np.maximum(lengths, np.float32(1e-12)))
+    return unit(means)
 
 
 def nearest_cells(vectors: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int16]:
