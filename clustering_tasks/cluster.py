@@ -5,7 +5,7 @@ import structlog
 
 from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
-from clustering_tasks.engine.neighbours import Neighbours, all_cells, measured, search
+from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.layout import load_cells
@@ -50,8 +50,12 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     device: Device = "gpu" if run.settings.neighbours.device == "auto" and has_gpu() else "cpu"
     searches: dict[str, None] = {}
     found = []
+    bounds = load_nodes(plan.path("nodes")).block_bounds()
+    cells = load_cells(plan.path("cells"))
     for block in _by_block(units):
-        neighbours, how = _search(run, plan, block, device)
+        number = block[0].block
+        rows = slice(*bounds[number : number + 2].tolist())
+        neighbours, how = _search(run, plan, block, rows, cells.get(number), device)
         found += neighbours
         searches[how] = None
     k = run.settings.neighbours.k
@@ -80,28 +84,34 @@ def _by_block(units: list[Unit]) -> list[list[Unit]]:
 
 
 def _search(
-    run: Run, plan: Result, units: list[Unit], device: Device
+    run: Run, plan: Result, units: list[Unit], rows: slice, cells: Cells | None, device: Device
 ) -> tuple[list[Neighbours], str]:
     """Search the units of one block; the ids returned are those of nodes.
+
+    Args:
+        run: says how.
+        plan: holds the features.
+        units: of the part, all of one block.
+        rows: nodes of the block.
+        cells: of the block, None where it is searched exactly.
+        device: where.
 
     Returns:
         the neighbours of each unit, and how they were found: `exact`, `cells` or `gpu`.
     """
-    block = units[0].block
-    bounds = load_nodes(plan.path("nodes")).block_bounds()
-    first, last = int(bounds[block]), int(bounds[block + 1])
-    cells = load_cells(plan.path("cells")).get(block) or all_cells(last - first)
+    first, last = rows.start, rows.stop
     ranges = [(unit.start - first, unit.stop - first) for unit in units]
     settings = run.settings.neighbours
-    window = read_window(plan, run.settings.temporal, slice(first, last))
+    window = read_window(plan, run.settings.temporal, rows)
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
         found, how = None, "gpu"
         if device == "gpu" and window is None:  # an index knows nothing of dates
             found = on_gpu(vectors, ranges, settings, device)
         if found is None:
-            how = "exact" if cells.probes is None else "cells"
-            found = [search(vectors, cells, a, b, settings.k, window) for a, b in ranges]
+            how = "exact" if cells is None else "cells"
+            among = cells or all_cells(len(vectors))
+            found = [search(vectors, among, a, b, settings.k, window) for a, b in ranges]
     return [_of_nodes(local, first) for local in found], how
 
 

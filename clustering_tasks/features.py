@@ -17,12 +17,13 @@ from upath import UPath
 from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.centroids import add_rows
+from clustering_tasks.engine.rows import unit
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import Matrix, VectorFile, open_vectors
 
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
 # where many more than this take part in it.
-_FEW = 20
+FEW = 20
 _ROWS = 32_768
 
 
@@ -70,7 +71,7 @@ def document_vectors(document_ids: "pd.Series[str]", context: Result | None) -> 
             add_rows(block, labels[start : start + len(block)], vectors)
     # in place: there may be as many documents as items
     for start in range(0, len(vectors), _ROWS):
-        vectors[start : start + _ROWS] = _unit(vectors[start : start + _ROWS])
+        vectors[start : start + _ROWS] = unit(vectors[start : start + _ROWS])
     known = pd.Index(documents).get_indexer(pd.Index(document_ids))
     of_node = np.where(document_ids.isna(), -1, known).astype(np.int32)
     return DocumentVectors(vectors, of_node)
@@ -102,6 +103,11 @@ class Features:
             vectors = block if len(here) == len(block) else block[here]
             yield nodes[here], self._featured(vectors, nodes[here])
 
+    def of(self, nodes: Nodes, order: npt.NDArray[np.int64]) -> "Features":
+        """Renumber: `nodes` are the same ones in another order, node i was node `order[i]`."""
+        documents = replace(self.documents, of_node=self.documents.of_node[order])
+        return replace(self, position=_position(nodes), documents=documents)
+
     def _featured(self, vectors: Matrix, nodes: npt.NDArray[np.int64]) -> Matrix:
         of_node = self.documents.of_node[nodes]
         known = np.flatnonzero(of_node >= 0)
@@ -109,29 +115,28 @@ class Features:
             own = np.float32(1 - self.context_weight)
             about = self.documents.vectors[of_node[known]]
             vectors[known] = own * vectors[known] + (1 - own) * about
-        vectors = _unit(vectors)
-        return _unit(vectors - self.mean) if self.mean.any() else vectors
+        vectors = unit(vectors)
+        return unit(vectors - self.mean) if self.mean.any() else vectors
 
 
 def make_features(
     file: VectorFile, nodes: Nodes, documents: DocumentVectors, choice: Choice
 ) -> Features:
     """Prepare the features of nodes; reads all vectors once where their mean is taken off."""
-    position = np.full(file.shape[0], -1, dtype=np.int64)
-    position[nodes.row] = np.arange(len(nodes.row))
     nothing = np.zeros(file.shape[1], dtype=np.float32)
-    features = Features(file, position, documents, choice.context_weight, nothing)
+    features = Features(file, _position(nodes), documents, choice.context_weight, nothing)
     return replace(features, mean=_mean(features, nodes)) if choice.centred else features
+
+
+def _position(nodes: Nodes) -> npt.NDArray[np.int64]:
+    position = np.full(len(nodes.node_of_row), -1, dtype=np.int64)
+    position[nodes.row] = np.arange(len(nodes.row))
+    return position
 
 
 def _mean(features: Features, nodes: Nodes) -> npt.NDArray[np.float32]:
     total = np.zeros(features.file.shape[1])
     for found, vectors in features.blocks():
         total += nodes.weight[found].astype(np.float64) @ vectors
-    mean: npt.NDArray[np.float32] = (total / (nodes.weight.sum() + _FEW)).astype(np.float32)
+    mean: npt.NDArray[np.float32] = (total / (nodes.weight.sum() + FEW)).astype(np.float32)
     return mean
-
-
-def _unit(block: Matrix) -> Matrix:
-    lengths = np.linalg.norm(block, axis=1, keepdims=True)
-    return np.asarray(block / np.maximum(lengths, np.float32(1e-12)))

@@ -12,9 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
-from clustering_tasks.engine.cells import SAMPLED_ROWS, cell_count, nearest_cells, train_cells
+from clustering_tasks.engine.cells import (
+    bounds_of,
+    cell_count,
+    nearest_cells,
+    sample_step,
+    train_cells,
+)
 from clustering_tasks.engine.neighbours import Cells
-from clustering_tasks.features import DocumentVectors, Features
+from clustering_tasks.features import Features
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.settings import NeighbourSettings
 from clustering_tasks.vectors import Matrix, new_vectors
@@ -22,10 +28,10 @@ from clustering_tasks.vectors import Matrix, new_vectors
 
 @dataclass(frozen=True)
 class Layout:
-    """Nodes in the order of the file of features, and the cells of the large blocks."""
+    """Nodes in the order of the file of features, their features, and the large blocks' cells."""
 
     nodes: Nodes
-    documents: DocumentVectors
+    features: Features
     cells: Mapping[int, Cells]
 
 
@@ -41,31 +47,24 @@ def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name:
     bounds = nodes.block_bounds()
     large = np.flatnonzero(np.diff(bounds) > settings.exact_rows)
     if not len(large):
-        return Layout(nodes, features.documents, {})
+        return Layout(nodes, features, {})
     centres = _train(features, bounds, large)
     probes = _probe(features, bounds, centres, settings.probes)
     order = np.lexsort((nodes.row, probes[:, 0], nodes.block))
     cells = {}
     for block in large.tolist():
         own = probes[order[bounds[block] : bounds[block + 1]]]
-        numbers = np.arange(len(centres[block]) + 1)
         own = own[:, : min(settings.probes, len(centres[block]))]
-        cells[block] = Cells(np.searchsorted(own[:, 0], numbers).astype(np.int64), own)
-    documents = replace(features.documents, of_node=features.documents.of_node[order])
-    return Layout(_one_group(nodes.sorted_by(order), large, name), documents, cells)
+        cells[block] = Cells(bounds_of(own[:, 0], len(centres[block])), own)
+    nodes = _one_group(nodes.sorted_by(order), large, name)
+    return Layout(nodes, features.of(nodes, order), cells)
 
 
-def write_features(path: UPath, features: Features, nodes: Nodes) -> None:
+def write_features(path: UPath, layout: Layout) -> None:
     """Write the features in the order of the nodes: (m, d) float32."""
-    position = np.full(len(features.position), -1, dtype=np.int64)
-    position[nodes.row] = np.arange(len(nodes.row))
-    # the features are computed for nodes as they were before they were laid out
-    now = np.full(len(nodes.row), -1, dtype=np.int64)
-    there = features.position >= 0
-    now[features.position[there]] = position[there]
-    with new_vectors(path, (len(nodes.row), features.file.shape[1])) as file:
-        for found, vectors in features.blocks():
-            file.write(now[found], vectors)
+    with new_vectors(path, (len(layout.nodes.row), layout.features.file.shape[1])) as file:
+        for found, vectors in layout.features.blocks():
+            file.write(found, vectors)
 
 
 def save_cells(path: UPath, cells: Mapping[int, Cells]) -> None:
@@ -89,9 +88,8 @@ def _train(
     """Train each large block's cells on evenly spaced nodes of it."""
     wanted = np.zeros(int(bounds[-1]), dtype=bool)
     for block in large:
-        size = bounds[block + 1] - bounds[block]
-        step = max(int(size // (cell_count(int(size)) * SAMPLED_ROWS)), 1)
-        wanted[bounds[block] : bounds[block + 1] : step] = True
+        first, last = bounds[block : block + 2].tolist()
+        wanted[first : last : sample_step(last - first)] = True
     found: list[npt.NDArray[np.int64]] = []
     rows: list[Matrix] = []
     for nodes, vectors in features.blocks():

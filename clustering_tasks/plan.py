@@ -100,8 +100,8 @@ def _plan(
     with open_vectors(snapshot.path("vectors")) as file:
         features = make_features(file, nodes, documents, choice)
         layout = lay_out(features, nodes, run.settings.neighbours, run.level.name)
-        write_features(attempt.new_file("features", "features.npy"), features, layout.nodes)
-    nodes, documents = layout.nodes, layout.documents
+        write_features(attempt.new_file("features", "features.npy"), layout)
+    nodes, documents = layout.nodes, layout.features.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
     if choice.weights.document_weight:
         documents.save(attempt.new_file("documents", "documents.npz"))

@@ -13,8 +13,9 @@ import pandas as pd
 from clustering_tasks.artefacts import Result
 from clustering_tasks.engine.cells import find_neighbours
 from clustering_tasks.engine.centroids import cluster_sums
+from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.smoothing import add_neighbours
-from clustering_tasks.features import DocumentVectors
+from clustering_tasks.features import FEW, DocumentVectors
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import open_vectors
 
@@ -25,8 +26,6 @@ NEIGHBOURS = 8
 THRESHOLD = 0.4
 _EXACT_ROWS = 25_000
 _PROBES = 8
-# As in `clustering_tasks.features`: the mean of few documents is what they are about.
-_FEW = 20
 _ROWS = 8192
 
 
@@ -58,7 +57,7 @@ def story_vectors(
     for start in range(0, len(known), _ROWS):
         rows = known[start : start + _ROWS]
         vectors[rows] += documents.vectors[context[start : start + _ROWS]]
-        vectors[rows] = _unit(vectors[rows])
+        vectors[rows] = unit(vectors[rows])
     return DocumentVectors(smoothed(vectors), of_node)
 
 
@@ -71,9 +70,9 @@ def smoothed(vectors: Floats) -> Floats:
     Returns:
         (m, d) unit vectors.
     """
-    mean = vectors.sum(axis=0, dtype=np.float64) / (len(vectors) + _FEW)
+    mean = vectors.sum(axis=0, dtype=np.float64) / (len(vectors) + FEW)
     for start in range(0, len(vectors), _ROWS):
-        vectors[start : start + _ROWS] = _unit(
+        vectors[start : start + _ROWS] = unit(
             vectors[start : start + _ROWS] - mean.astype(np.float32)
         )
     found = find_neighbours(vectors, NEIGHBOURS, _EXACT_ROWS, _PROBES)
@@ -81,8 +80,3 @@ def smoothed(vectors: Floats) -> Floats:
     ones = np.ones(len(vectors), dtype=np.int32)
     add_neighbours(vectors, found.ids, found.distances, ones, THRESHOLD, 0, len(vectors), moved)
     return moved
-
-
-def _unit(rows: Floats) -> Floats:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, np.float32(1e-12)))

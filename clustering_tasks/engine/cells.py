@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
+from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import tile_threads
 
 Floats = npt.NDArray[np.float32]
 
 # Sampled rows per cell, and Lloyd's rounds: more of either gained nothing measurable.
-SAMPLED_ROWS = 32
+_SAMPLED_ROWS = 32
 _ROUNDS = 5
 _ROWS = 4096
 
@@ -25,6 +26,16 @@ _ROWS = 4096
 def cell_count(n: int) -> int:
     """Number of cells for n rows: twice the root, where search and assignment cost the same."""
     return min(round(2 * math.sqrt(n)), np.iinfo(np.int16).max)
+
+
+def sample_step(n: int) -> int:
+    """Every how manyth of n rows the cells are trained on."""
+    return max(n // (cell_count(n) * _SAMPLED_ROWS), 1)
+
+
+def bounds_of(cell: npt.NDArray[np.int16], count: int) -> npt.NDArray[np.int64]:
+    """First row of each of `count` cells, and the number of rows, from every row's, ascending."""
+    return np.searchsorted(cell, np.arange(count + 1)).astype(np.int64)
 
 
 def train_cells(sample: Floats, count: int) -> Floats:
@@ -63,11 +74,11 @@ def find_neighbours(vectors: Floats, k: int, exact_rows: int, probes: int) -> Ne
     if n <= exact_rows:
         return exact_neighbours(vectors, 0, n, k)
     count = cell_count(n)
-    sample = vectors[:: max(n // (count * SAMPLED_ROWS), 1)]
+    sample = vectors[:: sample_step(n)]
     found = nearest_cells(vectors, train_cells(sample, count), min(probes, count))
     order = np.argsort(found[:, 0], kind="stable")
-    bounds = np.searchsorted(found[order, 0], np.arange(count + 1))
-    local = search(vectors[order], Cells(bounds, found[order]), 0, n, k)
+    cells = Cells(bounds_of(found[order, 0], count), found[order])
+    local = search(vectors[order], cells, 0, n, k)
     ids, distances = np.empty_like(local.ids), np.empty_like(local.distances)
     ids[order] = np.where(local.ids >= 0, order[local.ids], -1)
     distances[order] = local.distances
@@ -81,8 +92,7 @@ def _means(sample: Floats, cell: npt.NDArray[np.int16], centres: Floats) -> npt.
     starts = (np.cumsum(sizes) - sizes)[filled]
     means = centres.copy()  # a cell that nothing is nearest to stays where it is
     means[filled] = np.add.reduceat(sample[order], starts, axis=0)
-    lengths = np.linalg.norm(means, axis=1, keepdims=True)
-    return np.asarray(means / np.maximum(lengths, np.float32(1e-12)))
+    return unit(means)
 
 
 def nearest_cells(vectors: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int16]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from clustering_tasks.engine.cells import SAMPLED_ROWS, cell_count
+from clustering_tasks.engine.cells import cell_count, sample_step
 from clustering_tasks.engine.neighbours import SPARE
 from clustering_tasks.engine.rows import Vectors
 
@@ -82,8 +82,7 @@ def make_index(vectors: Vectors, probes: int, float16: bool, device: Device) -> 
 def _fill(index: Any, vectors: Vectors) -> Any:
     n = len(vectors)
     if not index.is_trained:
-        wanted = cell_count(n) * SAMPLED_ROWS
-        index.train(vectors[np.arange(0, n, max(n // wanted, 1))])
+        index.train(vectors[np.arange(0, n, sample_step(n))])
     for start in range(0, n, _ROWS):
         index.add(vectors[start : start + _ROWS])
     return index

@@ -92,20 +92,14 @@ def measured(vectors: Vectors, start: int, candidates: Ints, k: int) -> Neighbou
         for first in range(0, len(candidates), BATCH_ROWS):
             rows = candidates[first : first + BATCH_ROWS]
             queries = vectors[start + first : start + first + len(rows)]
-            tiles = [
-                Tile(
-                    queries[a : a + TILE_ROWS], cells, start + first + a, candidates.shape[1], None
-                )
-                for a in range(0, len(rows), TILE_ROWS)
-            ]
-            for tile, own in zip(tiles, _split(rows), strict=True):
-                tile.ids[:] = own
+            tiles = []
+            for a in range(0, len(rows), TILE_ROWS):
+                here = slice(a, a + TILE_ROWS)
+                tile = Tile(queries[here], cells, start + first + a, candidates.shape[1])
+                tile.ids[:] = rows[here]
+                tiles.append(tile)
             parts += _measure(pool, vectors, cells, tiles, k)
     return _joined(parts)
-
-
-def _split(rows: Ints) -> list[Ints]:
-    return [rows[a : a + TILE_ROWS] for a in range(0, len(rows), TILE_ROWS)]
 
 
 def search(

@@ -1,4 +1,4 @@
-"""Vectors, wherever they are."""
+"""Vectors, wherever they are, and at length 1."""
 
 from typing import Any, Protocol
 
@@ -15,3 +15,9 @@ class Vectors(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, rows: Any, /) -> npt.NDArray[np.float32]: ...
     def __array__(self, dtype: Any = None, /) -> npt.NDArray[Any]: ...
+
+
+def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the rows, (n, d) float32, L2-normalised; rows of zeros stay what they are."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, np.float32(1e-12)))

@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int32]
 
 LEAST, MOST, STEP = 0.08, 0.86, 0.02
 # Cuts whose silhouettes differ by less are as good; the finest of them splits what is in doubt.
-TOLERANCE = 0.002
+_TOLERANCE = 0.002
 # Where the silhouette says nothing (all items one story, or none), the best fixed cut of many real
 # collections.
 FALLBACK = 0.6
@@ -100,8 +100,18 @@ def choose_cut(
     scores = np.array(list(_scores(linkage, cuts, vectors, ids, weights)))
     if scores.max() <= 0:
         return Cut(linkage.cut(n, FALLBACK), FALLBACK, None)
-    at = int(np.argmax(scores >= scores.max() - TOLERANCE))
+    at = finest_best(scores)
     return Cut(linkage.cut(n, cuts[at]), float(cuts[at]), float(scores[at]))
+
+
+def finest_best(scores: Doubles) -> int:
+    """Return the first of the scores, of cuts from the finest on, that are as good as the best."""
+    return int(np.argmax(scores >= scores.max() - _TOLERANCE))
+
+
+def sampled(n: int) -> npt.NDArray[np.int64]:
+    """Evenly spaced ones of n nodes, whose silhouettes stand for all."""
+    return np.arange(0, n, max(n // _SAMPLE, 1))
 
 
 def _scores(
@@ -113,7 +123,7 @@ def _scores(
 ) -> Iterator[float]:
     """Score the cuts, finest first: every one joins clusters of the one before."""
     n = len(vectors)
-    sample = np.arange(0, n, max(n // _SAMPLE, 1))
+    sample = sampled(n)
     parent = np.arange(n, dtype=np.int32)
     grouping: Grouping | None = None
     score, done = 0.0, -1

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
+from clustering_tasks.engine.rows import unit
+
 Floats = npt.NDArray[np.float32]
 
 DIMENSION = 768
@@ -42,11 +44,6 @@ def _weights(counts: sparse.csr_matrix) -> TfidfTransformer:
     return weights
 
 
-def _unit(rows: Floats) -> Floats:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, np.float32(1e-12)), dtype=np.float32)
-
-
 class TextEncoder:
     """Encodes pairs of texts as unit vectors of `DIMENSION`; rare words weigh more."""
 
@@ -70,11 +67,11 @@ class TextEncoder:
         """Encode each distinct text once: most contexts are shared by several items."""
         place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         features = self._features(list(place))
-        distinct = _unit(np.asarray(features @ self._projection, dtype=np.float32))
+        distinct = unit(np.asarray(features @ self._projection, dtype=np.float32))
         return distinct[[place[text] for text in texts]]
 
     def encode(self, things: Sequence[str], contexts: Sequence[str]) -> Floats:
         """Return unit vectors (n, `DIMENSION`) of the pairs; advances the noise by n rows."""
-        rows = _unit(np.hstack([self._half(things), self._half(contexts)]))
+        rows = unit(np.hstack([self._half(things), self._half(contexts)]))
         noise = self._draw.standard_normal(rows.shape, dtype=np.float32)
-        return _unit(rows + self._noise * noise)
+        return unit(rows + self._noise * noise)

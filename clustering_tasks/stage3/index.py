@@ -71,7 +71,8 @@ def open_index(path: Path, dimension: int) -> FlatIndex:
         dimension: the d that it must have.
 
     Raises:
-        BadInputError: when the file is unreadable or truncated, of another kind or dimension.
+        BadInputError: when the file is unreadable, truncated or too long, of another kind or
+            dimension.
     """
     with path.open("rb") as file:
         return _Reader(file, path).index(dimension)
@@ -87,10 +88,12 @@ class _Reader:
         kind = self._kind()
         if kind not in _ID_MAPS:
             start, count = self._flat(kind, dimension)
+            self._check_end()
             return FlatIndex(self._path, start, dimension, np.arange(count, dtype=np.int64))
         promised = self._header()[1]
         start, count = self._flat(self._kind(), dimension)
         ids = self._ids()
+        self._check_end()
         if not count == len(ids) == promised:
             raise BadInputError(
                 f"{self._path.name} has {count} vectors but {len(ids)} ids (its header "
@@ -117,6 +120,15 @@ class _Reader:
         count = self._numbers(_COUNT)[0]
         self._file.seek(self._step_over(count * 8))
         return np.fromfile(self._file, "<i8", count).astype(np.int64, copy=False)
+
+    def _check_end(self) -> None:
+        """Refuse a file that goes on: no telling which half of it is the index that was meant."""
+        end = self._file.tell()
+        if end != self._size:
+            raise self._damaged(
+                f"it has {self._size} bytes, an index of this shape has {end}",
+                "two writers or an append may have mixed",
+            )
 
     def _of_another_kind(self, kind: bytes) -> BadInputError:
         name = kind.decode("ascii", "replace")
@@ -150,8 +162,8 @@ class _Reader:
         self._file.seek(start + size)
         return start
 
-    def _damaged(self, how: str) -> BadInputError:
+    def _damaged(self, how: str, why: str = "it may be truncated") -> BadInputError:
         return BadInputError(
-            f"{self._path.name} is no readable FAISS index ({how}): it may be truncated. "
+            f"{self._path.name} is no readable FAISS index ({how}): {why}. "
             f"Let Stage 3 write it again"
         )

@@ -48,6 +48,20 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("more", [1, 32, 10_000])
+def test_a_file_that_goes_on_behind_its_index_is_refused(
+    tmp_path: Path, kind: str, more: int
+) -> None:
+    path = write(tmp_path, kind)
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b"\0" * more)
+    told = rf"events\.index is .* has {size + more} bytes, an index of this shape has {size}\b"
+    with pytest.raises(BadInputError, match=told):
+        open_index(path, 8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_changed_byte_in_the_header_is_refused_or_harmless(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind)
     whole = path.read_bytes()
