@@ -70,7 +70,7 @@ class Clustering:
     outlier_scores: npt.NDArray[np.float32]
     block: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     trees: list[dict[str, npt.NDArray[np.generic]]] = field(default_factory=list)
-    facts: dict[str, float | None] = field(default_factory=dict)
+    facts: dict[str, Metric] = field(default_factory=dict)
     largest: int = -1
     stability: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     offers: Offers = field(default_factory=lambda: no_offers(0))

@@ -8,6 +8,7 @@ publishing again completes what is missing.
 """
 
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -94,7 +95,7 @@ class Pointer(BaseModel):
     job_id: JobId
     level: LevelName
     as_of: AwareDatetime
-    label_uri: str
+    label_uri: str | None
     clusters_jsonl: str
     dated_jsonl: str
 
@@ -167,23 +168,50 @@ def publish_files(
     current = published(workspace, report.level)
     if current is not None and current.as_of > report.as_of:
         return Publication(superseded=True, current=current)
-    folder = _path(output)
-    day = report.as_of.astimezone(UTC).date().isoformat()
-    pointer = Pointer(
-        job_id=report.job_id,
-        level=report.level,
-        as_of=report.as_of,
-        label_uri=label_uri,
-        clusters_jsonl=str(folder / f"clustered_{report.level}_{report.job_id}.jsonl"),
-        dated_jsonl=str(folder / f"clustered_{report.level}_{day}.jsonl"),
-    )
+    pointer = _new_pointer(report, label_uri, _path(output))
     # The pointer last: until it has moved, a retry writes all three again.
     for target in (pointer.clusters_jsonl, pointer.dated_jsonl):
         _copy(_path(clusters_jsonl), _path(target))
-    write_atomically(
-        _pointer_path(workspace, report.level), to_json(pointer.model_dump(mode="json"))
-    )
+    _write(workspace, pointer)
     return Publication(superseded=False, current=pointer)
+
+
+def publish_files_again(
+    report: Report, *, label_uri: str | None, workspace: str, output: str
+) -> Pointer:
+    """Publish the JSONL of a run that was published before, whatever is published now.
+
+    The files that bear the dates of later days are removed, because they hold the runs that are
+    being withdrawn: the newest date names what readers see. Those runs' own files stay. Safe to
+    repeat; two publishers of one level must not run at a time.
+
+    Args:
+        report: of the run to publish again.
+        label_uri: its artefact of `label`; None when that is gone.
+        workspace: URI.
+        output: URI of the folder of published files.
+
+    Returns:
+        What `published.json` says now.
+
+    Raises:
+        BadInputError: the run's own JSONL is gone.
+    """
+    folder = _path(output)
+    pointer = _new_pointer(report, label_uri, folder)
+    if not _path(pointer.clusters_jsonl).exists():
+        raise BadInputError(
+            f"{pointer.clusters_jsonl} is gone, so run {report.job_id} cannot be published again: "
+            "choose another run"
+        )
+    _copy(_path(pointer.clusters_jsonl), _path(pointer.dated_jsonl))
+    _write(workspace, pointer)
+    name = re.compile(rf"clustered_{report.level}_\d{{4}}-\d\d-\d\d\.jsonl")
+    newest = _path(pointer.dated_jsonl).name
+    for path in [path for path in folder.iterdir() if name.fullmatch(path.name)]:
+        if path.name > newest:
+            path.unlink()
+    return pointer
 
 
 def published(workspace: str, level: str) -> Pointer | None:
@@ -201,6 +229,23 @@ def published(workspace: str, level: str) -> Pointer | None:
         raise BadInputError(
             f"{path} is damaged: {error}. Restore it, or remove it and publish again"
         ) from None
+
+
+def _new_pointer(report: Report, label_uri: str | None, folder: UPath) -> Pointer:
+    day = report.as_of.astimezone(UTC).date().isoformat()
+    return Pointer(
+        job_id=report.job_id,
+        level=report.level,
+        as_of=report.as_of,
+        label_uri=label_uri,
+        clusters_jsonl=str(folder / f"clustered_{report.level}_{report.job_id}.jsonl"),
+        dated_jsonl=str(folder / f"clustered_{report.level}_{day}.jsonl"),
+    )
+
+
+def _write(workspace: str, pointer: Pointer) -> None:
+    path = _pointer_path(workspace, pointer.level)
+    write_atomically(path, to_json(pointer.model_dump(mode="json")))
 
 
 def _pointer_path(workspace: str, level: str) -> UPath:

@@ -173,10 +173,11 @@ class AgglomerativeSettings(_Group):
     Then it ends where the silhouette is highest.
     """
 
-    linkage: Literal["average", "complete", "single", "ward"] = Field(
-        "average",
+    linkage: Literal["auto", "average", "complete", "single", "ward"] = Field(
+        "auto",
         description="How similar two clusters are: the mean of their pairs, the least, the "
-        "greatest, or by how little their merge adds to the squared error.",
+        "greatest, or by how little their merge adds to the squared error. `auto`: average or, "
+        "where both find about as many clusters, ward.",
     )
     clusters: int | None = Field(
         None, ge=1, description="Number of clusters of each block at which merging stops."

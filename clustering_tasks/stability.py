@@ -33,9 +33,10 @@ def stability(
     """
     if nodes > LARGEST:
         return np.full(int(found.labels.max(initial=-1)) + 1, np.nan)
-    cut, k = found.facts.get("cut_similarity"), found.facts.get("k")
+    chosen = {name: found.facts.get(name) for name in ("linkage", "cut_similarity", "k")}
+    k = chosen.pop("k")
     kept = {
-        "agglomerative": settings.agglomerative.model_copy(update={"cut_similarity": cut}),
+        "agglomerative": settings.agglomerative.model_copy(update=chosen),
         "kmeans": settings.kmeans.model_copy(update={"k": k}),
     }
     settings = settings.model_copy(update=kept)

@@ -1,12 +1,15 @@
 """Linkage on smoothed vectors, cut where the silhouette is highest, or where the caller says."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from clustering_tasks.algorithms.hdbscan import beyond_window
 from clustering_tasks.algorithms.partition import Block, Floats, Partition, graph_partition
 from clustering_tasks.choice import Choice
+from clustering_tasks.engine.agreement import agrees, cuts_about
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.linkage import Linkage, average_linkage
@@ -17,21 +20,60 @@ from clustering_tasks.engine.spanning_tree import spanning_tree
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.settings import RunSettings
 
+# Ward's tree and its cuts take .5 s for 10,000 nodes and 4 s for 50,000 on two cores.
+_BOTH = 25_000
+
+
+@dataclass(frozen=True)
+class _Hierarchy:
+    linkage: str
+    tree: Linkage
+    cut: Cut
+
 
 def agglomerative(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     """Grow the tree, choose the cut, and take what is hardly similar out of small clusters."""
     own = settings.agglomerative
     smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
-    linkage = _GROWN[own.linkage](smoothed, block, settings)
-    cut = _cut(linkage, smoothed, block, settings)
+    grown = _hierarchy(smoothed, block, settings)
+    tree, cut = grown.tree, grown.cut
     labels = trim_small(cut.labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
     return graph_partition(
         block,
         labels,
         np.square(np.maximum(block.similarity - np.float32(THRESHOLD), 0)),
-        {"nodes": np.stack([linkage.first, linkage.second]), "similarity": linkage.similarity},
-        {"cut_similarity": cut.similarity, "cut_silhouette": cut.silhouette},
+        {"nodes": np.stack([tree.first, tree.second]), "similarity": tree.similarity},
+        {
+            "linkage": grown.linkage,
+            "cut_similarity": cut.similarity,
+            "cut_silhouette": cut.silhouette,
+        },
     )
+
+
+def _hierarchy(smoothed: Floats, block: Block, settings: RunSettings) -> _Hierarchy:
+    """Grow what the caller asks for; `auto` is average linkage's or, where both agree, Ward's."""
+    own = settings.agglomerative
+    if own.linkage != "auto":
+        return _one(own.linkage, smoothed, block, settings)
+    average = _one("average", smoothed, block, settings)
+    if average.cut.silhouette is None or len(block.weight) > _BOTH:  # or the cut was given
+        return average
+    ward = _ward_about(average.cut, smoothed, block)
+    return ward if agrees(ward.cut, average.cut, block.weight) else average
+
+
+def _one(linkage: str, smoothed: Floats, block: Block, settings: RunSettings) -> _Hierarchy:
+    tree = _GROWN[linkage](smoothed, block, settings)
+    cuts = ward_cuts(tree) if linkage == "ward" else None
+    return _Hierarchy(linkage, tree, _cut(tree, smoothed, block, settings, cuts))
+
+
+def _ward_about(cut: Cut, smoothed: Floats, block: Block) -> _Hierarchy:
+    tree = ward_linkage(smoothed, block.ids, block.weight, -np.inf)
+    groups = int(cut.labels.max(initial=-1)) + 1
+    cuts = cuts_about(tree, len(block.weight), groups)
+    return _Hierarchy("ward", tree, choose_cut(tree, smoothed, block.ids, block.weight, cuts))
 
 
 def _least(settings: RunSettings) -> float:
@@ -108,7 +150,13 @@ def _distances(smoothed: Floats, block: Block) -> Floats:
     return distances
 
 
-def _cut(linkage: Linkage, smoothed: Floats, block: Block, settings: RunSettings) -> Cut:
+def _cut(
+    linkage: Linkage,
+    smoothed: Floats,
+    block: Block,
+    settings: RunSettings,
+    cuts: npt.NDArray[np.float64] | None,
+) -> Cut:
     own, nodes = settings.agglomerative, len(block.weight)
     if own.clusters is not None:
         done = min(max(nodes - own.clusters, 0), len(linkage.first))
@@ -117,5 +165,4 @@ def _cut(linkage: Linkage, smoothed: Floats, block: Block, settings: RunSettings
     if own.least_similarity is not None:
         labels = linkage.cut(nodes, own.least_similarity)
         return Cut(labels, own.least_similarity, None)
-    cuts = ward_cuts(linkage) if own.linkage == "ward" else None
     return choose_cut(linkage, smoothed, block.ids, block.weight, cuts)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.artefacts import Metric
 from clustering_tasks.engine.membership import share_inside
 from clustering_tasks.engine.rows import Vectors
 
@@ -72,7 +73,7 @@ class Partition:
     probabilities: Floats
     outlier_scores: Floats
     tree: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
-    facts: Mapping[str, float | None] = field(default_factory=dict)
+    facts: Mapping[str, Metric] = field(default_factory=dict)
 
 
 def numbered(labels: Ints, weight: Ints) -> Ints:
@@ -94,7 +95,7 @@ def graph_partition(
     labels: Ints,
     strength: Floats,
     tree: Mapping[str, npt.NDArray[np.generic]] | None = None,
-    facts: Mapping[str, float | None] | None = None,
+    facts: Mapping[str, Metric] | None = None,
 ) -> Partition:
     """Describe clusters whose membership is the share of edge weight inside them.
 

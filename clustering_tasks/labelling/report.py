@@ -11,6 +11,7 @@ from clustering_tasks.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = (
+    "linkage",
     "cut_similarity",
     "cut_silhouette",
     "edge_similarity",

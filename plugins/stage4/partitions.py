@@ -1,4 +1,4 @@
-"""The tables that hold one load's rows: made, filled, checked, attached, and dropped again.
+"""The tables that hold one load's rows: filled, checked, indexed, attached, and dropped again.
 
 `ATTACH PARTITION` blocks no reader, and neither does the concurrent form of `DETACH PARTITION`;
 dropping an attached partition would wait for all readers of all runs and make new ones queue.
@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from upath import UPath
 
 from clustering_tasks.publication import Counts
+from stage4 import schema
 from stage4.database import Database
 
 COLUMNS = {
@@ -40,7 +41,8 @@ log = structlog.get_logger()
 # FREEZE: the table is this transaction's own, so its pages need no second pass by VACUUM.
 _CREATE = """
 CREATE TABLE {table} (
-    LIKE stage4.{parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE,
+    LIKE stage4.{parent}
+        INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS INCLUDING STORAGE,
     CONSTRAINT one_run CHECK (run_id = {run_id})
 )
 """
@@ -59,6 +61,29 @@ FROM {clusters} LEFT JOIN (
 WHERE size IS DISTINCT FROM found
 ORDER BY cluster_id LIMIT {limit}
 """
+# What the parent has, for the partition: left to ATTACH, building them would hold up other loads.
+_INDEXES = """
+SELECT replace(
+    regexp_replace(pg_get_indexdef(indexrelid), '^CREATE INDEX \\S+ ', 'CREATE INDEX '),
+    format(' ON ONLY stage4.%%I ', %(parent)s::text), format(' ON stage4.%%I ', %(table)s::text)
+)
+FROM pg_index WHERE indrelid = format('stage4.%%I', %(parent)s::text)::regclass
+AND NOT indisprimary ORDER BY indexrelid
+"""
+_PRIMARY_KEY = """
+SELECT pg_get_constraintdef(oid) FROM pg_constraint
+WHERE conrelid = format('stage4.%%I', %(parent)s::text)::regclass AND contype = 'p'
+"""
+_NEIGHBOURS = """
+CREATE INDEX {name} ON {table} USING hnsw ({centroid} halfvec_cosine_ops)
+"""
+# At least this much, in kB, to sort a million members' ids without a file.
+_SORT_MEMORY = 262_144
+# Workers that build an HNSW index together share this memory, and a container has 64 MB to share
+# unless it was given more. The larger graph of more clusters is built by one process.
+_SHARED_MEMORY = 65_536
+_MOST_GRAPH_MEMORY = 2_097_152
+_LINKS_BYTES = 700  # of an element in the graph, beside its vector
 _READERS = """
 SELECT virtualtransaction FROM pg_locks
 WHERE relation IN ('stage4.clusters'::regclass, 'stage4.members'::regclass)
@@ -134,18 +159,46 @@ class Partitions:
             dimension=Literal(dimension),
         )
 
-    def attach(self) -> None:
-        """Make the rows part of the parents; indexes like theirs are built on the way."""
-        self._attach("clusters")
+    def index(self, parent: str) -> None:
+        """Build the keys and indexes that the parent has, and analyse the table.
+
+        `clusters` comes first: `members` refers to its key.
+        """
+        _at_least(self.connection, _SORT_MEMORY)
+        names = {"parent": parent, "table": f"{parent}_{self.run_id}"}
+        for (key,) in self.connection.execute(_PRIMARY_KEY, names).fetchall():
+            self._execute("ALTER TABLE {table} ADD {key}", table=self._name(parent), key=SQL(key))
+        for (definition,) in self.connection.execute(_INDEXES, names).fetchall():
+            self.connection.execute(SQL(definition))
+        if parent == "members":
+            self._execute(
+                "ALTER TABLE {members} ADD CONSTRAINT cluster_exists"
+                " FOREIGN KEY (run_id, cluster_id) REFERENCES {clusters} (run_id, cluster_id)",
+                members=self._name("members"),
+                clusters=self._name("clusters"),
+            )
+        self._execute("ANALYZE {table}", table=self._name(parent))
+
+    def index_centroids(self, clusters: int, dimension: int) -> None:
+        """Build the HNSW index of the centroids, unless their dimension is too large for one."""
+        if dimension > schema.MOST_INDEXED_DIMENSIONS:
+            return
+        kilobytes = clusters * (2 * dimension + _LINKS_BYTES) // 1024
+        if kilobytes > _SHARED_MEMORY:
+            self._execute("SET LOCAL max_parallel_maintenance_workers = 0")
+        memory = min(max(kilobytes, _SHARED_MEMORY), _MOST_GRAPH_MEMORY)
+        self._execute("SET LOCAL maintenance_work_mem = {memory}", memory=Literal(memory))
         self._execute(
-            "ALTER TABLE {members} ADD CONSTRAINT cluster_exists"
-            " FOREIGN KEY (run_id, cluster_id) REFERENCES {clusters} (run_id, cluster_id)",
-            members=self._name("members"),
-            clusters=self._name("clusters"),
+            _NEIGHBOURS,
+            name=Identifier(f"clusters_{self.run_id}_neighbours"),
+            table=self._name("clusters"),
+            centroid=schema.centroid(dimension),
         )
-        self._attach("members")
+
+    def attach(self) -> None:
+        """Make the rows part of the parents."""
         for parent in COLUMNS:
-            self._execute("ANALYZE {table}", table=self._name(parent))
+            self._attach(parent)
 
     def _attach(self, parent: str) -> None:
         self._execute(
@@ -188,11 +241,20 @@ class Partitions:
             )
 
     def _name(self, parent: str) -> Identifier:
-        return Identifier("stage4", f"{parent}_{self.run_id}")
+        return schema.partition(parent, self.run_id)
 
     def _execute(self, statement: str, **parts: Composable) -> list[tuple[Any, ...]]:
         cursor = self.connection.execute(_compose(statement, **parts))
         return cursor.fetchall() if cursor.description else []
+
+
+def _at_least(connection: Database, kilobytes: int) -> None:
+    """Raise maintenance_work_mem for the transaction, where the server's is less."""
+    connection.execute(
+        "SELECT set_config(name, greatest(setting::bigint, %s)::text, true)"
+        " FROM pg_settings WHERE name = 'maintenance_work_mem'",
+        [kilobytes],
+    )
 
 
 def await_readers(connection: Database) -> None:

@@ -15,6 +15,7 @@ import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from psycopg import errors
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
@@ -26,6 +27,7 @@ from stage4.database import Database, database
 MIGRATIONS = Path(__file__).with_name("migrations")
 LOCK = 0x57A6E4  # any number, as long as every setup takes the same
 OLDEST_SERVER = 150_000  # COPY compares a file's header with the columns since PostgreSQL 15
+OLDEST_VECTOR = (0, 7)  # the first with halfvec
 
 log = structlog.get_logger()
 
@@ -49,10 +51,11 @@ def migrate(connection: Database, revision: str = "head") -> None:
 
     Args:
         connection: in autocommit mode, as `database()` gives it.
-        revision: of `migrations/versions`; `base` drops everything.
+        revision: of `migrations/versions`, also an earlier one; `base` drops everything.
 
     Raises:
-        AirflowFailException: the server is too old, pgvector is missing, or so is a permission.
+        AirflowFailException: the server or pgvector is too old, pgvector is missing, or so is a
+            permission.
     """
     if connection.info.server_version < OLDEST_SERVER:
         raise AirflowFailException(
@@ -117,6 +120,14 @@ def _ensure_vector(connection: Database) -> None:
             f"the server of {where} has no pgvector: install it (Debian: postgresql-NN-pgvector; "
             "Docker: the image pgvector/pgvector) and run this again"
         ) from None
+    found = connection.execute(
+        "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    ).fetchone()
+    if found is not None and tuple(map(int, found[0].split("."))) < OLDEST_VECTOR:
+        raise AirflowFailException(
+            f"pgvector is {found[0]} in {where}, and 0.7 or later is needed: install it, and run "
+            "there ALTER EXTENSION vector UPDATE;"
+        )
 
 
 def _ensure_schema(connection: Database) -> None:
@@ -141,7 +152,10 @@ def _run_alembic(connection: Database, revision: str) -> None:
     )
     with engine.begin() as transaction:
         config.attributes["connection"] = transaction
-        if revision == "base":
+        now = MigrationContext.configure(
+            transaction, opts={"version_table_schema": "stage4"}
+        ).get_current_revision()
+        if revision == "base" or (now is not None and revision < now):  # 0003 < head
             command.downgrade(config, revision)
         else:
             command.upgrade(config, revision)

@@ -17,6 +17,10 @@ RELATIONS = (
     "SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'stage4'::regnamespace"
     " AND relkind IN ('r', 'p', 'v', 'S', 'i', 'I') ORDER BY 1"
 )
+INDEXES = (
+    "SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON pg_class.oid = indrelid"
+    " WHERE relname IN (%s, %s) AND indisvalid ORDER BY 1"
+)
 
 
 def test_downgrade_takes_everything_back_and_upgrade_makes_it_again(
@@ -51,6 +55,47 @@ def test_a_database_with_runs_is_brought_up_to_date(results: Results, tmp_path: 
         migrate(connection, "base")
         migrate(connection)
         load(first.write())
+
+
+def test_going_back_and_forth_keeps_the_runs_their_indexes_and_the_readers(
+    results: Results, tmp_path: Path
+) -> None:
+    label = Label(tmp_path).write()
+    load(label)
+    with postgres.pointer("events") as pointer:
+        pointer.move(1)
+    before = results.rows(INDEXES, "clusters_1", "members_1", user=results.loader)
+    assert len(before) == 12
+    with database() as connection:
+        migrate(connection, "0002")
+        assert results.rows("SELECT count(*) FROM stage4.current_members") == [(15,)]
+        migrate(connection)
+    assert results.rows(INDEXES, "clusters_1", "members_1", user=results.loader) == before
+    assert results.rows(
+        "SELECT count(*) FROM stage4.current_clusters WHERE search @@ 'hiroshima' AND tags = '[]'"
+    ) == [(3,)]
+    assert results.rows("SELECT count(*) FROM stage4.current_members") == [(15,)]
+    history = "SELECT level, run_id, job_id, act FROM stage4.publications"
+    assert results.rows(history, user=results.loader) == [
+        ("events", 1, label_job(label), "publish")
+    ]
+    load(label)
+    later = results.rows(INDEXES, "clusters_2", "members_2", user=results.loader)
+    assert [line.replace("_2", "_1") for (line,) in later] == [line for (line,) in before]
+
+
+def label_job(label: dict[str, Any]) -> str:
+    return report_of(label).job_id
+
+
+def test_every_table_and_column_says_what_it_is(results: Results) -> None:
+    silent = results.rows(
+        "SELECT relname, attname FROM pg_class LEFT JOIN pg_attribute"
+        " ON attrelid = pg_class.oid AND attnum > 0 AND relkind <> 'v'"
+        " WHERE relnamespace = 'stage4'::regnamespace AND relkind IN ('r', 'p', 'v')"
+        " AND col_description(pg_class.oid, coalesce(attnum, 0)) IS NULL"
+    )
+    assert [name for name, _ in silent if name != "alembic_version"] == []
 
 
 def load(label: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ METHODS: dict[str, dict[str, Any]] = {
     **{name: {} for name in ("auto", *ALGORITHMS)},
     **{
         f"agglomerative {linkage}": {"agglomerative": {"linkage": linkage}}
-        for linkage in ("complete", "single", "ward")
+        for linkage in ("average", "complete", "single", "ward")
     },
     "kmeans by elbow": {"kmeans": {"estimate": "elbow"}},
     "kmeans in mini-batches": {"kmeans": {"mini_batch_above": 0}},
@@ -108,9 +108,9 @@ def test_the_callers_cut_is_made_and_the_datas_own_is_reported(workbench: Workbe
         settings = {} if cut is None else {"agglomerative": {"cut_similarity": cut}}
         done = perform(workbench, "documents", "agglomerative", vectors, f"cut-{cut}", **settings)
         report = json.loads(Path(done["report"]).read_bytes())["chosen"]
-        chosen.append((report["cut_similarity"], report["cut_silhouette"] is not None))
-    assert chosen[0][1]
-    assert chosen[1:] == [(0.3, False), (0.85, False)]
+        chosen.append([report[name] for name in ("linkage", "cut_similarity", "cut_silhouette")])
+    assert chosen[0][2] > 0
+    assert chosen[1:] == [["average", 0.3, None], ["average", 0.85, None]]
 
 
 @pytest.mark.parametrize("method", EVERY)

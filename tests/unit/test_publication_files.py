@@ -11,7 +11,13 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.publication import Publication, Report, publish_files, published
+from clustering_tasks.publication import (
+    Publication,
+    Report,
+    publish_files,
+    publish_files_again,
+    published,
+)
 from clustering_tasks.settings import RunSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -122,6 +128,41 @@ def test_publishing_again_changes_nothing_or_brings_the_new_content(place: Place
     assert place.publish("a", NOON) == first
     place.publish("a", NOON, text="after a fix\n")
     assert set(place.files().values()) == {"after a fix\n"}
+
+
+def again(place: Place, job: str, as_of: datetime) -> None:
+    publish_files_again(
+        report(job, as_of), label_uri=None, workspace=place.workspace, output=place.output
+    )
+
+
+def test_an_earlier_run_is_published_again_and_later_dates_are_withdrawn(place: Place) -> None:
+    for days, job in enumerate("abc"):
+        place.publish(job, NOON + days * 24 * HOUR)
+        place.publish(job, NOON + days * 24 * HOUR, level="entities")
+    before = place.files()
+    again(place, "b", NOON + 24 * HOUR)
+    assert place.current() == "b"
+    assert set(before) - set(place.files()) == {"clustered_events_2026-03-03.jsonl"}
+    assert before.items() > place.files().items()
+    again(place, "c", NOON + 48 * HOUR)
+    assert place.files() == before
+
+
+def test_of_two_runs_of_a_day_the_earlier_one_takes_its_name_back(place: Place) -> None:
+    place.publish("a", NOON)
+    place.publish("b", NOON + HOUR)
+    again(place, "a", NOON)
+    assert place.files()["clustered_events_2026-03-01.jsonl"] == content("a")
+    assert not place.publish("c", NOON + HOUR).superseded
+
+
+def test_a_run_whose_own_file_is_gone_is_not_published_again(place: Place) -> None:
+    place.publish("b", NOON + HOUR)
+    before = place.files()
+    with pytest.raises(BadInputError, match=r"events_a\.jsonl is gone"):
+        again(place, "a", NOON)
+    assert (place.files(), place.current()) == (before, "b")
 
 
 def test_the_date_is_utcs(local: Place) -> None:

@@ -1,0 +1,135 @@
+"""Publish an earlier run again: the way back from a run that should not have been published.
+
+`python -m stage4.roll_back LEVEL [RUN_ID]`, with `plugins` on PYTHONPATH. The next run of the level
+is published as ever.
+"""
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import structlog
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from upath import UPath
+
+from clustering_tasks.deployment import deployment
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.publication import Report, publish_files_again
+from clustering_tasks.storage import read_json
+from stage4 import postgres
+
+_SHOWN = 10
+# The run before the present one, whatever runs were rolled back from since.
+_BEFORE = """
+SELECT run_id FROM stage4.runs
+WHERE level = %(level)s AND published_at IS NOT NULL AND (as_of, run_id) < (
+    SELECT as_of, run_id FROM stage4.published JOIN stage4.runs USING (level, run_id)
+    WHERE level = %(level)s
+)
+ORDER BY as_of DESC, run_id DESC LIMIT 1
+"""
+_REPORT = """
+SELECT report FROM stage4.runs
+WHERE level = %(level)s AND run_id = %(run_id)s AND published_at IS NOT NULL
+"""
+_CHOICES = """
+SELECT run_id, job_id, as_of FROM stage4.runs
+WHERE level = %(level)s AND published_at IS NOT NULL
+ORDER BY as_of DESC, run_id DESC LIMIT %(limit)s
+"""
+
+log = structlog.get_logger()
+
+
+def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = None) -> Any:
+    """Publish a run that was published before: its JSONL, `published.json`, the pointer.
+
+    Safe to repeat. Files that bear the dates of later days are removed
+    (`clustering_tasks.publication.publish_files_again`).
+
+    Args:
+        level: plural name.
+        run_id: of `stage4.runs`; default: the newest published run that is older than the one
+            that readers see.
+        conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
+
+    Returns:
+        `{"level": ..., "run_id": 17, "job_id": ..., "clusters_jsonl": URI, "dated_jsonl": URI}`.
+
+    Raises:
+        AirflowFailException: there is no such run, or it was never published; the message names
+            those that can be chosen.
+        AirflowException: the database went away; worth another try.
+        BadInputError: the run's own JSONL is gone.
+    """
+    with postgres.pointer(level, conn_id=conn_id) as pointer:
+        chosen, report = _choose(pointer, run_id)
+        files = publish_files_again(
+            report,
+            label_uri=_label_uri(report),
+            workspace=deployment().workspace,
+            output=deployment().output_uri,
+        )
+        pointer.move(chosen, "roll_back")
+    log.info("published again", level=level, run_id=chosen, job_id=report.job_id)
+    return {
+        "level": level,
+        "run_id": chosen,
+        "job_id": report.job_id,
+        "clusters_jsonl": files.clusters_jsonl,
+        "dated_jsonl": files.dated_jsonl,
+    }
+
+
+def _choose(pointer: postgres.Pointer, run_id: int | None) -> tuple[int, Report]:
+    values = {"level": pointer.level, "run_id": run_id, "limit": _SHOWN}
+    if run_id is None:
+        before = pointer.connection.execute(_BEFORE, values).fetchone()
+        values["run_id"] = before[0] if before else None
+    found = pointer.connection.execute(_REPORT, values).fetchone()
+    if found is None:
+        choices = pointer.connection.execute(_CHOICES, values).fetchall()
+        raise AirflowFailException(_no_such_run(pointer, run_id, choices))
+    return int(str(values["run_id"])), Report.model_validate(found[0])
+
+
+def _no_such_run(
+    pointer: postgres.Pointer, run_id: int | None, choices: list[tuple[Any, ...]]
+) -> str:
+    what = (
+        f"no run of {pointer.level} was published before {pointer.job_id or 'now'}"
+        if run_id is None
+        else f"no run {run_id} of {pointer.level} is in the database that was published before"
+    )
+    runs = ", ".join(f"{number} ({job}, {as_of:%Y-%m-%d %H:%M})" for number, job, as_of in choices)
+    return f"{what}; published were: {runs or 'none'}"
+
+
+def _label_uri(report: Report) -> str | None:
+    """The run's artefact of `label`, where the workspace still knows it."""
+    workspace = UPath(deployment().workspace)
+    record = workspace / report.level / "runs" / report.job_id / "label.json"
+    try:
+        return str(read_json(record)["uri"])
+    except FileNotFoundError:
+        return None
+
+
+def main() -> None:
+    """Roll a level back, or end with a message that says what to do."""
+    parser = argparse.ArgumentParser(prog="python -m stage4.roll_back", description=__doc__)
+    parser.add_argument("level", choices=LEVELS)
+    parser.add_argument("run_id", type=int, nargs="?", help="default: the one before")
+    arguments = parser.parse_args()
+    # As Airflow's own commands do: connections may be kept in its database, which tasks cannot see.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    try:
+        roll_back(arguments.level, arguments.run_id)
+    except (AirflowException, BadInputError) as error:
+        sys.exit(f"roll-back failed: {error}")
+
+
+if __name__ == "__main__":
+    main()
