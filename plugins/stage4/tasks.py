@@ -65,11 +65,18 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
 
 
 def load_run(label: Mapping[str, Any]) -> Json:
-    """Load the files of `label` (its result) into the database, invisible until published."""
-    from stage4 import postgres
+    """Load the files of `label` (its result) into the database, invisible until published.
+
+    Returns:
+        What `postgres.load` returns, and `alerts`: what the run gives cause to look at.
+    """
+    from stage4 import alerts, postgres
 
     with airflow_errors():
-        return postgres.load(label["files"], read_report(label["files"]["report"]))
+        report = read_report(label["files"]["report"])
+        loaded = postgres.load(label["files"], report)
+    seconds = {"label": label["seconds"], "load_postgres": loaded["seconds"]}
+    return loaded | {"alerts": alerts.watch(loaded["run_id"], report, seconds)}
 
 
 def publish_run(label: Mapping[str, Any], outlet_events: Any) -> Json:
