@@ -49,6 +49,7 @@ images: ## Build the container images (see images/build.sh for its settings)
 docs: setup ## Write the generated reference pages again
 	@$(PYTHON_IN_VENV) -m clustering_tasks.reference
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.reference
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.schema_reference
 
 BENCH := PYTHONPATH=. PYTHONWARNINGS=ignore $(PYTHON_IN_VENV) -m tests.benchmarks
 

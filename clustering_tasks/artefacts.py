@@ -9,10 +9,12 @@ The files lie in a sub-folder of their own for every attempt, so that an attempt
 for dead cannot write into the files of its successor.
 """
 
+import gc
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -205,7 +207,8 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
     attempt.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
-        work(attempt)
+        with _only_new_objects_collected():
+            work(attempt)
     except BaseException:
         # Nobody would find these files again. An attempt that was killed leaves its own.
         attempt.folder.fs.rm(attempt.folder.path, recursive=True)
@@ -221,6 +224,19 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
     )
     write_atomically(folder / "result.json", to_json(result.model_dump(mode="json")))
     return result
+
+
+@contextmanager
+def _only_new_objects_collected() -> Iterator[None]:
+    """Leave out of the garbage collector's rounds what was there before, libraries above all.
+
+    A million parsed entries make many rounds: of a snapshot's time they were a quarter.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _folder(run: Run, step: str, key: str, level: Level | None = None) -> UPath:

@@ -70,6 +70,19 @@ class DeploymentSettings(BaseSettings):
         False, description="Whether a webhook that cannot be delivered fails the run."
     )
 
+    retention_days: int = Field(
+        90,
+        ge=1,
+        description="Age in days from which `housekeeping` removes runs (rows, JSONL, artefacts); "
+        "the published run and the one before it stay.",
+    )
+    workspace_limit_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="Size above which `housekeeping` removes artefacts of the workspace, the least "
+        "recently used first; unset: by age alone.",
+    )
+
     retries: int = Field(2, ge=0, description="Further tries after a transient failure.")
     retry_delay_seconds: float = Field(
         30, ge=0, description="Pause before the first retry; it doubles with each, up to an hour."

@@ -5,8 +5,9 @@ other stories; its document tells them apart. Quality and centroids are computed
 vectors, undistorted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,12 @@ from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.rows import unit
+from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.vectors import Matrix, VectorFile, open_vectors
+
+Rows = npt.NDArray[np.int64]
+_Result = TypeVar("_Result")
 
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
 # where many more than this take part in it.
@@ -95,13 +100,26 @@ class Features:
     context_weight: float
     mean: npt.NDArray[np.float32]
 
-    def blocks(self) -> Iterator[tuple[npt.NDArray[np.int64], Matrix]]:
-        """Yield numbers of nodes, (m,), and their unit vectors, (m, d), in the snapshot's order."""
-        for start, block in self.file.blocks():
+    def each(self, work: Callable[[Rows, Matrix], _Result]) -> Iterator[_Result]:
+        """Let threads work on numbers of nodes, (m,), and their unit vectors, (m, d).
+
+        Yields:
+            what `work` returns, in the snapshot's order.
+        """
+
+        def on(part: tuple[int, Matrix]) -> _Result:
+            start, block = part
             nodes = self.position[start : start + len(block)]
             here = np.flatnonzero(nodes >= 0)
             vectors = block if len(here) == len(block) else block[here]
-            yield nodes[here], self._featured(vectors, nodes[here])
+            return work(nodes[here], self._featured(vectors, nodes[here]))
+
+        with tile_threads() as pool:
+            yield from in_turn(pool, on, self.file.blocks())
+
+    def take(self, rows: Rows) -> Matrix:
+        """Compute the unit vectors of some rows of the snapshot, ascending: (m, d)."""
+        return self._featured(self.file.take(rows), self.position[rows])
 
     def of(self, nodes: Nodes, order: npt.NDArray[np.int64]) -> "Features":
         """Renumber: `nodes` are the same ones in another order, node i was node `order[i]`."""
@@ -114,8 +132,7 @@ class Features:
         if self.context_weight and len(known):
             own = np.float32(1 - self.context_weight)
             about = self.documents.vectors[of_node[known]]
-            vectors[known] = own * vectors[known] + (1 - own) * about
-        vectors = unit(vectors)
+            vectors[known] = unit(own * vectors[known] + (1 - own) * about)
         return unit(vectors - self.mean) if self.mean.any() else vectors
 
 
@@ -135,8 +152,9 @@ def _position(nodes: Nodes) -> npt.NDArray[np.int64]:
 
 
 def _mean(features: Features, nodes: Nodes) -> npt.NDArray[np.float32]:
-    total = np.zeros(features.file.shape[1])
-    for found, vectors in features.blocks():
-        total += nodes.weight[found].astype(np.float64) @ vectors
+    def total_of(found: Rows, vectors: Matrix) -> npt.NDArray[np.float64]:
+        return np.asarray(nodes.weight[found].astype(np.float64) @ vectors)
+
+    total = sum(features.each(total_of), np.zeros(features.file.shape[1]))
     mean: npt.NDArray[np.float32] = (total / (nodes.weight.sum() + FEW)).astype(np.float32)
     return mean

@@ -4,6 +4,7 @@ A block up to `neighbours.exact_rows` nodes is searched exactly and keeps its or
 cut into cells, and every node gets the cells that it is compared with.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +16,7 @@ from upath import UPath
 from clustering_tasks.engine.cells import (
     bounds_of,
     cell_count,
-    nearest_cells,
+    nearest_of_some,
     sample_step,
     train_cells,
 )
@@ -63,8 +64,7 @@ def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name:
 def write_features(path: UPath, layout: Layout) -> None:
     """Write the features in the order of the nodes: (m, d) float32."""
     with new_vectors(path, (len(layout.nodes.row), layout.features.file.shape[1])) as file:
-        for found, vectors in layout.features.blocks():
-            file.write(found, vectors)
+        deque(layout.features.each(file.write), maxlen=0)
 
 
 def save_cells(path: UPath, cells: Mapping[int, Cells]) -> None:
@@ -90,15 +90,11 @@ def _train(
     for block in large:
         first, last = bounds[block : block + 2].tolist()
         wanted[first : last : sample_step(last - first)] = True
-    found: list[npt.NDArray[np.int64]] = []
-    rows: list[Matrix] = []
-    for nodes, vectors in features.blocks():
-        here = wanted[nodes]
-        found.append(nodes[here])
-        rows.append(vectors[here])
-    numbers, sample = np.concatenate(found), np.concatenate(rows)
-    order = np.argsort(numbers)
-    numbers = numbers[order]
+    rows = np.flatnonzero(features.position >= 0)
+    rows = rows[wanted[features.position[rows]]]
+    sample = features.take(rows)
+    order = np.argsort(features.position[rows])
+    numbers = features.position[rows][order]
     centres = {}
     for block in large.tolist():
         first, last = np.searchsorted(numbers, bounds[block : block + 2])
@@ -116,11 +112,14 @@ def _probe(
     """Find the cells of every node of a large block: (m, probes); 0 for the others."""
     cells = np.zeros((int(bounds[-1]), probes), dtype=np.int16)
     block_of = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    for nodes, vectors in features.blocks():
+
+    def probe(nodes: npt.NDArray[np.int64], vectors: Matrix) -> None:
         for block, own in centres.items():
             here = np.flatnonzero(block_of[nodes] == block)
             count = min(probes, len(own))
-            cells[nodes[here], :count] = nearest_cells(vectors[here], own, count)
+            cells[nodes[here], :count] = nearest_of_some(vectors[here], own, count)
+
+    deque(features.each(probe), maxlen=0)
     return cells
 
 

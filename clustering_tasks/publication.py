@@ -12,9 +12,9 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, date
 from typing import Annotated
 
 import orjson
@@ -206,12 +206,47 @@ def publish_files_again(
         )
     _copy(_path(pointer.clusters_jsonl), _path(pointer.dated_jsonl))
     _write(workspace, pointer)
-    name = re.compile(rf"clustered_{report.level}_\d{{4}}-\d\d-\d\d\.jsonl")
     newest = _path(pointer.dated_jsonl).name
-    for path in [path for path in folder.iterdir() if name.fullmatch(path.name)]:
+    for path in [path for path in folder.iterdir() if _is_dated(report.level, path.name)]:
         if path.name > newest:
             path.unlink()
     return pointer
+
+
+def remove_files(
+    level: str, jobs: Iterable[str], before: date, *, workspace: str, output: str
+) -> list[str]:
+    """Remove the published files of runs, and those of days; never those that are published now.
+
+    Args:
+        level: plural name.
+        jobs: the runs whose own JSONL goes; a file that is gone already is no error.
+        before: the JSONL of earlier days goes.
+        workspace: URI.
+        output: URI of the folder of published files.
+
+    Returns:
+        The names of the removed files.
+
+    Raises:
+        BadInputError: `published.json` is damaged.
+    """
+    folder, current = _path(output), published(workspace, level)
+    if not folder.exists():
+        return []
+    named = {f"clustered_{level}_{job}.jsonl" for job in jobs}
+    first = f"clustered_{level}_{before.isoformat()}.jsonl"
+    kept = (current.clusters_jsonl, current.dated_jsonl) if current else ()
+    kept_names = {_path(uri).name for uri in kept}
+    gone = [
+        path
+        for path in folder.iterdir()
+        if (path.name in named or (_is_dated(level, path.name) and path.name < first))
+        and path.name not in kept_names
+    ]
+    for path in gone:
+        path.unlink()
+    return sorted(path.name for path in gone)
 
 
 def published(workspace: str, level: str) -> Pointer | None:
@@ -229,6 +264,10 @@ def published(workspace: str, level: str) -> Pointer | None:
         raise BadInputError(
             f"{path} is damaged: {error}. Restore it, or remove it and publish again"
         ) from None
+
+
+def _is_dated(level: str, name: str) -> bool:
+    return bool(re.fullmatch(rf"clustered_{level}_\d{{4}}-\d\d-\d\d\.jsonl", name))
 
 
 def _new_pointer(report: Report, label_uri: str | None, folder: UPath) -> Pointer:

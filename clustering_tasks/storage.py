@@ -1,5 +1,6 @@
 """Reading and writing through fsspec URIs: what UPath, numpy and pyarrow leave to their caller."""
 
+import io
 import os
 import uuid
 from pathlib import Path
@@ -48,16 +49,23 @@ def read_json(path: UPath) -> Any:
 
 
 def read_exactly(file: BinaryIO, buffer: memoryview) -> None:
-    """Fill a buffer from a file, however short its reads are.
+    """Fill a buffer from a file, however short its reads are; a local one without a copy between.
 
     Raises:
         EOFError: when the file ends before.
     """
     filled = 0
     while filled < len(buffer):
-        # fsspec's buffered files take no memoryview in readinto; a read of what is left does
-        chunk = file.read(min(len(buffer) - filled, 1 << 24))
-        if not chunk:
+        read = _read_into(file, buffer[filled:])
+        if not read:
             raise EOFError(f"{len(buffer) - filled} bytes are missing at the end")
-        buffer[filled : filled + len(chunk)] = chunk
-        filled += len(chunk)
+        filled += read
+
+
+def _read_into(file: BinaryIO, buffer: memoryview) -> int:
+    if isinstance(file, io.BufferedReader):
+        return file.readinto(buffer)
+    # fsspec's buffered files take no memoryview in readinto; a read of what is left does
+    chunk = file.read(min(len(buffer), 1 << 24))
+    buffer[: len(chunk)] = chunk
+    return len(chunk)

@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int32]
 
 FEWER, MORE = 0.5, 1.15
 WORSE = 0.01  # of the silhouette: as much as it differs between cuts that score alike
-_CUTS = 40
+_CUTS = 20
 _MORE_GROUPS = 1.1  # clusters of one included
 
 
@@ -31,7 +31,7 @@ def cuts_about(tree: Linkage, nodes: int, groups: int) -> Doubles:
         groups: of the other cut, those of one node included.
 
     Returns:
-        up to 40 similarities, highest first, in equal proportions of the number of groups.
+        up to 20 similarities, highest first, in equal proportions of the number of groups.
     """
     most, fewest = min(groups * _MORE_GROUPS, nodes), max(groups * FEWER, 1)
     counts = np.unique(np.round(np.geomspace(most, fewest, _CUTS)).astype(np.int64))

@@ -99,11 +99,12 @@ def nearest_cells(vectors: Floats, centres: Floats, probes: int) -> npt.NDArray[
     """Numbers of the `probes` cells nearest to each vector, nearest first: (n, probes)."""
     with tile_threads() as pool:
         blocks = (vectors[start : start + _ROWS] for start in range(0, len(vectors), _ROWS))
-        found = list(pool.map(lambda block: _nearest(block, centres, probes), blocks))
+        found = list(pool.map(lambda block: nearest_of_some(block, centres, probes), blocks))
     return np.concatenate([np.empty((0, probes), np.int16), *found])
 
 
-def _nearest(block: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int16]:
+def nearest_of_some(block: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int16]:
+    """Do what `nearest_cells` does for some thousand vectors, in the thread that calls."""
     products = block @ centres.T
     found = np.empty((len(block), probes), dtype=np.int16)
     keep_highest(products, found)

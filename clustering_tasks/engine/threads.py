@@ -6,13 +6,15 @@ anyhow.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -23,11 +25,31 @@ def thread_count() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """Find the process's linear algebra, which numpy brought along; looking takes 3 ms."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def tile_threads() -> Iterator[ThreadPoolExecutor]:
     """Open a pool of `thread_count` threads, within which linear algebra has one thread each."""
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(thread_count()) as pool:
+    limited = _libraries().limit(limits=1, user_api="blas")
+    with limited, ThreadPoolExecutor(thread_count()) as pool:
         yield pool
+
+
+def in_turn(
+    pool: ThreadPoolExecutor, work: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
+    """Yield `work` of every item, in their order, a few of which are in memory at a time."""
+    pending: deque[Future[_Result]] = deque()
+    for item in items:
+        pending.append(pool.submit(work, item))
+        if len(pending) > thread_count():
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def ahead(

@@ -26,6 +26,7 @@ from stage4.params import run_params
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
+HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
 
 
 def level_dag(level: Level, doc_md: str | None) -> DAG:
@@ -60,6 +61,23 @@ def all_levels_dag(doc_md: str | None) -> DAG:
         tags=["stage4"],
     ) as dag:
         _wire_all_levels()
+    return dag
+
+
+def housekeeping_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that removes what is older than the installation keeps it."""
+    with DAG(
+        dag_id="housekeeping",
+        description="Remove old runs, and make room in the workspace.",
+        doc_md=doc_md,
+        schedule=CronTriggerTimetable(HOUSEKEEPING, timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_default_args(),
+        tags=["stage4"],
+    ) as dag:
+        pruned = [_python(f"prune_{level}", tasks.prune, level=level) for level in LEVELS]
+        _python("clean_workspace", tasks.clean_workspace, pruned=[task.output for task in pruned])
     return dag
 
 

@@ -33,17 +33,22 @@ def dags_page() -> str:
 
     dags = {level: dag_factory.level_dag(level, None) for level in LEVELS.values()}
     everything = dag_factory.all_levels_dag(None)
+    housekeeping = dag_factory.housekeeping_dag(None)
     return page(
         COMMAND,
         "DAGs",
-        f"One DAG for each level, alike but for their schedules, and `{everything.dag_id}`, which "
-        "starts them all. One run of a DAG at a time; no run is made up for a missed time.",
-        "## What starts a run, besides the form and REST",
+        f"One DAG for each level, alike but for their schedules; `{everything.dag_id}`, which "
+        f"starts them all; and `{housekeeping.dag_id}`, which removes what is old (cron "
+        f"`{dag_factory.HOUSEKEEPING}`, UTC). One run of a DAG at a time; no run is made up for a "
+        "missed time.",
+        "## What starts a level's run, besides the form and REST",
         table(("DAG", "cron, UTC", "event on asset", "its own asset"), _starts(dags.values())),
         "## Tasks of `cluster_<level>`",
         _tasks(next(iter(dags.values()))),
         f"## Tasks of `{everything.dag_id}`",
         _tasks(everything),
+        f"## Tasks of `{housekeeping.dag_id}`",
+        _tasks(housekeeping),
         "Pools, retries and schedules are [settings of the installation](deployment.md); "
         "the form's fields are the [settings of a run](settings.md).",
     )

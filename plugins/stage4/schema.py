@@ -30,6 +30,11 @@ def centroid(dimension: int) -> Composable:
     return SQL("(centroid::halfvec({}))").format(Literal(dimension))
 
 
+def text(dimension: int) -> str:
+    """`centroid` as text, for people."""
+    return centroid(dimension).as_string()
+
+
 def vector(dimension: int) -> Composable:
     """The placeholder `%(vector)s`, the text of a vector, as `centroid` can be compared with it."""
     if dimension > MOST_INDEXED_DIMENSIONS:

@@ -4,8 +4,9 @@ Each of them imports what it needs by itself: every task's process and every par
 imports this module, and the providers of PostgreSQL and HTTP would cost each of them 0.7 s.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import structlog
@@ -125,6 +126,36 @@ def notify_stage5(label: Mapping[str, Any], published: Mapping[str, Any]) -> Jso
             raise
         log.exception("Stage 5 was not told; STAGE4_STAGE5_REQUIRED is off, so the run goes on")
         raise AirflowSkipException(f"not delivered: {error}") from error
+
+
+def prune(level: str) -> Json:
+    """Remove a level's runs that are older than the installation keeps them."""
+    from stage4 import retention
+
+    with airflow_errors():
+        return retention.prune(level, deployment().retention_days)
+
+
+def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
+    """Remove what no kept run refers to from the workspace, and more where it is too large.
+
+    Args:
+        pruned: the results of `prune`, of all levels.
+
+    Returns:
+        Counts and bytes (`clustering_tasks.workspace.Cleaned`); None where the workspace is an
+        object store.
+    """
+    from clustering_tasks import workspace
+
+    where = deployment()
+    cleaned = workspace.clean_workspace(
+        where.workspace,
+        {each["level"]: each["kept_jobs"] for each in pruned},
+        where.retention_days,
+        where.workspace_limit_bytes,
+    )
+    return None if cleaned is None else asdict(cleaned)
 
 
 @contextmanager

@@ -40,8 +40,10 @@ def dags() -> dict[str, DAG]:
     return dict(bag.dags)
 
 
-def test_the_dags_are_the_four_levels_all_of_them_and_the_example(dags: dict[str, DAG]) -> None:
-    assert set(dags) == {*LEVEL_DAGS, "cluster_all", "upstream_example"}
+def test_the_dags_are_the_levels_all_of_them_housekeeping_and_the_example(
+    dags: dict[str, DAG],
+) -> None:
+    assert set(dags) == {*LEVEL_DAGS, "cluster_all", "housekeeping", "upstream_example"}
 
 
 @pytest.mark.parametrize("dag_id", LEVEL_DAGS)
@@ -78,7 +80,7 @@ def test_assets_tie_a_level_to_its_neighbours(dags: dict[str, DAG], level: str) 
     assert f"expression='{LEVELS[level].schedule}', timezone='UTC'" in schedule
 
 
-@pytest.mark.parametrize("dag_id", [*LEVEL_DAGS, "cluster_all"])
+@pytest.mark.parametrize("dag_id", [*LEVEL_DAGS, "cluster_all", "housekeeping"])
 def test_one_run_at_a_time_described_and_tagged(dags: dict[str, DAG], dag_id: str) -> None:
     dag = dags[dag_id]
     assert dag.max_active_runs == 1
@@ -97,6 +99,12 @@ def test_cluster_all_waits_for_each_level_whatever_the_others_do(dags: dict[str,
         assert task.trigger_run_id == f"{{{{ run_id }}}}__{level}"
         assert (task.deferrable, task.wait_for_completion, task.reset_dag_run) == (True, True, True)
         assert task.retries == 0
+
+
+def test_the_workspace_is_cleaned_when_every_level_is_pruned(dags: dict[str, DAG]) -> None:
+    task = dags["housekeeping"].get_task("clean_workspace")
+    assert task.upstream_task_ids == {f"prune_{level}" for level in LEVELS}
+    assert "30 5 * * *" in repr(dags["housekeeping"].timetable)
 
 
 def test_every_dag_survives_serialisation(dags: dict[str, DAG]) -> None:
@@ -145,7 +153,7 @@ def parse(airflow_home: Path, **environment: str) -> Any:
 def test_parsing_needs_no_connection_and_loads_no_engine(tmp_path: Path) -> None:
     seen = parse(tmp_path)
     assert seen["errors"] == {}
-    assert len(seen["dags"]) == len(LEVELS) + 2
+    assert len(seen["dags"]) == len(LEVELS) + 3
     assert seen["heavy"] == []
 
 

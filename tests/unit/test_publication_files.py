@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from clustering_tasks.publication import (
     publish_files,
     publish_files_again,
     published,
+    remove_files,
 )
 from clustering_tasks.settings import RunSettings
 
@@ -163,6 +164,29 @@ def test_a_run_whose_own_file_is_gone_is_not_published_again(place: Place) -> No
     with pytest.raises(BadInputError, match=r"events_a\.jsonl is gone"):
         again(place, "a", NOON)
     assert (place.files(), place.current()) == (before, "b")
+
+
+def test_files_of_old_runs_and_days_are_removed_but_not_what_is_published(place: Place) -> None:
+    for days, job in enumerate("abc"):
+        place.publish(job, NOON + days * 24 * HOUR)
+        place.publish(job, NOON + days * 24 * HOUR, level="entities")
+    before = place.files()
+
+    def remove(jobs: str, day: int) -> list[str]:
+        return remove_files(
+            *("events", jobs, date(2026, 3, day)), workspace=place.workspace, output=place.output
+        )
+
+    assert remove("ac", 2) == ["clustered_events_2026-03-01.jsonl", "clustered_events_a.jsonl"]
+    assert remove("a", 2) == []
+    assert remove("b", 9) == ["clustered_events_2026-03-02.jsonl", "clustered_events_b.jsonl"]
+    kept = {"clustered_events_2026-03-03.jsonl", "clustered_events_c.jsonl"}
+    assert set(place.files()) == kept | {name for name in before if "entities" in name}
+
+
+def test_nothing_is_removed_where_nothing_was_published(place: Place) -> None:
+    day = date(2026, 3, 1)
+    assert remove_files("events", "a", day, workspace=place.workspace, output=place.output) == []
 
 
 def test_the_date_is_utcs(local: Place) -> None:

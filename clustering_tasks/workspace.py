@@ -1,0 +1,206 @@
+"""Making room in a workspace: what no kept run refers to, and what the disk has no room for.
+
+An artefact was last used when a run recorded it last, or else when it was written. What was used
+within `IN_USE` may be what an active run works with, and is never removed; neither is the artefact
+that is published. Whatever else is removed is computed again when a run needs it.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from stat import S_ISDIR
+from typing import Any
+
+import orjson
+import structlog
+from upath import UPath
+
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.storage import is_local
+
+IN_USE = timedelta(days=2)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was removed from a workspace.
+
+    Attributes:
+        runs: folders of runs.
+        artefacts: artefacts, whole ones.
+        leftovers: what killed attempts have left: their files, and copies of Stage 3's.
+        freed_bytes: of all these.
+        left_bytes: in the workspace afterwards.
+    """
+
+    runs: int
+    artefacts: int
+    leftovers: int
+    freed_bytes: int
+    left_bytes: int
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder that can be removed.
+
+    Attributes:
+        path: of it.
+        used: seconds since 1970.
+        size: bytes.
+    """
+
+    path: Path
+    used: float
+    size: int
+
+
+def clean_workspace(
+    workspace: str,
+    keep: Mapping[str, Collection[str]],
+    keep_days: float,
+    limit_bytes: int | None = None,
+) -> Cleaned | None:
+    """Remove runs and artefacts that are old and not kept, then more while the disk limit asks.
+
+    Args:
+        workspace: URI. Only a local one is cleaned; an object store has its own rules of life.
+        keep: by level, the jobs whose folders stay.
+        keep_days: age from which everything else goes.
+        limit_bytes: of the whole workspace; artefacts go in the order of their last use.
+
+    Returns:
+        What was removed; None when the workspace is not local.
+    """
+    if not is_local(UPath(workspace)):
+        log.info("no local workspace: its own rules have to make room", workspace=workspace)
+        return None
+    root = Path(UPath(workspace).path)
+    now = time.time()
+    oldest, idle = now - keep_days * 86_400, now - IN_USE.total_seconds()
+    runs = [run for level in LEVELS for run in _old_runs(root, level, keep.get(level, ()), oldest)]
+    _remove(runs)
+    leftovers = [each for level in LEVELS for each in _leftovers(root / level, idle)]
+    _remove(leftovers)
+    artefacts = _unneeded(root, oldest, idle, limit_bytes)
+    _remove(artefacts)
+    left = _size(root)
+    if limit_bytes is not None and left > limit_bytes:
+        log.warning("what is left is in use, yet above the limit", bytes=left, limit=limit_bytes)
+    return Cleaned(
+        runs=len(runs),
+        artefacts=len(artefacts),
+        leftovers=len(leftovers),
+        freed_bytes=sum(each.size for each in (*runs, *leftovers, *artefacts)),
+        left_bytes=left,
+    )
+
+
+def _old_runs(root: Path, level: str, keep: Collection[str], oldest: float) -> Iterator[_Folder]:
+    kept = {*keep, _published(root, level).get("job_id")}
+    for path in _folders(root / level / "runs"):
+        found = _folder(path)
+        if path.name not in kept and found.used < oldest:
+            yield found
+
+
+def _leftovers(level: Path, idle: float) -> Iterator[_Folder]:
+    """What `snapshot` copied and what attempts wrote before they were killed."""
+    copies = level.glob("runs/*/copy-*")
+    attempts = (path for artefact in level.glob("artefacts/*/*") for path in _attempts(artefact))
+    for path in (*copies, *attempts):
+        found = _folder(path)
+        if found.used < idle:
+            yield found
+
+
+def _attempts(artefact: Path) -> Iterator[Path]:
+    """Folders of an artefact that hold none of its files."""
+    files = _json(artefact / "result.json").get("files", {}).values()
+    needed = {UPath(file).parent.name for file in files}
+    return (path for path in _folders(artefact) if path.name not in needed)
+
+
+def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list[_Folder]:
+    """The artefacts to remove: old ones that no run has, then the least recently used."""
+    used = _last_uses(root)
+    published = {_name(_published(root, level).get("label_uri") or "") for level in LEVELS}
+    found = [
+        _folder(path, used.get(_name(str(path)), 0.0))
+        for level in LEVELS
+        for path in sorted((root / level).glob("artefacts/*/*"))
+        if path.is_dir() and _name(str(path)) not in published
+    ]
+    unneeded = [each for each in found if each.used < oldest and _name(str(each.path)) not in used]
+    if limit is None:
+        return unneeded
+    excess = _size(root) - limit - sum(each.size for each in unneeded)
+    for each in sorted(found, key=lambda each: (each.used, str(each.path))):
+        if excess > 0 and each.used < idle and each not in unneeded:
+            unneeded.append(each)
+            excess -= each.size
+    return unneeded
+
+
+def _last_uses(root: Path) -> dict[str, float]:
+    """When a run of any level recorded each artefact last: events may be clustered in documents."""
+    used: dict[str, float] = {}
+    for record in root.glob("*/runs/*/*.json"):
+        if uri := _json(record).get("uri"):
+            name = _name(uri)
+            used[name] = max(used.get(name, 0.0), *(stat.st_mtime for stat in _stats([record])))
+    return used
+
+
+def _name(uri: str) -> str:
+    """Level, `artefacts`, step and key; the rest depends on who sees the workspace."""
+    return "/".join(PurePosixPath(uri).parts[-4:])
+
+
+def _published(root: Path, level: str) -> dict[str, Any]:
+    return _json(root / level / "published.json")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """An object of a file; empty where there is none, or where another process removes it."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _folder(path: Path, used: float = 0.0) -> _Folder:
+    stats = [stat for stat in _stats(path.rglob("*")) if not S_ISDIR(stat.st_mode)]
+    times = [stat.st_mtime for stat in (stats or _stats([path]))]
+    return _Folder(path, max(used, *times), sum(stat.st_size for stat in stats))
+
+
+def _stats(paths: Iterable[Path]) -> Iterator[os.stat_result]:
+    """What the file system says of files; others write and remove theirs meanwhile."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path.stat()
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_dir()) if path.is_dir() else []
+
+
+def _size(root: Path) -> int:
+    return sum(stat.st_size for stat in _stats(root.rglob("*")) if not S_ISDIR(stat.st_mode))
+
+
+def _remove(folders: Iterable[_Folder]) -> None:
+    for folder in folders:
+        # First what says that an artefact is complete: a removal may be broken off.
+        (folder.path / "result.json").unlink(missing_ok=True)
+        shutil.rmtree(folder.path)
+        log.info("removed", path=str(folder.path), bytes=folder.size)

@@ -1,0 +1,15 @@
+"""docs/reference/schema.md: generated from the database's catalogue."""
+
+from pathlib import Path
+
+from stage4 import schema_reference
+from stage4.database import database
+from tests.integration.conftest import Results
+
+REPO = Path(__file__).parents[2]
+
+
+def test_the_page_is_up_to_date(results: Results) -> None:
+    with database() as connection:
+        found = schema_reference.schema_page(connection)
+    assert (REPO / schema_reference.PAGE).read_text("utf-8") == found, "run `make docs`"

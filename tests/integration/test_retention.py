@@ -1,0 +1,116 @@
+"""Old runs: which go, with what, and which stay."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clustering_tasks.deployment import deployment
+from stage4 import postgres, tasks
+from stage4.publish import publish_run
+from stage4.retention import prune
+from stage4.roll_back import roll_back
+from tests.integration.conftest import Results
+from tests.integration.label_files import Label, report_of
+
+pytestmark = pytest.mark.usefixtures("workspace")
+TODAY = datetime.now(UTC).replace(microsecond=0)
+
+
+def load(label: Label) -> dict[str, Any]:
+    files = label.write()
+    postgres.load(files["files"], report_of(files))
+    return files
+
+
+@pytest.fixture
+def labels(results: Results, tmp_path: Path) -> list[Label]:
+    """Five runs, 100 to 60 days old; the first, third and fourth were published."""
+    first = Label(tmp_path, job_id="run__1", as_of=TODAY - timedelta(days=100))
+    labels = [
+        replace(first, job_id=f"run__{number}", as_of=first.as_of + timedelta(days=10 * number))
+        for number in range(5)
+    ]
+    for number, label in enumerate(labels):
+        files = load(label)
+        if number in {0, 2, 3}:
+            publish_run(files)
+    with results.server.connect(results.database, results.loader) as connection:
+        connection.execute("UPDATE stage4.runs SET loaded_at = as_of")
+    return labels
+
+
+def runs(results: Results) -> list[int]:
+    query = "SELECT run_id FROM stage4.runs ORDER BY run_id"
+    return [run_id for (run_id,) in results.rows(query, user=results.loader)]
+
+
+def files_of(workspace: Path) -> set[str]:
+    return {path.name for path in (workspace / "output").iterdir()}
+
+
+def test_old_runs_go_but_for_the_published_one_and_the_one_before(
+    results: Results, workspace: Path, labels: list[Label]
+) -> None:
+    other = load(replace(labels[0], folder=labels[0].folder / "entities", level="entities"))
+    done = prune("events", 55)
+    assert runs(results) == [3, 4, 6]
+    assert done == {
+        "level": "events",
+        "removed_runs": 3,
+        "removed_files": 3,  # of the first run, of its day, and of the third run's day
+        "kept_jobs": [labels[2].job_id, labels[3].job_id],
+    }
+    assert results.tables() == {
+        f"{parent}_{number}" for parent in ("clusters", "members") for number in (3, 4, 6)
+    }
+    day = labels[3].as_of.date()
+    own = {f"clustered_events_{label.job_id}.jsonl" for label in labels[2:4]}
+    assert files_of(workspace) == {*own, f"clustered_events_{day}.jsonl"}
+    assert report_of(other).level == "entities"
+    history = results.rows("SELECT count(*) FROM stage4.publications", user=results.loader)
+    assert history == [(3,)]
+
+
+def test_what_is_kept_can_be_gone_back_to(
+    results: Results, workspace: Path, labels: list[Label]
+) -> None:
+    prune("events", 1)
+    assert roll_back("events")["run_id"] == 3
+    assert results.rows("SELECT job_id FROM stage4.current_runs") == [(labels[2].job_id,)]
+
+
+def test_young_runs_stay(results: Results, labels: list[Label]) -> None:
+    assert prune("events", 101)["removed_runs"] == 0
+    assert prune("events", 95)["removed_runs"] == 1
+    assert runs(results) == [2, 3, 4, 5]
+    assert prune("events", 95)["removed_runs"] == 0
+
+
+def test_without_a_published_run_age_alone_counts(results: Results, labels: list[Label]) -> None:
+    with results.server.connect(results.database, results.loader) as connection:
+        connection.execute("UPDATE stage4.published SET run_id = NULL")
+    assert prune("events", 75)["removed_runs"] == 3
+    assert runs(results) == [4, 5]
+
+
+def test_a_run_that_was_loaded_late_is_as_old_as_its_rows(
+    results: Results, labels: list[Label]
+) -> None:
+    load(replace(labels[0], job_id="backfill__1", as_of=TODAY - timedelta(days=400)))
+    prune("events", 90)
+    assert 6 in runs(results)
+
+
+def test_the_tasks_of_housekeeping(
+    results: Results, workspace: Path, labels: list[Label], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE4_RETENTION_DAYS", "55")
+    deployment.cache_clear()
+    pruned = [tasks.prune(level) for level in ("events", "entities")]
+    assert [each["removed_runs"] for each in pruned] == [3, 0]
+    cleaned = tasks.clean_workspace(pruned)
+    assert cleaned is not None
+    assert cleaned["left_bytes"] > 0

@@ -1,0 +1,147 @@
+"""Making room: what stays, what goes, and in which order."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from clustering_tasks.workspace import Cleaned, clean_workspace
+
+DAY = 86_400.0
+NOW = time.time()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace whose files have the ages that a test gives them, in days."""
+
+    root: Path
+
+    def artefact(self, name: str, age: float, level: str = "events", size: int = 1000) -> Path:
+        folder = self.root / level / "artefacts" / name
+        files = {"data": write(folder / "attempt" / "data", b"x" * size, age)}
+        record = {"uri": str(folder), "files": files}
+        write(folder / "result.json", orjson.dumps(record), age)
+        return folder
+
+    def run(self, job: str, age: float, *artefacts: Path, level: str = "events") -> Path:
+        folder = self.root / level / "runs" / job
+        write(folder / "run.json", b"{}", age)
+        for number, artefact in enumerate(artefacts):
+            record = {"uri": str(artefact)}
+            write(folder / f"step-{number}.json", orjson.dumps(record), age)
+        return folder
+
+    def publish(self, job: str, label: Path, level: str = "events") -> None:
+        record = {"job_id": job, "label_uri": str(label)}
+        write(self.root / level / "published.json", orjson.dumps(record), 400)
+
+    def clean(self, *keep: str, days: float = 90, limit: int | None = None) -> Cleaned:
+        done = clean_workspace(str(self.root), {"events": set(keep)}, days, limit)
+        assert done is not None
+        return done
+
+    def left(self) -> set[str]:
+        """Names of runs and keys of artefacts."""
+        found = [*self.root.glob("*/runs/*"), *self.root.glob("*/artefacts/*/*")]
+        return {path.name for path in found}
+
+
+def write(path: Path, content: bytes, age: float) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (NOW - age * DAY, NOW - age * DAY))
+    return str(path)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+def test_an_old_run_goes_with_what_it_alone_refers_to(place: Workspace) -> None:
+    own, shared = place.artefact("label/own", 100), place.artefact("snapshot/shared", 100)
+    place.run("old", 100, own, shared)
+    place.run("young", 10, shared)
+    done = place.clean()
+    assert place.left() == {"young", "shared"}
+    assert (done.runs, done.artefacts, done.leftovers) == (1, 1, 0)
+    assert done.freed_bytes > 1000
+    assert done.left_bytes == sum(p.stat().st_size for p in place.root.rglob("*") if p.is_file())
+    assert place.clean() == Cleaned(0, 0, 0, 0, done.left_bytes)
+
+
+def test_what_the_database_keeps_and_what_is_published_stays(place: Workspace) -> None:
+    kept, label = place.artefact("label/kept", 200), place.artefact("label/published", 300)
+    place.run("kept", 200, kept)
+    place.run("published", 300)
+    place.run("old", 200)
+    place.publish("published", label)
+    place.clean("kept")
+    assert place.left() == {"kept", "published"}
+
+
+def test_an_artefact_of_another_level_is_kept_for_the_run_that_uses_it(place: Workspace) -> None:
+    context = place.artefact("snapshot/context", 200, level="documents")
+    place.run("young", 1, context, level="events")
+    place.clean()
+    assert place.left() == {"young", "context"}
+
+
+def test_references_hold_wherever_the_workspace_is_mounted(place: Workspace) -> None:
+    place.artefact("snapshot/seen", 200)
+    place.run("young", 1, Path("/workspace/events/artefacts/snapshot/seen"))
+    place.clean()
+    assert place.left() == {"young", "seen"}
+
+
+def test_a_young_artefact_without_a_run_stays(place: Workspace) -> None:
+    place.artefact("snapshot/young", 80)
+    place.artefact("snapshot/old", 91)
+    place.clean()
+    assert place.left() == {"young"}
+
+
+def test_leftovers_of_killed_attempts_go_when_nobody_can_be_at_work_on_them(
+    place: Workspace,
+) -> None:
+    artefact = place.artefact("label/done", 10)
+    run = place.run("young", 10, artefact)
+    unfinished = place.root / "events" / "artefacts" / "merge" / "unfinished"
+    for age, name in ((3.0, "dead"), (0.1, "alive")):
+        write(artefact / name / "part", b"half", age)
+        write(unfinished / name / "part", b"half", age)
+        write(run / f"copy-{name}" / "events.index", b"half", age)
+    assert place.clean().leftovers == 3
+    assert {path.name for path in artefact.iterdir()} == {"attempt", "alive", "result.json"}
+    assert {path.name for path in unfinished.iterdir()} == {"alive"}
+    assert {path.name for path in run.glob("copy-*")} == {"copy-alive"}
+
+
+def test_above_the_limit_the_least_recently_used_goes_first(place: Workspace) -> None:
+    artefacts = [place.artefact(f"snapshot/{age}", 50, size=10_000) for age in (40, 30, 20, 10)]
+    for artefact in artefacts:
+        place.run(f"run-{artefact.name}", float(artefact.name), artefact)
+    done = place.clean(limit=25_000)
+    assert done.artefacts == 2
+    assert done.left_bytes <= 25_000
+    assert place.left() == {"run-40", "run-30", "run-20", "run-10", "20", "10"}
+
+
+def test_what_is_published_or_may_be_in_use_stays_above_any_limit(place: Workspace) -> None:
+    label, used = place.artefact("label/published", 300), place.artefact("label/used", 300)
+    place.artefact("label/written", 1)
+    place.artefact("label/idle", 3)
+    place.run("published", 300, label)
+    place.run("active", 0.5, used)
+    place.publish("published", label)
+    assert place.clean(limit=1).left_bytes > 1
+    assert place.left() == {"published", "used", "written", "active"}
+
+
+def test_an_empty_workspace_and_an_object_store_are_left_alone(place: Workspace) -> None:
+    assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0)
+    assert clean_workspace("memory://workspace", {}, 90) is None
