@@ -43,7 +43,7 @@ def place_clusters(centroids: Matrix, sizes: Rows, most: int) -> Floats:
     if len(others):
         nearest = nearest_centroids(centroids[others], centroids[first]).ids[:, 0]
         places[others] = places[first[nearest]] + _beside(nearest, len(first))
-    return np.round(np.clip(places, -1, 1), _DIGITS)
+    return np.asarray(np.round(np.clip(places, -1, 1), _DIGITS), dtype=np.float64)
 
 
 def _into_square(places: Floats) -> Floats:

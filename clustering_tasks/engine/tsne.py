@@ -29,6 +29,7 @@ _EXAGGERATION = 12.0
 _CELL = 1 / 3  # of the grid: cubic interpolation of the kernels is then right to 2 %
 _MOST_CELLS = 256  # along a side; a picture wider than that gets a coarser grid
 _START_WIDTH = 1e-4
+_PAIRS = 1500  # points of which all pairs cost less than the grid
 
 
 def tsne(vectors: npt.NDArray[np.float32]) -> Floats:
@@ -101,7 +102,7 @@ def perplexities(squares: Floats, entropy: float, p: Floats) -> None:
 
 
 @dataclass
-class _Grid:
+class Grid:
     """The kernels' transforms for grids of one size; kept while the picture grows within it."""
 
     side: int = 0
@@ -126,7 +127,7 @@ class _Grid:
 def _descend(y: Floats, attraction: csr_array) -> Floats:
     """Move points until attraction and repulsion are in balance."""
     rate = max(len(y) / _EXAGGERATION / 4, 50.0)
-    y, step, gains, grid = y.copy(), np.zeros_like(y), np.ones_like(y), _Grid()
+    y, step, gains, grid = y.copy(), np.zeros_like(y), np.ones_like(y), Grid()
     pull = np.empty_like(y)
     indptr, indices = attraction.indptr.astype(np.int64), attraction.indices.astype(np.int32)
     for number in range(_EARLY_ROUNDS + _ROUNDS):
@@ -140,8 +141,15 @@ def _descend(y: Floats, attraction: csr_array) -> Floats:
     return y
 
 
-def _repulsion(y: Floats, grid: _Grid) -> Floats:
+def _repulsion(y: Floats, grid: Grid) -> Floats:
     """How all others push each point: (n, 2)."""
+    push = np.empty((len(y), 2))
+    total = push_pairs(y, push) if len(y) <= _PAIRS else push_on_grid(grid, y, push)
+    return push / max(total, 1e-12)
+
+
+def push_on_grid(grid: Grid, y: Floats, push: Floats) -> float:
+    """Do as `push_pairs`, by the grid."""
     low = y.min(axis=0)
     grid.fit(float((y.max(axis=0) - low).max()))
     charges = np.zeros((3, grid.side, grid.side), dtype=np.float32)
@@ -149,9 +157,7 @@ def _repulsion(y: Floats, grid: _Grid) -> Floats:
     sent = _forward(charges, 2 * grid.side)
     sums = np.stack([sent[0] * grid.transforms[0], *(sent * grid.transforms[1])])
     felt = scipy.fft.irfft2(sums, s=(2 * grid.side, 2 * grid.side), workers=thread_count())
-    push = np.empty((len(y), 2))
-    total = gather(y, low, grid.cell, felt, grid.around, push)
-    return push / max(total, 1e-12)
+    return gather(y, low, grid.cell, felt, grid.around, push)
 
 
 def _forward(values: npt.NDArray[np.floating], side: int) -> npt.NDArray[np.complex128]:
@@ -173,6 +179,26 @@ def attract(
             s0 += weight * d0
             s1 += weight * d1
         pull[i, 0], pull[i, 1] = s0, s1
+
+
+@kernel
+def push_pairs(y: Floats, push: Floats) -> float:
+    """Write how all others push each point: (n, 2); return the sum of all pairs' similarities."""
+    push[:] = 0
+    total = 0.0
+    for i in range(len(y)):
+        x0, x1, s0, s1 = y[i, 0], y[i, 1], 0.0, 0.0
+        for j in range(i):
+            d0, d1 = x0 - y[j, 0], x1 - y[j, 1]
+            near = 1 / (1 + d0 * d0 + d1 * d1)
+            total += 2 * near
+            s0 += near * near * d0
+            s1 += near * near * d1
+            push[j, 0] -= near * near * d0
+            push[j, 1] -= near * near * d1
+        push[i, 0] += s0
+        push[i, 1] += s1
+    return total
 
 
 @kernel

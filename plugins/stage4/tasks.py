@@ -64,12 +64,18 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
         return conf_of_levels(dag_run.conf)
 
 
-def load_run(label: Mapping[str, Any]) -> Json:
-    """Load the files of `label` (its result) into the database, invisible until published."""
+def load_run(label: Mapping[str, Any], map: Mapping[str, Any] | None) -> Json:  # noqa: A002
+    """Load a run into the database, invisible until published.
+
+    Args:
+        label: the result of `label`.
+        map: the result of `map`; None when it failed, which keeps no run from being published.
+    """
     from stage4 import postgres
 
+    files = label["files"] | (map["files"] if map else {})
     with airflow_errors():
-        return postgres.load(label["files"], read_report(label["files"]["report"]))
+        return postgres.load(files, read_report(label["files"]["report"]))
 
 
 def publish_run(label: Mapping[str, Any], outlet_events: Any) -> Json:
