@@ -5,7 +5,7 @@ import structlog
 
 from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
-from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search
+from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_ranges
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.layout import load_cells
@@ -97,7 +97,7 @@ def _search(
         device: where.
 
     Returns:
-        the neighbours of each unit, and how they were found: `exact`, `cells` or `gpu`.
+        the neighbours of the units, and how they were found: `exact`, `cells` or `gpu`.
     """
     first, last = rows.start, rows.stop
     ranges = [(unit.start - first, unit.stop - first) for unit in units]
@@ -111,7 +111,7 @@ def _search(
         if found is None:
             how = "exact" if cells is None else "cells"
             among = cells or all_cells(len(vectors))
-            found = [search(vectors, among, a, b, settings.k, window) for a, b in ranges]
+            found = [search_ranges(vectors, among, ranges, settings.k, window)]
     return [_of_nodes(local, first) for local in found], how
 
 

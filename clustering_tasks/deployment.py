@@ -82,6 +82,24 @@ class DeploymentSettings(BaseSettings):
         description="Size above which `housekeeping` removes artefacts of the workspace, the least "
         "recently used first; unset: by age alone.",
     )
+    redis_conn_id: str | None = Field(
+        None,
+        description="Airflow connection of a Redis, for the REST API's cache and its rate limits; "
+        "unset: no cache, and limits that each API server process counts by itself.",
+    )
+    cache_seconds: int = Field(3600, gt=0, description="How long Redis keeps the API's answers.")
+    api_requests_per_minute: int = Field(
+        600, ge=1, description="Requests of one user to the REST API in a minute."
+    )
+    api_max_body_bytes: int = Field(
+        262_144, ge=1024, description="Largest request body; a vector of 768 takes about 16,000."
+    )
+    api_statement_seconds: float = Field(
+        5, gt=0, description="Longest time that one SQL statement of the REST API may take."
+    )
+    api_connections: int = Field(
+        10, ge=1, description="Database connections of each API server process."
+    )
 
     retries: int = Field(2, ge=0, description="Further tries after a transient failure.")
     retry_delay_seconds: float = Field(

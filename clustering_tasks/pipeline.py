@@ -7,6 +7,7 @@ from upath import UPath
 
 from clustering_tasks.artefacts import Run
 from clustering_tasks.cluster import cluster
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.label import label
 from clustering_tasks.map import map as draw_map
 from clustering_tasks.merge import merge
@@ -22,7 +23,15 @@ def run_all(run: Run, output: UPath) -> dict[str, Any]:
 
     Returns:
         the paths of the files, the counts, and whether the run was published; if not, why.
+
+    Raises:
+        SettingsError: the gate is to compare with a history, which only the database has.
     """
+    if run.settings.publish.max_drift is not None:
+        raise SettingsError(
+            "publish.max_drift compares with the runs in the database, and this command has none: "
+            "drop it, or run the DAG"
+        )
     snapshot(run)
     for part in plan(run).parts or []:
         cluster(run, part.part)

@@ -355,6 +355,62 @@ class PublishSettings(_Group):
     max_largest_share: float = Field(
         1.0, gt=0, le=1, description="Largest share of the clustered items in one cluster."
     )
+    max_drift: float | None = Field(
+        None,
+        ge=1,
+        description="Most times the deviation from the level's own history that raises an alert "
+        "(see `alerts`), of any metric but the duration; unset: drift holds no run back. Not for "
+        "the command line, which knows no history.",
+    )
+
+
+class AlertSettings(_Group):
+    """Alerts: what a run's metrics give cause to look at; they hold nothing back."""
+
+    min_silhouette: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Least mean silhouette; unset: 0.2 for documents and storylines, 0.15 for "
+        "events and entities.",
+    )
+    max_raw_outlier_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Largest share of outliers before the outlier policy; unset: 0.5 for documents "
+        "and entities, 0.6 for events, 0.3 for storylines.",
+    )
+    min_tags_per_item: float = Field(
+        2.0, ge=0, description="Least tags per item; nothing while there are no tags."
+    )
+    history: int = Field(
+        30,
+        ge=3,
+        le=365,
+        description="Last published runs of the level that a run is compared with.",
+    )
+    min_history: int = Field(
+        7, ge=3, le=365, description="With fewer of them, nothing is said about drift."
+    )
+    deviations: float = Field(
+        5.0,
+        ge=1,
+        description="Standard deviations from their median that are usual, estimated by their "
+        "median absolute deviation.",
+    )
+    min_change: float = Field(
+        0.3,
+        ge=0,
+        description="Smallest change of items, clusters, mean size and duration that matters, as a "
+        "share of the median.",
+    )
+    min_share_change: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Smallest change of coverage, outlier share and silhouette that matters.",
+    )
 
 
 class RunSettings(_Group):
@@ -392,6 +448,7 @@ class RunSettings(_Group):
     label: LabelSettings = Field(default_factory=LabelSettings)
     map: MapSettings = Field(default_factory=MapSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
 
     @model_validator(mode="after")
     def _refuse_impossible_pairs(self) -> Self:
@@ -426,6 +483,11 @@ def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
             )
     yield from _impossible_cuts(settings.agglomerative)
     yield from _impossible_targets(settings.outliers)
+    if settings.alerts.min_history > settings.alerts.history:
+        yield (
+            f"alerts.min_history={settings.alerts.min_history} exceeds alerts.history="
+            f"{settings.alerts.history}: no run would ever be compared. Exchange them or drop one"
+        )
 
 
 def _impossible_cuts(agglomerative: AgglomerativeSettings) -> Iterable[str]:

@@ -25,6 +25,7 @@ from clustering_tasks.artefacts import (
     find_artefact,
     perform,
 )
+from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.settings import InputSettings
@@ -148,22 +149,36 @@ class _SortedRows:
         Norms within the tolerance are made exact, so that a dot product is a cosine.
         """
         wrong: list[str] = []
-        for start, block in self._blocks():
-            norms = np.linalg.norm(block.astype(np.float64), axis=1)
-            # NaN compares false, so it is caught as well.
-            bad = np.flatnonzero(~(np.abs(norms - 1) <= settings.norm_tolerance))
-            wrong += [f"{self._vector_ids[start + row]} (norm {norms[row]:.6g})" for row in bad]
-            if not wrong:
-                # 0.0 turns -0.0 into 0.0: equal vectors get equal bytes.
-                unit = (block / norms[:, None] + 0.0).astype(np.float32)
-                self.digests.append(b"".join(hashlib.sha256(row).digest()[:16] for row in unit))
-                yield unit
+
+        def checked(part: tuple[int, Matrix]) -> tuple[list[str], Matrix, bytes]:
+            return self._checked(*part, settings.norm_tolerance)
+
+        with tile_threads() as pool:
+            for bad, unit, digests in in_turn(pool, checked, self._blocks()):
+                wrong += bad
+                if not wrong:
+                    self.digests.append(digests)
+                    yield unit
         if wrong:
             raise BadInputError(
                 f"{file_name}: vectors that are not L2-normalised (norm 1 within "
                 f"input.norm_tolerance={settings.norm_tolerance:g}; nan means NaN or infinite "
                 f"values): {examples(wrong)}. Let Stage 3 normalise them"
             )
+
+    def _checked(
+        self, start: int, block: Matrix, tolerance: float
+    ) -> tuple[list[str], Matrix, bytes]:
+        """Return which of a block's rows are wrong, its unit vectors and their digests."""
+        norms = np.linalg.norm(block.astype(np.float64), axis=1)
+        # NaN compares false, so it is caught as well.
+        bad = np.flatnonzero(~(np.abs(norms - 1) <= tolerance))
+        if len(bad):
+            wrong = [f"{self._vector_ids[start + row]} (norm {norms[row]:.6g})" for row in bad]
+            return wrong, block[:0], b""
+        # 0.0 turns -0.0 into 0.0: equal vectors get equal bytes.
+        unit = (block / norms[:, None] + 0.0).astype(np.float32)
+        return [], unit, b"".join(hashlib.sha256(row).digest()[:16] for row in unit)
 
     def _blocks(self) -> Iterator[tuple[int, Matrix]]:
         for start in range(0, len(self._position), _GATHERED):

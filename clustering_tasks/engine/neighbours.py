@@ -120,12 +120,48 @@ def search(
         k: neighbours per row, itself not counted.
         window: outside of which a row is no neighbour; None: there is none.
     """
+    return search_ranges(vectors, cells, [(start, stop)], k, window)
+
+
+def search_ranges(
+    vectors: Vectors,
+    cells: Cells,
+    ranges: Iterable[tuple[int, int]],
+    k: int,
+    window: Window | None = None,
+) -> Neighbours:
+    """Do what `search` does for several ranges of rows, and read what they are compared with once.
+
+    Args:
+        vectors: (n, d) unit vectors, all rows that may be neighbours.
+        cells: of the n rows.
+        ranges: start and stop of each.
+        k: neighbours per row, itself not counted.
+        window: outside of which a row is no neighbour; None: there is none.
+
+    Returns:
+        the neighbours of all rows, range after range.
+    """
     parts = [Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]
     with tile_threads() as pool:
-        for first in range(start, stop, BATCH_ROWS):
-            last = min(first + BATCH_ROWS, stop)
-            parts += _search_batch(pool, vectors, cells, first, last, k, window)
+        for bounds in _batches(ranges, cells.tile_rows):
+            parts += _search_batch(pool, vectors, cells, bounds, k, window)
     return _joined(parts)
+
+
+def _batches(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
+    """Cut ranges into tiles of at most `size` rows, and yield some with up to `BATCH_ROWS`."""
+    tiles = [(a, min(a + size, stop)) for start, stop in ranges for a in range(start, stop, size)]
+    batch: list[tuple[int, int]] = []
+    rows = 0
+    for first, last in tiles:
+        if batch and rows + last - first > BATCH_ROWS:
+            yield batch
+            batch, rows = [], 0
+        batch.append((first, last))
+        rows += last - first
+    if batch:
+        yield batch
 
 
 def _joined(parts: list[Neighbours]) -> Neighbours:
@@ -139,15 +175,11 @@ def _search_batch(
     pool: ThreadPoolExecutor,
     vectors: Vectors,
     cells: Cells,
-    first: int,
-    last: int,
+    bounds: list[tuple[int, int]],
     k: int,
     window: Window | None,
 ) -> Iterator[Neighbours]:
-    queries = vectors[first:last]
-    starts = range(first, last, cells.tile_rows)
-    bounds = [(start, min(start + cells.tile_rows, last)) for start in starts]
-    tiles = [Tile(queries[a - first : b - first], cells, a, k + SPARE, window) for a, b in bounds]
+    tiles = [Tile(vectors[a:b], cells, a, k + SPARE, window) for a, b in bounds]
     for chunk in _chunks(pool, vectors, cells):
         list(pool.map(chunk.offer_to, tiles))
     return _measure(pool, vectors, cells, tiles, k)

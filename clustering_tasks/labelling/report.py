@@ -34,6 +34,9 @@ QUALITY = (
     "stability",
     "mean_probability",
 )
+# Null until items are tagged, by a language model.
+TAGS = ("tagged", "untagged", "per_item", "per_cluster")
+UNCOUNTED = ("llm_failures", "llm_timeouts", "parsing", "conflicts", "database")
 
 
 def make_report(
@@ -66,8 +69,16 @@ def make_report(
         "quality": {name: merge.metrics[name] for name in QUALITY},
         "sizes": describe_sizes(sizes),
         "input": dict(snapshot.metrics),
+        "tags": dict.fromkeys(TAGS),
+        "errors": _errors(run, merge),
         "seconds": _seconds(run),
     }
+
+
+def _errors(run: Run, merge: Result) -> dict[str, int | None]:
+    """Count what went wrong; null is what nobody counts yet."""
+    failed = len(run.result("plan").parts or []) - int(merge.metrics["parts"] or 0)
+    return {"failed_parts": failed, **dict.fromkeys(UNCOUNTED), "total": failed}
 
 
 def _share(part: Metric, whole: int) -> float | None:

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,8 @@ def copied_pair(
             pair = find_pair(indices, level)
             before = [_fingerprint(path) for path in pair]
             targets = [Path(folder) / path.name for path in pair]
-            digests = [_copy(*ends) for ends in zip(pair, targets, strict=True)]
+            with ThreadPoolExecutor(len(pair)) as pool:  # digests and files need no interpreter
+                digests = list(pool.map(_copy, pair, targets))
             if before == [_fingerprint(path) for path in find_pair(indices, level)]:
                 yield Copy(targets[0], targets[1], (digests[0], digests[1]), attempt)
                 return

@@ -19,6 +19,7 @@ from clustering_tasks.publication import (
     read_report,
 )
 from stage4 import postgres
+from stage4.alerts import drift
 
 
 def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,9 +40,10 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
         BadInputError: a file of `label`, or `published.json`, is gone or damaged.
     """
     report = read_report(label["files"]["report"])
-    _pass_gate(report)
+    _pass_gate(report, check_gate(report, report.settings.publish))
     with postgres.pointer(report.level) as pointer:
         run_id = pointer.find(report.job_id)
+        _pass_gate(report, drift(pointer.connection, run_id, report))
         if pointer.as_of is not None and pointer.as_of > report.as_of:
             return _superseded(report.level, pointer.job_id)
         publication = publish_files(
@@ -57,8 +59,8 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
     return _result(report.level, report.job_id, publication.current, superseded=False)
 
 
-def _pass_gate(report: Report) -> None:
-    if failures := check_gate(report, report.settings.publish):
+def _pass_gate(report: Report, failures: list[str]) -> None:
+    if failures:
         raise AirflowFailException(
             f"run {report.job_id} of {report.level} is kept, but not published: "
             + "; ".join(failures)

@@ -62,19 +62,19 @@ def write_scale_folder(folder: Path, level: str, n: int, seed: int = 0) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, n])
-    story = _stories(n, rng)
+    story = stories(n, rng)
     copies = np.flatnonzero(rng.random(n) < _COPIES)
     copies = copies[copies % _ROWS > 0]
     story[copies] = story[copies - 1]
-    sources = [_source_id(level, row, seed) for row in range(n)]
+    sources = [source_id(level, row, seed) for row in range(n)]
     names = [LEVELS[level].vector_prefix + source for source in sources]
     np.savez(folder / f"{level}_truth.npz", vector_id=np.array(names), story=story)
-    _write_index(folder / LEVELS[level].pair[0], story, copies, _spectrum(level), seed)
+    _write_index(folder / LEVELS[level].pair[0], story, copies, level_spectrum(level), seed)
     with (folder / LEVELS[level].pair[1]).open("w", encoding="utf-8") as file:
         _write_metadata(file, level, names, sources, story, seed)
 
 
-def _stories(n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+def stories(n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
     """Draw each item's story: sizes fall as 1, 1/2, 1/3, ..., and no story has a single item."""
     weights = 1 / np.arange(1, max(n // ITEMS_PER_STORY, 1) + 1)
     sizes = np.maximum(weights / weights.sum() * n * (1 - _NOISE), 2).astype(int)
@@ -84,7 +84,7 @@ def _stories(n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
     return story
 
 
-def _source_id(level: str, row: int, seed: int) -> str:
+def source_id(level: str, row: int, seed: int) -> str:
     """Name an item; an odd factor permutes the documents' numbers, so ids are in disorder."""
     document, part = (row, 0) if level == "documents" else divmod(row, ITEMS_PER_DOCUMENT)
     name = f"doc_{(document * 2_654_435_761 + seed) % (1 << 32):08x}"
@@ -94,7 +94,7 @@ def _source_id(level: str, row: int, seed: int) -> str:
 # Vectors
 
 
-def _spectrum(level: str) -> Spectrum:
+def level_spectrum(level: str) -> Spectrum:
     """Take the level's spectrum from the real collections, else from a power law."""
     found = [folder for folder in DATA.glob("*") if (folder / f"{level}.index").is_file()]
     if not found:
@@ -163,14 +163,14 @@ def _block(start: int, story: npt.NDArray[np.int32], spectrum: Spectrum, seed: i
     # An item without a story has a centre of its own, numbered below -1.
     numbers = np.where(story >= 0, story, -2 - start - np.arange(len(story)))
     centres, at = np.unique(numbers, return_inverse=True)
-    mixed = np.stack([_centre(int(number), spectrum, seed) for number in centres])
+    mixed = np.stack([centre(int(number), spectrum, seed) for number in centres])
     rng = np.random.default_rng([seed, 1, start])
     scattered = rng.standard_normal((len(story), len(spectrum.scatter)), dtype=np.float32)
     within = np.float32(np.sqrt(_WITHIN)) * (scattered @ spectrum.scatter)
     return _unit(np.float32(np.sqrt(1 - _WITHIN)) * mixed[at] + within)
 
 
-def _centre(number: int, spectrum: Spectrum, seed: int) -> Matrix:
+def centre(number: int, spectrum: Spectrum, seed: int) -> Matrix:
     """Mix a centre from two real vectors and some scatter: as far apart as real stories are."""
     rng = np.random.default_rng([seed, 2, number % (1 << 32)])
     one, other = spectrum.sources[rng.integers(len(spectrum.sources), size=2)]
@@ -193,7 +193,7 @@ def _write_metadata(
     """Write the three objects as Python's `json` does, an entry at a time."""
     kind = LEVELS[level].cluster_type
     file.write('{"metadata_store": {')
-    for row, metadata in enumerate(_metadata(level, sources, story, seed)):
+    for row, metadata in enumerate(metadata_of(level, sources, story, seed)):
         entry = {"source_id": sources[row], "embedding_type": kind, "metadata": metadata}
         file.write(f"{', ' if row else ''}{json.dumps(names[row])}: {json.dumps(entry)}")
     file.write('}, "id_map": {')
@@ -203,20 +203,20 @@ def _write_metadata(
     file.write("}}")
 
 
-def _metadata(
+def metadata_of(
     level: str, sources: list[str], story: npt.NDArray[np.int32], seed: int
 ) -> Iterator[Json]:
-    words = _vocabulary(np.random.default_rng([seed, 3]))
+    words = vocabulary(np.random.default_rng([seed, 3]))
     make = _MAKERS[level]
     for start in range(0, len(sources), _ROWS):
         rng = np.random.default_rng([seed, 4, start])
         for offset, source in enumerate(sources[start : start + _ROWS]):
             number = int(story[start + offset])
             of_story = number if number >= 0 else int(rng.integers(1 << 31))
-            yield make(source, _Writer(of_story, words, rng))
+            yield make(source, Writer(of_story, words, rng))
 
 
-def _vocabulary(rng: np.random.Generator) -> list[str]:
+def vocabulary(rng: np.random.Generator) -> list[str]:
     """Invent 30,000 words, the frequent ones short."""
     syllables = _SYLLABLES.split()
     lengths = {2: 600, 3: 8_000, 4: 40_000}
@@ -225,7 +225,7 @@ def _vocabulary(rng: np.random.Generator) -> list[str]:
     return list(dict.fromkeys(words))[:30_000]
 
 
-class _Writer:
+class Writer:
     """Words of one item: some are its story's, some everybody's."""
 
     def __init__(self, story: int, words: list[str], rng: np.random.Generator) -> None:
@@ -265,13 +265,13 @@ class _Writer:
 
 
 _DOMAINS = list(DOMAINS.values())
-_EVENT_TYPES = (
+EVENT_TYPES = (
     "contact_meet conflict_attack movement_transport transaction_transfer personnel_elect "
     "justice_arrest policy_change economic_indicator natural_disaster protest legislation"
 )
 
 
-def _document(source: str, writer: _Writer) -> Json:
+def _document(source: str, writer: Writer) -> Json:
     return {
         "title": writer.text(10),
         "publication_date": writer.time(),
@@ -285,13 +285,13 @@ def _document(source: str, writer: _Writer) -> Json:
     }
 
 
-def _event(source: str, writer: _Writer) -> Json:
+def _event(source: str, writer: Writer) -> Json:
     trigger = writer.own()
     return {
         "document_id": source.rpartition("_event_")[0],
         "event_description": f"{trigger}: {writer.text(16)}",
         "trigger": trigger,
-        "event_type": writer.among(_EVENT_TYPES.split()),
+        "event_type": writer.among(EVENT_TYPES.split()),
         "domain": writer.among(_DOMAINS),
         "sentiment": writer.among(["neutral", "positive", "negative"]),
         "confidence": round(float(writer.rng.random()), 4),
@@ -305,7 +305,7 @@ def _event(source: str, writer: _Writer) -> Json:
     }
 
 
-def _entity(source: str, writer: _Writer) -> Json:
+def _entity(source: str, writer: Writer) -> Json:
     return {
         "document_id": source.rpartition("_entity_")[0],
         "entity_type": writer.among(["PER", "ORG", "LOC", "GPE"]),
@@ -315,7 +315,7 @@ def _entity(source: str, writer: _Writer) -> Json:
     }
 
 
-def _storyline(source: str, writer: _Writer) -> Json:
+def _storyline(source: str, writer: Writer) -> Json:
     first = writer.time()
     document = source.rpartition("_storyline_")[0]
     return {
@@ -331,7 +331,7 @@ def _storyline(source: str, writer: _Writer) -> Json:
     }
 
 
-_MAKERS: dict[str, Callable[[str, _Writer], Json]] = {
+_MAKERS: dict[str, Callable[[str, Writer], Json]] = {
     "documents": _document,
     "events": _event,
     "entities": _entity,

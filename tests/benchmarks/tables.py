@@ -170,6 +170,58 @@ def _by_items(tree: Tree, last: str) -> list[str]:
     return sorted(_paths(tree, last), key=key)
 
 
+def store(tree: Tree) -> Lines:
+    """Load times by phase and sizes of the results database."""
+    phases = ("copy", "check", "index", "graph", "attach")
+    seconds = [f"{name}, s" for name in ("load", *phases)]
+    head = ["members", "clusters", *seconds, "tables, MB", "indexes, MB", "differences, s"]
+    rows = []
+    for members in _paths(tree, "clusters"):
+        own = _below(tree, members)
+        sizes = {kind: _below(own, kind) for kind in ("table", "index")}
+        rows.append(
+            [
+                f"{int(members):,}",
+                _number(own["clusters"], 0),
+                *(_number(own.get(f"load/{name}_seconds"), 1) for name in ("all", *phases)),
+                *(_whole(sum(map(_float, each.values()))) for each in sizes.values()),
+                _number(own.get("differences/summary_seconds"), 1),
+            ]
+        )
+    return _table(head, rows)
+
+
+def graphs(tree: Tree) -> Lines:
+    """The graph of the centroids over two kinds of vectors, beside comparing with all."""
+    searches = (40, 100, 200)
+    head = ["clusters", "vectors", "MB", *(f"recall@10, ef {ef}" for ef in searches)]
+    rows = []
+    for members in _paths(tree, "clusters"):
+        own = _below(tree, members)
+        for kind, size in (("halfvec", "index/clusters_neighbours/mb"), ("vector", "vector/mb")):
+            found = [_search(_below(own, f"{kind}/ef{ef}")) for ef in searches]
+            rows.append([_number(own["clusters"], 0), kind, _whole(own[size]), *found])
+        exact = _search({"recall10": 1, "ms": own["exact/ms"]})
+        rows.append([_number(own["clusters"], 0), "no graph", "-", *[exact] * len(searches)])
+    return _table(head, rows)
+
+
+def _search(own: Tree) -> str:
+    return f"{_number(own['recall10'])} ({_number(own['ms'], 1)} ms)"
+
+
+def indexes(tree: Tree) -> Lines:
+    """The size of every table and index of a run."""
+    rows = []
+    for members in _paths(tree, "clusters"):
+        for kind in ("table", "index"):
+            for path, value in _below(tree, f"{members}/{kind}").items():
+                rows.append(
+                    [f"{int(members):,}", kind, f"`{path.removesuffix('/mb')}`", _whole(value)]
+                )
+    return _table(["members", "", "name", "MB"], rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "quality": ("quality", quality),
     "measures": ("quality", measures),
@@ -177,6 +229,9 @@ TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "robustness": ("robustness", robustness),
     "speed": ("speed", speed),
     "steps": ("speed", steps),
+    "store": ("store", store),
+    "graphs": ("store", graphs),
+    "store_sizes": ("store", indexes),
 }
 
 
@@ -197,6 +252,10 @@ def _float(value: Figure) -> float:
 def _number(value: Figure, digits: int = 3) -> str:
     number = _float(value)
     return f"{number:,.{digits}f}" if number == number else "-"
+
+
+def _whole(value: Figure) -> str:
+    return _number(value, 0)
 
 
 def _signed(value: Figure) -> str:

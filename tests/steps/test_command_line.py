@@ -146,6 +146,17 @@ def test_a_sample_can_be_clustered_at_once(cli: CommandLine, tmp_path: Path) -> 
     assert cli("sample", tmp_path / "other", "--documents", 0).code == 64
 
 
+def test_run_refuses_a_gate_that_needs_a_history(
+    cli: CommandLine, stage3: Stage3Folder, tmp_path: Path
+) -> None:
+    outcome = cli(
+        *("run", "--level", "events", "--indices", stage3.path, "--workspace", tmp_path / "w"),
+        *("--set", "publish.max_drift=2"),
+    )
+    assert outcome.code == 64
+    assert "publish.max_drift" in outcome.error
+
+
 def test_run_prints_paths_and_counts_last(
     cli: CommandLine, stage3: Stage3Folder, tmp_path: Path
 ) -> None:

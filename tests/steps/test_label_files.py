@@ -104,6 +104,8 @@ def test_counts_agree_everywhere(result: Result) -> None:
     assert report["outlier_share"] == counts["noise"] / 30
     assert set(report["seconds"]) == {"snapshot", "plan", "cluster", "merge"}
     assert report["input"]["undated"] == 1
+    assert set(report["tags"].values()) == {None}
+    assert (report["errors"]["failed_parts"], report["errors"]["total"]) == (0, 0)
 
 
 def test_the_columns_of_members_parquet(result: Result) -> None:

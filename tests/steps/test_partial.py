@@ -93,6 +93,8 @@ def test_on_request_its_items_are_unassigned_and_the_rest_is_kept(workbench: Wor
     report = read_report(result.files["report"])
     assert report.coverage == pytest.approx(32 / 48)
     assert report.outlier_share == 0
+    errors = (report.model_extra or {})["errors"]
+    assert (errors["failed_parts"], errors["database"], errors["total"]) == (1, None, 1)
     strict = run.settings.publish.model_copy(update={"min_coverage": 0.9})
     assert any("coverage" in failure for failure in check_gate(report, strict))
 

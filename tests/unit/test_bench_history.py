@@ -113,6 +113,20 @@ FIGURES: dict[str, Figure] = {
         for step in ("snapshot", "plan", "cluster", "merge", "label")
     },
     "speed/5000/hdbscan/permuted_ari": 0.985,
+    "store/1000/clusters": 20,
+    **{f"store/1000/load/{name}_seconds": 1.5 for name in ("all", "copy", "check", "index")},
+    "store/1000/load/graph_seconds": 0.25,
+    "store/1000/table/members/mb": 700.2,
+    "store/1000/table/clusters/mb": 100,
+    "store/1000/index/clusters_neighbours/mb": 39,
+    "store/1000/vector/mb": 78,
+    **{
+        f"store/1000/{kind}/ef{ef}/{figure}": value
+        for kind in ("halfvec", "vector")
+        for ef in (40, 100, 200)
+        for figure, value in (("recall10", 0.985), ("ms", 0.51))
+    },
+    "store/1000/exact/ms": 75,
 }
 PAGE = "".join(
     f"# {name}\n\n<!-- bench:{name} -->\nFORMER\n<!-- /bench:{name} -->\n\n" for name in TABLES
@@ -130,6 +144,9 @@ def test_the_page_says_what_the_figures_say() -> None:
     assert "| sample of 9 documents, entities | 1 | 99,000 | 0.900 | - | - | - |" in page
     assert "| 5,000 | hdbscan | 50.0 | 3.0 | 500 MB | 3 | 25.0 | - |" in page
     assert "0.985 (5,000 items)" in page
+    assert "| 1,000 | 20 | 1.5 | 1.5 | 1.5 | 1.5 | 0.2 | - | 800 | 39 | - |" in page
+    assert "| 20 | halfvec | 39 | 0.985 (0.5 ms) | 0.985 (0.5 ms) | 0.985 (0.5 ms) |" in page
+    assert "| 1,000 | index | `clusters_neighbours` | 39 |" in page
     assert "Measured 2026-11-20, commit abc1234, on one machine; load at the beginning 1.0." in page
     assert filled(page, [entry(FIGURES)]) == page
 

@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering_tasks.engine import neighbours as module
-from clustering_tasks.engine.neighbours import Neighbours, exact_neighbours
+from clustering_tasks.engine.neighbours import (
+    Neighbours,
+    all_cells,
+    exact_neighbours,
+    search_ranges,
+)
 from tests.stage3_folder import Matrix, blobs, scattered
 
 
@@ -70,6 +75,19 @@ def test_of_equally_distant_rows_any_may_be_kept_but_their_order_is_fixed(k: int
     for ids, row in zip(found.ids, found.distances, strict=True):
         assert len(set(ids)) == k
         np.testing.assert_array_equal(np.lexsort((ids, row)), np.arange(k))
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("ranges", [[], [(0, 7)], [(0, 70), (70, 75), (90, 200)], [(30, 31)] * 3])
+def test_ranges_searched_at_once_give_the_bits_of_each(ranges: list[tuple[int, int]]) -> None:
+    vectors = blobs([60, 40], noise=100, dimension=24)
+    found = search_ranges(vectors, all_cells(len(vectors)), ranges, 5)
+    each = [exact_neighbours(vectors, start, stop, 5) for start, stop in ranges]
+    assert len(found.ids) == sum(stop - start for start, stop in ranges)
+    for name in ("ids", "distances"):
+        parts = [getattr(part, name) for part in each]
+        expected = np.concatenate([getattr(found, name)[:0], *parts])
+        np.testing.assert_array_equal(getattr(found, name), expected)
 
 
 def test_of_equally_distant_rows_the_first_are_kept() -> None:

@@ -77,6 +77,7 @@ def test_an_unknown_key_is_answered_with_those_of_its_group() -> None:
             {"agglomerative.linkage": "ward", "agglomerative.cut_similarity": 0.5},
             ("agglomerative.distance_threshold", "agglomerative.clusters", "another linkage"),
         ),
+        ({"alerts.min_history": 40}, ("alerts.history", "Exchange them")),
         ({"outliers.policy": "target"}, ("outliers.target_share", "Set both or neither")),
         ({"outliers.target_share": 0.2}, ("outliers.policy", "Set both or neither")),
     ],

@@ -1,0 +1,356 @@
+"""Alerts (MQ-3): what a run's metrics give cause to look at; pure, without a database.
+
+Two kinds. A *limit* holds for each run of a level by itself. *Drift* compares a run with the runs
+of its level that were published before. What was not measured raises neither. docs/METRICS.md says
+where the limits come from.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+from clustering_tasks.settings import AlertSettings, PublishSettings
+
+Metrics = Mapping[str, float | None]
+Severity = Literal["info", "warning", "critical"]
+
+SECONDS = "seconds"
+STEPS = ("snapshot", "plan", "cluster", "merge", "label", "load_postgres")
+_SIGMAS = 1.4826  # of a normal distribution's median absolute deviation
+_CRITICAL = 2  # times what is allowed
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one level.
+
+    Attributes:
+        min_silhouette: below, clusters are not what the level can give.
+        max_raw_outlier_share: above, too little is in clusters.
+    """
+
+    min_silhouette: float
+    max_raw_outlier_share: float
+
+
+# One limit for all would be wrong: gold itself has a silhouette of .20 for events and .18 for
+# entities (.26 to .32 for documents, .30 for storylines), and a quarter of the events are told of
+# once only. Of 30 sound runs none is beyond these, of 15 on vectors with as much noise as signal or
+# more, all are (docs/METRICS.md).
+LIMITS = {
+    "documents": Limits(min_silhouette=0.2, max_raw_outlier_share=0.5),
+    "events": Limits(min_silhouette=0.15, max_raw_outlier_share=0.6),
+    "entities": Limits(min_silhouette=0.15, max_raw_outlier_share=0.5),
+    "storylines": Limits(min_silhouette=0.2, max_raw_outlier_share=0.3),
+}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something about a run that a person should look at.
+
+    Attributes:
+        name: of the rule: `limit.` or `drift.` and the metric.
+        severity: how urgent it is.
+        message: what was found.
+        action: what to look at, and what to do.
+        value: the measured value.
+        limit_value: the value that it was compared with.
+    """
+
+    name: str
+    severity: Severity
+    message: str
+    action: str
+    value: float
+    limit_value: float
+
+    def record(self) -> dict[str, Any]:
+        """Return the alert as JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A metric of a run beside those of the runs before it.
+
+    Attributes:
+        watched: the metric.
+        value: of the run.
+        usual: median of the runs before.
+        allowed: largest difference that raises no alert.
+        runs: number of those runs that have the metric.
+    """
+
+    watched: "Watched"
+    value: float
+    usual: float
+    allowed: float
+    runs: int
+
+    @property
+    def times(self) -> float:
+        """How many times what is allowed the difference is."""
+        difference = abs(self.value - self.usual)
+        if not self.allowed:  # nothing was allowed, and all runs were alike
+            return math.inf if difference else 0.0
+        return difference / self.allowed
+
+    @property
+    def limit(self) -> float:
+        """The last value on this side that raises no alert."""
+        return self.usual + (self.allowed if self.value > self.usual else -self.allowed)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A metric that is compared with its history.
+
+    Attributes:
+        name: as in `stage4.metrics`; `seconds` is the sum of all steps'.
+        title: in words.
+        relative: whether a change counts as a share of the median; else as a difference.
+        least: the smallest difference that ever counts, in the metric's own unit.
+        if_low: what to do when it has fallen; None: nothing is wrong then.
+        if_high: what to do when it has risen; None: nothing is wrong then.
+        gated: whether `publish.max_drift` is about it.
+    """
+
+    name: str
+    title: str
+    relative: bool
+    least: float
+    if_low: str | None
+    if_high: str | None
+    gated: bool = True
+
+    def action(self, deviation: Deviation) -> str | None:
+        """Say what to do about a deviation, None if it is for the better."""
+        return self.if_high if deviation.value > deviation.usual else self.if_low
+
+
+_SETTINGS = "compare the run's settings and `algorithm` in its report with those of the runs before"
+_VECTORS = (
+    "look whether Stage 3's model, or the text that it embeds, has changed: "
+    "`quality.intra_cluster_similarity` changes with it"
+)
+_BACK = "if the clusters are wrong, publish the run before again (`python -m stage4.roll_back`)"
+
+WATCHED = (
+    Watched(
+        "counts.read",
+        "items read",
+        relative=True,
+        least=1,
+        if_low="Compare with what Stage 3 has taken in: a part of its delivery may be missing. "
+        f"When it is complete, run the level again; {_BACK}.",
+        if_high="Compare with what Stage 3 has taken in: items may have been delivered twice "
+        "(`input.identical_vectors`), or a source has been added.",
+    ),
+    Watched(
+        "counts.clusters",
+        "clusters",
+        relative=True,
+        least=1,
+        if_low=f"Look at `sizes.max` and the largest clusters: stories may have run together. "
+        f"Then {_SETTINGS}; {_BACK}.",
+        if_high=f"Look whether clusters of one story lie apart. Then {_SETTINGS}; {_BACK}.",
+    ),
+    Watched(
+        "coverage",
+        "share of the items in a cluster",
+        relative=False,
+        least=0,
+        if_low="Look at `counts.unassigned` (a part that failed), then at the outliers: "
+        f"{_VECTORS}.",
+        if_high=None,
+    ),
+    Watched(
+        "raw_outlier_share",
+        "share of outliers before the outlier policy",
+        relative=False,
+        least=0,
+        if_low=None,
+        if_high=f"Look at some outliers: are they stories of their own? If not, {_VECTORS}; then "
+        f"{_SETTINGS}.",
+    ),
+    Watched(
+        "quality.silhouette",
+        "mean silhouette",
+        relative=False,
+        least=0,
+        if_low=f"Clusters are less distinct than they were: {_VECTORS}; then {_SETTINGS}.",
+        if_high=None,
+    ),
+    Watched(
+        "sizes.mean",
+        "mean size of a cluster",
+        relative=True,
+        least=0,
+        if_low=f"Look whether clusters of one story lie apart. Then {_SETTINGS}.",
+        if_high="Look at the largest clusters and at `input.identical_vectors`: stories may have "
+        f"run together, or the same items come many times. Then {_SETTINGS}.",
+    ),
+    Watched(
+        SECONDS,
+        "seconds of all steps",
+        relative=True,
+        least=60,
+        if_low=None,
+        if_high="See which step it was (`seconds.*`), and whether other work was on the machine.",
+        gated=False,
+    ),
+)
+METRICS = (
+    "tags.per_item",
+    *(watched.name for watched in WATCHED if watched.name != SECONDS),
+    *(f"{SECONDS}.{step}" for step in STEPS),
+)
+
+
+def find_alerts(
+    level: str, metrics: Metrics, history: Sequence[Metrics], settings: AlertSettings
+) -> list[Alert]:
+    """Find what is beyond a limit, or unlike the runs before.
+
+    Args:
+        level: plural name.
+        metrics: the run's, by name; those of `METRICS` are read. Null or missing: not measured.
+        history: the same of the level's last published runs, in any order.
+        settings: the run's `alerts`.
+    """
+    return [
+        *_beyond_limits(level, metrics, settings),
+        *_drifted(level, deviations(metrics, history, settings)),
+    ]
+
+
+def check_drift(
+    metrics: Metrics, history: Sequence[Metrics], alerts: AlertSettings, gate: PublishSettings
+) -> list[str]:
+    """Apply the gate's condition on drift (AP-6).
+
+    Args:
+        metrics: the run's.
+        history: of the level's last published runs.
+        alerts: the run's `alerts` settings, which say what is usual.
+        gate: the run's `publish` settings.
+
+    Returns:
+        One sentence per metric that is too unlike its history, naming the setting; none where
+        `publish.max_drift` is unset or the history is too short.
+    """
+    most = gate.max_drift
+    if most is None:
+        return []
+    return [
+        f"{each.watched.title}: {each.value:.4g}, which is {each.times:.3g} times the usual "
+        f"deviation ({each.allowed:.3g}) from {each.usual:.4g}, the median of {each.runs} "
+        f"published runs; publish.max_drift={most:g} is allowed"
+        for each in deviations(metrics, history, alerts)
+        if each.watched.gated and each.times > most
+    ]
+
+
+def deviations(
+    metrics: Metrics, history: Sequence[Metrics], settings: AlertSettings
+) -> Iterator[Deviation]:
+    """Compare each watched metric with its history; those with too short a one are left out.
+
+    A difference counts when it is both unusual (so many median absolute deviations) and large
+    enough to matter: in a history of equal runs the first is nothing at all.
+    """
+    for watched in WATCHED:
+        value = _value(watched, metrics)
+        before = [old for run in history if (old := _value(watched, run)) is not None]
+        if value is None or len(before) < settings.min_history:
+            continue
+        usual = median(before)
+        unusual = settings.deviations * _SIGMAS * median(abs(old - usual) for old in before)
+        matters = settings.min_change * usual if watched.relative else settings.min_share_change
+        allowed = max(unusual, matters, watched.least)
+        yield Deviation(watched, value, usual, allowed, len(before))
+
+
+def _value(watched: Watched, metrics: Metrics) -> float | None:
+    if watched.name != SECONDS:
+        return metrics.get(watched.name)
+    parts = [metrics.get(f"{SECONDS}.{step}") for step in STEPS]
+    return None if None in parts else sum(part or 0 for part in parts)
+
+
+def _drifted(level: str, found: Iterator[Deviation]) -> Iterator[Alert]:
+    for each in found:
+        action = each.watched.action(each)
+        if each.times > 1 and action is not None:
+            yield Alert(
+                name=f"drift.{each.watched.name}",
+                severity=_severity(each),
+                message=f"{level}: {each.watched.title}: {each.value:.4g}, {_direction(each)} than "
+                f"usual: the median of the last {each.runs} published runs is {each.usual:.4g}, "
+                f"and {each.limit:.4g} would still be usual",
+                action=action,
+                value=each.value,
+                limit_value=each.limit,
+            )
+
+
+def _severity(deviation: Deviation) -> Severity:
+    if deviation.watched.name == SECONDS:
+        return "info"
+    return "critical" if deviation.times > _CRITICAL else "warning"
+
+
+def _direction(deviation: Deviation) -> str:
+    return "higher" if deviation.value > deviation.usual else "lower"
+
+
+def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Iterator[Alert]:
+    silhouette = metrics.get("quality.silhouette")
+    least = _or(settings.min_silhouette, LIMITS[level].min_silhouette)
+    if silhouette is not None and silhouette < least:
+        yield Alert(
+            name="limit.quality.silhouette",
+            # Below zero items are on average nearer to another cluster than to their own.
+            severity="critical" if silhouette < 0 else "warning",
+            message=f"{level}: the mean silhouette is {silhouette:.4g}, at least {least:g} is "
+            "expected",
+            action=f"Look at some clusters: do their members belong together? If not, {_VECTORS}; "
+            f"then {_SETTINGS}. If they do, lower alerts.min_silhouette.",
+            value=silhouette,
+            limit_value=least,
+        )
+    yield from _outliers(level, metrics.get("raw_outlier_share"), settings)
+    tags = metrics.get("tags.per_item")
+    if tags is not None and tags < settings.min_tags_per_item:
+        yield Alert(
+            name="limit.tags.per_item",
+            severity="warning",
+            message=f"{level}: {tags:.4g} tags per item, at least {settings.min_tags_per_item:g} "
+            "are expected",
+            action="Look at `tags.untagged` and at the log of the tagging: some answers may be "
+            "missing.",
+            value=tags,
+            limit_value=settings.min_tags_per_item,
+        )
+
+
+def _outliers(level: str, share: float | None, settings: AlertSettings) -> Iterator[Alert]:
+    most = _or(settings.max_raw_outlier_share, LIMITS[level].max_raw_outlier_share)
+    if share is not None and share > most:
+        yield Alert(
+            name="limit.raw_outlier_share",
+            severity="warning",
+            message=f"{level}: {share:.4g} of the items are outliers before the outlier policy, "
+            f"at most {most:g} are expected",
+            action="Look at some outliers: are they stories of their own? If so, raise "
+            f"alerts.max_raw_outlier_share. If not, {_VECTORS}; then {_SETTINGS}.",
+            value=share,
+            limit_value=most,
+        )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,110 @@
+"""Alerts of a loaded run: found with the level's history, logged, and kept in `stage4.alerts`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from airflow.sdk.exceptions import AirflowException
+
+from clustering_tasks.alerts import METRICS, Alert, Metrics, check_drift, find_alerts
+from clustering_tasks.publication import Report
+from stage4.database import Database, database
+
+# A roll-back does not take a run out of the history: the median bears it.
+_HISTORY = """
+SELECT run_id FROM (
+    SELECT DISTINCT ON (as_of, job_id) run_id, as_of FROM stage4.runs
+    WHERE level = %(level)s AND published_at IS NOT NULL
+    AND as_of <= %(as_of)s AND job_id <> %(job_id)s
+    ORDER BY as_of DESC, job_id, run_id DESC
+) jobs ORDER BY as_of DESC, run_id DESC LIMIT %(limit)s
+"""
+_VALUES = "SELECT run_id, name, value FROM stage4.metrics WHERE run_id = ANY(%s) AND name = ANY(%s)"
+_INSERT_SECONDS = """
+INSERT INTO stage4.metrics (run_id, level, name, value) VALUES (%s, %s, %s, %s)
+ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value
+"""
+_INSERT_ALERT = """
+INSERT INTO stage4.alerts (run_id, level, name, severity, message, action, value, limit_value)
+VALUES (%(run_id)s, %(level)s, %(name)s, %(severity)s, %(message)s, %(action)s, %(value)s,
+    %(limit_value)s)
+"""
+
+log = structlog.get_logger()
+
+
+def watch(
+    run_id: int,
+    report: Report,
+    seconds: Mapping[str, float] | None = None,
+    *,
+    conn_id: str | None = None,
+) -> list[dict[str, Any]] | None:
+    """Find what a loaded run gives cause to look at, log it and store it; never fails the run.
+
+    Args:
+        run_id: of the load.
+        report: of the run.
+        seconds: that steps took which the report cannot know; stored as `seconds.<step>`.
+        conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
+
+    Returns:
+        The alerts as `clustering_tasks.alerts.Alert.record`; None where the database did not
+        answer, so that nothing is known.
+    """
+    try:
+        with database(conn_id) as connection, connection.transaction():
+            _insert_seconds(connection, run_id, report.level, seconds or {})
+            found = find_alerts(
+                report.level, *_compared(connection, run_id, report), report.settings.alerts
+            )
+            _insert(connection, run_id, report.level, found)
+    except AirflowException as error:
+        log.error("no alerts: the run is loaded, but not looked at", reason=str(error))  # noqa: TRY400
+        return None
+    for alert in found:
+        _log(report, alert)
+    return [alert.record() for alert in found]
+
+
+def drift(connection: Database, run_id: int, report: Report) -> list[str]:
+    """Apply the gate's condition on drift to a loaded run; see `clustering_tasks.alerts`."""
+    if report.settings.publish.max_drift is None:
+        return []
+    return check_drift(
+        *_compared(connection, run_id, report), report.settings.alerts, report.settings.publish
+    )
+
+
+def _compared(connection: Database, run_id: int, report: Report) -> tuple[Metrics, list[Metrics]]:
+    """Read a run's metrics, and those of the published runs of its level before it."""
+    values = {
+        "level": report.level,
+        "as_of": report.as_of,
+        "job_id": report.job_id,
+        "limit": report.settings.alerts.history,
+    }
+    before = [number for (number,) in connection.execute(_HISTORY, values).fetchall()]
+    metrics: dict[int, dict[str, float | None]] = {number: {} for number in (run_id, *before)}
+    for number, name, value in connection.execute(_VALUES, [[*metrics], [*METRICS]]).fetchall():
+        metrics[number][name] = value
+    return metrics[run_id], [metrics[number] for number in before]
+
+
+def _insert_seconds(
+    connection: Database, run_id: int, level: str, seconds: Mapping[str, float]
+) -> None:
+    for step, value in seconds.items():
+        connection.execute(_INSERT_SECONDS, [run_id, level, f"seconds.{step}", value])
+
+
+def _insert(connection: Database, run_id: int, level: str, alerts: list[Alert]) -> None:
+    connection.execute("DELETE FROM stage4.alerts WHERE run_id = %s", [run_id])
+    for alert in alerts:
+        values = {"run_id": run_id, "level": level} | alert.record()
+        connection.execute(_INSERT_ALERT, values)
+
+
+def _log(report: Report, alert: Alert) -> None:
+    say = {"info": log.info, "warning": log.warning, "critical": log.critical}[alert.severity]
+    say("alert", level_name=report.level, job_id=report.job_id, **alert.record())

@@ -1,0 +1,160 @@
+"""Runs of Stage 4's DAGs, read from Airflow's own database."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# The API server is the process that has Airflow's database; a task has not.
+from airflow.models.dag import DagModel  # noqa: TID251
+from airflow.models.dagrun import DagRun  # noqa: TID251
+from airflow.models.taskinstance import TaskInstance  # noqa: TID251
+from airflow.models.xcom import XComModel  # noqa: TID251
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, TaskInstanceState
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from clustering_tasks.levels import LEVELS
+from stage4.api.models import Job, JobDetails, JobState, JobTask
+from stage4.api.security import dag_id
+from stage4.runs import job_id
+
+_STATES: dict[str, JobState] = {
+    DagRunState.QUEUED: "queued",
+    DagRunState.RUNNING: "running",
+    DagRunState.SUCCESS: "completed",
+    DagRunState.FAILED: "failed",
+}
+_LEVEL_OF = {dag_id(level): level for level in LEVELS}
+_FINISHED = frozenset(
+    {
+        TaskInstanceState.SUCCESS,
+        TaskInstanceState.FAILED,
+        TaskInstanceState.SKIPPED,
+        TaskInstanceState.UPSTREAM_FAILED,
+        TaskInstanceState.REMOVED,
+    }
+)
+_NOT_SCHEDULED = "none"
+_CLUSTERED_BY = "merge"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job, and its place in the list."""
+
+    number: int
+    job: Job
+
+
+def list_jobs(
+    dags: Sequence[str], state: JobState | None, before: int | None, limit: int
+) -> list[Listed]:
+    """Read jobs, newest first.
+
+    Args:
+        dags: ids of the DAGs whose runs are meant.
+        state: only those in it; None: all.
+        before: only those with a lesser number.
+        limit: most jobs.
+    """
+    statement = (
+        select(DagRun, DagModel.is_paused)
+        .outerjoin(DagModel, DagModel.dag_id == DagRun.dag_id)
+        .where(DagRun.dag_id.in_(dags))
+        .order_by(DagRun.id.desc())
+        .limit(limit)
+    )
+    if state is not None:
+        statement = statement.where(DagRun.state == _airflow_state(state))
+    if before is not None:
+        statement = statement.where(DagRun.id < before)
+    with create_session(scoped=False) as session:
+        rows = session.execute(statement).all()
+        return [Listed(run.id, Job(**_job(run, bool(paused)))) for run, paused in rows]
+
+
+def read_job(name: str) -> JobDetails | None:
+    """Read a job with its progress; None: there is no such job."""
+    dag, _, _ = name.partition(".")
+    with create_session(scoped=False) as session:
+        # Job ids are made from run ids and cannot be turned back: only the ids are read here.
+        run_ids = session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag))
+        run_id = next((each for each in run_ids if job_id(dag, each) == name), None)
+        if run_id is None:
+            return None
+        run = session.scalars(
+            select(DagRun).where(DagRun.dag_id == dag, DagRun.run_id == run_id)
+        ).one()
+        paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag))
+        return JobDetails(**_job(run, bool(paused)), **_progress(session, run))
+
+
+def _airflow_state(state: JobState) -> str:
+    return next(airflow for airflow, ours in _STATES.items() if ours == state)
+
+
+def _job(run: DagRun, paused: bool) -> dict[str, Any]:
+    return {
+        "job_id": job_id(run.dag_id, run.run_id),
+        "dag_id": run.dag_id,
+        "dag_run_id": run.run_id,
+        "level": _LEVEL_OF.get(run.dag_id),
+        "state": _STATES[str(run.state)],
+        "paused": paused,
+        "queued_at": run.queued_at,
+        "started_at": run.start_date,
+        "ended_at": run.end_date,
+    }
+
+
+def _progress(session: Session, run: DagRun) -> dict[str, Any]:
+    instances = session.execute(
+        select(TaskInstance.task_id, TaskInstance.state)
+        .where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
+        .order_by(TaskInstance.start_date.asc().nulls_last(), TaskInstance.task_id)
+    ).all()
+    states = states_by_task(instances)
+    total = _items(session, run)
+    clustered = states.get(_CLUSTERED_BY, {}).get(TaskInstanceState.SUCCESS, 0)
+    return {
+        "percent": percent(states),
+        "items_total": total,
+        "items_done": None if total is None else total if clustered else 0,
+        "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in states.items()],
+    }
+
+
+def states_by_task(
+    instances: Iterable[tuple[str, str | None] | Any],
+) -> dict[str, Mapping[str, int]]:
+    """Count the states of each task's instances, given as pairs of task id and state."""
+    states = defaultdict[str, Counter[str]](Counter)
+    for task_id, state in instances:
+        states[task_id][str(state) if state else _NOT_SCHEDULED] += 1
+    return dict(states)
+
+
+def percent(states: Mapping[str, Mapping[str, int]]) -> float:
+    """Tell how far a job is: the mean over its tasks of the share of finished instances."""
+    shares = [
+        sum(count for state, count in found.items() if state in _FINISHED) / sum(found.values())
+        for found in states.values()
+    ]
+    return round(100 * sum(shares) / len(shares), 1) if shares else 0.0
+
+
+def _items(session: Session, run: DagRun) -> int | None:
+    """Read from the result of `snapshot` how many items there are."""
+    value = session.scalar(
+        select(XComModel.value).where(
+            XComModel.dag_id == run.dag_id,
+            XComModel.run_id == run.run_id,
+            XComModel.task_id == "snapshot",
+            XComModel.key == "return_value",
+        )
+    )
+    metrics = value.get("metrics") if isinstance(value, dict) else None
+    items = metrics.get("items") if isinstance(metrics, dict) else None
+    return items if isinstance(items, int) else None

@@ -1,0 +1,68 @@
+"""The one way in: nobody gets past it without a valid token, whatever the path.
+
+FastAPI reads a body before it asks dependencies, and gives unknown paths no dependencies at all. So
+the user, the rate limit and the body's size are checked in front of the application.
+"""
+
+from http import HTTPStatus
+
+from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from clustering_tasks.deployment import deployment
+from stage4.api import problems
+from stage4.api.limits import limited
+
+
+class Gate:
+    """ASGI middleware: 401 (403 for a broken token), 429, 413, or on to the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it."""
+        if scope["type"] != "http":  # there are no WebSockets; lifespan passes
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            scope["stage4_user"] = await _user(request)
+            await _count(request)
+            receive = limited(scope, receive, deployment().api_max_body_bytes)
+        except HTTPException as error:
+            answer = problems.respond(
+                request, error.status_code, str(error.detail), headers=error.headers
+            )
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+async def _user(request: Request) -> object:
+    """Name the user by Airflow's own means: a bearer's token, else the session's cookie."""
+    try:
+        return await get_user(request, None, await bearer_scheme(request))
+    except HTTPException as error:
+        if error.status_code != HTTPStatus.UNAUTHORIZED:
+            raise
+        raise HTTPException(
+            HTTPStatus.UNAUTHORIZED,
+            f"{error.detail}: send `Authorization: Bearer <token>` with a token of "
+            "`POST /auth/token`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        ) from None
+
+
+async def _count(request: Request) -> None:
+    user = request.scope["stage4_user"]
+    seconds = await request.app.state.services.rate_limit.take(user.get_id())
+    if seconds is not None:
+        raise HTTPException(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"More than {deployment().api_requests_per_minute} requests in a minute: wait "
+            f"{seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )

@@ -1,0 +1,66 @@
+"""The OpenAPI document: what FastAPI knows, with the errors as they are."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from stage4.api.problems import MEDIA_TYPE, Problem
+
+TITLE = "Stage 4 Clustering"
+VERSION = "1"
+DESCRIPTION = """
+Look-ups of clusters, their members, runs and metrics.
+
+Every request needs a token of Airflow (`POST /auth/token`), and the right to read the DAG of the
+level that it asks for. Lists are paged: `next_cursor` of a page is `cursor` of the next one, and
+the pages of a list are of one run, also when another run is published meanwhile. Errors are
+problems (RFC 9457).
+"""
+
+# What any endpoint may answer; those of an endpoint alone stand with it.
+_EVERYWHERE = {
+    "400": "Not a request that can be read.",
+    "401": "No token, or one that has expired.",
+    "403": "A broken token, or a right is missing.",
+    "413": "The body is too large.",
+    "422": "The request is not valid; `errors` says why.",
+    "429": "Too many requests in a minute; `Retry-After` says how long to wait.",
+    "503": "The database cannot be reached, or is busy.",
+    "504": "The database took too long.",
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Write the OpenAPI document of `app`, without servers; once (0.1 s)."""
+    if app.openapi_schema is None:
+        app.openapi_schema = _describe(app)
+    return app.openapi_schema
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    document: dict[str, Any] = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION.strip(),
+        routes=app.routes,
+    )
+    for path in document["paths"].values():
+        for operation in path.values():
+            _add_problems(operation["responses"])
+    schemas = document["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own form of a 422
+        schemas.pop(name, None)
+    template = "#/components/schemas/{model}"
+    problem = Problem.model_json_schema(ref_template=template)
+    schemas |= problem.pop("$defs") | {"Problem": problem}
+    return document
+
+
+def _add_problems(responses: dict[str, Any]) -> None:
+    own = {status: answer["description"] for status, answer in responses.items() if status >= "4"}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for status, text in sorted((own | _EVERYWHERE).items()):
+        if status == "503" and responses.get(status, {}).get("content"):
+            continue  # health's own answer
+        responses[status] = {"description": text, "content": content}

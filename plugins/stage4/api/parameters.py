@@ -1,0 +1,115 @@
+"""What may be asked: types of parameters, and the refusal of everything unknown."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Request
+from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from clustering_tasks.levels import DOMAINS, LEVELS
+from stage4.api.problems import ProblemError
+
+MOST_ROWS = 200
+DEFAULT_ROWS = 50
+# Text goes to PostgreSQL, which has no NUL, and into logs, where control characters forge lines.
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+_CLUSTER_ID = r"^(document|event|entity|storyline)_[0-9a-f]{12}$"
+_LARGEST_BIGINT = 2**63 - 1
+_LARGEST_INT = 2**31 - 1
+
+_PLURALS = {level.cluster_type: level.name for level in LEVELS.values()}
+_OF_TYPE = {level.cluster_type: level for level in LEVELS.values()}
+
+LevelName = Literal["documents", "events", "entities", "storylines"]
+
+
+def plural(level: Any) -> Any:
+    """Take a level's singular for its name."""
+    return _PLURALS.get(level, level) if isinstance(level, str) else level
+
+
+def long_domain(name: str) -> str:
+    """Take a domain's short form for its long one, which is what is stored."""
+    return DOMAINS.get(name, name)
+
+
+Level = Annotated[
+    LevelName,
+    BeforeValidator(plural),
+    WithJsonSchema({"type": "string", "enum": [*LEVELS, *_PLURALS]}),
+]
+Text = Annotated[str, Field(min_length=1, max_length=300, pattern=_PRINTABLE)]
+Domain = Annotated[Text, AfterValidator(long_domain)]
+RunId = Annotated[int, Field(ge=1, le=_LARGEST_BIGINT)]
+Size = Annotated[int, Field(ge=2, le=_LARGEST_INT)]
+Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
+CursorText = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=8192,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="`next_cursor` of the page before; with the same parameters.",
+    ),
+]
+
+LevelPath = Annotated[Level, Path(description="Level, singular or plural.")]
+ClusterIdPath = Annotated[
+    str,
+    Path(pattern=_CLUSTER_ID, max_length=40, description="For example `event_7f3a9c2e41b0`."),
+]
+RunPath = Annotated[int, Path(ge=1, le=_LARGEST_BIGINT, description="Number of a load.")]
+# Ids of Stage 3 are any text; a slash in them is part of the path.
+ItemPath = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=512,
+        pattern=_PRINTABLE,
+        description="As Stage 3 writes it, for example `doc_001_event_0`.",
+    ),
+]
+
+
+def level_of(cluster_id: str) -> str:
+    """Tell the level whose clusters have such ids."""
+    return _OF_TYPE[cluster_id.rpartition("_")[0]].name
+
+
+def known_parameters(request: Request) -> None:
+    """Refuse parameters that the endpoint does not have, and those that are given twice.
+
+    A filter with a typing error would otherwise be no filter, without a word.
+
+    Raises:
+        ProblemError: 422, naming them.
+    """
+    route = request.scope.get("route")
+    known = _known(route) if isinstance(route, APIRoute) else frozenset[str]()
+    names = [name for name, _ in request.query_params.multi_items()]
+    if unknown := sorted({name for name in names if name not in known}):
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"Unknown parameters: {_shown(unknown)}. Known here: {_shown(sorted(known))}.",
+        )
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"Given more than once: {_shown(twice)}."
+        )
+
+
+def _known(route: APIRoute) -> frozenset[str]:
+    names = set[str]()
+    for field in get_flat_dependant(route.dependant).query_params:
+        kind = field.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names.update(kind.model_fields)
+        else:
+            names.add(field.alias)
+    return frozenset(names)
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(f"`{name[:40]}`" for name in names[:20]) or "none"

@@ -1,0 +1,267 @@
+"""Clusters of a run: lists, one of them, and those that a text or a vector is near to.
+
+The names of a run's tables and the columns to sort by come from this code; whatever a caller has
+written is a parameter of the statement.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from psycopg.sql import SQL, Composable, Composed
+from psycopg.sql import Literal as Value
+
+from stage4 import schema
+from stage4.api.pool import Reader, Row
+from stage4.api.queries.runs import RunKey
+
+Order = Literal["size", "start", "label"]
+
+COLUMNS = SQL(
+    "cluster_id, label, size, domain, event_type, entity_type, start_time, end_time,"
+    " intra_cluster_similarity, mean_probability, keywords, primary_entities, tags"
+)
+_DETAILS = SQL("representatives, document_ids, record")
+# HNSW looks at this many candidates, and at more while filters leave too few of them.
+_LEAST_CANDIDATES = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which clusters are asked for; None: any.
+
+    Attributes:
+        domain: in its long form.
+        event_type: dominant one.
+        entity_type: of entities.
+        start: clusters whose span ends earlier are left out, and those without a time.
+        end: clusters whose span starts later are left out, and those without a time.
+        min_size: members at least.
+        max_size: members at most.
+        document_id: of a document that the cluster has items of.
+        text: words, "phrases", -exclusions, `or`: PostgreSQL's websearch form.
+    """
+
+    domain: str | None = None
+    event_type: str | None = None
+    entity_type: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    document_id: str | None = None
+    text: str | None = None
+
+
+_CONDITIONS = {
+    "domain": "domain = %(domain)s",
+    "event_type": "event_type = %(event_type)s",
+    "entity_type": "entity_type = %(entity_type)s",
+    # A span without an end is a moment.
+    "start": "coalesce(end_time, start_time) >= %(start)s",
+    "end": "start_time <= %(end)s",
+    "min_size": "size >= %(min_size)s",
+    "max_size": "size <= %(max_size)s",
+    "document_id": "document_ids @> jsonb_build_array(%(document_id)s::text)",
+    "text": "search @@ {query}",
+}
+
+# What the rows are sorted by, and the condition that a row comes behind another one. With nulls
+# last, a row without a value comes behind all that have one.
+_ORDERS: dict[Order, str] = {
+    "size": "size DESC, cluster_id",
+    "start": "start_time DESC NULLS LAST, cluster_id",
+    "label": "label, cluster_id",
+}
+_BEHIND: dict[Order, str] = {
+    "size": "size <= %(key)s::int AND (size < %(key)s::int OR cluster_id > %(last)s)",
+    "start": "CASE WHEN %(key)s::timestamptz IS NULL"
+    " THEN start_time IS NULL AND cluster_id > %(last)s"
+    " ELSE start_time IS NULL OR start_time < %(key)s::timestamptz"
+    " OR start_time = %(key)s::timestamptz AND cluster_id > %(last)s END",
+    "label": "label >= %(key)s AND (label > %(key)s OR cluster_id > %(last)s)",
+}
+_KEYS: dict[Order, str] = {"size": "size", "start": "start_time", "label": "label"}
+
+
+def sort_key(row: Row, order: Order) -> tuple[Any, str]:
+    """Take from a row what a cursor holds, in JSON's types."""
+    value = row[_KEYS[order]]
+    return value.isoformat() if isinstance(value, datetime) else value, row["cluster_id"]
+
+
+async def list_clusters(
+    connection: Reader,
+    run: RunKey,
+    wanted: Wanted,
+    *,
+    order: Order,
+    after: Sequence[Any] | None,
+    limit: int,
+) -> list[Row]:
+    """Read a page of a run's clusters.
+
+    Args:
+        connection: to read from.
+        run: whose clusters.
+        wanted: which of them.
+        order: `size`: largest first; `start`: latest first, undated last; `label`: alphabetical.
+        after: `sort_key` of the row before the page; None: from the start.
+        limit: most rows.
+    """
+    conditions = list(_conditions(wanted))
+    values = _values(wanted) | {"limit": limit}
+    if after is not None:
+        conditions.append(SQL(f"({_BEHIND[order]})"))
+        values |= {"key": after[0], "last": after[1]}
+    statement = SQL("SELECT {columns} FROM {table} {where} ORDER BY {order} LIMIT %(limit)s")
+    return await _rows(
+        connection,
+        statement.format(
+            columns=COLUMNS,
+            table=schema.partition("clusters", run.run_id),
+            where=_where(conditions),
+            order=SQL(_ORDERS[order]),
+        ),
+        values,
+    )
+
+
+async def read_cluster(connection: Reader, run: RunKey, cluster_id: str) -> Row | None:
+    """Read all that is stored of a cluster, its centroid apart."""
+    statement = SQL(
+        "SELECT {columns}, {details} FROM {table}"
+        " WHERE run_id = {run_id} AND cluster_id = %(cluster_id)s"
+    )
+    return await _row(connection, run, statement, cluster_id)
+
+
+async def read_centroid(connection: Reader, run: RunKey, cluster_id: str) -> list[float] | None:
+    """Read a cluster's centroid: a unit vector of the run's dimension."""
+    statement = SQL(
+        "SELECT centroid::text AS centroid FROM {table}"
+        " WHERE run_id = {run_id} AND cluster_id = %(cluster_id)s"
+    )
+    row = await _row(connection, run, statement, cluster_id)
+    if row is None:
+        return None
+    centroid: list[float] = orjson.loads(row["centroid"])
+    return centroid
+
+
+async def named_clusters(connection: Reader, run: RunKey, cluster_ids: list[str]) -> list[Row]:
+    """Read clusters by their ids, in no order."""
+    statement = SQL(
+        "SELECT {columns} FROM {table} WHERE run_id = {run_id} AND cluster_id = ANY(%(ids)s)"
+    )
+    return await _rows(connection, _of_run(statement, run), {"ids": cluster_ids})
+
+
+async def search_by_text(connection: Reader, run: RunKey, wanted: Wanted, limit: int) -> list[Row]:
+    """Read the clusters that fit `wanted.text` best, with `rank` (higher is better)."""
+    statement = SQL(
+        "SELECT {columns}, ts_rank_cd(search, {query}) AS rank FROM {table} {where}"
+        " ORDER BY rank DESC, size DESC, cluster_id LIMIT %(limit)s"
+    )
+    composed = statement.format(
+        columns=COLUMNS,
+        query=_text_query(),
+        table=schema.partition("clusters", run.run_id),
+        where=_where(list(_conditions(wanted))),
+    )
+    return await _rows(connection, composed, _values(wanted) | {"limit": limit})
+
+
+async def search_by_vector(
+    connection: Reader,
+    run: RunKey,
+    wanted: Wanted,
+    vector: Sequence[float],
+    *,
+    limit: int,
+    without: str | None = None,
+) -> list[Row]:
+    """Read the clusters whose centroids are nearest to a vector, with `similarity` (cosine).
+
+    Args:
+        connection: to read from.
+        run: whose clusters.
+        wanted: which of them.
+        vector: of the run's dimension, finite, not zero; of any length.
+        limit: most rows.
+        without: id of a cluster to leave out.
+    """
+    dimension = len(vector)
+    distance = SQL("{} <=> {}").format(schema.centroid(dimension), schema.vector(dimension))
+    conditions = list(_conditions(wanted))
+    if without is not None:
+        conditions.append(SQL("cluster_id <> %(without)s"))
+    # The inner query is the index's; the outer one puts equal similarities into a fixed order.
+    statement = SQL(
+        "SELECT * FROM (SELECT {columns}, 1 - ({distance}) AS similarity FROM {table} {where}"
+        " ORDER BY {distance} LIMIT %(limit)s) found ORDER BY similarity DESC, cluster_id"
+    )
+    composed = statement.format(
+        columns=COLUMNS,
+        distance=distance,
+        table=schema.partition("clusters", run.run_id),
+        where=_where(conditions),
+    )
+    values = _values(wanted) | {
+        "limit": limit,
+        "without": without,
+        "vector": orjson.dumps(unit(vector)).decode(),
+    }
+    async with connection.transaction():
+        await connection.execute(
+            "SELECT set_config('hnsw.ef_search', %s, true),"
+            " set_config('hnsw.iterative_scan', 'strict_order', true)",
+            [str(max(_LEAST_CANDIDATES, 2 * limit))],
+        )
+        return await _rows(connection, composed, values)
+
+
+def unit(vector: Sequence[float]) -> list[float]:
+    """Scale a vector to length 1: `halfvec` holds no number beyond 65,504."""
+    length = math.hypot(*vector)
+    return [value / length for value in vector]
+
+
+def _conditions(wanted: Wanted) -> Iterator[Composable]:
+    for name, condition in _CONDITIONS.items():
+        if getattr(wanted, name) is not None:
+            yield SQL(condition).format(query=_text_query())
+
+
+def _text_query() -> Composable:
+    return SQL("websearch_to_tsquery({}, %(text)s)").format(Value(schema.SEARCH_CONFIGURATION))
+
+
+def _values(wanted: Wanted) -> dict[str, Any]:
+    return {name: value for name, value in vars(wanted).items() if value is not None}
+
+
+def _where(conditions: list[Composable]) -> Composable:
+    return SQL("WHERE ") + SQL(" AND ").join(conditions) if conditions else SQL("")
+
+
+def _of_run(statement: SQL, run: RunKey) -> Composed:
+    return statement.format(
+        columns=COLUMNS,
+        details=_DETAILS,
+        table=schema.partition("clusters", run.run_id),
+        run_id=Value(run.run_id),  # the first column of the primary key
+    )
+
+
+async def _row(connection: Reader, run: RunKey, statement: SQL, cluster_id: str) -> Row | None:
+    cursor = await connection.execute(_of_run(statement, run), {"cluster_id": cluster_id})
+    return await cursor.fetchone()
+
+
+async def _rows(connection: Reader, statement: Composed, values: dict[str, Any]) -> list[Row]:
+    cursor = await connection.execute(statement, values)
+    return await cursor.fetchall()

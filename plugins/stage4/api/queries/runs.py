@@ -1,0 +1,163 @@
+"""Which run is meant, and what is known of runs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from psycopg.sql import SQL
+
+from stage4.api.pool import Reader, Row
+from stage4.api.problems import ProblemError
+
+# `loaded`: never published, because its gate or a later run stood before it.
+_RUNS = SQL("""
+SELECT runs.run_id, runs.level, job_id, as_of, algorithm, read, clustered, noise, filtered,
+    unassigned, clusters, coverage, outlier_share, largest_cluster_share, loaded_at, published_at,
+    CASE WHEN published.run_id = runs.run_id THEN 'current'
+        WHEN published_at IS NOT NULL THEN 'published'
+        ELSE 'loaded' END AS state
+FROM stage4.runs JOIN stage4.published ON published.level = runs.level
+""")
+_RUN_KEY = SQL("SELECT level, run_id, loaded_at FROM stage4.runs")
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """A run that rows are read from.
+
+    Attributes:
+        level: plural name.
+        run_id: of the load; its tables are named by it.
+        loaded_at: tells it from a run with the same number in another database.
+    """
+
+    level: str
+    run_id: int
+    loaded_at: datetime
+
+
+async def find_run(connection: Reader, level: str, run_id: int | None = None) -> RunKey:
+    """Find the run to read: the published one, or one that the caller names.
+
+    Raises:
+        ProblemError: 404, when nothing is published, or the level has no such run.
+    """
+    if run_id is None:
+        cursor = await connection.execute(
+            _RUN_KEY + SQL(" JOIN stage4.published USING (level, run_id) WHERE level = %s"), [level]
+        )
+    else:
+        cursor = await connection.execute(
+            _RUN_KEY + SQL(" WHERE level = %s AND run_id = %s"), [level, run_id]
+        )
+    row = await cursor.fetchone()
+    if row is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, _missing(level, run_id))
+    return RunKey(**row)
+
+
+async def current_runs(connection: Reader, levels: list[str]) -> list[RunKey]:
+    """Find the published runs of several levels; a level without one is left out."""
+    cursor = await connection.execute(
+        _RUN_KEY
+        + SQL(" JOIN stage4.published USING (level, run_id) WHERE level = ANY(%s) ORDER BY level"),
+        [levels],
+    )
+    return [RunKey(**row) for row in await cursor.fetchall()]
+
+
+def _missing(level: str, run_id: int | None) -> str:
+    if run_id is None:
+        return f"No run of {level} is published yet: run the DAG `cluster_{level}`."
+    return (
+        f"{level} has no run {run_id}; it may have been removed. `GET runs?level={level}` lists "
+        "those that are there; without `run` the published one is read."
+    )
+
+
+async def run_of_cursor(connection: Reader, level: str, run_id: int) -> RunKey:
+    """Find the run that a list began in.
+
+    Raises:
+        ProblemError: 410, when it has been removed meanwhile.
+    """
+    try:
+        return await find_run(connection, level, run_id)
+    except ProblemError:
+        raise ProblemError(
+            HTTPStatus.GONE,
+            f"The list was read from run {run_id} of {level}, which has been removed: begin again "
+            "without `cursor`.",
+        ) from None
+
+
+async def published_runs(connection: Reader, levels: list[str]) -> list[Row]:
+    """Read the current run of each level that has one, with its counts."""
+    cursor = await connection.execute(
+        _RUNS
+        + SQL(" WHERE published.run_id = runs.run_id AND runs.level = ANY(%s) ORDER BY runs.level"),
+        [levels],
+    )
+    return await cursor.fetchall()
+
+
+async def count_runs(connection: Reader, levels: list[str]) -> dict[str, int]:
+    """Count the loads that are kept, by level; a level without any is left out."""
+    cursor = await connection.execute(
+        "SELECT level, count(*) AS runs FROM stage4.runs WHERE level = ANY(%s) GROUP BY level",
+        [levels],
+    )
+    return {row["level"]: row["runs"] for row in await cursor.fetchall()}
+
+
+async def list_runs(
+    connection: Reader, levels: list[str], *, state: str | None, before: int | None, limit: int
+) -> list[Row]:
+    """Read loads, newest first.
+
+    Args:
+        connection: to read from.
+        levels: only of these.
+        state: `current`, `published` or `loaded`; None: all.
+        before: only loads with a lesser number.
+        limit: most rows.
+    """
+    cursor = await connection.execute(
+        SQL(
+            "SELECT * FROM ({runs} WHERE runs.level = ANY(%(levels)s)) found"
+            " WHERE (%(state)s::text IS NULL OR state = %(state)s)"
+            " AND (%(before)s::bigint IS NULL OR run_id < %(before)s)"
+            " ORDER BY run_id DESC LIMIT %(limit)s"
+        ).format(runs=_RUNS),
+        {"levels": levels, "state": state, "before": before, "limit": limit},
+    )
+    return await cursor.fetchall()
+
+
+async def read_run(connection: Reader, key: RunKey) -> Row:
+    """Read one run, with its report."""
+    cursor = await connection.execute(
+        SQL(
+            "SELECT found.*, runs.report FROM ({runs} WHERE runs.run_id = %(run_id)s) found"
+            " JOIN stage4.runs USING (run_id)"
+        ).format(runs=_RUNS),
+        {"run_id": key.run_id},
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise ProblemError(HTTPStatus.GONE, f"Run {key.run_id} has just been removed.")
+    return row
+
+
+async def dimension(connection: Reader, key: RunKey) -> int:
+    """Read how many numbers a vector of a run has."""
+    cursor = await connection.execute(
+        "SELECT (report->'settings'->'input'->>'dimension')::int AS dimension FROM stage4.runs"
+        " WHERE run_id = %s",
+        [key.run_id],
+    )
+    row: dict[str, Any] | None = await cursor.fetchone()
+    if row is None:
+        raise ProblemError(HTTPStatus.GONE, f"Run {key.run_id} has just been removed.")
+    return int(row["dimension"])

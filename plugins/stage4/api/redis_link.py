@@ -1,0 +1,70 @@
+"""The optional Redis: its address, and what happens while it is down.
+
+Redis is never a source of truth here. Whatever it cannot do is done without it: after a failure it
+is left alone for a moment, so that a dead Redis does not cost every request its time-out.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from redis.exceptions import RedisError
+
+REDIS_TIMEOUT_SECONDS = 0.25
+_REST_SECONDS = 5.0
+_LOG_SECONDS = 60.0
+
+# What a Redis client raises, and limits' storages pass on.
+REDIS_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
+
+log = structlog.get_logger()
+
+
+class Link:
+    """Whether Redis may be asked now; one for everything that uses it."""
+
+    def __init__(self) -> None:
+        self._asked_again = 0.0
+        self._logged_again = 0.0
+
+    @property
+    def up(self) -> bool:
+        """False for a moment after a failure."""
+        return time.monotonic() >= self._asked_again
+
+    def failed(self, error: BaseException) -> None:
+        """Leave Redis alone for a moment; one line of the log a minute."""
+        now = time.monotonic()
+        self._asked_again = now + _REST_SECONDS
+        if now >= self._logged_again:
+            self._logged_again = now + _LOG_SECONDS
+            log.warning(
+                "Redis cannot be used; the API goes on without it", error=type(error).__name__
+            )
+
+    async def try_(self, act: Awaitable[Any]) -> Any:
+        """Await what Redis is asked for; None when it cannot be asked."""
+        try:
+            return await asyncio.wait_for(act, REDIS_TIMEOUT_SECONDS)
+        except REDIS_ERRORS as error:
+            self.failed(error)
+            return None
+
+
+def redis_url(connection: Any) -> str:
+    """Write an Airflow connection of type `redis` as redis-py's URL.
+
+    Args:
+        connection: host, port, login, password, schema or `db` of the extra (the database's
+            number), and `ssl` of the extra.
+    """
+    extra = connection.extra_dejson
+    scheme = "rediss" if extra.get("ssl") else "redis"
+    user = quote(connection.login or "", safe="")
+    password = f":{quote(connection.password, safe='')}" if connection.password else ""
+    credentials = f"{user}{password}@" if user or password else ""
+    number = extra.get("db", connection.schema or 0)
+    return f"{scheme}://{credentials}{connection.host}:{connection.port or 6379}/{number}"

@@ -1,0 +1,273 @@
+"""`clusters`: lists of clusters, one of them, its members, those like it."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, Field
+
+from stage4.api import cursors
+from stage4.api.models import (
+    Cluster,
+    ClusterPage,
+    ClusterSummary,
+    Member,
+    MemberPage,
+    Similar,
+    SimilarClusters,
+)
+from stage4.api.parameters import (
+    DEFAULT_ROWS,
+    ClusterIdPath,
+    CursorText,
+    Domain,
+    Level,
+    Limit,
+    RunId,
+    Size,
+    Text,
+    level_of,
+)
+from stage4.api.pool import Reader
+from stage4.api.problems import ProblemError
+from stage4.api.queries import clusters as stored
+from stage4.api.queries import members
+from stage4.api.queries.runs import RunKey, find_run, run_of_cursor
+from stage4.api.security import AccessDep
+from stage4.api.services import ServicesDep
+
+router = APIRouter(prefix="/clusters", tags=["clusters"])
+
+GONE: dict[int | str, dict[str, Any]] = {
+    404: {"description": "No run is published yet, or there is no such cluster or run."},
+    410: {"description": "The run was removed meanwhile."},
+}
+
+
+class Filters(BaseModel):
+    """Which clusters."""
+
+    domain: Domain | None = Field(None, description="Stage 2's domain, long or short.")
+    event_type: Text | None = Field(None, description="The members' dominant one.")
+    entity_type: Text | None = Field(None, description="Of clusters of entities.")
+    start: AwareDatetime | None = Field(
+        None, description="Only clusters whose time span ends at this moment or later."
+    )
+    end: AwareDatetime | None = Field(
+        None, description="Only clusters whose time span begins at this moment or earlier."
+    )
+    min_size: Size | None = Field(None, description="Members at least.")
+    max_size: Size | None = Field(None, description="Members at most.")
+    document_id: Text | None = Field(None, description="Only clusters with items of it.")
+
+    def wanted(self, text: str | None) -> stored.Wanted:
+        """Translate to the query."""
+        return stored.Wanted(
+            **{name: getattr(self, name) for name in Filters.model_fields}, text=text
+        )
+
+
+class ListParameters(Filters):
+    """Which clusters of which run, in which order, and which page of them."""
+
+    level: Level
+    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    q: Text | None = Field(
+        None,
+        description='Words of label, keywords and entities: `summit "prime minister" -sports`.',
+    )
+    order: stored.Order = Field(
+        "size", description="Largest first, latest first, or by label's alphabet."
+    )
+    limit: Limit = DEFAULT_ROWS
+    cursor: CursorText | None = None
+
+    def question(self) -> dict[str, Any]:
+        """Name everything that chooses and orders the rows."""
+        return self.model_dump(mode="json", exclude={"limit", "cursor"})
+
+
+class OneCluster(BaseModel):
+    """Of which run, and how much of it."""
+
+    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    centroid: bool = Field(False, description="Add the centroid's numbers.")
+
+
+class MemberParameters(BaseModel):
+    """Which page of the members, and their order."""
+
+    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    order: members.Order = Field("probability", description="Highest first.")
+    limit: Limit = DEFAULT_ROWS
+    cursor: CursorText | None = None
+
+
+class SimilarParameters(BaseModel):
+    """How many, and of which run."""
+
+    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    limit: Limit = 10
+
+
+@router.get("", response_model=ClusterPage, responses=GONE)
+async def list_clusters(
+    asked: Annotated[ListParameters, Query()], access: AccessDep, services: ServicesDep
+) -> Response:
+    """List a level's clusters, in pages."""
+    await access.check(asked.level)
+    question = asked.question()
+    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    async with services.database.reader() as connection:
+        run = await _run(connection, asked.level, asked.run, cursor)
+
+        async def make() -> ClusterPage:
+            rows = await stored.list_clusters(
+                connection,
+                run,
+                asked.wanted(asked.q),
+                order=asked.order,
+                after=cursor.key if cursor else None,
+                limit=asked.limit + 1,
+            )
+            page, following = cursors.cut(
+                rows,
+                asked.limit,
+                run_id=run.run_id,
+                key=lambda row: stored.sort_key(row, asked.order),
+                question=question,
+            )
+            return ClusterPage(
+                level=run.level,
+                run_id=run.run_id,
+                clusters=[ClusterSummary(**row) for row in page],
+                next_cursor=following,
+            )
+
+        if cursor is not None:
+            return _json(await make())
+        return await services.cache.answer(run, _named("clusters", question, asked.limit), make)
+
+
+@router.get("/{cluster_id}", response_model=Cluster, responses=GONE)
+async def read_cluster(
+    cluster_id: ClusterIdPath,
+    asked: Annotated[OneCluster, Query()],
+    access: AccessDep,
+    services: ServicesDep,
+) -> Response:
+    """Read a cluster."""
+    level = level_of(cluster_id)
+    await access.check(level)
+    async with services.database.reader() as connection:
+        run = await find_run(connection, level, asked.run)
+
+        async def make() -> Cluster:
+            row = await stored.read_cluster(connection, run, cluster_id)
+            if row is None:
+                raise missing(cluster_id, run)
+            centroid = None
+            if asked.centroid:
+                centroid = await stored.read_centroid(connection, run, cluster_id)
+            return Cluster(**row, level=run.level, run_id=run.run_id, centroid=centroid)
+
+        question = {"of": "cluster", "id": cluster_id, "centroid": asked.centroid}
+        return await services.cache.answer(run, question, make)
+
+
+@router.get("/{cluster_id}/members", response_model=MemberPage, responses=GONE)
+async def list_members(
+    cluster_id: ClusterIdPath,
+    asked: Annotated[MemberParameters, Query()],
+    access: AccessDep,
+    services: ServicesDep,
+) -> Response:
+    """List a cluster's members, in pages."""
+    level = level_of(cluster_id)
+    await access.check(level)
+    question = {"id": cluster_id} | asked.model_dump(exclude={"limit", "cursor"})
+    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    async with services.database.reader() as connection:
+        run = await _run(connection, level, asked.run, cursor)
+
+        async def make() -> MemberPage:
+            rows = await members.list_members(
+                connection,
+                run,
+                cluster_id,
+                order=asked.order,
+                after=cursor.key if cursor else None,
+                limit=asked.limit + 1,
+            )
+            if not rows and cursor is None:  # there is no cluster without members
+                raise missing(cluster_id, run)
+            page, following = cursors.cut(
+                rows,
+                asked.limit,
+                run_id=run.run_id,
+                key=lambda row: members.sort_key(row, asked.order),
+                question=question,
+            )
+            return MemberPage(
+                level=run.level,
+                run_id=run.run_id,
+                cluster_id=cluster_id,
+                members=[Member(**row) for row in page],
+                next_cursor=following,
+            )
+
+        if cursor is not None:
+            return _json(await make())
+        return await services.cache.answer(run, _named("members", question, asked.limit), make)
+
+
+@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=GONE)
+async def list_similar(
+    cluster_id: ClusterIdPath,
+    asked: Annotated[SimilarParameters, Query()],
+    access: AccessDep,
+    services: ServicesDep,
+) -> Response:
+    """List the clusters of the same run that are nearest to a cluster."""
+    level = level_of(cluster_id)
+    await access.check(level)
+    async with services.database.reader() as connection:
+        run = await find_run(connection, level, asked.run)
+
+        async def make() -> SimilarClusters:
+            centroid = await stored.read_centroid(connection, run, cluster_id)
+            if centroid is None:
+                raise missing(cluster_id, run)
+            rows = await stored.search_by_vector(
+                connection, run, stored.Wanted(), centroid, limit=asked.limit, without=cluster_id
+            )
+            found = [Similar(**row) for row in rows]
+            return SimilarClusters(level=run.level, run_id=run.run_id, clusters=found)
+
+        question = {"of": "similar", "id": cluster_id, "limit": asked.limit}
+        return await services.cache.answer(run, question, make)
+
+
+async def _run(
+    connection: Reader, level: str, run_id: int | None, cursor: cursors.Cursor | None
+) -> RunKey:
+    if cursor is not None and cursor.run_id is not None:
+        return await run_of_cursor(connection, level, cursor.run_id)
+    return await find_run(connection, level, run_id)
+
+
+def _named(name: str, question: dict[str, Any], limit: int) -> dict[str, Any]:
+    return {"of": name, "limit": limit} | question
+
+
+def _json(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def missing(cluster_id: str, run: RunKey) -> ProblemError:
+    """Say that a run has no such cluster."""
+    return ProblemError(
+        HTTPStatus.NOT_FOUND,
+        f"Run {run.run_id} of {run.level} has no cluster {cluster_id}: ids belong to a run; `run` "
+        "names an earlier one.",
+    )

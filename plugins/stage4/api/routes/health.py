@@ -1,0 +1,123 @@
+"""`health`: whether look-ups work; `resources`: what host and pools have left."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from time import perf_counter
+
+import httpx
+import psycopg
+from fastapi import APIRouter, Response
+from starlette.concurrency import run_in_threadpool
+from upath import UPath
+
+import stage4
+from clustering_tasks.deployment import deployment
+from stage4.api.host import host_resources
+from stage4.api.models import Dependency, Health, Resources
+from stage4.api.security import AccessDep
+from stage4.api.services import Services, ServicesDep
+
+router = APIRouter(tags=["installation"])
+
+_WAIT_SECONDS = 2.0
+
+
+@router.get(
+    "/health",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "No look-ups: PostgreSQL is down."}},
+)
+async def read_health(response: Response, _access: AccessDep, services: ServicesDep) -> Health:
+    """Tell whether look-ups work, and what they and the DAGs rest on.
+
+    Probes without a token ask Airflow's own `/api/v2/monitor/health`.
+    """
+    postgres, redis, stage3, workspace = await asyncio.gather(
+        _tried(lambda: _postgres(services)),
+        _tried(lambda: _redis(services)),
+        _tried(_stage3),
+        _tried(_workspace),
+    )
+    dependencies = {"postgres": postgres, "redis": redis, "stage3": stage3, "workspace": workspace}
+    if postgres.status == "down":
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    amiss = any(each.status == "down" for each in dependencies.values())
+    return Health(
+        status="down" if postgres.status == "down" else "degraded" if amiss else "healthy",
+        version=stage4.__version__,
+        dependencies=dependencies,
+    )
+
+
+@router.get("/resources", response_model=Resources)
+async def read_resources(access: AccessDep) -> Resources:
+    """Tell what the API server's host has, and what Airflow's pools have left."""
+    await access.check_installation()
+    return await run_in_threadpool(host_resources)
+
+
+async def _tried(ask: Callable[[], Awaitable[str | None]]) -> Dependency:
+    """Ask a dependency; its answer is a detail, or None when it is not configured."""
+    started = perf_counter()
+    try:
+        detail = await asyncio.wait_for(ask(), _WAIT_SECONDS)
+    except (psycopg.Error, httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
+        return Dependency(status="down", detail=_words(error), seconds=None)
+    if detail is None:
+        return Dependency(status="off", detail="not configured", seconds=None)
+    return Dependency(status="up", detail=detail, seconds=round(perf_counter() - started, 4))
+
+
+def _words(error: Exception) -> str:
+    """Say what is wrong without addresses, users or passwords."""
+    if isinstance(error, _NotHealthyError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return f"no answer in {_WAIT_SECONDS:g} s"
+    return f"no answer ({type(error).__name__})"
+
+
+class _NotHealthyError(ValueError):
+    """It answers, but not as it should."""
+
+
+async def _postgres(services: Services) -> str:
+    async with services.database.reader() as connection:
+        cursor = await connection.execute("SELECT version_num FROM stage4.alembic_version")
+        row = await cursor.fetchone()
+    if row is None:
+        raise _NotHealthyError("the schema `stage4` is not set up: run `python -m stage4.setup`")
+    return f"schema {row['version_num']}"
+
+
+async def _redis(services: Services) -> str | None:
+    if deployment().redis_conn_id is None:
+        return None
+    if not services.cache.configured:
+        raise _NotHealthyError("Airflow has no connection of the name in STAGE4_REDIS_CONN_ID")
+    if not await services.cache.ping():
+        raise _NotHealthyError("no answer")
+    return "answers"
+
+
+async def _stage3() -> str | None:
+    where = deployment()
+    if where.stage3_url is None:
+        return None
+    async with httpx.AsyncClient(base_url=where.stage3_url, timeout=_WAIT_SECONDS) as client:
+        answer = await client.get("/health")
+    if not answer.is_success:
+        raise _NotHealthyError(f"answered {answer.status_code}")
+    said = answer.json()
+    status = said.get("status") if isinstance(said, dict) else None
+    if status != "healthy":
+        raise _NotHealthyError("says that it is not healthy")
+    return "healthy"
+
+
+async def _workspace() -> str:
+    exists = await run_in_threadpool(UPath(deployment().workspace).exists)
+    if not exists:
+        raise _NotHealthyError("STAGE4_WORKSPACE does not exist, as the API server sees it")
+    return "exists"

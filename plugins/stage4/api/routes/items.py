@@ -1,0 +1,50 @@
+"""`items`: what became of an item."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from stage4.api.models import ClusterSummary, Item
+from stage4.api.parameters import ItemPath, LevelPath, RunId
+from stage4.api.problems import ProblemError
+from stage4.api.queries.clusters import named_clusters
+from stage4.api.queries.members import read_item
+from stage4.api.queries.runs import find_run
+from stage4.api.routes.clusters import GONE
+from stage4.api.security import AccessDep
+from stage4.api.services import ServicesDep
+
+router = APIRouter(prefix="/items", tags=["items"])
+
+
+class ItemParameters(BaseModel):
+    """Of which run."""
+
+    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+
+
+@router.get("/{level}/{source_id:path}", response_model=Item, responses=GONE)
+async def find_item(
+    level: LevelPath,
+    source_id: ItemPath,
+    asked: Annotated[ItemParameters, Query()],
+    access: AccessDep,
+    services: ServicesDep,
+) -> Item:
+    """Tell an item's status, and its cluster where it has one."""
+    await access.check(level)
+    async with services.database.reader() as connection:
+        run = await find_run(connection, level, asked.run)
+        row = await read_item(connection, run, source_id)
+        if row is None:
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND,
+                f"Run {run.run_id} of {level} has read no such item: Stage 3 had none.",
+            )
+        clusters = (
+            await named_clusters(connection, run, [row["cluster_id"]]) if row["cluster_id"] else []
+        )
+    cluster = ClusterSummary(**clusters[0]) if clusters else None
+    return Item(**row, level=run.level, run_id=run.run_id, cluster=cluster)

@@ -1,0 +1,71 @@
+"""`jobs`: runs of Stage 4's DAGs, to look at; Airflow's own API starts and ends them."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from stage4.api import airflow_jobs, cursors
+from stage4.api.models import JobDetails, JobPage, JobState
+from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit
+from stage4.api.problems import ProblemError
+from stage4.api.security import AccessDep, dag_id
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+JobIdPath = Annotated[
+    str,
+    Path(
+        pattern=r"^cluster_[a-z]+\.[A-Za-z0-9_.-]+$",
+        max_length=200,
+        description="For example `cluster_events.manual__1`.",
+    ),
+]
+
+
+class JobParameters(BaseModel):
+    """Which jobs, and which page of them."""
+
+    level: Level | None = Field(None, description="Default: all, `cluster_all` among them.")
+    state: JobState | None = None
+    limit: Limit = DEFAULT_ROWS
+    cursor: CursorText | None = None
+
+
+@router.get("", response_model=JobPage)
+async def list_jobs(asked: Annotated[JobParameters, Query()], access: AccessDep) -> JobPage:
+    """List jobs, newest first, in pages."""
+    dags = await access.readable_jobs()
+    if asked.level is not None:
+        dags = [dag for dag in dags if dag == dag_id(asked.level)]
+    question = {"of": "jobs"} | asked.model_dump(exclude={"limit", "cursor"})
+    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    before = cursor.key[0] if cursor else None
+    found = await run_in_threadpool(
+        airflow_jobs.list_jobs, dags, asked.state, before, asked.limit + 1
+    )
+    page, following = cursors.cut(
+        [{"number": each.number, "job": each.job} for each in found],
+        asked.limit,
+        run_id=None,
+        key=lambda row: (row["number"],),
+        question=question,
+    )
+    return JobPage(jobs=[row["job"] for row in page], next_cursor=following)
+
+
+@router.get("/{job_id}", response_model=JobDetails, responses={404: {"description": "None such."}})
+async def read_job(job_id: JobIdPath, access: AccessDep) -> JobDetails:
+    """Read a job's state and progress."""
+    dags = await access.readable_jobs()
+    # Not to be told from a job that does not exist.
+    job = None
+    if job_id.partition(".")[0] in dags:
+        job = await run_in_threadpool(airflow_jobs.read_job, job_id)
+    if job is None:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, f"No job {job_id} that you may read: `GET jobs` lists them."
+        )
+    return job

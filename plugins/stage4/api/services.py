@@ -1,0 +1,64 @@
+"""What the endpoints share, made when the API server starts and closed when it ends."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import structlog
+from airflow.sdk.exceptions import AirflowNotFoundException
+from fastapi import Depends, Request
+
+from clustering_tasks.deployment import deployment
+from stage4.api.cache import Cache
+from stage4.api.limits import RateLimit
+from stage4.api.pool import Database, airflow_connection
+from stage4.api.redis_link import Link, redis_url
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Services:
+    """Of one process of the API server."""
+
+    database: Database
+    cache: Cache
+    rate_limit: RateLimit
+
+
+@asynccontextmanager
+async def running_services() -> AsyncIterator[Services]:
+    """Open what the endpoints need; nothing has to be reachable yet."""
+    url, link = _redis(), Link()
+    where = deployment()
+    database = Database()
+    cache = Cache(url, link)
+    await database.open()
+    try:
+        yield Services(database, cache, RateLimit(where.api_requests_per_minute, url, link))
+    finally:
+        await cache.close()
+        await database.close()
+
+
+def _redis() -> str | None:
+    conn_id = deployment().redis_conn_id
+    if conn_id is None:
+        return None
+    try:
+        return redis_url(airflow_connection(conn_id))
+    except AirflowNotFoundException:
+        log.error(  # noqa: TRY400 - the name says all
+            "Airflow has no connection of this name: the API goes on without Redis",
+            STAGE4_REDIS_CONN_ID=conn_id,
+        )
+        return None
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]

@@ -1,0 +1,80 @@
+"""A real Redis of a test's own, which can be stopped and started again."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import redis
+
+PROGRAM = shutil.which("redis-server")
+
+
+@dataclass
+class RedisServer:
+    """Listens on a port of this machine, and forgets everything when it is stopped."""
+
+    folder: Path
+    port: int
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port)
+
+    @property
+    def airflow_connection(self) -> str:
+        return f'{{"conn_type": "redis", "host": "127.0.0.1", "port": {self.port}}}'
+
+    def start(self) -> None:
+        assert PROGRAM
+        command = [PROGRAM, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self.processes.append(
+            subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
+        )
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                self.client.ping()
+            except redis.ConnectionError:
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError("redis-server has not started in 20 s")
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        self.processes.clear()
+
+    def pause(self) -> None:
+        """Let it take connections and answer nothing."""
+        for process in self.processes:
+            process.send_signal(19)
+
+    def resume(self) -> None:
+        for process in self.processes:
+            process.send_signal(18)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[RedisServer]:
+    """A Redis until the block ends; skips the test where redis-server is not installed."""
+    if PROGRAM is None:
+        pytest.skip("redis-server is not installed (Debian's package of that name)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    server = RedisServer(folder, port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.resume()
+        server.stop()

@@ -1,0 +1,253 @@
+"""Who gets in, who may read what, and what is refused before anything is looked up."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from clustering_tasks.deployment import deployment
+from stage4.api.app import build
+from stage4.api.security import AccessDep, own_page
+from tests.integration.api.conftest import Api, bearer, serving, token
+
+EXAMPLES = {
+    "{cluster_id}": "event_000000000000",
+    "{level}": "events",
+    "{run_id}": "1",
+    "{source_id}": "doc_1_event_0",
+    "{document_id}": "doc_1",
+    "{job_id}": "cluster_events.manual__1",
+}
+ROUTES = sorted(
+    (method, route.path)
+    for route in build().routes
+    if isinstance(route, APIRoute)
+    for method in route.methods
+)
+
+
+def ask(client: TestClient, method: str, path: str, **how: Any) -> Any:
+    for name, value in EXAMPLES.items():
+        path = path.replace(f"{name[:-1]}:path}}", value).replace(name, value)
+    if path == "/clusters":
+        how["params"] = {"level": "events"}
+    if method == "POST":
+        how["json"] = {"level": "events"}
+    return client.request(method, path.lstrip("/"), **how)
+
+
+def test_there_are_routes() -> None:
+    assert ("GET", "/openapi.json") in ROUTES
+    assert ("POST", "/clusters/search") in ROUTES
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_nobody_gets_in_without_a_token(stranger: TestClient, method: str, path: str) -> None:
+    answer = ask(stranger, method, path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["", "docs", "redoc", "no/such/path", "../v1/runs", "clusters/"])
+def test_nobody_learns_which_paths_there_are(stranger: TestClient, path: str) -> None:
+    assert stranger.get(path).status_code == 401
+
+
+def test_nobody_learns_what_is_wrong_with_a_request(stranger: TestClient) -> None:
+    assert stranger.post("clusters/search", content=b"{").status_code == 401
+    assert stranger.get("clusters?typo=1").status_code == 401
+
+
+@pytest.mark.parametrize("credentials", ["Bearer garbage", "Bearer ", "Basic YTpi", "bearer x.y.z"])
+def test_a_broken_token_opens_nothing(stranger: TestClient, credentials: str) -> None:
+    answer = stranger.get("runs", headers={"Authorization": credentials})
+    assert answer.status_code in (401, 403)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_token_with_another_signature_opens_nothing(stranger: TestClient) -> None:
+    head, body, signature = token().split(".")
+    broken = f"{head}.{body}.{signature[::-1]}"
+    answer = stranger.get("runs", headers={"Authorization": f"Bearer {broken}"})
+    assert answer.status_code == 403
+
+
+def test_the_cookie_of_airflows_pages_opens_too(stranger: TestClient) -> None:
+    answer = stranger.get("runs", headers={"Cookie": f"_token={token()}"})
+    assert answer.status_code == 200
+
+
+OPEN_TO_ALL_USERS = {"/openapi.json", "/health"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [route for route in ROUTES if route[1] not in OPEN_TO_ALL_USERS]
+)
+def test_who_may_read_no_dag_reads_nothing(stranger: TestClient, method: str, path: str) -> None:
+    """A user without a role, who may log in and no more."""
+    answer = ask(stranger, method, path, headers=bearer(None))
+    assert answer.status_code in ((403, 404) if path == "/jobs/{job_id}" else (403,))
+    assert "rovinia" not in answer.text.lower()
+
+
+@pytest.mark.parametrize("role", ["viewer", "user", "op", "admin"])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_who_may_read_the_dags_reads(
+    stranger: TestClient, method: str, path: str, role: str
+) -> None:
+    assert ask(stranger, method, path, headers=bearer(role)).status_code in (200, 404)
+
+
+@pytest.fixture(scope="module")
+def writer(stranger: TestClient) -> Iterator[TestClient]:
+    """The API with an endpoint that changes something, guarded as such ones are to be."""
+    api = build()
+
+    @api.post("/change/{level}", dependencies=[Depends(own_page)])
+    async def change(level: str, access: AccessDep) -> str:
+        await access.check_write(level)
+        return "changed"
+
+    with serving(api) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("user", 200), (None, 403)])
+def test_a_change_needs_the_right_to_start_runs(
+    writer: TestClient, role: str | None, status: int
+) -> None:
+    assert writer.post("change/events", headers=bearer(role)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"Origin": "http://elsewhere.test"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://stage4.test.elsewhere.test"}, 403),
+        ({"Origin": "http://stage4.test"}, 200),
+        ({"X-Stage4-Request": "1"}, 200),
+    ],
+)
+def test_another_sites_page_changes_nothing(
+    writer: TestClient, headers: dict[str, str], status: int
+) -> None:
+    cookie = {"Cookie": f"_token={token('admin')}"}
+    assert writer.post("change/events", headers=cookie | headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["levle=events&level=events", "level=events&level=documents", "level=events&limit=5&limit=6"],
+)
+def test_an_unknown_or_repeated_parameter_is_refused(viewer: Api, query: str) -> None:
+    answer = viewer.ask("GET", f"clusters?{query}")
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("path", ["health?verbose=1", "statistics?level=events", "runs/events/1?x"])
+def test_endpoints_without_parameters_take_none(viewer: Api, path: str) -> None:
+    assert viewer.ask("GET", path).status_code == 422
+
+
+INJECTIONS = [
+    "'; DROP TABLE stage4.runs; --",
+    "1 OR 1=1",
+    "%(level)s",
+    "{table}",
+    "$$; SELECT pg_sleep(10); $$",
+    "\\",
+    "' & | ! ( ) <-> :*",
+    '"unclosed',
+    "\ud7ff\uffff😀",
+]
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_sql_in_a_parameter_is_text(viewer: Api, text: str) -> None:
+    for name in ("domain", "event_type", "entity_type", "document_id", "q"):
+        found = viewer.get("clusters", level="events", **{name: text})
+        assert name == "q" or found["clusters"] == []
+    assert viewer.search(level="events", text=text)
+    assert viewer.ask("GET", f"items/events/{text}").status_code == 404
+    assert viewer.get("runs")["runs"], "the tables are still there"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "clusters?level=events;DROP TABLE x",
+        "clusters?level=events&run=1;2",
+        "clusters?level=events&run=1 OR 1=1",
+        "clusters?level=events&run=99999999999999999999",
+        "clusters?level=events&order=size;--",
+        "clusters?level=events&min_size=0x10",
+        "clusters?level=events&cursor=../../etc/passwd",
+        "clusters/event_7f3a9c2e41b0'--",
+        "clusters/event_7F3A9C2E41B0",
+        "clusters/..%2f..%2fetc%2fpasswd",
+        "metrics/events?names=a'b",
+        "metrics/..%2f..%2fetc",
+        "jobs/cluster_events.x%2f..%2f..%2fetc",
+        "jobs/cluster_events.x%00",
+        "items/events/a%00b",
+        "runs/events/-1",
+        "runs/events/one",
+    ],
+)
+def test_what_is_no_id_number_or_name_is_refused(viewer: Api, path: str) -> None:
+    answer = viewer.ask("GET", path)
+    assert answer.status_code in (404, 422), answer.text
+    assert "root:" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["items/events/%2e%2e/%2e%2e/etc/passwd", "items/events/..%2f..%2fetc%2fpasswd"]
+)
+def test_a_path_leads_nowhere_else(viewer: Api, path: str) -> None:
+    answer = viewer.ask("GET", path)
+    assert answer.status_code == 404
+    assert "root:" not in answer.text
+
+
+def test_a_method_that_a_path_does_not_have(viewer: Api) -> None:
+    assert viewer.ask("DELETE", "runs").status_code == 405
+    assert viewer.ask("GET", "no/such/path").status_code == 404
+
+
+def test_a_body_that_is_too_large_announced_or_not(viewer: Api) -> None:
+    most = deployment().api_max_body_bytes
+    headers = viewer.headers | {"Content-Type": "application/json"}
+    body = b'{"level": "events", "text": "' + b"x" * most + b'"}'
+    answer = viewer.client.post("clusters/search", content=body, headers=headers)
+    assert answer.status_code == 413
+
+    def in_pieces() -> Iterator[bytes]:
+        yield from (body[start : start + 9999] for start in range(0, len(body), 9999))
+
+    answer = viewer.client.post("clusters/search", content=in_pieces(), headers=headers)
+    assert "content-length" not in answer.request.headers
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_too_many_requests_of_one_user(
+    stranger: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE4_API_REQUESTS_PER_MINUTE", "3")
+    deployment.cache_clear()
+    try:
+        with serving() as client:
+            answers = [client.get("runs", headers=bearer(name="one")) for _ in range(4)]
+            assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+            assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+            assert client.get("no/such/path", headers=bearer(name="one")).status_code == 429
+            assert client.get("runs", headers=bearer(name="other")).status_code == 200
+    finally:
+        monkeypatch.undo()
+        deployment.cache_clear()

@@ -1,0 +1,128 @@
+"""What stops working, and what does not, when something that the API rests on is down."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clustering_tasks.deployment import deployment
+from tests.integration.api.conftest import Api, Corpus, bearer, serving
+from tests.integration.conftest import CONNECTION_VARIABLE, Results
+from tests.integration.http_server import serving as http_serving
+
+pytestmark = pytest.mark.usefixtures("airflow_metadata")
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Changes to the environment; call `deployment.cache_clear()` after them."""
+    yield monkeypatch
+    monkeypatch.undo()
+    deployment.cache_clear()
+
+
+def health(client: Api) -> tuple[int, dict[str, str]]:
+    answer = client.client.get("health", headers=client.headers)
+    found = answer.json()
+    assert found["version"] == "0.1.0"
+    states = {name: each["status"] for name, each in found["dependencies"].items()}
+    return answer.status_code, states | {"all": found["status"]}
+
+
+def test_all_is_well(viewer: Api, corpus: Corpus) -> None:
+    assert health(viewer) == (
+        200,
+        {
+            "postgres": "up",
+            "redis": "off",
+            "stage3": "off",
+            "workspace": "up",
+            "all": "healthy",
+        },
+    )
+
+
+def test_stage3(viewer: Api, settings: pytest.MonkeyPatch) -> None:
+    with http_serving() as stage3:
+        settings.setenv("STAGE4_STAGE3_URL", stage3.url)
+        deployment.cache_clear()
+        for answer, expected in (
+            ((200, {"status": "healthy"}), "up"),
+            ((200, {"status": "degraded"}), "down"),
+            ((200, "no JSON"), "down"),
+            ((200, []), "down"),
+            ((503, {}), "down"),
+        ):
+            stage3.answers["/health"] = answer
+            status, found = health(viewer)
+            assert (status, found["stage3"]) == (200, expected)
+            assert found["all"] == ("healthy" if expected == "up" else "degraded")
+    status, found = health(viewer)  # nobody listens any more
+    assert (status, found["stage3"], found["all"]) == (200, "down", "degraded")
+
+
+def test_the_workspace(viewer: Api, settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings.setenv("STAGE4_WORKSPACE", str(tmp_path / "gone"))
+    deployment.cache_clear()
+    assert health(viewer)[1]["workspace"] == "down"
+    assert viewer.get("resources")["disk_free_bytes"] is None
+
+
+def assert_down(client: Api) -> None:
+    status, found = health(client)
+    assert (status, found["postgres"], found["all"]) == (503, "down", "down")
+    for path in ("clusters?level=events", "runs", "metrics/events", "items/events/x"):
+        answer = client.ask("GET", path)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert "pgserver" not in answer.text
+        assert "socket" not in answer.text
+
+
+def test_a_database_that_is_not_there(settings: pytest.MonkeyPatch) -> None:
+    nowhere = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "schema": "stage4"}
+    settings.setenv(CONNECTION_VARIABLE, json.dumps(nowhere))
+    with serving() as client:
+        assert_down(Api(client, bearer()))
+
+
+def test_a_connection_that_airflow_does_not_have(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("STAGE4_POSTGRES_CONN_ID", "no_such_connection")
+    deployment.cache_clear()
+    with serving() as client:
+        assert_down(Api(client, bearer()))
+
+
+def test_a_database_without_the_schema(results: Results, settings: pytest.MonkeyPatch) -> None:
+    with results.server.connect(results.database) as connection:
+        connection.execute("DROP SCHEMA stage4 CASCADE")
+    with serving() as client:
+        api = Api(client, bearer())
+        assert health(api)[0] == 503
+        answer = api.ask("GET", "runs")
+    assert answer.status_code == 503
+    assert "python -m stage4.setup" in answer.json()["detail"]
+
+
+def test_a_role_that_may_not_read(results: Results, settings: pytest.MonkeyPatch) -> None:
+    stranger = results.server.create_role()
+    connection = results.server.airflow_connection(results.database, stranger)
+    settings.setenv(CONNECTION_VARIABLE, json.dumps(connection))
+    with serving() as client:
+        answer = Api(client, bearer()).ask("GET", "runs")
+    assert answer.status_code == 503
+    assert "grants" in answer.json()["detail"]
+
+
+def test_connections_that_break_are_made_again(results: Results) -> None:
+    with serving() as client:
+        api = Api(client, bearer())
+        assert api.get("runs")["runs"] == []
+        with results.server.connect() as superuser:
+            superuser.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = %s AND application_name = 'stage4-api'",
+                [results.database],
+            )
+        assert api.get("runs")["runs"] == []

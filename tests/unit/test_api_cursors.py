@@ -1,0 +1,70 @@
+"""Cursors: what is handed out is what comes back, and nothing else does."""
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stage4.api.cursors import Cursor, cut, decode, encode
+from stage4.api.problems import ProblemError
+
+QUESTION = {"level": "events", "order": "size", "q": None}
+CURSOR = Cursor(17, (45, "event_7f3a9c2e41b0"))
+KEYS = st.tuples(
+    st.none()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+)
+
+
+@given(run_id=st.none() | st.integers(1, 2**53), key=KEYS)
+def test_what_was_written_is_read(run_id: int | None, key: tuple[Any, ...]) -> None:
+    text = encode(Cursor(run_id, key), QUESTION)
+    assert decode(text, QUESTION) == Cursor(run_id, key)
+    assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_a_parameter_that_is_not_set_is_like_one_that_is_none() -> None:
+    text = encode(CURSOR, QUESTION)
+    assert decode(text, {"order": "size", "level": "events"}) == CURSOR
+
+
+@pytest.mark.parametrize(
+    "question", [QUESTION | {"order": "label"}, QUESTION | {"q": "summit"}, {"order": "size"}, {}]
+)
+def test_the_cursor_of_another_question_is_refused(question: dict[str, Any]) -> None:
+    with pytest.raises(ProblemError) as refused:
+        decode(encode(CURSOR, QUESTION), question)
+    assert refused.value.status_code == 422
+    assert "other filters or another order" in refused.value.detail
+
+
+@given(st.data())
+def test_a_cursor_with_a_changed_bit_is_refused(data: st.DataObject) -> None:
+    text = encode(CURSOR, QUESTION)
+    raw = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    place = data.draw(st.integers(0, 8 * len(raw) - 1))
+    raw[place // 8] ^= 1 << place % 8
+    with pytest.raises(ProblemError, match="not one of this API"):
+        decode(base64.urlsafe_b64encode(raw).decode().rstrip("="), QUESTION)
+
+
+@given(st.text(max_size=100))
+def test_whatever_is_sent_is_refused(text: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        decode(text, QUESTION)
+    assert refused.value.status_code == 422
+
+
+def test_a_page_is_cut_where_there_are_more_rows() -> None:
+    rows = [{"id": number} for number in range(4)]
+    page, following = cut(rows, 3, run_id=5, key=lambda row: (row["id"],), question=QUESTION)
+    assert [row["id"] for row in page] == [0, 1, 2]
+    assert following
+    assert decode(following, QUESTION) == Cursor(5, (2,))
+    assert cut(rows, 4, run_id=5, key=lambda row: (row["id"],), question={}) == (rows, None)
+    assert cut([], 4, run_id=5, key=lambda row: (row["id"],), question={}) == ([], None)
