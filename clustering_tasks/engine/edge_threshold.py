@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.engine.label_propagation import propagate
+from clustering_tasks.engine.label_propagation import above, spread, strongest
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.silhouette_cut import (
     finest_best,
@@ -47,8 +47,10 @@ def choose_threshold(
     sample = sampled(some)
     thresholds = np.arange(MOST, LEAST - STEP / 2, -STEP)
     scores = []
+    # once for all thresholds: for each of them, it was a quarter of the time
+    graph = strongest(near, similarity[:some], float(thresholds[-1]), k)
     for least in thresholds:
-        found = propagate(near, similarity[:some], weights, float(least), k)
+        found = spread(above(graph, float(least)), weights)
         labels = np.unique(found, return_inverse=True)[1].astype(np.int32)
         grouping = grouped(labels, rows, weights, weights.astype(np.float32))
         scores.append(mean_silhouette(grouping, rows, near, weights, sample))

@@ -25,8 +25,12 @@ def propagate(ids: Ints, similarity: Floats, weights: Ints, least: float, k: int
     Returns:
         (n,) int32 labels, arbitrary numbers; nodes without an edge have their own.
     """
-    graph = strongest(ids, similarity, least, k)
-    labels = np.arange(len(ids), dtype=np.int32)
+    return spread(strongest(ids, similarity, least, k), weights)
+
+
+def spread(graph: sparse.csr_array, weights: Ints) -> Ints:
+    """Group nodes by the labels around them, as `propagate` does; all edges count."""
+    labels = np.arange(graph.shape[0], dtype=np.int32)
     settle(
         graph.indptr.astype(np.int32),
         graph.indices.astype(np.int32),
@@ -36,6 +40,13 @@ def propagate(ids: Ints, similarity: Floats, weights: Ints, least: float, k: int
         _ROUNDS,
     )
     return labels
+
+
+def above(graph: sparse.csr_array, least: float) -> sparse.csr_array:
+    """Leave out the edges not above `least`: what `strongest` finds with it, from one with less."""
+    keep = graph.data > least
+    bounds = np.append(0, np.cumsum(keep))[graph.indptr]
+    return sparse.csr_array((graph.data[keep], graph.indices[keep], bounds), shape=graph.shape)
 
 
 def strongest(ids: Ints, similarity: Floats, least: float, k: int) -> sparse.csr_array:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from clustering_tasks.engine.label_propagation import propagate, strongest
+from clustering_tasks.engine.label_propagation import above, propagate, strongest
 from clustering_tasks.engine.membership import share_inside
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.smoothing import NEIGHBOURS, THRESHOLD, smooth
@@ -46,6 +46,18 @@ def test_a_bridge_of_one_edge_joins_no_communities() -> None:
     labels = propagate(ids, similarity, ones(8), 0.5, 4)
     assert len(set(labels[:4])) == len(set(labels[4:])) == 1
     assert labels[0] != labels[7]
+
+
+@pytest.mark.parametrize("least", [0.3, 0.55, 0.9, 2.0])
+@pytest.mark.parametrize("k", [2, 8])
+def test_edges_left_out_later_are_those_left_out_at_once(least: float, k: int) -> None:
+    ids, similarity, _ = graph(blobs([20, 15, 10], noise=30, spread=0.2, seed=4))
+    later, once = (
+        above(strongest(ids, similarity, 0.2, k), least),
+        strongest(ids, similarity, least, k),
+    )
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(later, name), getattr(once, name))
 
 
 def test_only_the_strongest_edges_above_the_threshold_are_kept_in_both_directions() -> None:
