@@ -93,6 +93,12 @@ def label_command(level: LevelName, workspace: Workspace, job: Job = "manual") -
     _perform("label", level, workspace, job)
 
 
+@app.command("map")
+def map_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
+    """Lay the clusters out in the plane, for the explorer."""
+    _perform("map", level, workspace, job)
+
+
 @app.command("run")
 def run_command(
     level: LevelName,

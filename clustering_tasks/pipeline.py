@@ -9,6 +9,7 @@ from clustering_tasks.artefacts import Run
 from clustering_tasks.cluster import cluster
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.label import label
+from clustering_tasks.map import map as draw_map
 from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
 from clustering_tasks.publication import check_gate, publish_files, read_report
@@ -36,6 +37,7 @@ def run_all(run: Run, output: UPath) -> dict[str, Any]:
         cluster(run, part.part)
     merge(run)
     result = label(run)
+    draw_map(run)
     report = read_report(result.files["report"])
     failures = check_gate(report, run.settings.publish)
     superseded = False

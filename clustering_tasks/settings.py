@@ -326,6 +326,21 @@ class LabelSettings(_Group):
     primary_entities: int = Field(10, ge=1, le=100, description="Most frequent entities kept.")
 
 
+class MapSettings(_Group):
+    """The picture of a level that the explorer shows."""
+
+    clusters: int = Field(
+        20_000,
+        ge=1,
+        le=100_000,
+        description="Clusters that are laid out by their neighbours, the largest; each other one "
+        "lies beside the most similar of these.",
+    )
+    members: int = Field(
+        200_000, ge=0, le=2_000_000, description="Most members drawn, of large clusters more."
+    )
+
+
 class PublishSettings(_Group):
     """The quality gate: a run that fails it is kept and reported, not published."""
 
@@ -431,6 +446,7 @@ class RunSettings(_Group):
     partition: PartitionSettings = Field(default_factory=PartitionSettings)
     merge: MergeSettings = Field(default_factory=MergeSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
+    map: MapSettings = Field(default_factory=MapSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
 

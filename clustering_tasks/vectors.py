@@ -22,7 +22,7 @@ Matrix = npt.NDArray[np.float32]
 
 # 12 MB of 768 dimensions: a block is still in the processor's cache when it has been read, and its
 # memory is that of the one before. Of 32,768 rows each is new memory from the system: reading
-# them took twice as long.
+# them took half as long again.
 BLOCK_ROWS = 4096
 
 

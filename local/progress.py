@@ -20,6 +20,7 @@ STEPS = (
     "cluster",
     "merge",
     "label",
+    "map",
     "load_postgres",
     "publish",
     "notify_stage5",

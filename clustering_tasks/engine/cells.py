@@ -10,6 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
 from clustering_tasks.engine.rows import unit
@@ -49,6 +50,7 @@ def train_cells(sample: Floats, count: int) -> Floats:
         (count, d) unit vectors, similar ones beside each other: the queries of a tile then meet in
         few cells, which makes for large matrix products.
     """
+    sample = np.ascontiguousarray(sample)
     # Evenly spaced rows: the sample is in no order that k-means would know.
     centres = sample[np.linspace(0, len(sample) - 1, count).astype(np.int64)]
     for _ in range(_ROUNDS):
@@ -86,13 +88,11 @@ def find_neighbours(vectors: Floats, k: int, exact_rows: int, probes: int) -> Ne
 
 
 def _means(sample: Floats, cell: npt.NDArray[np.int16], centres: Floats) -> npt.NDArray[np.float32]:
-    order = np.argsort(cell, kind="stable")
-    sizes = np.bincount(cell, minlength=len(centres))
-    filled = np.flatnonzero(sizes)
-    starts = (np.cumsum(sizes) - sizes)[filled]
-    means = centres.copy()  # a cell that nothing is nearest to stays where it is
-    means[filled] = np.add.reduceat(sample[order], starts, axis=0)
-    return unit(means)
+    sums = np.zeros_like(centres)
+    add_rows(sample, cell.astype(np.int32), sums)
+    # a cell that nothing is nearest to stays where it is
+    filled = np.bincount(cell, minlength=len(centres)) > 0
+    return np.where(filled[:, None], unit(sums), centres)
 
 
 def nearest_cells(vectors: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int16]:

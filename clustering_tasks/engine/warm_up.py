@@ -14,6 +14,7 @@ from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.engine.linkage import average_linkage
+from clustering_tasks.engine.main_axes import turn
 from clustering_tasks.engine.modularity import modularity
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.neighbours import Cells, exact_neighbours, search
@@ -21,6 +22,7 @@ from clustering_tasks.engine.quality import fit, mean_spread, separation, silhou
 from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
+from clustering_tasks.engine.tsne import Grid, push_on_grid, tsne
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
@@ -63,5 +65,8 @@ def warm_up() -> float:
     add_rows(vectors, labels, np.zeros_like(vectors))
     fitted = fit([(0, vectors)], labels, sums)
     silhouette(fitted, labels, sums)
+    tsne(vectors)
+    push_on_grid(Grid(), np.zeros((12, 2)), np.empty((12, 2)))
+    turn(np.eye(12), np.array([0, 6, 12]), np.empty((12, 2)))
     separation(mean_spread(fitted, labels, sums), sums)
     return time.perf_counter() - started

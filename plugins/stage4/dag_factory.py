@@ -111,14 +111,22 @@ def _wire_level(level: Level) -> None:
     # part itself, unless the run allows one. Without a single part it does not start.
     merge = _step(level, "merge", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     label = _step(level, "label")
-    load = _python("load_postgres", tasks.load_run, label=label.output)
+    draw = _step(level, "map")
+    # Without a map the explorer has a gap, without clusters Stage 5 has nothing.
+    load = _python(
+        "load_postgres",
+        tasks.load_run,
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        label=label.output,
+        map=draw.output,
+    )
     publish = _python(
         "publish", tasks.publish_run, outlets=[clusters_asset(level)], label=label.output
     )
     notify = _python(
         "notify_stage5", tasks.notify_stage5, label=label.output, published=publish.output
     )
-    snapshot >> plan >> cluster >> merge >> label >> load >> publish >> notify
+    snapshot >> plan >> cluster >> merge >> label >> draw >> load >> publish >> notify
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
     cluster >> EmptyOperator(task_id="all_parts")
@@ -140,10 +148,18 @@ def _cluster(level: Level, parts: Any) -> Any:
 
 
 def _python(
-    task_id: str, function: Callable[..., Any], outlets: Sequence[Asset] = (), **arguments: Any
+    task_id: str,
+    function: Callable[..., Any],
+    outlets: Sequence[Asset] = (),
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS,
+    **arguments: Any,
 ) -> Any:
     return PythonOperator(
-        task_id=task_id, python_callable=function, op_kwargs=arguments, outlets=[*outlets]
+        task_id=task_id,
+        python_callable=function,
+        op_kwargs=arguments,
+        outlets=[*outlets],
+        trigger_rule=trigger_rule,
     )
 
 

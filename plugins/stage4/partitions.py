@@ -28,6 +28,7 @@ COLUMNS = {
         *("vector_id", "source_id", "document_id", "cluster_id", "status", "assignment"),
         *("probability", "similarity", "occurred_at", "metadata"),
     ),
+    "points": ("rank", "kind", "cluster_id", "vector_id", "x", "y", "size"),
 }
 _CHUNK = 1 << 20
 SWEEP_TIMEOUT = "30s"
@@ -91,10 +92,10 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND mode = 'AccessShareLock' AND pid <> pg_backend_pid()
 """
 _UNREACHABLE = """
-SELECT tables.relname, tables.relname LIKE 'members%', links.inhdetachpending
+SELECT tables.relname, substring(tables.relname FROM '^[a-z]+'), links.inhdetachpending
 FROM pg_class tables LEFT JOIN pg_inherits links ON links.inhrelid = tables.oid
 WHERE tables.relnamespace = 'stage4'::regnamespace AND tables.relkind = 'r'
-AND tables.relname ~ '^(clusters|members)_[0-9]+$'
+AND tables.relname ~ '^(clusters|members|points)_[0-9]+$'
 AND NOT EXISTS (
     SELECT FROM stage4.runs WHERE run_id = substring(tables.relname FROM '[0-9]+$')::bigint
 )
@@ -103,21 +104,22 @@ AND NOT EXISTS (
 
 @dataclass(frozen=True)
 class Partitions:
-    """The two tables of one load, invisible to others until the transaction commits.
+    """The tables of one load, invisible to others until the transaction commits.
 
     Attributes:
         connection: inside a transaction.
-        run_id: of the load; the tables are `clusters_<run_id>` and `members_<run_id>`.
+        run_id: of the load; the tables are `clusters_<run_id>`, `members_<run_id>` and, of a run
+            with a map, `points_<run_id>`.
     """
 
     connection: Database
     run_id: int
 
     def fill(self, parent: str, uri: str) -> None:
-        """Make the table and stream a file of `label` into it.
+        """Make the table and stream a file of `label`, or of `map`, into it.
 
         Args:
-            parent: `clusters` or `members`.
+            parent: `clusters`, `members` or `points`.
             uri: CSV with the header of `COLUMNS[parent]`.
 
         Raises:
@@ -137,7 +139,8 @@ class Partitions:
                 while chunk := file.read(_CHUNK):
                     target.write(chunk)
         except FileNotFoundError:
-            raise AirflowFailException(f"{uri} is gone: clear `label`") from None
+            step = "map" if parent == "points" else "label"
+            raise AirflowFailException(f"{uri} is gone: clear `{step}`") from None
 
     def check(self, expected: Counts, dimension: int) -> None:
         """Compare the rows with the report.
@@ -195,12 +198,8 @@ class Partitions:
             centroid=schema.centroid(dimension),
         )
 
-    def attach(self) -> None:
-        """Make the rows part of the parents."""
-        for parent in COLUMNS:
-            self._attach(parent)
-
-    def _attach(self, parent: str) -> None:
+    def attach(self, parent: str) -> None:
+        """Make the rows part of the parent."""
         self._execute(
             "ALTER TABLE stage4.{parent} ATTACH PARTITION {table} FOR VALUES IN ({run_id})",
             parent=Identifier(parent),
@@ -296,9 +295,9 @@ def sweep(connection: Database) -> None:
 
 def _drop_unreachable(connection: Database) -> None:
     tables = connection.execute(_UNREACHABLE).fetchall()
-    for name, is_members, pending in tables:
+    for name, parent, pending in tables:
         if pending is not None:  # else it is detached already
-            _detach(connection, name, "members" if is_members else "clusters", pending)
+            _detach(connection, name, parent, pending)
     if tables:
         names = SQL(", ").join(Identifier("stage4", name) for name, *_ in tables)
         connection.execute(_compose("DROP TABLE {names}", names=names))

@@ -65,7 +65,8 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
     they stay until the pointer has moved to the new ones, so that the gate comes first here, too.
 
     Args:
-        files: `label`'s files; `clusters_csv` and `members_csv` are read (URIs).
+        files: those of `label` and, where there is a map, of `map`; `clusters_csv`, `members_csv`
+            and `points_csv` are read (URIs).
         report: `read_report(files["report"])`.
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
@@ -101,6 +102,7 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
 def _fill(partitions: Partitions, files: Mapping[str, str], report: Report) -> dict[str, float]:
     """Make the run's tables and return the seconds of each phase."""
     dimension, phases = report.settings.input.dimension, dict[str, float]()
+    parents = [parent for parent in COLUMNS if f"{parent}_csv" in files]
 
     @contextmanager
     def timed(phase: str) -> Iterator[None]:
@@ -109,17 +111,18 @@ def _fill(partitions: Partitions, files: Mapping[str, str], report: Report) -> d
         phases[phase] = round(time.perf_counter() - started, 3)
 
     with timed("copy"):
-        for parent in COLUMNS:
+        for parent in parents:
             partitions.fill(parent, files[f"{parent}_csv"])
     with timed("check"):
         partitions.check(report.counts, dimension)
     with timed("index"):
-        for parent in COLUMNS:
+        for parent in parents:
             partitions.index(parent)
     with timed("graph"):
         partitions.index_centroids(report.counts.clusters, dimension)
     with timed("attach"):
-        partitions.attach()
+        for parent in parents:
+            partitions.attach(parent)
     return phases
 
 

@@ -13,7 +13,7 @@ def partition(parent: str, run_id: int) -> Identifier:
     """Name the table that holds a run's rows; it is gone when the run is.
 
     Args:
-        parent: `clusters` or `members`.
+        parent: `clusters`, `members` or `points`.
         run_id: of `stage4.runs`.
     """
     return Identifier("stage4", f"{parent}_{run_id}")

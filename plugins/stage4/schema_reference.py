@@ -74,7 +74,8 @@ def schema_page(connection: Database) -> str:
         COMMAND,
         "Schema of the results database",
         "Made by `python -m stage4.setup`, in the schema `stage4`. A run is loaded into partitions "
-        "of its own, `clusters_<run_id>` and `members_<run_id>`, which have the columns, keys and "
+        "of its own, `clusters_<run_id>`, `members_<run_id>` and, where the run has a map, "
+        "`points_<run_id>`, which have the columns, keys and "
         "indexes of their parents. Who reads a published run takes its `run_id` from `published` "
         "and then asks its partitions by name, which is planned faster than a query of all runs; "
         "a partition that is gone belongs to a run that is. Each partition of `clusters` has one "

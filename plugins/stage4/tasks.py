@@ -64,17 +64,22 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
         return conf_of_levels(dag_run.conf)
 
 
-def load_run(label: Mapping[str, Any]) -> Json:
-    """Load the files of `label` (its result) into the database, invisible until published.
+def load_run(label: Mapping[str, Any], map: Mapping[str, Any] | None = None) -> Json:  # noqa: A002
+    """Load a run into the database, invisible until published.
+
+    Args:
+        label: the result of `label`.
+        map: the result of `map`; None when it failed, which keeps no run from being published.
 
     Returns:
         What `postgres.load` returns, and `alerts`: what the run gives cause to look at.
     """
     from stage4 import alerts, postgres
 
+    files = label["files"] | (map["files"] if map else {})
     with airflow_errors():
         report = read_report(label["files"]["report"])
-        loaded = postgres.load(label["files"], report)
+        loaded = postgres.load(files, report)
     seconds = {"label": label["seconds"], "load_postgres": loaded["seconds"]}
     return loaded | {"alerts": alerts.watch(loaded["run_id"], report, seconds)}
 

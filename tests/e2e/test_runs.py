@@ -15,7 +15,7 @@ from tests.e2e.readers import published, served
 
 pytestmark = pytest.mark.airflow
 
-STEPS = ["check_stage3", "snapshot", "plan", "merge", "label", "load_postgres", "publish"]
+STEPS = ["check_stage3", "snapshot", "plan", "merge", "label", "map", "load_postgres", "publish"]
 
 
 def number_of_items(folder: Path, level: str) -> int:

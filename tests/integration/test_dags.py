@@ -26,7 +26,8 @@ UPSTREAM = {
     "all_parts": {"cluster"},
     "merge": {"cluster"},
     "label": {"merge"},
-    "load_postgres": {"label"},
+    "map": {"label"},
+    "load_postgres": {"label", "map"},
     "publish": {"label", "load_postgres"},
     "notify_stage5": {"label", "publish"},
 }
@@ -162,5 +163,5 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     timetable, operators = seen["dags"]["cluster_events"]
     assert "Cron" not in timetable
     assert "x-stage3://events" in timetable
-    assert operators.count("DockerStepOperator") == 5
+    assert operators.count("DockerStepOperator") == 6
     assert "Cron" in seen["dags"]["cluster_documents"][0]

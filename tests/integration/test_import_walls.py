@@ -90,6 +90,7 @@ def test_the_steps_need_no_airflow(tmp_path: Path) -> None:
         ("cluster", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
         ("merge", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
         ("label", {"numpy", "pyarrow"}),
+        ("map", {"numba", "numpy", "pyarrow", "scipy"}),
     ],
 )
 def test_a_step_starts_without_libraries_that_it_does_not_need(

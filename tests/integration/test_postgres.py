@@ -412,6 +412,29 @@ def test_a_reader_that_stays_holds_up_neither_load_nor_publication(
     assert results.tables() == {f"clusters_{second}", f"members_{second}"}
 
 
+def test_a_map_is_loaded_and_dropped_with_its_run(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "GRACE", "0")
+    label = Label(tmp_path).write()
+    points = tmp_path / "points.csv"
+    points.write_text(
+        '"rank","kind","cluster_id","vector_id","x","y","size"\n'
+        '0,"cluster","event_000000000000",,0.5,-0.25,4\n'
+        '1,"member","event_000000000000","event_doc_0000001",0.51,-0.26,\n'
+    )
+    label["files"]["points_csv"] = str(points)
+    first = load(label)["run_id"]
+    rows = results.rows("SELECT * FROM stage4.points ORDER BY rank", user=results.loader)
+    assert rows == [
+        (first, 0, "cluster", "event_000000000000", None, 0.5, -0.25, 4),
+        (first, 1, "member", "event_000000000000", "event_doc_0000001", 0.51, -0.26, None),
+    ]
+    del label["files"]["points_csv"]
+    second = load(label)["run_id"]
+    assert results.tables() == {f"clusters_{second}", f"members_{second}"}
+
+
 def test_a_view_reads_the_published_partition_only(results: Results, tmp_path: Path) -> None:
     label = Label(tmp_path)
     for _ in range(3):

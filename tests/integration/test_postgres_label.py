@@ -39,7 +39,8 @@ def test_a_level_of_the_sample(results: Results, workspace: Path, sample: Path, 
     run_all(run, UPath(workspace) / "output")
     label = run.result("label").model_dump(mode="json")
     report = read_report(label["files"]["report"])
-    postgres.load(label["files"], report)
+    points = run.result("map").files["points_csv"]
+    postgres.load(label["files"] | {"points_csv": points}, report)
     published = publish_run(label)
 
     lines = Path(published["clusters_jsonl"]).read_bytes().splitlines()
@@ -59,6 +60,14 @@ def test_a_level_of_the_sample(results: Results, workspace: Path, sample: Path, 
             record["temporal_span"] is None,
         )
         for name, record in records.items()
+    }
+    drawn = results.rows(
+        "SELECT rank, cluster_id, size FROM stage4.points WHERE kind = 'cluster' ORDER BY rank",
+        user=results.loader,
+    )
+    assert [rank for rank, *_ in drawn] == list(range(len(records)))
+    assert {name: size for _, name, size in drawn} == {
+        name: record["cluster_size"] for name, record in records.items()
     }
     members = results.rows(
         "SELECT cluster_id, array_agg(source_id ORDER BY source_id) FROM stage4.current_members"

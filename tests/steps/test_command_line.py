@@ -39,6 +39,7 @@ def test_the_steps_one_by_one(cli: CommandLine, published: Published) -> None:
         ("cluster", *place, "--part", 0),
         ("merge", *place),
         ("label", *place),
+        ("map", *place),
     ]
     recorded = published.workspace / "events" / "runs" / "steps"
     for step in steps:
@@ -49,7 +50,8 @@ def test_the_steps_one_by_one(cli: CommandLine, published: Published) -> None:
         assert not done.result["reused"]
         assert {entry["job_id"] for entry in done.logs} == {"steps"}
         assert len(done.stdout.splitlines()) == 1
-    report = json.loads(Path(done.result["files"]["report"]).read_text())
+    label = json.loads((recorded / "label.json").read_text())
+    report = json.loads(Path(label["files"]["report"]).read_text())
     assert report["counts"]["read"] == 15
 
 
@@ -94,7 +96,7 @@ def test_wrong_usage_is_fatal(cli: CommandLine, arguments: tuple[str, ...]) -> N
 def test_help_is_no_failure(cli: CommandLine) -> None:
     outcome = cli("--help")
     assert outcome.code == 0
-    for step in ("snapshot", "plan", "cluster", "merge", "label", "run", "sample"):
+    for step in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "sample"):
         assert step in outcome.stdout
 
 

@@ -7,7 +7,7 @@ import pytest
 from clustering_tasks import source_version as module
 from clustering_tasks.source_version import source_version
 
-STEPS = ("snapshot", "plan", "cluster", "merge", "label")
+STEPS = ("snapshot", "plan", "cluster", "merge", "label", "map")
 
 
 @pytest.fixture
@@ -33,6 +33,7 @@ def versions() -> dict[str, str]:
         ("stage3/dates.py", {"snapshot"}),  # reached through stage3/items
         ("stage3/__init__.py", {"snapshot"}),
         ("engine/spanning_tree.py", {"merge"}),
+        ("engine/tsne.py", {"map"}),
         ("labelling/titles.py", {"label"}),  # reached through labelling/records
         ("storage.py", set(STEPS)),
         ("levels.py", set(STEPS)),
