@@ -1,6 +1,6 @@
-"""docs/reference/dags.md, written from the DAGs as a fresh installation has them.
+"""docs/reference/dags.md and api.md: the DAGs and the REST API as a fresh installation has them.
 
-`PYTHONPATH=.:plugins python -m stage4.reference` writes it; with `--check` it fails if it differs.
+`PYTHONPATH=.:plugins python -m stage4.reference` writes them; `--check` fails if one differs.
 """
 
 import os
@@ -21,10 +21,20 @@ COMMAND = "python -m stage4.reference"
 
 
 def main() -> int:
-    """Write or check the page; returns the exit code."""
+    """Write or check the pages; returns the exit code."""
     with tempfile.TemporaryDirectory() as empty:
         _forget_this_installation(Path(empty))
-        return run(lambda: {PAGE: dags_page()})
+        return run(_pages)
+
+
+def _pages() -> dict[str, str]:
+    # Imported here, in what is now a fresh installation.
+    from stage4.api.app import build
+    from stage4.api.openapi import describe
+    from stage4.api.reference import PAGE as API_PAGE
+    from stage4.api.reference import api_page
+
+    return {PAGE: dags_page(), API_PAGE: api_page(COMMAND, describe(build()))}
 
 
 def dags_page() -> str:

@@ -31,6 +31,7 @@ from tests.benchmarks.store_files import write_run
 CONNECTION_VARIABLE = "AIRFLOW_CONN_STAGE4_POSTGRES"
 _ASKED = 200  # centroids whose neighbours are looked for
 _NEIGHBOURS = 10
+_RUNS = 360  # 90 days of four levels
 _EF_SEARCH = (40, 100, 200)
 
 _TABLES = """
@@ -62,7 +63,7 @@ def main() -> None:
         average = os.getloadavg()[0]
         with store(folder) as connection:
             figures = loaded(folder, given.members, given.days)
-            figures |= measured(connection) | compared(connection)
+            figures |= measured(connection) | compared(connection) | planned(connection)
         names = {f"store/{given.members}/{name}": value for name, value in figures.items()}
         add(new_entry(names, average))
 
@@ -140,6 +141,26 @@ def compared(connection: Connection) -> dict[str, Figure]:
             connection.execute(query, values).fetchall()
             seconds.append(time.perf_counter() - started)
         figures[f"differences/{name}_seconds"] = median(seconds)
+    return figures
+
+
+def planned(connection: Connection) -> dict[str, Figure]:
+    """Time the planning of a query beside many runs: of the view, and of one run's own table."""
+    figures: dict[str, Figure] = {}
+    with connection.transaction(force_rollback=True):
+        for number in range(_RUNS):
+            run_id = 1_000_000 + number
+            partition = Identifier("stage4", f"clusters_{run_id}")
+            create = "CREATE TABLE {} PARTITION OF stage4.clusters FOR VALUES IN ({})"
+            connection.execute(SQL(create).format(partition, run_id))
+        view = Identifier("stage4", "current_clusters")
+        for name, table in (("view", view), ("partition", partition)):
+            seconds = []
+            for _ in range(5):
+                started = time.perf_counter()
+                connection.execute(SQL("EXPLAIN SELECT * FROM {}").format(table)).fetchall()
+                seconds.append(time.perf_counter() - started)
+            figures[f"planning/{name}_ms"] = 1000 * min(seconds)
     return figures
 
 

@@ -175,6 +175,7 @@ def store(tree: Tree) -> Lines:
     phases = ("copy", "check", "index", "graph", "attach")
     seconds = [f"{name}, s" for name in ("load", *phases)]
     head = ["members", "clusters", *seconds, "tables, MB", "indexes, MB", "differences, s"]
+    head += ["planning: view, ms", "own table, ms"]
     rows = []
     for members in _paths(tree, "clusters"):
         own = _below(tree, members)
@@ -186,6 +187,7 @@ def store(tree: Tree) -> Lines:
                 *(_number(own.get(f"load/{name}_seconds"), 1) for name in ("all", *phases)),
                 *(_whole(sum(map(_float, each.values()))) for each in sizes.values()),
                 _number(own.get("differences/summary_seconds"), 1),
+                *(_number(own.get(f"planning/{name}_ms"), 1) for name in ("view", "partition")),
             ]
         )
     return _table(head, rows)

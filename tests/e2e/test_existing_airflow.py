@@ -140,6 +140,9 @@ def test_the_sections_commands_lead_to_published_clusters(
 
     host.sh(script)
 
+    shown = host.sh(f"{script.partition('pip install')[0]}\nairflow plugins --output json")
+    (plugin,) = [each for each in json.loads(shown) if each["name"] == "stage4"]
+    assert "/stage4/api/v1" in str(plugin["fastapi_apps"])
     paused, pools = airflow_knows(host)
     assert paused == {
         "cluster_all": False,

@@ -54,6 +54,12 @@ def test_a_run_is_started_by_rest_and_its_results_are_found(airflow: Airflow) ->
     run = airflow.api.wait("cluster_events", started)
     assert run["state"] == "success", airflow.explain(run)
 
+    token = airflow.client.headers["Authorization"].removeprefix("Bearer ")
+    for request in blocks("Look-ups by REST", "sh"):
+        found = json.loads(sh(request, URL=airflow.base_url, TOKEN=token))
+        assert found["level"] == "events"
+        assert len(found["clusters"]) <= 5
+
     [queries] = blocks("Where the results are", "sql")
     seen = published(airflow, "events")
     item = airflow.xcom(run, "label")["files"]["members_parquet"]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from clustering_tasks.levels import LEVELS
@@ -105,6 +106,40 @@ def test_stage5_is_told(airflow: Airflow, run: dict[str, Any]) -> None:
     assert told[0]["embedding_type"] == "event"
     assert told[0]["clusters_created"] == len(seen.clusters)
     assert told[0]["output_files"] == [seen.pointer["clusters_jsonl"], seen.pointer["dated_jsonl"]]
+
+
+def test_the_rest_api_serves_what_was_published(airflow: Airflow, run: dict[str, Any]) -> None:
+    seen = published(airflow, "events")
+    api = f"{airflow.base_url}/stage4/api/v1"
+    found = dict[str, int]()
+    parameters: dict[str, Any] = {"level": "events", "limit": 9}
+    while "cursor" not in parameters or parameters["cursor"]:
+        page = airflow.client.get(f"{api}/clusters", params=parameters).raise_for_status().json()
+        found |= {cluster["cluster_id"]: cluster["size"] for cluster in page["clusters"]}
+        parameters["cursor"] = page["next_cursor"]
+    assert found == seen.clusters
+
+    job = airflow.client.get(f"{api}/jobs/{seen.job_id}").raise_for_status().json()
+    assert (job["state"], job["percent"]) == ("completed", 100)
+    assert job["items_done"] == job["items_total"] == seen.counts["read"]
+    states = {task["task_id"]: task["states"] for task in job["tasks"]}
+    assert states["cluster"] == {"success": len(airflow.xcom(run, "plan"))}
+
+    health = airflow.client.get(f"{api}/health").json()
+    assert health["status"] == "healthy"
+    assert [pool["name"] for pool in airflow.client.get(f"{api}/resources").json()["pools"]]
+
+
+def test_the_rest_api_is_closed_to_strangers(airflow: Airflow) -> None:
+    api = f"{airflow.base_url}/stage4/api/v1"
+    with httpx.Client(trust_env=False) as stranger:
+        for path in ("clusters?level=events", "health", "openapi.json", "docs", ""):
+            assert stranger.get(f"{api}/{path}").status_code == httpx.codes.UNAUTHORIZED
+    assert airflow.api.get("/plugins/importErrors")["import_errors"] == []
+    (plugin,) = [
+        each for each in airflow.api.get("/plugins")["plugins"] if each["name"] == "stage4"
+    ]
+    assert [app["url_prefix"] for app in plugin["fastapi_apps"]] == ["/stage4/api/v1"]
 
 
 def test_a_cleared_run_is_served_again_from_what_is_there(

@@ -27,7 +27,7 @@ def test_two_days_of_runs_are_loaded_measured_and_shown(
 
     with results.server.connect(results.database, results.loader) as connection:
         found: psycopg.Connection = connection
-        figures = store.measured(found) | store.compared(found)
+        figures = store.measured(found) | store.compared(found) | store.planned(found)
     assert figures["halfvec/ef200/recall10"] == 1
     tree = {f"2000/{name}": value for name, value in figures.items()}
     for table in ("store", "graphs", "store_sizes"):

@@ -127,6 +127,8 @@ FIGURES: dict[str, Figure] = {
         for figure, value in (("recall10", 0.985), ("ms", 0.51))
     },
     "store/1000/exact/ms": 75,
+    "store/1000/planning/view_ms": 90,
+    "store/1000/planning/partition_ms": 0.2,
 }
 PAGE = "".join(
     f"# {name}\n\n<!-- bench:{name} -->\nFORMER\n<!-- /bench:{name} -->\n\n" for name in TABLES
@@ -144,7 +146,7 @@ def test_the_page_says_what_the_figures_say() -> None:
     assert "| sample of 9 documents, entities | 1 | 99,000 | 0.900 | - | - | - |" in page
     assert "| 5,000 | hdbscan | 50.0 | 3.0 | 500 MB | 3 | 25.0 | - |" in page
     assert "0.985 (5,000 items)" in page
-    assert "| 1,000 | 20 | 1.5 | 1.5 | 1.5 | 1.5 | 0.2 | - | 800 | 39 | - |" in page
+    assert "| 1,000 | 20 | 1.5 | 1.5 | 1.5 | 1.5 | 0.2 | - | 800 | 39 | - | 90.0 | 0.2 |" in page
     assert "| 20 | halfvec | 39 | 0.985 (0.5 ms) | 0.985 (0.5 ms) | 0.985 (0.5 ms) |" in page
     assert "| 1,000 | index | `clusters_neighbours` | 39 |" in page
     assert "Measured 2026-11-20, commit abc1234, on one machine; load at the beginning 1.0." in page

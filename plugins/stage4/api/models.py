@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from stage4.api.parameters import LevelName
+from stage4.queries.differences import Kind
 
 Json = dict[str, Any]
 Status = Literal["clustered", "noise", "filtered", "unassigned"]
@@ -369,3 +370,45 @@ class Resources(BaseModel):
     disk_free_bytes: int | None
     gpus: list[Gpu]
     pools: list[Pool]
+
+
+class RelatedCluster(BaseModel):
+    """A cluster of the other run that shares members with one."""
+
+    cluster_id: str
+    shared: int
+
+
+class ClusterChange(BaseModel):
+    """What became of a cluster from one run to the other."""
+
+    cluster_id: str = Field(description="Of the later run; of the earlier one when it vanished.")
+    label: str
+    size: int
+    kind: Kind
+    shared: int = Field(description="Members that are in any cluster of the other run.")
+    related_count: int = Field(description="Clusters of the other run that share members with it.")
+    related: list[RelatedCluster] = Field(description="At most 10, the largest share first.")
+
+
+class ChangeSummary(BaseModel):
+    """What became of all clusters and items."""
+
+    kinds: dict[Kind, int] = Field(description="Clusters of each kind.")
+    clustered_before: int
+    clustered_after: int
+    shared: int = Field(description="Items in a cluster of both runs.")
+    moved: int = Field(
+        description="Of these, items that stayed with most of neither their former cluster nor"
+        " their present one."
+    )
+
+
+class Comparison(Page):
+    """How a run's clusters differ from an earlier one's; the largest first."""
+
+    level: LevelName
+    base: int = Field(description="The earlier run.")
+    other: int = Field(description="The later run.")
+    summary: ChangeSummary | None = Field(description="On the first page; else null.")
+    changes: list[ClusterChange]

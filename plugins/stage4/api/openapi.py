@@ -19,7 +19,7 @@ problems (RFC 9457).
 """
 
 # What any endpoint may answer; those of an endpoint alone stand with it.
-_EVERYWHERE = {
+EVERYWHERE = {
     "400": "Not a request that can be read.",
     "401": "No token, or one that has expired.",
     "403": "A broken token, or a right is missing.",
@@ -60,7 +60,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 def _add_problems(responses: dict[str, Any]) -> None:
     own = {status: answer["description"] for status, answer in responses.items() if status >= "4"}
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for status, text in sorted((own | _EVERYWHERE).items()):
+    for status, text in sorted((own | EVERYWHERE).items()):
         if status == "503" and responses.get(status, {}).get("content"):
             continue  # health's own answer
         responses[status] = {"description": text, "content": content}

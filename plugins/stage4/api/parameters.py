@@ -38,7 +38,13 @@ def long_domain(name: str) -> str:
 Level = Annotated[
     LevelName,
     BeforeValidator(plural),
-    WithJsonSchema({"type": "string", "enum": [*LEVELS, *_PLURALS]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": [*LEVELS, *_PLURALS],
+            "description": "Level, singular or plural.",
+        }
+    ),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=300, pattern=_PRINTABLE)]
 Domain = Annotated[Text, AfterValidator(long_domain)]

@@ -21,6 +21,7 @@ EXAMPLES = {
     "{document_id}": "doc_1",
     "{job_id}": "cluster_events.manual__1",
 }
+REQUIRED = {"/clusters": {"level": "events"}, "/runs/{level}/compare": {"base": 999}}
 ROUTES = sorted(
     (method, route.path)
     for route in build().routes
@@ -30,10 +31,9 @@ ROUTES = sorted(
 
 
 def ask(client: TestClient, method: str, path: str, **how: Any) -> Any:
+    how["params"] = REQUIRED.get(path)
     for name, value in EXAMPLES.items():
         path = path.replace(f"{name[:-1]}:path}}", value).replace(name, value)
-    if path == "/clusters":
-        how["params"] = {"level": "events"}
     if method == "POST":
         how["json"] = {"level": "events"}
     return client.request(method, path.lstrip("/"), **how)

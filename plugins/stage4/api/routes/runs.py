@@ -1,17 +1,39 @@
 """`runs`: what was loaded when, and what readers see; `statistics`: how much that is."""
 
+from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from stage4.api import cursors
-from stage4.api.models import LevelStatistics, Run, RunPage, RunState, RunSummary, Statistics
-from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, LevelPath, Limit, RunPath
+from stage4.api.models import (
+    ChangeSummary,
+    ClusterChange,
+    Comparison,
+    LevelStatistics,
+    Run,
+    RunPage,
+    RunState,
+    RunSummary,
+    Statistics,
+)
+from stage4.api.parameters import (
+    DEFAULT_ROWS,
+    CursorText,
+    Level,
+    LevelPath,
+    Limit,
+    RunId,
+    RunPath,
+)
+from stage4.api.problems import ProblemError
+from stage4.api.queries import comparison
 from stage4.api.queries import runs as stored
 from stage4.api.routes.clusters import GONE
 from stage4.api.security import Access, AccessDep
 from stage4.api.services import ServicesDep
+from stage4.queries.differences import Kind
 
 router = APIRouter(tags=["runs"])
 
@@ -21,6 +43,18 @@ class RunParameters(BaseModel):
 
     level: Level | None = Field(None, description="Default: all that the user may read.")
     state: RunState | None = None
+    limit: Limit = DEFAULT_ROWS
+    cursor: CursorText | None = None
+
+
+class CompareParameters(BaseModel):
+    """Which two runs, what of their difference, and which page of it."""
+
+    base: RunId = Field(description="Number of the earlier load.")
+    other: RunId | None = Field(
+        None, description="Number of the later load; default: the published one."
+    )
+    kind: Kind | None = Field(None, description="Only clusters to which this happened.")
     limit: Limit = DEFAULT_ROWS
     cursor: CursorText | None = None
 
@@ -45,6 +79,62 @@ async def list_runs(
         rows, asked.limit, run_id=None, key=lambda row: (row["run_id"],), question=question
     )
     return RunPage(runs=[RunSummary(**row) for row in page], next_cursor=following)
+
+
+@router.get("/runs/{level}/compare", response_model=Comparison, responses=GONE)
+async def compare_runs(
+    level: LevelPath,
+    asked: Annotated[CompareParameters, Query()],
+    access: AccessDep,
+    services: ServicesDep,
+) -> Response:
+    """List what became of the clusters of a run in a later one, in pages.
+
+    Clusters are linked by the items that they share. With a million items this takes seconds.
+    """
+    await access.check(level)
+    async with services.database.reader() as connection:
+        base = await stored.find_run(connection, level, asked.base)
+        question = {"of": "compare", "level": level, "base": base.run_id, "kind": asked.kind}
+        cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+        other = (
+            await stored.run_of_cursor(connection, level, cursor.run_id)
+            if cursor and cursor.run_id
+            else await stored.find_run(connection, level, asked.other)
+        )
+        if base == other:
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"`base` and `other` are both run {base.run_id}."
+            )
+
+        async def make() -> Comparison:
+            rows = await comparison.read_changes(
+                connection,
+                base,
+                other,
+                kind=asked.kind,
+                after=cursor.key if cursor else None,
+                limit=asked.limit + 1,
+            )
+            summary = None if cursor else await comparison.read_summary(connection, base, other)
+            page, following = cursors.cut(
+                rows,
+                asked.limit,
+                run_id=other.run_id,
+                key=comparison.sort_key,
+                question=question,
+            )
+            return Comparison(
+                level=level,
+                base=base.run_id,
+                other=other.run_id,
+                summary=None if summary is None else ChangeSummary(**summary),
+                changes=[ClusterChange(**row) for row in page],
+                next_cursor=following,
+            )
+
+        kept = question | {"limit": asked.limit, "cursor": asked.cursor}
+        return await services.cache.answer(other, kept, make)
 
 
 @router.get("/runs/{level}/{run_id}", response_model=Run, responses=GONE)

@@ -1,0 +1,50 @@
+"""How two runs map to each other."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.rows import args_row
+
+from stage4.api.pool import Reader, Row
+from stage4.api.queries.runs import RunKey
+from stage4.queries.differences import Change, Kind, Summary, page_query, summary_query
+
+
+def sort_key(row: Row) -> tuple[int, str]:
+    """Take from a row what a cursor holds."""
+    return row["size"], row["cluster_id"]
+
+
+async def read_changes(
+    connection: Reader,
+    base: RunKey,
+    other: RunKey,
+    *,
+    kind: Kind | None,
+    after: Sequence[Any] | None,
+    limit: int,
+) -> list[Row]:
+    """Read a page of what became of the clusters, largest first.
+
+    Args:
+        connection: to read from.
+        base: the earlier run.
+        other: the later run, of the same level.
+        kind: only those of it; None: all.
+        after: `sort_key` of the row before the page; None: from the start.
+        limit: most rows.
+    """
+    size, cluster_id = after or (None, None)
+    values = {"kind": kind, "size": size, "cluster_id": cluster_id, "limit": limit}
+    async with connection.cursor(row_factory=args_row(Change)) as cursor:
+        await cursor.execute(page_query(base.run_id, other.run_id), values)
+        return [vars(change) for change in await cursor.fetchall()]
+
+
+async def read_summary(connection: Reader, base: RunKey, other: RunKey) -> Row:
+    """Count what became of all clusters and items."""
+    async with connection.cursor(row_factory=args_row(Summary)) as cursor:
+        await cursor.execute(summary_query(base.run_id, other.run_id))
+        found = await cursor.fetchone()
+    assert found is not None  # noqa: S101 - it counts: there is always one row
+    return vars(found)
