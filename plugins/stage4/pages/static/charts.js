@@ -3,7 +3,7 @@
 import { h, svg } from "./dom.js";
 
 const WIDTH = 320;
-const HEIGHT = 130;
+const HEIGHT = 190;
 const LEFT = 44;
 const BOTTOM = 18;
 const TOP = 8;

@@ -137,7 +137,7 @@ function charts(run, trend) {
   const whole = (value) => count(Math.round(value));
   return [
     bars("Clusters by size", sizes, whole),
-    lines("Coverage and outliers",
+    lines("Shares",
       [{ name: "coverage", values: of("coverage") },
         { name: "outliers", values: of("outlier_share") }], labels, share, { low: 0, high: 1 }),
     lines("Quality",

@@ -2,7 +2,9 @@
 
 import { colours } from "./colours.js";
 
-const WHOLE = { x: 0, y: 0, width: 2.2 };
+// `span` is how much of the map the canvas's shorter side shows, so that a canvas of another shape
+// shows at least as much.
+const WHOLE = { x: 0, y: 0, span: 2.2 };
 const DEEPEST = 0.0005;
 const WAIT_MS = 120;
 const LABELS = 28;
@@ -20,29 +22,23 @@ export function makeMap(canvas, { load, open, hover, seen }) {
   let colour = colours([]);
 
   const ratio = () => window.devicePixelRatio || 1;
-  const pixels = () => canvas.clientWidth / view.width;
+  const pixels = () => Math.min(canvas.clientWidth, canvas.clientHeight) / view.span;
   const toX = (x) => (x - view.x) * pixels() + canvas.clientWidth / 2;
   const toY = (y) => (view.y - y) * pixels() + canvas.clientHeight / 2;
   const fromX = (px) => view.x + (px - canvas.clientWidth / 2) / pixels();
   const fromY = (py) => view.y - (py - canvas.clientHeight / 2) / pixels();
   const radius = (size) =>
-    Math.max(2.5, 15 * Math.sqrt(size / data.largest)) * Math.min(2, Math.sqrt(WHOLE.width / view.width));
+    Math.max(2.5, 15 * Math.sqrt(size / data.largest)) * Math.min(2, Math.sqrt(WHOLE.span / view.span));
 
   function fit() {
     canvas.width = Math.round(canvas.clientWidth * ratio());
     canvas.height = Math.round(canvas.clientHeight * ratio());
+    if (data) move(view);
     redraw();
   }
 
-  function whole() {
-    // the square from -1 to 1 has to be seen, also where the canvas is wider than high
-    const shape = canvas.clientWidth / Math.max(canvas.clientHeight, 1);
-    return { ...WHOLE, width: WHOLE.width * Math.max(1, shape) };
-  }
-
   function move(next, at = WAIT_MS) {
-    const width = Math.min(Math.max(next.width, DEEPEST), 2 * whole().width);
-    view = { x: clamp(next.x, 1.2), y: clamp(next.y, 1.2), width };
+    view = { x: clamp(next.x, 1.2), y: clamp(next.y, 1.2), span: within(next.span) };
     redraw();
     clearTimeout(timer);
     timer = setTimeout(fetchView, at);
@@ -50,15 +46,16 @@ export function makeMap(canvas, { load, open, hover, seen }) {
 
   function zoom(factor, px = canvas.clientWidth / 2, py = canvas.clientHeight / 2) {
     const [x, y] = [fromX(px), fromY(py)];
-    const width = Math.min(Math.max(view.width * factor, DEEPEST), 2 * whole().width);
-    const change = width / view.width;
-    move({ x: x + (view.x - x) * change, y: y + (view.y - y) * change, width });
+    const span = within(view.span * factor);
+    const change = span / view.span;
+    move({ x: x + (view.x - x) * change, y: y + (view.y - y) * change, span });
   }
 
   async function fetchView() {
     request?.abort();
+    if (!canvas.clientWidth) return; // the timeline is shown
     request = new AbortController();
-    const half = [0.55 * view.width, (0.55 * view.width * canvas.clientHeight) / canvas.clientWidth];
+    const half = [canvas.clientWidth, canvas.clientHeight].map((side) => (0.55 * side) / pixels());
     const edges = [view.x - half[0], view.y - half[1], view.x + half[0], view.y + half[1]];
     const bbox = edges.map((edge) => edge.toFixed(6)).join();
     const found = await load(bbox, request.signal);
@@ -208,7 +205,7 @@ export function makeMap(canvas, { load, open, hover, seen }) {
       event.offsetX, event.offsetY);
   }, { passive: false });
   canvas.addEventListener("keydown", (event) => {
-    const step = view.width / 8;
+    const step = view.span / 8;
     const acts = {
       ArrowLeft: () => move({ ...view, x: view.x - step }),
       ArrowRight: () => move({ ...view, x: view.x + step }),
@@ -217,7 +214,7 @@ export function makeMap(canvas, { load, open, hover, seen }) {
       "+": () => zoom(0.7),
       "=": () => zoom(0.7),
       "-": () => zoom(1 / 0.7),
-      0: () => move(whole()),
+      0: () => move(WHOLE),
       Enter: () => {
         const found = nearest(canvas.clientWidth / 2, canvas.clientHeight / 2, Infinity);
         if (found) open(found.id);
@@ -241,13 +238,13 @@ export function makeMap(canvas, { load, open, hover, seen }) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
   return {
-    all: () => move(whole()),
+    all: () => move(WHOLE),
     zoomIn: () => zoom(0.7),
     zoomOut: () => zoom(1 / 0.7),
     start() {
       data = null;
       colour = colours([]);
-      view = whole();
+      view = { ...WHOLE };
       move(view, 0);
     },
     select(id) {
@@ -266,6 +263,7 @@ export function makeMap(canvas, { load, open, hover, seen }) {
   };
 }
 
+const within = (span) => Math.min(Math.max(span, DEEPEST), 2 * WHOLE.span);
 const clamp = (value, most) => Math.min(Math.max(value, -most), most);
 const apart = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]);
 const overlap = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
