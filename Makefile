@@ -50,6 +50,7 @@ docs: setup ## Write the generated reference pages again
 	@$(PYTHON_IN_VENV) -m clustering_tasks.reference
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.reference
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.schema_reference
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.cli.reference
 
 BENCH := PYTHONPATH=. PYTHONWARNINGS=ignore $(PYTHON_IN_VENV) -m tests.benchmarks
 

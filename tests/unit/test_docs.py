@@ -10,14 +10,18 @@ import pytest
 from clustering_tasks import reference
 from clustering_tasks.deployment import DeploymentSettings
 from clustering_tasks.settings import RunSettings
+from stage4.cli import login
 from tests.readme import README, REPO
 
 PAGES = [README, *sorted((REPO / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 TOP = {"clustering_tasks", "dags", "docs", "images", "local", "plugins", "tests"}
-# Read by the local tooling, the tests, and docker-compose.yaml.
-OTHER_VARIABLES = {"STAGE4_STATE", "STAGE4_TEST_DATA", "STAGE4_AIRFLOW_IMAGE"}
+# Read by the local tooling, the tests, docker-compose.yaml, and the command `stage4`.
+OTHER_VARIABLES = {
+    *("STAGE4_STATE", "STAGE4_TEST_DATA", "STAGE4_AIRFLOW_IMAGE"),
+    *(login.URL, login.TOKEN, login.USER, login.PASSWORD_FILE),
+}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
 

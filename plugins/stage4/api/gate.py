@@ -9,11 +9,13 @@ from http import HTTPStatus
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clustering_tasks.deployment import deployment
 from stage4.api import problems
 from stage4.api.limits import limited
+
+_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class Gate:
@@ -28,6 +30,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
+        send = _with_headers(send)
         try:
             scope["stage4_user"] = await _user(request)
             await _count(request)
@@ -39,6 +42,20 @@ class Gate:
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _with_headers(send: Send) -> Send:
+    """Add to every answer that it is for this user alone, and nothing but what it says it is.
+
+    Titles are hostile input: a browser must not take an answer for a page.
+    """
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *_HEADERS]
+        await send(message)
+
+    return sending
 
 
 async def _user(request: Request) -> object:

@@ -215,6 +215,15 @@ def test_a_path_leads_nowhere_else(viewer: Api, path: str) -> None:
     assert "root:" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["clusters?level=events", "runs", "no/such/path", "health"])
+def test_answers_are_for_one_user_and_are_no_pages(
+    viewer: Api, stranger: TestClient, path: str
+) -> None:
+    for answer in (viewer.ask("GET", path), stranger.get(path)):
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 def test_a_method_that_a_path_does_not_have(viewer: Api) -> None:
     assert viewer.ask("DELETE", "runs").status_code == 405
     assert viewer.ask("GET", "no/such/path").status_code == 404

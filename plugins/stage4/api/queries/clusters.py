@@ -5,7 +5,7 @@ written is a parameter of the statement.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -69,28 +69,32 @@ _CONDITIONS = {
     "text": "search @@ {query}",
 }
 
-# What the rows are sorted by, and the condition that a row comes behind another one. With nulls
-# last, a row without a value comes behind all that have one.
+# What the rows are sorted by: each has its index, that of labels for their beginning.
 _ORDERS: dict[Order, str] = {
     "size": "size DESC, cluster_id",
     "start": "start_time DESC NULLS LAST, cluster_id",
-    "label": "label, cluster_id",
+    "label": "left(label, 100), cluster_id",
 }
+# That a row comes behind another one; with nulls last, behind all that have a value.
 _BEHIND: dict[Order, str] = {
     "size": "size <= %(key)s::int AND (size < %(key)s::int OR cluster_id > %(last)s)",
     "start": "CASE WHEN %(key)s::timestamptz IS NULL"
     " THEN start_time IS NULL AND cluster_id > %(last)s"
     " ELSE start_time IS NULL OR start_time < %(key)s::timestamptz"
     " OR start_time = %(key)s::timestamptz AND cluster_id > %(last)s END",
-    "label": "label >= %(key)s AND (label > %(key)s OR cluster_id > %(last)s)",
+    "label": "left(label, 100) >= %(key)s"
+    " AND (left(label, 100) > %(key)s OR cluster_id > %(last)s)",
 }
-_KEYS: dict[Order, str] = {"size": "size", "start": "start_time", "label": "label"}
+_KEYS: dict[Order, Callable[[Row], Any]] = {
+    "size": lambda row: row["size"],
+    "start": lambda row: row["start_time"] and row["start_time"].isoformat(),
+    "label": lambda row: row["label"][:100],
+}
 
 
 def sort_key(row: Row, order: Order) -> tuple[Any, str]:
     """Take from a row what a cursor holds, in JSON's types."""
-    value = row[_KEYS[order]]
-    return value.isoformat() if isinstance(value, datetime) else value, row["cluster_id"]
+    return _KEYS[order](row), row["cluster_id"]
 
 
 async def list_clusters(

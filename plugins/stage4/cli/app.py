@@ -1,0 +1,329 @@
+"""`stage4`: the commands; `server` asks, `render` shows what it answers."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clustering_tasks.levels import LEVELS
+from stage4.cli.errors import (
+    CommandError,
+    JobFailedError,
+    ServerError,
+    StoppedError,
+    UnreachableError,
+    UsageError,
+)
+from stage4.cli.login import PASSWORD_FILE, TOKEN, URL, USER, find_login
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from stage4.cli.server import Server
+
+Json_ = dict[str, Any]
+_USAGE_OF_TYPER = 2
+
+app = typer.Typer(
+    name="stage4",
+    help="Stage 4's clusters from a terminal. Exit codes: docs/reference/terminal.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+LevelName = Annotated[str, typer.Argument(metavar="LEVEL", help=f"One of {', '.join(LEVELS)}.")]
+Levels = Annotated[
+    list[str], typer.Option("--level", help="Only this level; may be repeated. Default: all.")
+]
+OneLevel = Annotated[str | None, typer.Option("--level", help="Only this level.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+RunId = Annotated[
+    int | None, typer.Option("--run", help="Number of a load. Default: the published one.")
+]
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    url: Annotated[str | None, typer.Option(help=f"Airflow's address. Default: ${URL}.")] = None,
+    user: Annotated[str | None, typer.Option(help=f"Default: ${TOKEN}, else ${USER}.")] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option(
+            help=f"File with the password, `-` for standard input. Default: ${PASSWORD_FILE}, else "
+            "the terminal asks."
+        ),
+    ] = None,
+) -> None:
+    """Keep where the server is and who asks, until a command needs it."""
+    context.obj = (url, user, password_file)
+
+
+@app.command("token")
+def token_command(context: typer.Context, as_json: Json = False) -> None:
+    """Log in and print a token, for STAGE4_TOKEN; nothing is stored."""
+    with _server(context) as server:
+        token = server.token()
+    _show({"token": token}, as_json, [token])
+
+
+@app.command("health")
+def health_command(context: typer.Context, as_json: Json = False) -> None:
+    """Tell whether look-ups work, and what they rest on; 69 when they do not."""
+    from stage4.cli import render
+
+    with _server(context) as server:
+        found = server.health()
+    _show(found, as_json, render.health(found))
+    if found["status"] == "down":
+        raise typer.Exit(UnreachableError.exit_code)
+
+
+@app.command("submit")
+def submit_command(
+    context: typer.Context,
+    level: Annotated[
+        str, typer.Argument(metavar="LEVEL", help=f"One of {', '.join(LEVELS)}, or all.")
+    ],
+    set_: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting (docs/reference/settings.md); may be repeated. With `all`, "
+            "LEVEL.NAME=VALUE is for one level.",
+        ),
+    ] = [],  # noqa: B006  (typer copies it)
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the job to its end; 1 when it fails.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Start a run of a level."""
+    from stage4.cli import jobs, render
+
+    level = _level(level, and_all=True)
+    with _server(context) as server:
+        job = jobs.submit(server, level, set_)
+        if wait:
+            if not as_json:
+                _print([f"job {job['job_id']}"], error=True)
+            _end(server, job["job_id"], as_json)
+        else:
+            _show(job, as_json, render.submitted(job))
+
+
+@app.command("status")
+def status_command(
+    context: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="As submit and list print it.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the job to its end; 1 when it fails.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a job: its state, its tasks, and what it has loaded."""
+    from stage4.cli import jobs
+
+    with _server(context) as server:
+        if watch:
+            _end(server, job_id, as_json)
+        else:
+            _show_job(jobs.read(server, job_id), as_json)
+
+
+@app.command("list")
+def list_command(
+    context: typer.Context,
+    level: OneLevel = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only queued, running, completed or failed ones.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most jobs.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    level = _level(level) if level else None
+    with _server(context) as server:
+        rows = list(server.rows(f"{STAGE4}/jobs", "jobs", limit, level=level, state=state))
+    _show({"jobs": rows}, as_json, render.jobs(rows))
+
+
+@app.command("show")
+def show_command(
+    context: typer.Context,
+    cluster_id: Annotated[str, typer.Argument(metavar="CLUSTER_ID", help="event_7f3a9c2e41b0")],
+    members: Annotated[bool, typer.Option("--members", help="Show its members, too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Most members.")] = 50,
+    run: RunId = None,
+    as_json: Json = False,
+) -> None:
+    """Show a cluster, and its members."""
+    from stage4.cli import render
+    from stage4.cli.server import named
+
+    path = named("clusters", cluster_id)
+    with _server(context) as server:
+        found = server.get(path, run=run)
+        rows = None
+        if members:
+            same = found["run_id"]  # a run that is published meanwhile is another one
+            rows = list(server.rows(f"{path}/members", "members", limit, run=same))
+    answer = found if rows is None else found | {"members": rows}
+    _show(answer, as_json, render.cluster(found, rows))
+
+
+@app.command("search")
+def search_command(
+    context: typer.Context,
+    text: Annotated[
+        str,
+        typer.Argument(metavar="TEXT", help='Words of label, keywords, entities: `"a b" -c`.'),
+    ],
+    level: Levels = [],  # noqa: B006  (typer copies it)
+    domain: Annotated[str | None, typer.Option(help="Only of this domain.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most clusters of a level.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Find clusters by words, best first."""
+    from stage4.cli import render, searching
+
+    levels = [_level(each) for each in level]
+    with _server(context) as server:
+        found = searching.search(server, text, levels, domain=domain, limit=limit)
+    rows = [cluster for each in found for cluster in each["clusters"]]
+    _show({"levels": found}, as_json, render.clusters(rows))
+
+
+@app.command("metrics")
+def metrics_command(
+    context: typer.Context,
+    level: LevelName,
+    name: Annotated[
+        list[str], typer.Option("--name", help="Only this metric (docs/METRICS.md); repeatable.")
+    ] = [],  # noqa: B006  (typer copies it)
+    runs: Annotated[int, typer.Option(min=1, max=200, help="Published runs to look back.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Show a level's metrics, how they went, and its alerts."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    level = _level(level)
+    with _server(context) as server:
+        names = ",".join(name) or None
+        found = server.get(f"{STAGE4}/metrics/{level}", names=names, limit=runs)
+        alerts = list(server.rows(f"{STAGE4}/alerts", "alerts", 50, level=level, current="true"))
+    _show(found | {"alerts": alerts}, as_json, render.metrics(found, alerts, name or None))
+
+
+@app.command("resources")
+def resources_command(context: typer.Context, as_json: Json = False) -> None:
+    """Show what the API server's host and Airflow's pools have left."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    with _server(context) as server:
+        found = server.get(f"{STAGE4}/resources")
+    _show(found, as_json, render.resources(found))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Perform a command.
+
+    Args:
+        arguments: without the program's name; default: the process's.
+
+    Returns:
+        The exit code (docs/reference/terminal.md).
+    """
+    try:
+        app(arguments, prog_name="stage4")
+    except CommandError as error:
+        _complain(str(error))
+        return error.exit_code
+    except (KeyError, TypeError) as error:
+        _complain(
+            f"the server's answer has another form than expected ({error!r}): do its version of "
+            "Stage 4 and this one differ?"
+        )
+        return ServerError.exit_code
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 0
+        return UsageError.exit_code if code == _USAGE_OF_TYPER else code
+    return 0
+
+
+def _server(context: typer.Context) -> "Server":
+    """Log in with the options of the program; HTTP is imported only now."""
+    from stage4.cli.server import Server
+
+    url, user, password_file = context.obj
+    return Server(find_login(url, user, password_file, os.environ))
+
+
+def _end(server: "Server", job_id: str, as_json: bool) -> None:
+    """Follow a job to its end, show it, and fail with it."""
+    from stage4.cli import jobs
+    from stage4.cli.watch import follow
+
+    try:
+        follow(server, job_id, quiet=as_json)
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"no longer watched; the job goes on: stage4 status --watch {job_id}"
+        ) from None
+    found = jobs.read(server, job_id)
+    _show_job(found, as_json)
+    if found["state"] == "failed":
+        raise JobFailedError(jobs.failure(found))
+
+
+def _show_job(found: Json_, as_json: bool) -> None:
+    from stage4.cli import render
+
+    _show(found, as_json, render.job(found, found["run"]))
+
+
+def _level(name: str, *, and_all: bool = False) -> str:
+    """Take a level by its plural or singular.
+
+    Raises:
+        UsageError: there is no such level.
+    """
+    known = {level.cluster_type: level.name for level in LEVELS.values()}
+    known |= {level: level for level in LEVELS} | ({"all": "all"} if and_all else {})
+    if name not in known:
+        raise UsageError(f"{name!r} is no level: take {', '.join(dict.fromkeys(known.values()))}.")
+    return known[name]
+
+
+def _show(data: Json_, as_json: bool, rendered: Iterable["RenderableType"]) -> None:
+    from stage4.cli.output import write_json
+
+    if as_json:
+        write_json(data)
+    else:
+        _print(rendered)
+
+
+def _print(rendered: Iterable["RenderableType"], *, error: bool = False) -> None:
+    from stage4.cli.output import console
+
+    to = console(error=error)
+    for each in rendered:
+        # A token or a line to copy must stay in one piece.
+        to.print(each, markup=False, soft_wrap=isinstance(each, str))
+
+
+def _complain(message: str) -> None:
+    from stage4.cli.output import clean
+
+    lines = [clean(line) for line in message.splitlines()]
+    sys.stderr.write("error: " + "\n".join(lines) + "\n")

@@ -1,0 +1,76 @@
+"""Starting a run by Airflow's REST API, and reading it by Stage 4's."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from clustering_tasks.levels import LEVELS
+from stage4.cli.server import AIRFLOW, STAGE4, Server, named
+from stage4.cli.settings import ALL, conf
+from stage4.runs import job_id
+
+_RUNS_LOOKED_AT = 50
+_FAILED = ("failed", "upstream_failed")
+
+Json = dict[str, Any]
+
+
+def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
+    """Start a run.
+
+    Args:
+        server: to ask.
+        level: plural name, or `all`.
+        pairs: settings, `name=value`.
+
+    Returns:
+        `{"job_id": ..., "dag_id": ..., "dag_run_id": ..., "level": ..., "state": ...,
+        "paused": false, "conf": {...}}`.
+
+    Raises:
+        CommandError: settings are refused, or the server does not start it.
+    """
+    dag = f"cluster_{level}"
+    # The forms of the levels' DAGs have the same fields; that of `cluster_all` has groups of them.
+    one = f"cluster_{next(iter(LEVELS))}" if level == ALL else dag
+    form = server.get(f"{AIRFLOW}/dags/{one}/details")
+    described = server.get(f"{AIRFLOW}/dags/{dag}") if level == ALL else form
+    chosen = conf(level, pairs, form["params"] or {})
+    run = server.post(f"{AIRFLOW}/dags/{dag}/dagRuns", {"logical_date": None, "conf": chosen})
+    return {
+        "job_id": job_id(dag, run["dag_run_id"]),
+        "dag_id": dag,
+        "dag_run_id": run["dag_run_id"],
+        "level": None if level == ALL else level,
+        "state": run["state"],
+        "paused": described["is_paused"],
+        "conf": chosen,
+    }
+
+
+def read(server: Server, name: str) -> Json:
+    """Read a job; under `run` what it has loaded, None where that is not (or no longer) there.
+
+    Raises:
+        CommandError: there is no such job, or the server does not answer.
+    """
+    job = server.get(named("jobs", name))
+    return job | {"run": _run(server, job)}
+
+
+def failure(job: Json) -> str:
+    """Say which tasks failed, and where their logs are."""
+    tasks = [task["task_id"] for task in job["tasks"] if task["states"].get(_FAILED[0])]
+    return (
+        f"job {job['job_id']} has failed in {', '.join(tasks) or 'Airflow itself'}; the logs are "
+        f"at /dags/{job['dag_id']}/runs/{job['dag_run_id']} in Airflow"
+    )
+
+
+def _run(server: Server, job: Json) -> Json | None:
+    if job["level"] is None:
+        return None
+    path = f"{STAGE4}/runs"
+    for run in server.rows(path, "runs", _RUNS_LOOKED_AT, level=job["level"]):
+        if run["job_id"] == job["job_id"]:
+            return run
+    return None

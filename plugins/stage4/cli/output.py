@@ -1,0 +1,111 @@
+"""What commands print: tables for people, JSON for programs. Titles are hostile input."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Json = dict[str, Any]
+
+NOTHING = "-"
+_PIPE_WIDTH = 1000  # nothing is broken where a program reads
+# Control characters move the cursor, formatting ones turn the direction of writing round.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+_COLOURS = {
+    **dict.fromkeys(("completed", "success", "up", "healthy", "current"), "green"),
+    **dict.fromkeys(("failed", "upstream_failed", "down", "critical"), "red"),
+    **dict.fromkeys(("running", "degraded", "warning", "up_for_retry"), "yellow"),
+}
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def console(*, error: bool = False) -> Console:
+    """Make a console for standard output, or for standard error."""
+    file = sys.stderr if error else sys.stdout
+    return Console(file=file, width=None if file.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def write_json(data: Json) -> None:
+    """Write a record, in one line if nobody looks at it."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=False) + "\n")
+
+
+def clean(value: object) -> str:
+    """Return a text that neither moves the cursor nor turns the line round."""
+    return "".join(
+        " " if each in "\n\r\t" else "\ufffd" if unicodedata.category(each) in _UNSEEN else each
+        for each in str(value)
+    )
+
+
+def cell(value: object) -> Text:
+    """Show a value as it is, without reading markup in it; None is a dash."""
+    if value is None:
+        return Text(NOTHING, style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, float):
+        return Text(number(value))
+    if isinstance(value, list):
+        return Text(", ".join(clean(each) for each in value) or NOTHING)
+    text = clean(value)
+    return Text(text, style=_COLOURS.get(text, ""))
+
+
+def number(value: float | None) -> str:
+    """Show a number with four digits, a whole one whole."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+
+
+def moment(text: str | None) -> str | None:
+    """Show a time of the API in this machine's zone."""
+    if text is None:
+        return None
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(count: int | None) -> str | None:
+    """Show bytes as gibibytes."""
+    return None if count is None else f"{count / (1 << 30):.1f} GiB"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Make a table; numbers stand on the right."""
+    rows = [tuple(row) for row in rows]
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column, name in enumerate(header):
+        numeric = any(isinstance(row[column], int | float) for row in rows)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*map(cell, row))
+    return made
+
+
+def facts(values: Mapping[str, object]) -> Table:
+    """Make a table of names and values."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="bold")
+    made.add_column(overflow="fold")
+    for name, value in values.items():
+        made.add_row(name, cell(value))
+    return made
+
+
+def trend(values: Iterable[float | None]) -> str:
+    """Draw values, oldest first, as a line of bars; a gap is one that was not measured."""
+    drawn = list(values)
+    known = [value for value in drawn if value is not None]
+    least, span = (min(known), max(known) - min(known)) if known else (0.0, 0.0)
+    return "".join(
+        " " if value is None else _BARS[round((value - least) / span * 7) if span else 3]
+        for value in drawn
+    )

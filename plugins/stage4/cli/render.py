@@ -1,0 +1,173 @@
+"""The answers of the APIs as people read them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from stage4.cli.output import clean, facts, moment, number, size, table, trend
+
+Json = dict[str, Any]
+CORE = (
+    *("counts.read", "counts.clusters", "coverage", "outlier_share", "raw_outlier_share"),
+    *("largest_cluster_share", "quality.silhouette", "quality.davies_bouldin"),
+    *("quality.intra_cluster_similarity", "quality.mean_probability"),
+    *("sizes.min", "sizes.mean", "sizes.max", "tags.per_item", "errors.total"),
+)
+
+
+def health(found: Json) -> Iterator[RenderableType]:
+    """Yield what Stage 4 rests on."""
+    rows = [
+        (name, each["status"], each["detail"], each["seconds"])
+        for name, each in found["dependencies"].items()
+    ]
+    yield facts({"Stage 4": found["status"], "version": found["version"]})
+    yield ""
+    yield table(("needs", "status", "", "seconds"), rows)
+
+
+def submitted(job: Json) -> Iterator[RenderableType]:
+    """Yield what was started."""
+    yield facts({"job": job["job_id"], "state": job["state"]})
+    if job["paused"]:
+        yield Text(
+            f"The DAG {job['dag_id']} is paused, so the job waits: unpause it in Airflow.",
+            style="yellow",
+        )
+    yield f"Follow it: stage4 status --watch {clean(job['job_id'])}"
+
+
+def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
+    """Yield a job, its tasks, and what it has loaded, if that is known."""
+    yield facts(
+        {
+            "job": found["job_id"],
+            "level": found["level"] or "all",
+            "state": found["state"] + (" (DAG paused)" if found["paused"] else ""),
+            "done": f"{found['percent']:.0f} %",
+            "items": f"{number(found['items_done'])} of {number(found['items_total'])}",
+            "queued": moment(found["queued_at"]),
+            "started": moment(found["started_at"]),
+            "ended": moment(found["ended_at"]),
+        }
+    )
+    yield ""
+    rows = [(task["task_id"], _states(task["states"])) for task in found["tasks"]]
+    yield table(("task", "state"), rows)
+    if run is not None:
+        names = ("state", "algorithm", "clusters", "clustered", "noise", "filtered", "unassigned")
+        yield ""
+        yield facts({"run": run["run_id"]} | {name: run[name] for name in (*names, "coverage")})
+
+
+def _states(states: Mapping[str, int]) -> str:
+    if sum(states.values()) == 1:
+        return next(iter(states))
+    return ", ".join(f"{count} {state}" for state, count in states.items())
+
+
+def jobs(found: Iterable[Json]) -> Iterator[RenderableType]:
+    """Yield a list of jobs."""
+    rows = [
+        (
+            each["job_id"],
+            each["level"] or "all",
+            each["state"],
+            moment(each["started_at"] or each["queued_at"]),
+            moment(each["ended_at"]),
+        )
+        for each in found
+    ]
+    yield table(("job", "level", "state", "started", "ended"), rows) if rows else "no jobs"
+
+
+def clusters(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield clusters that a search has found."""
+    rows = [
+        (
+            each["cluster_id"],
+            each["size"],
+            each["label"],
+            (each["start_time"] or "")[:10],
+            each["keywords"][:5],
+        )
+        for each in found
+    ]
+    yield table(("cluster", "size", "label", "from", "keywords"), rows) if rows else "nothing found"
+
+
+def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableType]:
+    """Yield a cluster, and its members where they were asked for."""
+    names = ("cluster_id", "label", "size", "level", "run_id", "domain", "event_type")
+    more = ("entity_type", "start_time", "end_time", "intra_cluster_similarity", "mean_probability")
+    lists = ("keywords", "primary_entities", "tags")
+    yield facts({name.replace("_", " "): found[name] for name in (*names, *more, *lists)})
+    yield ""
+    named = _rows(found["representatives"], ("id", "similarity", "title"))
+    yield table(("representative", "similarity", "title"), named)
+    if members is not None:
+        columns = ("source_id", "document_id", "probability", "similarity")
+        yield ""
+        yield table(("member", "document", *columns[2:]), _rows(members, columns))
+
+
+def _rows(records: Iterable[Json], columns: Sequence[str]) -> list[tuple[object, ...]]:
+    return [tuple(record[name] for name in columns) for record in records]
+
+
+def metrics(
+    found: Json, alerts: Sequence[Json], names: Sequence[str] | None
+) -> Iterator[RenderableType]:
+    """Yield a level's metrics beside those of the runs before, and its alerts."""
+    latest = found["latest"]
+    before = [run["values"] for run in found["trend"]]
+    yield facts({"level": found["level"], "run": latest["run_id"], "job": latest["job_id"]})
+    yield ""
+    yield table(
+        ("metric", "now", "median", "least", "most", f"last {len(before)} published"),
+        (_metric(name, latest["values"], before) for name in names or _core(latest["values"])),
+    )
+    for alert in alerts:
+        yield ""
+        yield Text(f"{alert['severity']}: {clean(alert['message'])}", style="yellow")
+        yield Text(f"  {clean(alert['action'])}")
+
+
+def _core(values: Json) -> list[str]:
+    return [*CORE, *sorted(name for name in values if name.startswith("seconds."))]
+
+
+def _metric(name: str, now: Json, before: Sequence[Json]) -> tuple[object, ...]:
+    old = [run.get(name) for run in before]
+    known = [value for value in old if value is not None]
+    least, usual, most = (min(known), median(known), max(known)) if known else (None, None, None)
+    return name, _float(now.get(name)), _float(usual), _float(least), _float(most), trend(old)
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def resources(found: Json) -> Iterator[RenderableType]:
+    """Yield what host and pools have left."""
+    yield facts(
+        {
+            "processors": found["cpus"],
+            "load": found["load_1_minute"],
+            "memory free": _of(found["memory_available_bytes"], found["memory_total_bytes"]),
+            "workspace free": _of(found["disk_free_bytes"], found["disk_total_bytes"]),
+        }
+    )
+    for gpu in found["gpus"]:
+        used = _of(gpu["memory_used_bytes"], gpu["memory_total_bytes"])
+        yield facts({"GPU": gpu["name"], "memory used": used})
+    names = ("name", "slots", "running", "queued", "scheduled")
+    yield ""
+    yield table(("pool", *names[1:]), _rows(found["pools"], names))
+
+
+def _of(part: int | None, whole: int | None) -> str | None:
+    return None if part is None else f"{size(part)} of {size(whole)}"

@@ -1,0 +1,194 @@
+"""Answers of a server, as Airflow and Stage 4 give them."""
+
+from typing import Any
+
+from stage4.params import run_params
+
+Json = dict[str, Any]
+
+JOB_ID = "cluster_events.manual__2026-03-01T12-00-00-00-00-0a1b2c"
+RUN_ID = "manual__2026-03-01T12:00:00+00:00"
+CLUSTER_ID = "event_7f3a9c2e41b0"
+
+DETAILS: Json = {
+    "dag_id": "cluster_events",
+    "is_paused": False,
+    "params": {name: param.dump() for name, param in run_params().items()},
+}
+TRIGGERED: Json = {"dag_id": "cluster_events", "dag_run_id": RUN_ID, "state": "queued"}
+
+HEALTH: Json = {
+    "status": "degraded",
+    "version": "0.1.0",
+    "dependencies": {
+        "postgres": {"status": "up", "detail": "schema 0003", "seconds": 0.002},
+        "redis": {"status": "off", "detail": "not configured", "seconds": None},
+        "stage3": {"status": "down", "detail": "no answer in 2 s", "seconds": None},
+        "workspace": {"status": "up", "detail": "exists", "seconds": 0.0001},
+    },
+}
+
+
+def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
+    """A job whose tasks have these states."""
+    ended = "2026-03-01T12:09:00Z" if state in ("completed", "failed") else None
+    return {
+        "job_id": JOB_ID,
+        "dag_id": "cluster_events",
+        "dag_run_id": RUN_ID,
+        "level": "events",
+        "state": state,
+        "paused": False,
+        "queued_at": "2026-03-01T12:00:00Z",
+        "started_at": "2026-03-01T12:00:01Z",
+        "ended_at": ended,
+        "percent": percent,
+        "items_total": 5053,
+        "items_done": 5053 if state == "completed" else 0,
+        "tasks": [{"task_id": name, "states": found} for name, found in states.items()],
+    }
+
+
+RUNNING = job(snapshot={"success": 1}, cluster={"success": 1, "running": 2})
+COMPLETED = job("completed", 100.0, snapshot={"success": 1}, cluster={"success": 3})
+FAILED = job(
+    "failed", 60.0, snapshot={"success": 1}, merge={"failed": 1}, label={"upstream_failed": 1}
+)
+
+LISTED = {
+    name: value
+    for name, value in COMPLETED.items()
+    if name
+    in (
+        "job_id",
+        "dag_id",
+        "dag_run_id",
+        "level",
+        "state",
+        "paused",
+        "queued_at",
+        "started_at",
+        "ended_at",
+    )
+}
+
+RUN: Json = {
+    "run_id": 17,
+    "level": "events",
+    "job_id": JOB_ID,
+    "state": "current",
+    "as_of": "2026-03-01T12:00:00Z",
+    "algorithm": "label_propagation",
+    "read": 5053,
+    "clustered": 3810,
+    "noise": 1243,
+    "filtered": 0,
+    "unassigned": 0,
+    "clusters": 758,
+    "coverage": 0.754,
+    "outlier_share": 0.246,
+    "largest_cluster_share": 0.013,
+    "loaded_at": "2026-03-01T12:08:00Z",
+    "published_at": "2026-03-01T12:08:30Z",
+}
+
+SUMMARY: Json = {
+    "cluster_id": CLUSTER_ID,
+    "label": "Leaders meet in Hiroshima",
+    "size": 41,
+    "domain": "diplomatic_relations",
+    "event_type": "meeting",
+    "entity_type": None,
+    "start_time": "2025-12-10T00:00:00Z",
+    "end_time": None,
+    "intra_cluster_similarity": 0.87,
+    "mean_probability": 0.9,
+    "keywords": ["summit", "leaders"],
+    "primary_entities": ["G7"],
+    "tags": [],
+}
+FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
+CLUSTER: Json = SUMMARY | {
+    "level": "events",
+    "run_id": 17,
+    "representatives": [{"id": "doc_001_event_0", "title": "Leaders meet", "similarity": 0.95}],
+    "document_ids": ["doc_001"],
+    "record": {},
+    "centroid": None,
+}
+
+
+def member(number: int) -> Json:
+    """A member of the cluster."""
+    return {
+        "vector_id": f"event_emb_doc_{number:03}_event_0",
+        "source_id": f"doc_{number:03}_event_0",
+        "document_id": f"doc_{number:03}",
+        "status": "clustered",
+        "assignment": "core",
+        "probability": 0.5,
+        "similarity": 0.9,
+        "occurred_at": None,
+        "metadata": {"trigger": "met"},
+    }
+
+
+def metrics_of(run_id: int, **values: float | None) -> Json:
+    """The metrics of a run; dots are written as two underscores."""
+    return {
+        "run_id": run_id,
+        "job_id": JOB_ID,
+        "as_of": "2026-03-01T12:00:00Z",
+        "published_at": "2026-03-01T12:08:30Z",
+        "values": {name.replace("__", "."): value for name, value in values.items()},
+    }
+
+
+METRICS: Json = {
+    "level": "events",
+    "latest": metrics_of(17, coverage=0.754, quality__silhouette=0.42, tags__per_item=None),
+    "trend": [
+        metrics_of(15, coverage=0.7, quality__silhouette=None),
+        metrics_of(16, coverage=0.8, quality__silhouette=0.4),
+        metrics_of(17, coverage=0.754, quality__silhouette=0.42),
+    ],
+}
+ALERT: Json = {
+    "alert_id": 3,
+    "level": "events",
+    "run_id": 17,
+    "current": True,
+    "name": "drift.counts.read",
+    "severity": "critical",
+    "message": "events: items read: 51, lower than usual",
+    "action": "Compare with what Stage 3 has taken in.",
+    "value": 51.0,
+    "limit_value": 3537.1,
+    "raised_at": "2026-03-01T12:08:01Z",
+}
+RESOURCES: Json = {
+    "cpus": 2,
+    "load_1_minute": 0.5,
+    "memory_total_bytes": 8 << 30,
+    "memory_available_bytes": 3 << 30,
+    "disk_total_bytes": None,
+    "disk_free_bytes": None,
+    "gpus": [
+        {
+            "name": "NVIDIA H200",
+            "memory_total_bytes": 140 << 30,
+            "memory_used_bytes": 1 << 30,
+            "utilisation_percent": None,
+        }
+    ],
+    "pools": [
+        {"name": "stage4_cluster", "slots": 4, "running": 1, "queued": 0, "scheduled": 0},
+        {"name": "stage4_steps", "slots": None, "running": 0, "queued": 0, "scheduled": 0},
+    ],
+}
+
+
+def problem(status: int, detail: str, errors: list[Json] | None = None) -> Json:
+    """A refusal as problem+json."""
+    body = {"type": "about:blank", "title": "", "status": status, "detail": detail, "instance": ""}
+    return body if errors is None else body | {"errors": errors}

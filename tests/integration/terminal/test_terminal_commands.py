@@ -1,0 +1,291 @@
+"""What each command asks, prints and ends with."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, create_model
+
+from stage4.api import models
+from tests.integration.terminal import recorded
+from tests.integration.terminal.conftest import Command, Script
+from tests.integration.terminal.recorded import CLUSTER_ID, JOB_ID
+
+REPO = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("model", "answer"),
+    [
+        (models.Health, recorded.HEALTH),
+        (models.JobDetails, recorded.RUNNING),
+        (models.JobDetails, recorded.FAILED),
+        (models.Job, recorded.LISTED),
+        (models.RunSummary, recorded.RUN),
+        (models.Cluster, recorded.CLUSTER),
+        (models.Found, recorded.FOUND),
+        (models.Member, recorded.member(1)),
+        (models.Metrics, recorded.METRICS),
+        (models.Alert, recorded.ALERT),
+        (models.Resources, recorded.RESOURCES),
+    ],
+)
+def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
+    strict = create_model("Strict", __base__=model, __config__=None)
+    strict.model_config = ConfigDict(extra="forbid")
+    strict.model_rebuild(force=True)
+    strict.model_validate(answer)
+    assert set(answer) == set(model.model_fields)
+
+
+def test_health_shows_every_dependency(script: Script, terminal: Command) -> None:
+    script.stage4("GET health", recorded.HEALTH)
+    shown = terminal("health")
+    assert shown.code == 0
+    assert "degraded" in shown.out
+    assert all(name in shown.out for name in ("postgres", "redis", "stage3", "workspace"))
+    assert "no answer in 2 s" in shown.out
+    assert terminal("health", "--json").json == recorded.HEALTH
+
+
+def test_health_that_is_down_is_shown_and_fails(script: Script, terminal: Command) -> None:
+    script.stage4("GET health", (503, recorded.HEALTH | {"status": "down"}))
+    shown = terminal("health", "--json")
+    assert (shown.code, shown.json["status"]) == (69, "down")
+
+
+def test_submit_starts_a_run_with_settings_of_the_right_type(
+    script: Script, terminal: Command
+) -> None:
+    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    chosen = ("hdbscan.min_samples=4", "filter.domains=health, legal", "temporal.window_days=null")
+    shown = terminal(
+        "submit", "event", *(part for each in chosen for part in ("--set", each)), "--json"
+    )
+    assert shown.code == 0
+    conf = {
+        "hdbscan.min_samples": 4,
+        "filter.domains": ["health", "legal"],
+        "temporal.window_days": None,
+    }
+    assert script.asked[-1].body == {"logical_date": None, "conf": conf}
+    assert (shown.json["level"], shown.json["conf"]) == ("events", conf)
+    assert shown.json["job_id"].startswith("cluster_events.manual__2026")
+    plain = terminal("submit", "events")
+    assert shown.json["job_id"] in plain.out
+
+
+def test_submit_says_that_a_paused_dag_waits(script: Script, terminal: Command) -> None:
+    script.airflow("GET dags/cluster_events/details", recorded.DETAILS | {"is_paused": True})
+    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    assert "paused" in terminal("submit", "events").out
+
+
+def test_submit_all_takes_settings_for_all_and_for_one(script: Script, terminal: Command) -> None:
+    script.airflow("GET dags/cluster_documents/details", recorded.DETAILS)
+    script.airflow("GET dags/cluster_all", {"is_paused": False})
+    script.airflow("POST dags/cluster_all/dagRuns", recorded.TRIGGERED)
+    shown = terminal(
+        *("submit", "all", "--set", "label.keywords=5", "--set", "events.label.keywords=7")
+    )
+    assert shown.code == 0
+    assert script.asked[-1].body["conf"] == {
+        "common": {"label.keywords": 5},
+        "events": {"label.keywords": 7},
+    }
+
+
+def test_wrong_settings_start_nothing_and_are_all_named(script: Script, terminal: Command) -> None:
+    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    wrong = ("hdbscan.min_sample=4", "label.keywords=99", "algorithm=best", "scope")
+    shown = terminal("submit", "events", *(part for each in wrong for part in ("--set", each)))
+    assert shown.code == 64
+    assert "did you mean" in shown.err
+    assert "hdbscan.min_samples" in shown.err
+    assert "label.keywords: takes at most 50 (got '99')" in shown.err
+    assert "two_stage" in shown.err
+    assert "scope: --set takes name=value" in shown.err
+    assert not [asked for asked in script.asked if asked.path.endswith("dagRuns")]
+
+
+def test_what_only_the_server_can_refuse_is_said_in_its_words(
+    script: Script, terminal: Command
+) -> None:
+    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    detail = "Invalid input for param label.keywords: 99 is greater than the maximum of 50"
+    script.airflow("POST dags/cluster_events/dagRuns", (400, {"detail": detail}))
+    shown = terminal("submit", "events", "--json")
+    assert (shown.code, shown.out) == (64, "")
+    assert detail in shown.err
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_wait_follows_a_job_to_its_end(script: Script, terminal: Command, as_json: bool) -> None:
+    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    started = terminal("submit", "events", "--json").json["job_id"]
+    path = f"GET jobs/{started}"
+    done = recorded.COMPLETED | {"job_id": started}
+    script.stage4(path, recorded.RUNNING, recorded.RUNNING, (503, recorded.problem(503, "")), done)
+    script.stage4("GET runs", {"runs": [recorded.RUN | {"job_id": started}], "next_cursor": None})
+    shown = terminal("submit", "events", "--wait", *(["--json"] if as_json else []))
+    assert shown.code == 0
+    if as_json:
+        assert shown.json["state"] == "completed"
+        assert shown.json["run"]["clusters"] == 758
+        assert shown.err == ""
+    else:
+        assert shown.err.count("cluster 1/3") == 1
+        assert "758" in shown.out
+
+
+def test_a_job_that_fails_fails_the_command(script: Script, terminal: Command) -> None:
+    script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING, recorded.FAILED)
+    script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    shown = terminal("status", JOB_ID, "--watch", "--json")
+    assert shown.code == 1
+    assert (shown.json["state"], shown.json["run"]) == ("failed", None)
+    assert "has failed in merge" in shown.err
+    assert recorded.RUN_ID in shown.err
+    # to look at it is no failure
+    assert terminal("status", JOB_ID).code == 0
+
+
+def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Command) -> None:
+    script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING)
+    script.stage4("GET runs", {"runs": [recorded.RUN], "next_cursor": None})
+    shown = terminal("status", JOB_ID)
+    assert shown.code == 0
+    for text in ("running", "50 %", "0 of 5,053", "1 success, 2 running", "label_propagation"):
+        assert text in shown.out
+
+
+def test_list_goes_on_page_by_page(script: Script, terminal: Command) -> None:
+    first = {"jobs": [recorded.LISTED] * 200, "next_cursor": "abc"}
+    second = {"jobs": [recorded.LISTED] * 200, "next_cursor": "def"}
+    script.stage4("GET jobs", first, second)
+    shown = terminal("list", "--limit", "250", "--level", "event", "--state", "failed", "--json")
+    assert len(shown.json["jobs"]) == 250
+    asked = [each.query for each in script.asked if each.path.endswith("/jobs")]
+    common = {"level": "events", "state": "failed"}
+    assert asked == [
+        {"limit": "200"} | common,
+        {"limit": "50", "cursor": "abc"} | common,
+    ]
+    script.stage4("GET jobs", {"jobs": [recorded.LISTED], "next_cursor": None})
+    assert JOB_ID in terminal("list").out
+    script.stage4("GET jobs", {"jobs": [], "next_cursor": None})
+    assert terminal("list").out == "no jobs\n"
+
+
+def test_show_reads_the_members_of_the_same_run(script: Script, terminal: Command) -> None:
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER)
+    page = {"members": [recorded.member(1), recorded.member(2)], "next_cursor": None}
+    script.stage4(f"GET clusters/{CLUSTER_ID}/members", page)
+    shown = terminal("show", CLUSTER_ID, "--members")
+    assert shown.code == 0
+    for text in ("Leaders meet in Hiroshima", "summit, leaders", "doc_002_event_0", "0.87"):
+        assert text in shown.out
+    assert script.asked[-1].query == {"limit": "50", "run": "17"}
+    assert "members" not in terminal("show", CLUSTER_ID, "--json").json
+    assert len(terminal("show", CLUSTER_ID, "--members", "--json").json["members"]) == 2
+
+
+def test_search_asks_every_level_and_skips_those_without_a_run(
+    script: Script, terminal: Command
+) -> None:
+    nothing = (404, recorded.problem(404, "No run of documents is published yet."))
+    answer = {"level": "events", "run_id": 17, "ordered_by": "rank", "clusters": [recorded.FOUND]}
+    denied = (403, recorded.problem(403, "You may not read the DAG."))
+    script.stage4("POST clusters/search", nothing, answer, denied, answer)
+    shown = terminal("search", 'summit "prime minister"', "--limit", "3")
+    assert shown.code == 0
+    assert shown.out.count(CLUSTER_ID) == 2
+    bodies = [asked.body for asked in script.asked if asked.path.endswith("search")]
+    assert [body["level"] for body in bodies] == ["documents", "events", "entities", "storylines"]
+    assert bodies[0] | {"level": ""} == {
+        "level": "",
+        "text": 'summit "prime minister"',
+        "limit": 3,
+    }
+
+
+def test_a_level_that_was_asked_for_must_be_there(script: Script, terminal: Command) -> None:
+    said = "No run of documents is published yet: run the DAG `cluster_documents`."
+    script.stage4("POST clusters/search", (404, recorded.problem(404, said)))
+    shown = terminal("search", "summit", "--level", "documents")
+    assert (shown.code, shown.out) == (66, "")
+    assert said in shown.err
+    assert terminal("search", "summit").code == 66
+
+
+def test_metrics_show_now_and_before_and_the_alerts(script: Script, terminal: Command) -> None:
+    script.stage4("GET metrics/events", recorded.METRICS)
+    script.stage4("GET alerts", {"alerts": [recorded.ALERT], "next_cursor": None})
+    shown = terminal("metrics", "events", "--name", "coverage", "--name", "quality.silhouette")
+    assert shown.code == 0
+    lines = {line.split()[0]: line.split() for line in shown.out.splitlines() if line.strip()}
+    assert lines["coverage"][1:] == ["0.754", "0.754", "0.7", "0.8", "▁█▅"]
+    assert lines["quality.silhouette"][1:5] == ["0.42", "0.41", "0.4", "0.42"]
+    assert "critical: events: items read" in shown.out
+    assert "Compare with" in shown.out
+    asked = {each.path.rpartition("/")[2]: each.query for each in script.asked}
+    assert asked["events"] == {"names": "coverage,quality.silhouette", "limit": "30"}
+    assert asked["alerts"]["current"] == "true"
+    core = terminal("metrics", "events")
+    assert "tags.per_item" in core.out
+    assert terminal("metrics", "events", "--json").json["alerts"] == [recorded.ALERT]
+
+
+def test_resources_show_what_is_left(script: Script, terminal: Command) -> None:
+    script.stage4("GET resources", recorded.RESOURCES)
+    shown = terminal("resources")
+    for text in ("3.0 GiB of 8.0 GiB", "NVIDIA H200", "stage4_cluster"):
+        assert text in shown.out
+    assert terminal("resources", "--json").json == recorded.RESOURCES
+
+
+def test_hostile_titles_neither_colour_nor_move(script: Script, terminal: Command) -> None:
+    label = "[red]x[/red] \x1b[2J\u202egnp.exe\r\nsecond"
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER | {"label": label})
+    shown = terminal("show", CLUSTER_ID)
+    assert "[red]x[/red]" in shown.out
+    assert not {"\x1b", "\u202e", "\r"} & set(shown.out)
+    assert terminal("show", CLUSTER_ID, "--json").json["label"] == label
+
+
+def test_it_starts_without_airflow_the_engine_or_a_server() -> None:
+    code = (
+        "import sys; from stage4.cli.app import main\n"
+        "main(['--help'])\n"
+        "heavy = {'airflow', 'numpy', 'httpx', 'pydantic', 'sqlalchemy', 'psycopg'}\n"
+        "sys.exit(str(heavy & sys.modules.keys() or ''))"
+    )
+    path = os.pathsep.join([str(REPO), str(REPO / "plugins")])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "submit" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+def test_the_module_is_the_program(script: Script, terminal: Command) -> None:
+    script.stage4("GET health", recorded.HEALTH)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "stage4.cli", "health", "--json"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "plugins")])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == recorded.HEALTH
