@@ -127,7 +127,8 @@ async function showPanel() {
     if (mine === latest) {
       panel.replaceChildren(content);
       panel.scrollTop = 0;
-      panel.focus({ preventScroll: window.innerWidth > 800 });
+      panel.focus({ preventScroll: true });
+      if (window.innerWidth <= 800) panel.scrollIntoView({ block: "start" });
     }
   } catch (error) {
     if (mine === latest) panel.replaceChildren(h("p", { class: "error" }, error.message));
