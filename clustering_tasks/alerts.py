@@ -239,8 +239,8 @@ def check_drift(
         gate: the run's `publish` settings.
 
     Returns:
-        One sentence per metric that is too unlike its history, naming the setting; none where
-        `publish.max_drift` is unset or the history is too short.
+        One sentence per metric that is too much worse than its history, naming the setting; none
+        where `publish.max_drift` is unset or the history is too short.
     """
     most = gate.max_drift
     if most is None:
@@ -250,7 +250,7 @@ def check_drift(
         f"deviation ({each.allowed:.3g}) from {each.usual:.4g}, the median of {each.runs} "
         f"published runs; publish.max_drift={most:g} is allowed"
         for each in deviations(metrics, history, alerts)
-        if each.watched.gated and each.times > most
+        if each.watched.gated and each.watched.action(each) is not None and each.times > most
     ]
 
 

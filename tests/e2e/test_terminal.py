@@ -73,6 +73,7 @@ def test_submit_waits_for_the_published_run(airflow: Airflow, job: dict[str, Any
     assert (job["state"], job["percent"], job["job_id"]) == ("completed", 100.0, seen.job_id)
     assert job["run"]["clusters"] == seen.counts["clusters"]
     assert job["run"]["state"] == "current"
+    assert -1 <= job["run"]["quality"]["silhouette"] <= 1
     assert job["items_done"] == job["items_total"] == seen.counts["read"]
     settings = airflow.xcom(job, "check_stage3")["settings"]
     assert settings["label"]["keywords"] == 5
@@ -117,6 +118,7 @@ def test_settings_that_the_server_alone_can_refuse_fail_the_job(stage4: Program)
     done = stage4(*wrong)
     assert done.returncode == 1
     assert "has failed in check_stage3" in done.stderr
+    assert "filter.since" in done.stdout
     missing = stage4("status", "cluster_events.nothing")
     assert (missing.returncode, missing.stdout) == (66, "")
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from clustering_tasks.levels import LEVELS
+from stage4.cli.failures import errors
+from stage4.cli.forecast import forecast
 from stage4.cli.server import AIRFLOW, STAGE4, Server, named
 from stage4.cli.settings import ALL, conf
 from stage4.runs import job_id
 
 _RUNS_LOOKED_AT = 50
-_FAILED = ("failed", "upstream_failed")
 
 Json = dict[str, Any]
 
@@ -24,7 +25,7 @@ def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
 
     Returns:
         `{"job_id": ..., "dag_id": ..., "dag_run_id": ..., "level": ..., "state": ...,
-        "paused": false, "conf": {...}}`.
+        "paused": false, "conf": {...}}`, and what `forecast` knows.
 
     Raises:
         CommandError: settings are refused, or the server does not start it.
@@ -36,7 +37,7 @@ def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
     described = server.get(f"{AIRFLOW}/dags/{dag}") if level == ALL else form
     chosen = conf(level, pairs, form["params"] or {})
     run = server.post(f"{AIRFLOW}/dags/{dag}/dagRuns", {"logical_date": None, "conf": chosen})
-    return {
+    job = {
         "job_id": job_id(dag, run["dag_run_id"]),
         "dag_id": dag,
         "dag_run_id": run["dag_run_id"],
@@ -45,21 +46,26 @@ def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
         "paused": described["is_paused"],
         "conf": chosen,
     }
+    return job | forecast(server, job["job_id"], dag, job["level"])
 
 
 def read(server: Server, name: str) -> Json:
-    """Read a job; under `run` what it has loaded, None where that is not (or no longer) there.
+    """Read a job with what has come of it.
+
+    Returns:
+        The job as Stage 4 describes it; `run`: what it has loaded, with its `quality`, None where
+        that is not (or no longer) there; `errors`: see `failures.errors`.
 
     Raises:
         CommandError: there is no such job, or the server does not answer.
     """
     job = server.get(named("jobs", name))
-    return job | {"run": _run(server, job)}
+    return job | {"run": _run(server, job), "errors": errors(server, job)}
 
 
 def failure(job: Json) -> str:
     """Say which tasks failed, and where their logs are."""
-    tasks = [task["task_id"] for task in job["tasks"] if task["states"].get(_FAILED[0])]
+    tasks = [task["task_id"] for task in job["tasks"] if task["states"].get("failed")]
     return (
         f"job {job['job_id']} has failed in {', '.join(tasks) or 'Airflow itself'}; the logs are "
         f"at /dags/{job['dag_id']}/runs/{job['dag_run_id']} in Airflow"
@@ -72,5 +78,6 @@ def _run(server: Server, job: Json) -> Json | None:
     path = f"{STAGE4}/runs"
     for run in server.rows(path, "runs", _RUNS_LOOKED_AT, level=job["level"]):
         if run["job_id"] == job["job_id"]:
-            return run
+            report = server.get(f"{path}/{job['level']}/{run['run_id']}")["report"]
+            return run | {"quality": report.get("quality") or {}}
     return None

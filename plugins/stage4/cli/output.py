@@ -51,7 +51,7 @@ def cell(value: object) -> Text:
         return Text(NOTHING, style="dim")
     if isinstance(value, bool):
         return Text("yes" if value else "no")
-    if isinstance(value, float):
+    if isinstance(value, int | float):
         return Text(number(value))
     if isinstance(value, list):
         return Text(", ".join(clean(each) for each in value) or NOTHING)

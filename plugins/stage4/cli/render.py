@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from stage4.cli.output import clean, facts, moment, number, size, table, trend
+from stage4.cli.output import cell, clean, facts, moment, number, size, table, trend
 
 Json = dict[str, Any]
 CORE = (
@@ -31,7 +31,15 @@ def health(found: Json) -> Iterator[RenderableType]:
 
 def submitted(job: Json) -> Iterator[RenderableType]:
     """Yield what was started."""
-    yield facts({"job": job["job_id"], "state": job["state"]})
+    seconds = job["expected_seconds"]
+    yield facts(
+        {
+            "job": job["job_id"],
+            "state": job["state"],
+            "jobs before it": job["jobs_before"],
+            "will take": None if seconds is None else f"about {number(seconds)} s",
+        }
+    )
     if job["paused"]:
         yield Text(
             f"The DAG {job['dag_id']} is paused, so the job waits: unpause it in Airflow.",
@@ -60,7 +68,18 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     if run is not None:
         names = ("state", "algorithm", "clusters", "clustered", "noise", "filtered", "unassigned")
         yield ""
-        yield facts({"run": run["run_id"]} | {name: run[name] for name in (*names, "coverage")})
+        shown = {name: run[name] for name in (*names, "coverage")}
+        quality = run["quality"].get("silhouette")
+        yield facts({"run": str(run["run_id"])} | shown | {"silhouette": quality})
+    for error in found["errors"]:
+        yield ""
+        yield Text(_failed(error), style="red")
+
+
+def _failed(error: Json) -> str:
+    part = "" if error["map_index"] < 0 else f" (part {error['map_index']})"
+    message = error["message"] or "its log cannot be read, or says nothing"
+    return f"{error['task_id']}{part}: " + "\n".join(map(clean, message.splitlines()))
 
 
 def _states(states: Mapping[str, int]) -> str:
@@ -104,7 +123,10 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     names = ("cluster_id", "label", "size", "level", "run_id", "domain", "event_type")
     more = ("entity_type", "start_time", "end_time", "intra_cluster_similarity", "mean_probability")
     lists = ("keywords", "primary_entities", "tags")
-    yield facts({name.replace("_", " "): found[name] for name in (*names, *more, *lists)})
+    shown = {name: found[name] for name in (*names, *more, *lists)} | {
+        "run_id": str(found["run_id"])
+    }
+    yield facts({name.replace("_", " "): value for name, value in shown.items()})
     yield ""
     named = _rows(found["representatives"], ("id", "similarity", "title"))
     yield table(("representative", "similarity", "title"), named)
@@ -124,7 +146,7 @@ def metrics(
     """Yield a level's metrics beside those of the runs before, and its alerts."""
     latest = found["latest"]
     before = [run["values"] for run in found["trend"]]
-    yield facts({"level": found["level"], "run": latest["run_id"], "job": latest["job_id"]})
+    yield facts({"level": found["level"], "run": str(latest["run_id"]), "job": latest["job_id"]})
     yield ""
     yield table(
         ("metric", "now", "median", "least", "most", f"last {len(before)} published"),
@@ -132,7 +154,7 @@ def metrics(
     )
     for alert in alerts:
         yield ""
-        yield Text(f"{alert['severity']}: {clean(alert['message'])}", style="yellow")
+        yield Text.assemble(cell(alert["severity"]), f": {clean(alert['message'])}")
         yield Text(f"  {clean(alert['action'])}")
 
 

@@ -92,6 +92,31 @@ RUN: Json = {
     "published_at": "2026-03-01T12:08:30Z",
 }
 
+FULL_RUN: Json = RUN | {"report": {"quality": {"silhouette": 0.42}}}
+FAILED_TASKS: Json = {
+    "task_instances": [
+        {"task_id": "cluster", "map_index": 2, "try_number": 3},
+        {"task_id": "merge", "map_index": -1, "try_number": 1},
+    ],
+    "total_entries": 2,
+}
+# As Airflow gives a log: its own errors are structured, a step's trace is text.
+LOG: Json = {
+    "content": [
+        {"event": "::group::Log message source details"},
+        {"event": "step failed", "level": "error", "error_detail": "Traceback\nBadInputError: x"},
+        {
+            "event": "Task failed with exception",
+            "level": "error",
+            "error_detail": [
+                {"exc_type": "AirflowFailException", "exc_value": "merge of events: part 1 is gone"}
+            ],
+        },
+        {"event": "Task finished", "level": "info"},
+    ],
+    "continuation_token": None,
+}
+
 SUMMARY: Json = {
     "cluster_id": CLUSTER_ID,
     "label": "Leaders meet in Hiroshima",

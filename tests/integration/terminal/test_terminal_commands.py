@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pydantic import BaseModel, ConfigDict, create_model
@@ -26,6 +27,7 @@ REPO = Path(__file__).parents[3]
         (models.JobDetails, recorded.FAILED),
         (models.Job, recorded.LISTED),
         (models.RunSummary, recorded.RUN),
+        (models.Run, recorded.FULL_RUN),
         (models.Cluster, recorded.CLUSTER),
         (models.Found, recorded.FOUND),
         (models.Member, recorded.member(1)),
@@ -40,6 +42,11 @@ def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answe
     strict.model_rebuild(force=True)
     strict.model_validate(answer)
     assert set(answer) == set(model.model_fields)
+
+
+def started_with(script: Script) -> Any:
+    """The body by which the last run was started."""
+    return [asked.body for asked in script.asked if asked.path.endswith("dagRuns")][-1]
 
 
 def test_health_shows_every_dependency(script: Script, terminal: Command) -> None:
@@ -73,11 +80,32 @@ def test_submit_starts_a_run_with_settings_of_the_right_type(
         "filter.domains": ["health", "legal"],
         "temporal.window_days": None,
     }
-    assert script.asked[-1].body == {"logical_date": None, "conf": conf}
+    assert started_with(script) == {"logical_date": None, "conf": conf}
     assert (shown.json["level"], shown.json["conf"]) == ("events", conf)
     assert shown.json["job_id"].startswith("cluster_events.manual__2026")
     plain = terminal("submit", "events")
     assert shown.json["job_id"] in plain.out
+
+
+def test_submit_tells_what_stands_before_the_job(script: Script, terminal: Command) -> None:
+    def job(number: int, state: str, minutes: int = 0, **changes: str) -> dict[str, Any]:
+        times = {"state": state, "ended_at": f"2026-03-01T12:{minutes:02}:01Z"}
+        return recorded.LISTED | times | {"job_id": f"cluster_events.{number}"} | changes
+
+    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    ours = terminal("submit", "events", "--json").json
+    assert (ours["jobs_before"], ours["expected_seconds"]) == (None, None)
+    jobs = [
+        job(6, "queued", job_id=ours["job_id"]),
+        *(job(5, "queued"), job(4, "running"), job(3, "failed", 50)),
+        *(job(2, "completed", 4), job(1, "completed", 2), job(0, "completed", 9)),
+        job(7, "completed", 55, dag_id="cluster_all"),
+    ]
+    script.stage4("GET jobs", {"jobs": jobs, "next_cursor": None})
+    known = terminal("submit", "events", "--json").json
+    assert (known["jobs_before"], known["expected_seconds"]) == (2, 240)
+    assert "about 240 s" in terminal("submit", "events").out
 
 
 def test_submit_says_that_a_paused_dag_waits(script: Script, terminal: Command) -> None:
@@ -94,7 +122,7 @@ def test_submit_all_takes_settings_for_all_and_for_one(script: Script, terminal:
         *("submit", "all", "--set", "label.keywords=5", "--set", "events.label.keywords=7")
     )
     assert shown.code == 0
-    assert script.asked[-1].body["conf"] == {
+    assert started_with(script)["conf"] == {
         "common": {"label.keywords": 5},
         "events": {"label.keywords": 7},
     }
@@ -133,11 +161,13 @@ def test_wait_follows_a_job_to_its_end(script: Script, terminal: Command, as_jso
     done = recorded.COMPLETED | {"job_id": started}
     script.stage4(path, recorded.RUNNING, recorded.RUNNING, (503, recorded.problem(503, "")), done)
     script.stage4("GET runs", {"runs": [recorded.RUN | {"job_id": started}], "next_cursor": None})
+    script.stage4("GET runs/events/17", recorded.FULL_RUN)
     shown = terminal("submit", "events", "--wait", *(["--json"] if as_json else []))
     assert shown.code == 0
     if as_json:
         assert shown.json["state"] == "completed"
         assert shown.json["run"]["clusters"] == 758
+        assert shown.json["run"]["quality"] == {"silhouette": 0.42}
         assert shown.err == ""
     else:
         assert shown.err.count("cluster 1/3") == 1
@@ -147,21 +177,33 @@ def test_wait_follows_a_job_to_its_end(script: Script, terminal: Command, as_jso
 def test_a_job_that_fails_fails_the_command(script: Script, terminal: Command) -> None:
     script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING, recorded.FAILED)
     script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    tasks = f"dags/cluster_events/dagRuns/{quote(recorded.RUN_ID, safe='')}/taskInstances"
+    script.airflow(f"GET {tasks}", recorded.FAILED_TASKS)
+    script.airflow(f"GET {tasks}/cluster/logs/3", (403, {"detail": "Forbidden"}))
+    script.airflow(f"GET {tasks}/merge/logs/1", recorded.LOG)
     shown = terminal("status", JOB_ID, "--watch", "--json")
     assert shown.code == 1
+    assert shown.json["errors"] == [
+        {"task_id": "cluster", "map_index": 2, "message": None},
+        {"task_id": "merge", "map_index": -1, "message": "merge of events: part 1 is gone"},
+    ]
     assert (shown.json["state"], shown.json["run"]) == ("failed", None)
     assert "has failed in merge" in shown.err
     assert recorded.RUN_ID in shown.err
     # to look at it is no failure
-    assert terminal("status", JOB_ID).code == 0
+    looked = terminal("status", JOB_ID)
+    assert looked.code == 0
+    assert "cluster (part 2): its log cannot be read" in looked.out
+    assert "merge: merge of events: part 1 is gone" in looked.out
 
 
 def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Command) -> None:
     script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING)
     script.stage4("GET runs", {"runs": [recorded.RUN], "next_cursor": None})
+    script.stage4("GET runs/events/17", recorded.FULL_RUN)
     shown = terminal("status", JOB_ID)
     assert shown.code == 0
-    for text in ("running", "50 %", "0 of 5,053", "1 success, 2 running", "label_propagation"):
+    for text in ("running", "50 %", "0 of 5,053", "1 success, 2 running", "0.42"):
         assert text in shown.out
 
 
