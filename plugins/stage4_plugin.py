@@ -1,4 +1,4 @@
-"""Registers Stage 4 with Airflow: its REST API, on the API server."""
+"""Registers Stage 4 with Airflow: its REST API and pages, on the API server."""
 
 import logging
 from typing import Any
@@ -6,22 +6,47 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 URL_PREFIX = "/stage4/api/v1"
+PAGES_PREFIX = "/stage4/pages"
+_PAGES = PAGES_PREFIX.removeprefix("/")  # relative, for an Airflow below a path of its host
 
 
 class Stage4Plugin(AirflowPlugin):
     """What Airflow finds in the plugins folder.
 
     Every process of Airflow imports this file, tasks too, and only the API server needs FastAPI and
-    the database's driver (0.5 s). So the API is a property: it is built when it is asked for.
+    the database's driver (0.5 s). So the apps are a property: they are built when asked for.
     """
 
     name = "stage4"
+    external_views: list[Any] = [  # noqa: RUF012 - declared so by Airflow
+        {
+            "name": "Clusters",
+            "href": f"{_PAGES}/explorer",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "stage4-explorer",
+        },
+        {
+            "name": "Clustering runs",
+            "href": f"{_PAGES}/dashboard",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "stage4-dashboard",
+        },
+        {
+            "name": "Clusters",
+            "href": f"{_PAGES}/runs/{{DAG_ID}}/{{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "stage4-run",
+        },
+    ]
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The REST API, built for this process."""
+        """The REST API and the pages, built for this process."""
         try:
             from stage4.api.app import api
+            from stage4.pages.app import pages
         except ImportError as error:
             # Airflow's API server would not start: an installation without a library of this API
             # keeps all the rest.
@@ -30,4 +55,7 @@ class Stage4Plugin(AirflowPlugin):
                 error.name,
             )
             return []
-        return [{"app": api(), "url_prefix": URL_PREFIX, "name": "Stage 4"}]
+        return [
+            {"app": api(), "url_prefix": URL_PREFIX, "name": "Stage 4"},
+            {"app": pages(), "url_prefix": PAGES_PREFIX, "name": "Stage 4 pages"},
+        ]

@@ -12,10 +12,11 @@ from stage4.api.gate import Gate
 from stage4.api.openapi import DESCRIPTION, TITLE, VERSION, describe
 from stage4.api.parameters import known_parameters
 from stage4.api.routes import clusters, documents, health, items, jobs, metrics, runs, search
+from stage4.api.routes import map as level_map
 from stage4.api.security import AccessDep
 from stage4.api.services import running_services
 
-_ROUTES = (clusters, search, items, documents, runs, metrics, jobs, health)
+_ROUTES = (clusters, search, items, documents, runs, metrics, level_map, jobs, health)
 
 
 @cache

@@ -127,9 +127,10 @@ def cluster(folder: Path, level: str, job: str, settings: Json, as_of: datetime 
     run.start()
     run_all(run, UPath(folder / "output"))
     label = run.result("label").model_dump(mode="json")
-    loaded = postgres.load(label["files"], read_report(label["files"]["report"]))
+    files = label["files"] | run.result("map").files
+    loaded = postgres.load(files, read_report(label["files"]["report"]))
     assert publish_run(label)["published"]
-    return Loaded(loaded["run_id"], label["files"])
+    return Loaded(loaded["run_id"], files)
 
 
 @contextmanager

@@ -39,7 +39,11 @@ def test_an_api_server_without_a_library_starts_without_the_api(
     assert "limits is not installed: install requirements.txt" in caplog.text
 
 
-def test_the_plugin_brings_the_api() -> None:
-    (app,) = stage4_plugin.Stage4Plugin().fastapi_apps
-    assert app["url_prefix"] == "/stage4/api/v1"
-    assert app["app"].openapi_url is app["app"].docs_url is None
+def test_the_plugin_brings_the_api_and_the_pages() -> None:
+    plugin = stage4_plugin.Stage4Plugin()
+    apps = {app["url_prefix"]: app["app"] for app in plugin.fastapi_apps}
+    assert set(apps) == {"/stage4/api/v1", "/stage4/pages"}
+    for app in apps.values():
+        assert app.openapi_url is app.docs_url is None
+    for view in plugin.external_views:
+        assert view["href"].startswith("stage4/pages/")  # relative: Airflow may have a path

@@ -1,0 +1,60 @@
+"""Points of a run's map, for a view of a part of it."""
+
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Literal
+
+from stage4 import schema
+from stage4.api.pool import Reader, Row
+from stage4.api.queries.runs import RunKey
+
+# Of the parent and not of the partition: a run without a map has none.
+_HAS_MAP = SQL("SELECT EXISTS (SELECT FROM stage4.points WHERE run_id = {run_id}) AS there")
+_VIEW = SQL("""
+WITH found AS MATERIALIZED (
+    SELECT rank, kind, cluster_id, vector_id, x, y, size FROM stage4.points
+    WHERE run_id = {run_id} AND x BETWEEN %(left)s AND %(right)s
+    AND y BETWEEN %(bottom)s AND %(top)s
+    ORDER BY rank LIMIT %(limit)s
+)
+SELECT found.*, label, coalesce(domain, entity_type) AS "group"
+FROM found LEFT JOIN {clusters} clusters ON kind = 'cluster'
+    AND clusters.run_id = {run_id} AND clusters.cluster_id = found.cluster_id
+ORDER BY rank
+""")
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A part of the map."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+async def has_map(connection: Reader, run: RunKey) -> bool:
+    """Tell whether a run has a map: one of before there were maps, or whose `map` failed, has none.
+
+    A run without clusters has none, either.
+    """
+    cursor = await connection.execute(_HAS_MAP.format(run_id=Literal(run.run_id)))
+    row = await cursor.fetchone()
+    return bool(row and row["there"])
+
+
+async def read_view(connection: Reader, run: RunKey, rectangle: Rectangle, limit: int) -> list[Row]:
+    """Read the points of the lowest ranks within a rectangle, clusters with label and group.
+
+    Args:
+        connection: to read from.
+        run: that the map is of.
+        rectangle: its edges belong to it.
+        limit: most points.
+    """
+    statement = _VIEW.format(
+        run_id=Literal(run.run_id), clusters=schema.partition("clusters", run.run_id)
+    )
+    cursor = await connection.execute(statement, vars(rectangle) | {"limit": limit})
+    return await cursor.fetchall()

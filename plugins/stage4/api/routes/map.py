@@ -1,0 +1,83 @@
+"""`map`: where a level's clusters and members lie in the plane, a view at a time."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from stage4.api.models import MapClusters, MapMembers, MapView
+from stage4.api.parameters import LevelPath, RunId
+from stage4.api.pool import Row
+from stage4.api.problems import ProblemError
+from stage4.api.queries import points
+from stage4.api.queries.runs import find_run
+from stage4.api.routes.clusters import GONE
+from stage4.api.security import AccessDep
+from stage4.api.services import ServicesDep
+
+router = APIRouter(tags=["map"])
+
+MOST_POINTS = 5000
+_LABELLED = 300  # more labels than these nobody can read at once
+_NUMBER = r"-?\d{1,3}(\.\d{1,9})?"
+
+
+class ViewParameters(BaseModel):
+    """Which part of which map, and how much of it."""
+
+    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    bbox: str = Field(
+        "-2,-2,2,2",
+        pattern=rf"^{_NUMBER}(,{_NUMBER}){{3}}$",
+        max_length=60,
+        description="Left, bottom, right, top. Clusters lie between -1 and 1.",
+    )
+    limit: int = Field(MOST_POINTS, ge=1, le=MOST_POINTS, description="Points of the view.")
+
+
+@router.get("/map/{level}", response_model=MapView, responses=GONE)
+async def read_map(
+    level: LevelPath,
+    asked: Annotated[ViewParameters, Query()],
+    access: AccessDep,
+    services: ServicesDep,
+) -> Response:
+    """Read a view of a level's map: of its points those that matter most, large clusters first."""
+    await access.check(level)
+    rectangle = points.Rectangle(*map(float, asked.bbox.split(",")))
+    async with services.database.reader() as connection:
+        run = await find_run(connection, level, asked.run)
+
+        async def make() -> MapView:
+            rows = await points.read_view(connection, run, rectangle, asked.limit + 1)
+            if not rows and not await points.has_map(connection, run):
+                raise ProblemError(
+                    HTTPStatus.NOT_FOUND,
+                    f"Run {run.run_id} of {level} has no map: it has no clusters, was loaded "
+                    "before there were maps, or its task `map` failed. The next run has one.",
+                )
+            shown = rows[: asked.limit]
+            return MapView(
+                level=run.level,
+                run_id=run.run_id,
+                complete=len(rows) == len(shown),
+                clusters=_clusters([row for row in shown if row["kind"] == "cluster"]),
+                members=_members([row for row in shown if row["kind"] == "member"]),
+            )
+
+        question = {"of": "map", "limit": asked.limit} | vars(rectangle)
+        return await services.cache.answer(run, question, make)
+
+
+def _clusters(rows: list[Row]) -> MapClusters:
+    columns: dict[str, Any] = _columns(rows, ("cluster_id", "size", "group", "x", "y"))
+    return MapClusters(**columns, label=[row["label"] for row in rows[:_LABELLED]])
+
+
+def _members(rows: list[Row]) -> MapMembers:
+    return MapMembers(**_columns(rows, ("vector_id", "cluster_id", "x", "y")))
+
+
+def _columns(rows: list[Row], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: [row[name] for row in rows] for name in names}

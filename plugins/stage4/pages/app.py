@@ -1,0 +1,78 @@
+"""The pages as an application of their own: shells that ask the REST API for all they show.
+
+Not part of the REST API's application, whose answers to a program (problems, an OpenAPI document, a
+rate limit) are not what a browser wants to get.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from jinja2 import Environment, FileSystemLoader
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.staticfiles import StaticFiles
+
+from clustering_tasks.levels import LEVELS
+from stage4.api.problems import ProblemError
+from stage4.api.security import Access, dag_id
+from stage4.pages.door import Door
+from stage4.pages.progress import Progress
+from stage4.runs import job_id
+
+_HERE = Path(__file__).parent
+_LEVEL_OF = {dag_id(level): level for level in LEVELS}
+
+
+@cache
+def pages() -> FastAPI:
+    """The application of this process."""
+    return build()
+
+
+def build() -> FastAPI:
+    """Build an application."""
+    app = FastAPI(title="Stage 4 pages", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.progress = Progress()
+    app.add_api_route("/", _start, include_in_schema=False)
+    for name in ("dashboard", "explorer"):
+        app.add_api_route(f"/{name}", _page, name=name, include_in_schema=False)
+    app.add_api_route("/progress", _progress, include_in_schema=False)
+    app.add_api_route("/runs/{dag}/{run_id:path}", _run, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    app.add_middleware(Door)
+    return app
+
+
+def _start() -> Response:
+    return RedirectResponse("dashboard", 303)
+
+
+def _page(request: Request) -> Response:
+    """Serve a page; nothing in it depends on who asks."""
+    name = request.scope["route"].name
+    text = _templates().get_template(f"{name}.html").render(levels=list(LEVELS), page=name)
+    return HTMLResponse(text)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True)
+
+
+def _run(dag: str, run_id: str) -> Response:
+    """Lead from a run's page in Airflow to its clusters; a DAG without a level to the dashboard."""
+    level = _LEVEL_OF.get(dag)
+    up = "../" * (2 + run_id.count("/"))
+    if level is None:
+        return RedirectResponse(f"{up}dashboard", 303)
+    return RedirectResponse(f"{up}explorer?level={level}&job={job_id(dag, run_id)}", 303)
+
+
+async def _progress(request: Request) -> Response:
+    """Stream the jobs that the user may read, as they change."""
+    try:
+        dags = await Access(request.scope["stage4_user"]).readable_jobs()
+    except ProblemError as error:
+        return HTMLResponse(error.detail, error.status_code, media_type="text/plain")
+    progress: Progress = request.app.state.progress
+    return StreamingResponse(progress.stream(frozenset(dags)), media_type="text/event-stream")

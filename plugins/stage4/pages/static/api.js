@@ -1,0 +1,49 @@
+// The REST API, beside these pages; the browser sends Airflow's cookie.
+
+const BASE = new URL("../api/v1/", document.baseURI);
+
+export function get(path, parameters = {}, options = {}) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== undefined) url.searchParams.set(name, value);
+  }
+  return ask(url, options);
+}
+
+export function post(path, body) {
+  return ask(new URL(path, BASE), {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Stage4-Request": "page" },
+    body: JSON.stringify(body),
+  });
+}
+
+async function ask(url, options) {
+  const answer = await fetch(url, { credentials: "same-origin", ...options });
+  if (answer.ok) return answer.json();
+  let detail = `${answer.status} ${answer.statusText}`;
+  if ((answer.headers.get("content-type") || "").includes("json")) {
+    detail = (await answer.json()).detail || detail;
+  }
+  if (answer.status === 401) detail = "You are no longer logged in: reload the page.";
+  const error = new Error(detail);
+  error.status = answer.status;
+  throw error;
+}
+
+// A page of Airflow itself. Within Airflow's frame, which may not lead its window elsewhere, the
+// window's own document does.
+export function airflowLink(path) {
+  const url = new URL(`../../${path}`, document.baseURI).href;
+  const framed = window.parent !== window;
+  return {
+    href: url,
+    onclick: (event) => {
+      if (!framed) return;
+      event.preventDefault();
+      const link = window.parent.document.createElement("a");
+      link.href = url;
+      link.click();
+    },
+  };
+}

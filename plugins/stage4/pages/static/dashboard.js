@@ -1,0 +1,163 @@
+// The dashboard: jobs as they run, alerts, and how each level's runs went.
+
+import { airflowLink, get } from "./api.js";
+import { bars, lines } from "./charts.js";
+import { byId, h, show, text } from "./dom.js";
+import { count, date, decimal, seconds, share, time, words } from "./format.js";
+
+const SECONDS = ["snapshot", "plan", "cluster", "merge"].map((step) => `seconds.${step}`);
+const METRICS = [
+  "coverage", "outlier_share", "quality.silhouette", "quality.intra_cluster_similarity",
+  ...SECONDS,
+];
+const FINISHED = new Set(["completed", "failed"]);
+let shownJobs = "";
+
+function follow() {
+  const source = new EventSource(new URL("progress", document.baseURI));
+  const live = byId("live");
+  source.addEventListener("open", () => say(live, "live", true));
+  source.addEventListener("error", () => say(live, "reconnecting", false));
+  source.addEventListener("jobs", (event) => {
+    say(live, "live", true);
+    const jobs = JSON.parse(event.data);
+    showJobs(jobs);
+    const finished = jobs.filter((job) => FINISHED.has(job.state)).map((job) => job.job_id).join();
+    if (shownJobs && finished !== shownJobs) refresh();
+    shownJobs = finished;
+  });
+}
+
+function say(place, words_, good) {
+  place.textContent = words_;
+  place.classList.toggle("good", good);
+}
+
+function showJobs(jobs) {
+  byId("running").replaceChildren(
+    ...jobs.filter((job) => !FINISHED.has(job.state)).map(runningJob));
+  const head = ["state", "what", "started", "took", ""].map((name) => h("th", { scope: "col" }, name));
+  const rows = jobs.map((job) => h("tr", {},
+    h("td", {}, state(job.state)),
+    h("td", {}, h("a", airflowLink(runPath(job)), job.level ?? "all levels")),
+    h("td", {}, time(job.started_at)),
+    h("td", { class: "number" }, took(job)),
+    h("td", {}, job.level && job.state === "completed"
+      ? h("a", { href: explorer({ level: job.level, job: job.job_id }) }, "clusters") : "")));
+  if (!rows.length) rows.push(h("tr", {}, h("td", { colspan: 5 }, "No run yet.")));
+  byId("runs").replaceChildren(h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
+}
+
+function runningJob(job) {
+  const name = `${job.level ?? "all levels"}`;
+  const percent = Math.round(job.percent ?? 0);
+  const tasks = (job.tasks ?? []).map((task) => {
+    const states = Object.entries(task.states);
+    const told = states.map(([one, how]) => (how > 1 ? `${how} ${one}` : one)).join(", ");
+    return h("li", { class: `task ${states.length === 1 ? states[0][0] : "running"}` },
+      words(task.task_id), h("small", {}, ` ${told}`));
+  });
+  return h("div", { class: "job" },
+    h("div", {}, state(job.state), " ", h("a", airflowLink(runPath(job)), name), ` ${percent} %`,
+      job.items_total === null || job.items_total === undefined
+        ? "" : `, ${count(job.items_total)} items`,
+      job.paused ? ", its DAG is paused" : ""),
+    h("progress", { max: 100, value: percent, "aria-label": `Progress of ${name}` }),
+    h("ul", { class: "tasks" }, tasks));
+}
+
+const state = (name) => h("span", { class: `state ${name}` }, name);
+const runPath = (job) =>
+  `dags/${encodeURIComponent(job.dag_id)}/runs/${encodeURIComponent(job.dag_run_id)}`;
+const explorer = (parameters) => `explorer?${new URLSearchParams(parameters)}`;
+
+function took(job) {
+  if (!job.started_at) return "–";
+  const end = job.ended_at ? new Date(job.ended_at) : new Date();
+  return seconds(Math.max(0, (end - new Date(job.started_at)) / 1000));
+}
+
+async function showAlerts() {
+  const { alerts } = await get("alerts", { current: true, limit: 50 });
+  byId("alerts").replaceChildren(
+    alerts.length ? h("ul", { class: "alerts" }, alerts.map(alert)) : h("p", {}, "None."));
+}
+
+function alert(one) {
+  return h("li", { class: one.severity },
+    h("strong", {}, one.severity), ` ${one.level}: `, text(one.message),
+    h("p", {}, text(one.action)), h("small", {}, time(one.raised_at)));
+}
+
+async function showLevel(section, jobs) {
+  const level = section.dataset.level;
+  const body = section.querySelector(".body");
+  try {
+    const { latest, trend } = await get(`metrics/${level}`, { names: METRICS.join(), limit: 30 });
+    const run = await get(`runs/${level}/${latest.run_id}`);
+    body.replaceChildren(facts(level, run, jobs), h("div", { class: "charts" }, charts(run, trend)));
+  } catch (error) {
+    if (error.status !== 404 && error.status !== 403) throw error;
+    body.replaceChildren(h("p", { class: "quiet" }, error.message));
+  }
+}
+
+function facts(level, run, jobs) {
+  const finished = jobs.filter((job) => job.level === level && FINISHED.has(job.state));
+  const failed = finished.filter((job) => job.state === "failed").length;
+  const rows = {
+    "stands for": time(run.as_of),
+    items: count(run.read),
+    clusters: count(run.clusters),
+    coverage: share(run.coverage),
+    outliers: share(run.outlier_share),
+    "largest cluster": share(run.largest_cluster_share),
+    silhouette: decimal(run.report.quality.silhouette),
+    algorithm: words(run.algorithm),
+    "failed runs": finished.length ? `${failed} of the last ${finished.length}` : "–",
+  };
+  return h("div", {},
+    h("dl", {}, Object.entries(rows).flatMap(([name, value]) =>
+      [h("div", {}, h("dt", {}, name), h("dd", {}, value))])),
+    h("p", {}, h("a", { href: explorer({ level }) }, `Explore ${level}`)));
+}
+
+function charts(run, trend) {
+  const labels = trend.map((one) => date(one.as_of));
+  const of = (name) => trend.map((one) => one.values[name] ?? null);
+  const total = trend.map((one) => {
+    const parts = SECONDS.map((name) => one.values[name]).filter((value) => typeof value === "number");
+    return parts.length ? parts.reduce((sum, value) => sum + value, 0) : null;
+  });
+  const sizes = run.report.sizes.histogram.map((bin) => ({
+    label: count(bin.from),
+    value: bin.clusters,
+    title: `${count(bin.from)} to ${count(bin.to)} members: ${count(bin.clusters)} clusters`,
+  }));
+  const whole = (value) => count(Math.round(value));
+  return [
+    bars("Clusters by size", sizes, whole),
+    lines("Shares",
+      [{ name: "coverage", values: of("coverage") },
+        { name: "outliers", values: of("outlier_share") }], labels, share, { low: 0, high: 1 }),
+    lines("Quality",
+      [{ name: "similarity", values: of("quality.intra_cluster_similarity") },
+        { name: "silhouette", values: of("quality.silhouette") }], labels, decimal),
+    lines("Computing time", [{ name: "seconds", values: total }], labels, seconds, { low: 0 }),
+  ];
+}
+
+async function refresh() {
+  try {
+    const { jobs } = await get("jobs", { limit: 200 });
+    await showAlerts();
+    await Promise.all([...document.querySelectorAll(".level")].map((one) => showLevel(one, jobs)));
+    show(null);
+  } catch (error) {
+    show(error);
+  }
+}
+
+follow();
+refresh();
+setInterval(refresh, 300_000);

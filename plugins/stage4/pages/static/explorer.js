@@ -1,0 +1,188 @@
+// The explorer: a level's map or timeline, a search, and a cluster beside it. The address tells which.
+
+import { get, post } from "./api.js";
+import { clusterButton, clusterPage } from "./cluster.js";
+import { byId, h, show, text } from "./dom.js";
+import { count, time, words } from "./format.js";
+import { makeMap } from "./map.js";
+import { timeline } from "./timeline.js";
+
+const LISTED = 12;
+const state = { level: "events", view: "map", cluster: null, q: null, run: null, job: null };
+const levels = [...document.querySelectorAll("[data-level]")];
+
+const map = makeMap(byId("canvas"), {
+  load: async (bbox, signal) => {
+    try {
+      const view = await get(`map/${state.level}`, { bbox, run: state.run }, { signal });
+      show(null);
+      return view;
+    } catch (error) {
+      if (error.name !== "AbortError") nothing(error);
+      return null;
+    }
+  },
+  open: (id) => go({ cluster: id }),
+  hover: showHover,
+  seen: showSeen,
+});
+
+function nothing(error) {
+  byId("points").textContent = "";
+  byId("list").replaceChildren();
+  show(error);
+}
+
+function go(change) {
+  Object.assign(state, change);
+  const told = Object.entries(state).filter(([, value]) => value !== null && value !== "");
+  history.pushState(null, "", `?${new URLSearchParams(told)}`);
+  render(change);
+}
+
+function read() {
+  const asked = new URLSearchParams(location.search);
+  for (const name of Object.keys(state)) state[name] = asked.get(name);
+  if (!levels.some((one) => one.dataset.level === state.level)) state.level = "events";
+  if (state.view !== "timeline") state.view = "map";
+}
+
+function render(change) {
+  for (const one of levels) one.setAttribute("aria-pressed", one.dataset.level === state.level);
+  for (const one of document.querySelectorAll("[data-view]")) {
+    one.setAttribute("aria-pressed", one.dataset.view === state.view);
+  }
+  byId("map").hidden = state.view !== "map";
+  byId("timeline").hidden = state.view !== "timeline";
+  byId("text").value = state.q ?? "";
+  const whole = !change || "level" in change || "run" in change || "view" in change;
+  if (whole && state.view === "map") map.start();
+  if (whole && state.view === "timeline") attempt(showTimeline);
+  if (!change || "level" in change || "run" in change) attempt(showWhich);
+  attempt(showPanel);
+}
+
+async function attempt(act) {
+  try {
+    await act();
+  } catch (error) {
+    show(error);
+  }
+}
+
+async function showWhich() {
+  const run = state.run ? await get(`runs/${state.level}/${state.run}`)
+    : (await get("statistics")).levels.find((one) => one.level === state.level)?.current;
+  byId("which").textContent = run
+    ? `${count(run.clusters)} clusters of ${count(run.read)} items, ${time(run.as_of)}` +
+      (run.state === "current" ? "" : ` (run ${run.run_id}, not the current one)`)
+    : "";
+}
+
+function showSeen(view, colour, inside) {
+  const shown = view.clusters.x.length + view.members.x.length;
+  byId("points").textContent = `${count(shown)} points` + (view.complete ? "" : ", zoom in for more");
+  byId("legend").replaceChildren(...colour.names.map((name) => {
+    const mark = h("i");
+    mark.style.background = colour.of(name, name);
+    return h("span", {}, mark, words(name));
+  }));
+  const { cluster_id: id, label, size } = view.clusters;
+  byId("list").replaceChildren(...inside.slice(0, LISTED).map((i) => h("li", {},
+    clusterButton({ cluster_id: id[i], label: label[i], size: size[i] }, (one) => go({ cluster: one })))));
+  byId("list-title").textContent = "Largest in view";
+}
+
+function showHover(found, x, y) {
+  const place = byId("hover");
+  place.hidden = !found;
+  if (!found) return;
+  place.textContent = `${found.label ?? found.id}${found.size === null ? "" : ` (${count(found.size)})`}`;
+  place.style.left = `${Math.min(x + 12, byId("canvas").clientWidth - 220)}px`;
+  place.style.top = `${y + 14}px`;
+}
+
+async function showTimeline() {
+  const { clusters } = await get("clusters", { level: state.level, run: state.run, order: "size", limit: 200 });
+  byId("timeline").replaceChildren(timeline(clusters, (id) => go({ cluster: id })));
+  byId("list").replaceChildren(...clusters.slice(0, LISTED).map((one) =>
+    h("li", {}, clusterButton(one, (id) => go({ cluster: id })))));
+  byId("list-title").textContent = "Largest clusters";
+  show(null);
+}
+
+let latest = 0;
+
+async function showPanel() {
+  const mine = ++latest;
+  const panel = byId("panel");
+  panel.hidden = !state.cluster && !state.q;
+  map.select(state.cluster);
+  const place = state.cluster && map.placeOf(state.cluster);
+  if (place) map.show(...place);
+  if (panel.hidden) return panel.replaceChildren();
+  panel.replaceChildren(h("p", { class: "quiet" }, "Loading"));
+  try {
+    const content = state.cluster ? await clusterContent() : await results();
+    if (mine === latest) {
+      panel.replaceChildren(content);
+      panel.scrollTop = 0;
+      panel.focus({ preventScroll: true });
+      if (window.innerWidth <= 800) panel.scrollIntoView({ block: "start" });
+    }
+  } catch (error) {
+    if (mine === latest) panel.replaceChildren(h("p", { class: "error" }, error.message));
+  }
+}
+
+function clusterContent() {
+  return clusterPage(state.cluster, state.run, {
+    open: (id) => go({ cluster: id }),
+    search: (q) => go({ q, cluster: null }),
+    close: () => go({ cluster: null }),
+  });
+}
+
+async function results() {
+  const asked = { level: state.level, text: state.q, limit: 50 };
+  if (state.run) asked.run = Number(state.run);
+  const { clusters } = await post("clusters/search", asked);
+  const close = h("button", { type: "button", class: "close", "aria-label": "Close",
+    onclick: () => go({ q: null }) }, "×");
+  return h("article", {},
+    h("div", { class: "head" }, h("h2", {}, "Found for ", text(state.q)), close),
+    clusters.length ? h("ol", { class: "clusters" }, clusters.map((one) =>
+      h("li", {}, clusterButton(one, (id) => go({ cluster: id })))))
+      : h("p", {}, "No cluster has these words in its label, keywords or entities."));
+}
+
+async function findJob() {
+  // from a run's page in Airflow
+  const { runs } = await get("runs", { level: state.level, limit: 200 });
+  const found = runs.find((run) => run.job_id === state.job);
+  state.job = null;
+  if (found) state.run = found.state === "current" ? null : found.run_id;
+  else show(new Error("This run is not in the database, or not yet: these are the published clusters."));
+}
+
+for (const one of levels) {
+  one.addEventListener("click", () => go({ level: one.dataset.level, cluster: null, run: null }));
+}
+for (const one of document.querySelectorAll("[data-view]")) {
+  one.addEventListener("click", () => go({ view: one.dataset.view }));
+}
+document.querySelector("[data-zoom=in]").addEventListener("click", map.zoomIn);
+document.querySelector("[data-zoom=out]").addEventListener("click", map.zoomOut);
+document.querySelector("[data-zoom=all]").addEventListener("click", map.all);
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  go({ q: byId("text").value.trim() || null, cluster: null });
+});
+window.addEventListener("popstate", () => {
+  read();
+  render();
+});
+
+read();
+if (state.job) await attempt(findJob);
+render();

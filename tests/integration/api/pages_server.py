@@ -1,0 +1,53 @@
+"""The pages and the API below a path of a real server, for a real browser."""
+
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from stage4_plugin import PAGES_PREFIX, URL_PREFIX
+
+BELOW = "/airflow"
+START_SECONDS = 30
+
+
+def application() -> FastAPI:
+    """Both, as Airflow mounts them when its address has a path."""
+    from stage4.api.app import build as build_api
+    from stage4.pages.app import build as build_pages
+
+    api, pages = build_api(), build_pages()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(api.router.lifespan_context(api))
+            yield
+
+    outer = FastAPI(lifespan=lifespan)
+    outer.mount(BELOW + URL_PREFIX, api)
+    outer.mount(BELOW + PAGES_PREFIX, pages)
+    return outer
+
+
+@contextmanager
+def listening() -> Iterator[str]:
+    """Serve on a free port; gives the address of the pages."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(
+            uvicorn.Config(application(), log_level="warning", timeout_graceful_shutdown=1)
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [free]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert server.started
+        yield f"http://127.0.0.1:{free.getsockname()[1]}{BELOW}{PAGES_PREFIX}"
+        server.should_exit = True
+        thread.join(START_SECONDS)

@@ -1,0 +1,233 @@
+"""The pages in a real browser, with a real API and database behind them."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from psycopg.sql import SQL, Literal
+
+from stage4 import postgres
+from tests.integration.api.conftest import Corpus, Json, token
+from tests.integration.api.pages_server import BELOW, listening
+from tests.integration.label_files import Label, report_of
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+DESKTOP = ViewportSize(width=1300, height=900)
+PHONE = ViewportSize(width=390, height=844)
+HOSTILE = (
+    "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
+    "\"'`&amp; \u202eright to left\u202c \u0627\u0644\u0639\u0631\u0628\u064a\u0629 {{ 7 * 7 }} "
+)
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and "CI" not in os.environ, reason="needs Chromium (Debian: chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def address(corpus: Corpus, airflow_metadata: None) -> Iterator[str]:
+    with listening() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of somebody who is logged in; nothing may go wrong in it."""
+    phone = request.param == "phone"
+    context = browser.new_context(
+        viewport=PHONE if phone else DESKTOP,
+        has_touch=phone,
+        color_scheme="dark" if phone else "light",
+    )
+    context.add_cookies([{"name": "_token", "value": token(), "url": address}])
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    yield opened
+    shoot(opened, request.node.name)
+    context.close()
+    assert wrong == []
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture for people, where they have said where."""
+    if folder := os.environ.get("STAGE4_TEST_PICTURES"):
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def width(page: Page) -> int:
+    return page.viewport_size["width"] if page.viewport_size else 0
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing of a page sticks out to the right."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_the_dashboard_shows_every_level(page: Page, address: str, corpus: Corpus) -> None:
+    page.goto(f"{address}/dashboard")
+    for level, run in corpus.runs.items():
+        section = page.locator(f"[data-level={level}]")
+        clusters = section.locator("dl div", has_text="clusters").first
+        expect(clusters).to_contain_text(str(len(run.records)))
+        expect(section.locator("figure")).to_have_count(4)
+    expect(page.locator("#live")).to_have_text("live")
+    expect(page.locator("#runs")).to_contain_text("No run yet.")
+    expect(page.locator("#error")).to_be_hidden()
+    assert fits(page)
+    if folder := os.environ.get("STAGE4_TEST_PICTURES"):
+        page.screenshot(path=Path(folder) / f"dashboard-{width(page)}.png", full_page=True)
+
+
+def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus) -> None:
+    largest = max(corpus.runs["events"].records.values(), key=lambda each: each["cluster_size"])
+    page.goto(f"{address}/explorer")
+    expect(page.locator("#points")).to_contain_text("points")
+    shoot(page, f"map-{width(page)}")
+    page.fill("#text", str(largest["keywords"][0]))
+    page.keyboard.press("Enter")
+    page.locator(f"#panel [data-cluster={largest['cluster_id']}]").click()
+    expect(page.locator("#panel h2")).to_have_text(largest["cluster_label"])
+    for name in largest["keywords"][:3]:
+        expect(page.locator("#panel .chips").first).to_contain_text(name)
+    members = page.locator("#panel .members > li")
+    expect(members).to_have_count(min(20, largest["cluster_size"]))
+    assert f"cluster={largest['cluster_id']}" in page.url
+    assert fits(page)
+    near = page.locator("#panel .clusters button").first
+    label = near.locator(".text").inner_text()
+    near.click()
+    expect(page.locator("#panel h2")).to_have_text(label)
+    page.go_back()
+    expect(page.locator("#panel h2")).to_have_text(largest["cluster_label"])
+
+
+def test_the_map_works_by_keyboard(page: Page, address: str) -> None:
+    page.goto(f"{address}/explorer?level=entities")
+    expect(page.locator("#points")).to_contain_text("points")
+    before = page.locator("#points").inner_text()
+    page.focus("#canvas")
+    for key in ["+"] * 8:
+        page.keyboard.press(key)
+    expect(page.locator("#points")).not_to_have_text(before)
+    page.keyboard.press("0")
+    expect(page.locator("#points")).to_have_text(before)
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel h2")).to_be_visible()
+    page.locator("[data-level=storylines]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel")).to_be_hidden()
+    expect(page.locator("[data-level=storylines]")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_timeline_opens_clusters(page: Page, address: str) -> None:
+    page.goto(f"{address}/explorer?level=documents")
+    page.locator("[data-view=timeline]").click()
+    bar = page.locator("rect.span").first
+    label = str(bar.get_attribute("aria-label"))
+    bar.focus()
+    page.keyboard.press("Enter")
+    title = page.locator("#panel h2")
+    expect(title).to_be_visible()
+    assert label.startswith(title.inner_text())
+    assert fits(page)
+
+
+@pytest.fixture(scope="module")
+def hostile(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Json]:
+    """A run whose every text attacks the page; published it is not."""
+    folder = tmp_path_factory.mktemp("hostile")
+    written = Label(
+        folder, level="storylines", job_id="cluster_storylines.hostile__1", text=HOSTILE * 60
+    )
+    label = written.write()
+    clusters = [row["cluster_id"] for row in written.cluster_rows()]
+    lines = [f'{n},"cluster","{name}",,0.{n},0,{written.size}' for n, name in enumerate(clusters)]
+    points = folder / "points.csv"
+    points.write_text("\n".join(['"rank","kind","cluster_id","vector_id","x","y","size"', *lines]))
+    files = label["files"] | {"points_csv": str(points)}
+    run_id = postgres.load(files, report_of(label))["run_id"]
+    titled = json.dumps([{"id": HOSTILE, "title": HOSTILE * 100, "similarity": 0.5}])
+    with corpus.results.server.connect(corpus.results.database) as connection:
+        connection.execute(
+            SQL("UPDATE stage4.clusters SET representatives = {} WHERE run_id = {}").format(
+                Literal(titled), Literal(run_id)
+            )
+        )
+        yield {"run": run_id, "clusters": clusters}
+        connection.execute(SQL("DELETE FROM stage4.runs WHERE run_id = {}").format(run_id))
+
+
+def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> None:
+    page.goto(f"{address}/explorer?level=storylines&run={hostile['run']}")
+    first = page.locator("#list [data-cluster]").first
+    expect(first).to_contain_text("<script>")
+    first.click()
+    expect(page.locator("#panel h2")).to_contain_text("<img src=x onerror=")
+    expect(page.locator("#panel .members")).to_contain_text("{{ 7 * 7 }}")
+    page.locator("#panel .members summary").first.click()
+    page.locator("#panel .chips button").first.click()
+    expect(page.locator("#panel")).to_contain_text("Found for")
+    page.locator("[data-view=timeline]").click()
+    expect(page.locator("rect.span").first).to_be_visible()
+    assert "owned" not in page.title()
+    assert page.locator("main script, main img").count() == 0
+    assert fits(page)
+
+
+def test_nobody_sees_a_page_without_logging_in(address: str) -> None:
+    html = {"Accept": "text/html"}
+    with httpx.Client(trust_env=False) as stranger:
+        sent = stranger.get(f"{address}/explorer?level=events", headers=html)
+        assert sent.status_code == 303
+        expected = f"{BELOW}/api/v2/auth/login?next="
+        assert sent.headers["location"].startswith(expected)
+        assert sent.headers["location"].endswith("explorer%3Flevel%3Devents")
+        for path in ("dashboard", "progress", "static/map.js", "runs/cluster_events/x", "no"):
+            answer = stranger.get(f"{address}/{path}")
+            assert answer.status_code == 401
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_runs_page_leads_to_its_clusters(address: str, corpus: Corpus) -> None:
+    with httpx.Client(trust_env=False, cookies={"_token": token()}) as user:
+        sent = user.get(f"{address}/runs/cluster_events/manual__2026-03-01T00:00:00+00:00")
+        assert sent.headers["location"].startswith(
+            "../../explorer?level=events&job=cluster_events."
+        )
+        sent = user.get(f"{address}/runs/cluster_all/x", follow_redirects=True)
+        assert sent.url.path.endswith("/stage4/pages/dashboard")
+        policy = sent.headers["content-security-policy"]
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert user.get(f"{address}/static/../app.py").status_code == 404
+        assert user.get(f"{address}/static/%2e%2e/app.py").status_code == 404
+
+
+def test_progress_is_for_those_who_may_read_the_dags(address: str) -> None:
+    with httpx.Client(trust_env=False) as client:
+        mine = {"Authorization": f"Bearer {token(None)}"}
+        assert client.get(f"{address}/progress", headers=mine).status_code == 403
+        mine = {"Authorization": f"Bearer {token()}"}
+        with client.stream("GET", f"{address}/progress", headers=mine) as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            lines = stream.iter_lines()
+            assert [next(lines) for _ in range(4)] == ["retry: 1000", "", "event: jobs", "data: []"]
