@@ -1,6 +1,6 @@
 # One front door; `make help` lists the targets from their own comments.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test chaos lint format lock images docs bench bench-full bench-store clean
+.PHONY: help setup demo up down test chaos lint format lock images docs bench bench-full bench-store bench-api clean
 
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
@@ -71,6 +71,13 @@ bench-full: setup ## Measure all that docs/BENCHMARKS.md shows, up to a million 
 bench-store: setup ## Measure loading and reading a million members, three runs of them (15 minutes, 10 GB)
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.benchmarks.store 1000000
 	@$(BENCH).report
+
+bench-api: setup ## Measure the REST API over a million members, with 50 users (15 minutes, 5 GB; redis-server)
+	@mkdir -p /tmp/stage4-bench-api
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.benchmarks.store 1000000 --days 2 --scratch /tmp/stage4-bench-api
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.benchmarks.api --scratch /tmp/stage4-bench-api
+	@$(BENCH).report
+	@rm -rf /tmp/stage4-bench-api
 
 clean: ## Stop everything and remove the local Airflow's data and all caches (not .venv)
 	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m local clean; fi

@@ -224,6 +224,35 @@ def indexes(tree: Tree) -> Lines:
     return _table(["members", "", "name", "MB"], rows)
 
 
+def api(tree: Tree) -> Lines:
+    """Each request of the REST API as its users see it, and inside the endpoint."""
+    percentiles = ("p50", "p95", "p99")
+    head = ["request", "answered with", *(f"client {p}, ms" for p in percentiles)]
+    head += [f"endpoint {p}, ms" for p in percentiles]
+    rows = []
+    for path in _paths(tree, "p50_ms"):
+        if path.endswith(_ENDPOINT):
+            continue
+        _, kept, request = path.split("/")
+        times = [_below(tree, name) for name in (path, f"{path}{_ENDPOINT}")]
+        shown = [_whole(each[f"{p}_ms"]) for each in times for p in percentiles]
+        rows.append([request, _STORES[kept], *shown])
+    return _table(head, sorted(rows))
+
+
+def throughput(tree: Tree) -> Lines:
+    """What one process of the API server answers at most."""
+    rows = []
+    for path in _paths(tree, "all_per_second"):
+        own = _below(tree, path)
+        rates = [_whole(own[f"{kind}_per_second"]) for kind in ("all", "empty")]
+        rows.append([_STORES[path.split("/")[1]], *rates])
+    return _table(["answered with", "look-ups a second", "empty route alone"], rows)
+
+
+_ENDPOINT = " (endpoint)"
+_STORES = {"postgres": "PostgreSQL", "redis": "PostgreSQL and Redis"}
+
 TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "quality": ("quality", quality),
     "measures": ("quality", measures),
@@ -234,6 +263,8 @@ TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "store": ("store", store),
     "graphs": ("store", graphs),
     "store_sizes": ("store", indexes),
+    "api": ("api", api),
+    "throughput": ("api", throughput),
 }
 
 

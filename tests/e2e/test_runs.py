@@ -139,7 +139,7 @@ def test_the_rest_api_is_closed_to_strangers(airflow: Airflow) -> None:
     (plugin,) = [
         each for each in airflow.api.get("/plugins")["plugins"] if each["name"] == "stage4"
     ]
-    assert [app["url_prefix"] for app in plugin["fastapi_apps"]] == ["/stage4/api/v1"]
+    assert "/stage4/api/v1" in [app["url_prefix"] for app in plugin["fastapi_apps"]]
 
 
 def test_a_cleared_run_is_served_again_from_what_is_there(
