@@ -79,6 +79,7 @@ def test_a_run_is_followed_and_its_clusters_explored(browser: Browser, airflow: 
     shoot(page, "e2e-dashboard")
 
     frame = browse(page, "Clusters")
+    expect(frame.locator("#levels [aria-pressed=true]")).to_have_count(1, timeout=SLOW_MS)
     frame.locator("[data-level=documents]").click()
     expect(frame.locator("#points")).to_contain_text("points", timeout=SLOW_MS)
     label = frame.locator("#list .text").first.inner_text()

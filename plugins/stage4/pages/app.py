@@ -74,4 +74,8 @@ async def _progress(request: Request) -> Response:
     except ProblemError as error:
         return HTMLResponse(error.detail, error.status_code, media_type="text/plain")
     progress: Progress = request.app.state.progress
-    return StreamingResponse(progress.stream(frozenset(dags)), media_type="text/event-stream")
+    return StreamingResponse(
+        progress.stream(frozenset(dags)),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},  # else nginx holds events back
+    )

@@ -4,7 +4,7 @@ import { h, svg } from "./dom.js";
 
 const WIDTH = 320;
 const HEIGHT = 190;
-const LEFT = 44;
+const LEFT = 50;
 const BOTTOM = 18;
 const TOP = 8;
 
