@@ -95,7 +95,10 @@ class DeploymentSettings(BaseSettings):
         262_144, ge=1024, description="Largest request body; a vector of 768 takes about 16,000."
     )
     api_statement_seconds: float = Field(
-        5, gt=0, description="Longest time that one SQL statement of the REST API may take."
+        5,
+        gt=0,
+        description="Longest time that one SQL statement of the REST API may take; comparing two "
+        "runs may take six times as long.",
     )
     api_connections: int = Field(
         10, ge=1, description="Database connections of each API server process."

@@ -19,14 +19,23 @@ def source_version(step: str) -> str:
     sources: dict[str, bytes] = {}
     while pending:
         module = pending.pop()
-        if module not in sources and (path := _file(module)) is not None:
-            sources[module] = path.read_bytes()
-            pending |= _imports(sources[module])
+        if module not in sources and (found := _read(module)) is not None:
+            sources[module], imports = found
+            pending |= imports
             pending |= {module.rpartition(".")[0]} - {""}  # importing it runs its package, too
     digest = hashlib.sha256()
     for module in sorted(sources):
         digest.update(module.encode() + b"\0" + sources[module] + b"\0")
     return digest.hexdigest()[:16]
+
+
+@cache
+def _read(module: str) -> tuple[bytes, frozenset[str]] | None:
+    path = _file(module)
+    if path is None:
+        return None
+    source = path.read_bytes()
+    return source, frozenset(_imports(source))
 
 
 def _file(module: str) -> Path | None:

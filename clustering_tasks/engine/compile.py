@@ -5,6 +5,8 @@ from typing import ParamSpec, TypeVar, cast
 
 import numba
 
+from clustering_tasks.source_version import source_version
+
 _Parameters = ParamSpec("_Parameters")
 _Returned = TypeVar("_Returned")
 
@@ -19,4 +21,8 @@ def kernel(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, 
     image (`NUMBA_CPU_NAME=generic`) and a process find the same.
     """
     compiled = numba.njit(cache=True, nogil=True)(function)
+    # Numba looks at the file of the function alone: without this, what a change elsewhere leaves
+    # behind would be the old machine code of a kernel that this one calls.
+    module = function.__module__.partition(".")[2]
+    compiled._cache._cache_file._source_stamp = source_version(module)  # noqa: SLF001
     return cast("Callable[_Parameters, _Returned]", compiled)

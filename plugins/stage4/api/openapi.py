@@ -15,7 +15,8 @@ Look-ups of clusters, their members, runs and metrics.
 Every request needs a token of Airflow (`POST /auth/token`), and the right to read the DAG of the
 level that it asks for. Lists are paged: `next_cursor` of a page is `cursor` of the next one, and
 the pages of a list are of one run, also when another run is published meanwhile. Errors are
-problems (RFC 9457).
+problems (RFC 9457). `Server-Timing` tells the time of Airflow's token check (`gate`) from that of
+the endpoint.
 """
 
 # What any endpoint may answer; those of an endpoint alone stand with it.

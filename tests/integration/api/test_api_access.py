@@ -1,5 +1,6 @@
 """Who gets in, who may read what, and what is refused before anything is looked up."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -222,6 +223,8 @@ def test_answers_are_for_one_user_and_are_no_pages(
     for answer in (viewer.ask("GET", path), stranger.get(path)):
         assert answer.headers.get_list("cache-control") == ["no-store"]
         assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+        timing = answer.headers["server-timing"]
+        assert re.fullmatch(r"gate;dur=\d+\.\d, endpoint;dur=\d+\.\d", timing)
 
 
 def test_a_method_that_a_path_does_not_have(viewer: Api) -> None:

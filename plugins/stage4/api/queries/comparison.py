@@ -1,13 +1,17 @@
 """How two runs map to each other."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg.rows import args_row
 
+from clustering_tasks.deployment import deployment
 from stage4.api.pool import Reader, Row
 from stage4.api.queries.runs import RunKey
 from stage4.queries.differences import Change, Kind, Summary, page_query, summary_query
+
+_TIMES_AS_LONG = 6
 
 
 def sort_key(row: Row) -> tuple[int, str]:
@@ -36,15 +40,26 @@ async def read_changes(
     """
     size, cluster_id = after or (None, None)
     values = {"kind": kind, "size": size, "cluster_id": cluster_id, "limit": limit}
-    async with connection.cursor(row_factory=args_row(Change)) as cursor:
+    async with _patient(connection), connection.cursor(row_factory=args_row(Change)) as cursor:
         await cursor.execute(page_query(base.run_id, other.run_id), values)
         return [vars(change) for change in await cursor.fetchall()]
 
 
 async def read_summary(connection: Reader, base: RunKey, other: RunKey) -> Row:
     """Count what became of all clusters and items."""
-    async with connection.cursor(row_factory=args_row(Summary)) as cursor:
+    async with _patient(connection), connection.cursor(row_factory=args_row(Summary)) as cursor:
         await cursor.execute(summary_query(base.run_id, other.run_id))
         found = await cursor.fetchone()
     assert found is not None  # noqa: S101 - it counts: there is always one row
     return vars(found)
+
+
+@asynccontextmanager
+async def _patient(connection: Reader) -> AsyncIterator[None]:
+    """Give a statement more time than others have: two runs of a million members take 3 s."""
+    milliseconds = round(_TIMES_AS_LONG * 1000 * deployment().api_statement_seconds)
+    async with connection.transaction():
+        await connection.execute(
+            "SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)]
+        )
+        yield
