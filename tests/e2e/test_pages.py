@@ -1,45 +1,31 @@
 """Dashboard and explorer as a person meets them: from Airflow's login on, in a real browser."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Page, ViewportSize, expect
 
 from local.configuration import USER
+from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 SLOW_MS = 60_000  # Airflow's own pages take their time on a loaded machine
 
-pytestmark = [
-    pytest.mark.airflow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="needs Chromium (Debian: chromium)"
-    ),
-]
+pytestmark = [pytest.mark.airflow, needs_browser]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as started:
         yield started
-        started.close()
 
 
-def log_in(browser: Browser, airflow: Airflow, width: int, height: int, path: str = "/") -> Page:
+def log_in(browser: Browser, airflow: Airflow, size: ViewportSize, path: str = "/") -> Page:
     """Open a page, which leads to the login first."""
-    context = browser.new_context(viewport=ViewportSize(width=width, height=height))
+    context = browser.new_context(viewport=size)
     context.set_default_timeout(SLOW_MS)
     page = context.new_page()
     page.goto(airflow.base_url + path)
@@ -47,11 +33,6 @@ def log_in(browser: Browser, airflow: Airflow, width: int, height: int, path: st
     page.fill("input[name=password]", airflow.stack.state.secrets().password)
     page.keyboard.press("Enter")
     return page
-
-
-def shoot(page: Page, name: str) -> None:
-    if folder := os.environ.get("STAGE4_TEST_PICTURES"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def browse(page: Page, name: str) -> FrameLocator:
@@ -62,7 +43,7 @@ def browse(page: Page, name: str) -> FrameLocator:
 
 
 def test_a_run_is_followed_and_its_clusters_explored(browser: Browser, airflow: Airflow) -> None:
-    page = log_in(browser, airflow, 1400, 950)
+    page = log_in(browser, airflow, DESKTOP)
     frame = browse(page, "Clustering runs")
     expect(frame.locator("#live")).to_have_text("live", timeout=SLOW_MS)
     run: dict[str, Any] = airflow.api.trigger("cluster_documents")
@@ -98,8 +79,8 @@ def test_a_run_is_followed_and_its_clusters_explored(browser: Browser, airflow: 
 
 
 def test_the_pages_lead_through_the_login_on_a_phone(browser: Browser, airflow: Airflow) -> None:
-    page = log_in(browser, airflow, 390, 844, "/stage4/pages/dashboard")
+    page = log_in(browser, airflow, PHONE, "/stage4/pages/dashboard")
     expect(page.locator("#live")).to_have_text("live", timeout=SLOW_MS)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert fits(page)
     shoot(page, "e2e-phone")
     page.context.close()
