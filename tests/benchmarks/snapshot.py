@@ -160,6 +160,7 @@ def _merge(snapshot: Result, labels: npt.NDArray[np.int32], attempt: Attempt) ->
         "filtered": 0,
         "unassigned": 0,
         "clusters": clusters,
+        "parts": 0,
         "algorithm": "hdbscan",
         "algorithm_reason": "the generator's stories",
     }

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
-from upath import UPath
 
-from clustering_tasks.artefacts import Run
-from clustering_tasks.cluster import part_name
+from clustering_tasks.artefacts import Result, Run
+from clustering_tasks.cluster import cluster, part_name
 from clustering_tasks.engine.warm_up import warm_up
 from clustering_tasks.graph import read_graph
-from clustering_tasks.pipeline import run_all
+from clustering_tasks.label import label
+from clustering_tasks.merge import merge
+from clustering_tasks.plan import plan
+from clustering_tasks.snapshot import snapshot
 from clustering_tasks.vectors import open_vectors
 from tests.benchmarks.contenders import recall, sampled
 from tests.benchmarks.ours import new_run, quiet
@@ -42,18 +44,21 @@ class TimedRun:
         self._perform(folder.parent / "warm", "warm")
 
     def __call__(self, repeat: int) -> npt.NDArray[np.int64]:
-        """Perform all steps; return the label of each item, in the order of the vector ids."""
+        """Perform the steps; return the label of each item, in the order of the vector ids."""
         if self._run is not None:
             shutil.rmtree(str(self._run.workspace))
-        done = self._perform(self._folder, str(repeat))
-        clusters = pq.read_table(done["members_parquet"], columns=["cluster_id"])["cluster_id"]
+        with self._perform(self._folder, str(repeat)).path("members_parquet").open("rb") as file:
+            clusters = pq.read_table(file, columns=["cluster_id"])["cluster_id"]
         codes = clusters.combine_chunks().dictionary_encode().indices
         return np.asarray(codes.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
-    def _perform(self, folder: Path, name: str) -> dict[str, Any]:
-        workspace = self._scratch / name
-        self._run = new_run(folder, workspace, self._level, self._settings)
-        return run_all(self._run, UPath(workspace) / "output")
+    def _perform(self, folder: Path, name: str) -> Result:
+        run = self._run = new_run(folder, self._scratch / name, self._level, self._settings)
+        snapshot(run)
+        for part in plan(run).parts or []:
+            cluster(run, part.part)
+        merge(run)
+        return label(run)
 
     def facts(self) -> dict[str, Any]:
         """Seconds of each step of the last run, its counts, and the recall of its graph."""

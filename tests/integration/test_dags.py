@@ -53,6 +53,17 @@ def test_a_level_runs_the_steps_in_their_order(dags: dict[str, DAG], dag_id: str
 
 
 @pytest.mark.parametrize("dag_id", LEVEL_DAGS)
+def test_neither_a_part_nor_the_map_keeps_a_level_from_going_on(
+    dags: dict[str, DAG], dag_id: str
+) -> None:
+    lenient = {task.task_id for task in dags[dag_id].tasks if task.trigger_rule != "all_success"}
+    assert lenient == {"merge", "load_postgres"}
+    for task_id in lenient:
+        rule = dags[dag_id].get_task(task_id).trigger_rule
+        assert rule == "all_done_min_one_success"
+
+
+@pytest.mark.parametrize("dag_id", LEVEL_DAGS)
 def test_tasks_have_pools_retries_and_a_timeout(dags: dict[str, DAG], dag_id: str) -> None:
     for task in dags[dag_id].tasks:
         pool = "stage4_cluster" if task.task_id == "cluster" else "stage4_steps"

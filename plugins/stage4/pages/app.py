@@ -37,7 +37,7 @@ def build() -> FastAPI:
     for name in ("dashboard", "explorer"):
         app.add_api_route(f"/{name}", _page, name=name, include_in_schema=False)
     app.add_api_route("/progress", _progress, include_in_schema=False)
-    app.add_api_route("/runs/{dag}/{run_id:path}", _run, include_in_schema=False)
+    app.add_api_route("/runs/{dag}/{run_id}", _run, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     app.add_middleware(Door)
     return app
@@ -62,10 +62,9 @@ def _templates() -> Environment:
 def _run(dag: str, run_id: str) -> Response:
     """Lead from a run's page in Airflow to its clusters; a DAG without a level to the dashboard."""
     level = _LEVEL_OF.get(dag)
-    up = "../" * (2 + run_id.count("/"))
     if level is None:
-        return RedirectResponse(f"{up}dashboard", 303)
-    return RedirectResponse(f"{up}explorer?level={level}&job={job_id(dag, run_id)}", 303)
+        return RedirectResponse("../../dashboard", 303)
+    return RedirectResponse(f"../../explorer?level={level}&job={job_id(dag, run_id)}", 303)
 
 
 async def _progress(request: Request) -> Response:
@@ -75,4 +74,8 @@ async def _progress(request: Request) -> Response:
     except ProblemError as error:
         return HTMLResponse(error.detail, error.status_code, media_type="text/plain")
     progress: Progress = request.app.state.progress
-    return StreamingResponse(progress.stream(frozenset(dags)), media_type="text/event-stream")
+    return StreamingResponse(
+        progress.stream(frozenset(dags)),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},  # else nginx holds events back
+    )

@@ -1,12 +1,13 @@
 """`jobs`: DAG runs in Airflow's database, as users see them."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.utils.session import create_session
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from stage4.runs import job_id
 from tests.integration.api.conftest import Api, Corpus
@@ -88,3 +89,56 @@ def test_an_unknown_job_is_404(viewer: Api, name: str) -> None:
 
 def test_other_dags_are_no_jobs(viewer: Api) -> None:
     assert viewer.ask("GET", "jobs/somebody_elses.manual__1").status_code == 422
+
+
+def test_progress_is_read_once_for_all_and_shown_to_those_who_may(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stage4.pages import progress
+
+    reads = iter([progress._read()])
+    monkeypatch.setattr(progress, "_read", lambda: next(reads))  # a second one fails
+
+    async def look() -> list[list[dict[str, Any]]]:
+        shared = progress.Progress()
+        asked = [["cluster_events"], ["cluster_all", "cluster_documents"], []]
+        return list(await asyncio.gather(*map(shared.jobs, asked)))
+
+    events, others, none = asyncio.run(look())
+    assert [job["dag_run_id"] for job in events] == [RUNS[1][1], RUNS[0][1]]
+    assert [job["dag_id"] for job in others] == ["cluster_all", "cluster_documents"]
+    assert none == []
+    assert events[0]["percent"] == 0  # with its tasks, because it runs
+    assert "percent" not in events[1]
+
+
+def test_a_stream_tells_changes_and_ends(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stage4.pages import progress
+
+    monkeypatch.setattr(progress, "PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(progress, "STREAM_SECONDS", 1.0)
+
+    async def follow() -> list[bytes]:
+        events = []
+        async for event in progress.Progress().stream({"cluster_documents"}):
+            events.append(event)
+            if len(events) == 3:
+                set_state("scheduled__1", "running")
+        return events
+
+    first, told, *rest = asyncio.run(follow())
+    set_state("scheduled__1", "failed")
+    assert first == b"retry: 1000\n\n"
+    assert told.startswith(b"event: jobs\ndata: [{")
+    assert told.endswith(b"}]\n\n")
+    changes = [event for event in rest if event != b":\n\n"]
+    assert len(changes) == 1
+    assert b'"state":"running"' in changes[0]
+    assert len(rest) > len(changes)
+
+
+def set_state(run_id: str, state: str) -> None:
+    from airflow.models.dagrun import DagRun  # noqa: TID251
+
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(state=state))

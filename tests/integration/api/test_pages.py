@@ -1,36 +1,25 @@
 """The pages in a real browser, with a real API and database behind them."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from psycopg.sql import SQL, Literal
 
 from stage4 import postgres
+from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
 from tests.integration.api.conftest import Corpus, Json, token
 from tests.integration.api.pages_server import BELOW, listening
 from tests.integration.label_files import Label, report_of
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-DESKTOP = ViewportSize(width=1300, height=900)
-PHONE = ViewportSize(width=390, height=844)
 HOSTILE = (
     "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
     "\"'`&amp; \u202eright to left\u202c \u0627\u0644\u0639\u0631\u0628\u064a\u0629 {{ 7 * 7 }} "
 )
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and "CI" not in os.environ, reason="needs Chromium (Debian: chromium)"
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +30,8 @@ def address(corpus: Corpus, airflow_metadata: None) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(params=["desktop", "phone"])
@@ -62,24 +49,9 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
     yield opened
-    shoot(opened, request.node.name)
+    shoot(opened, request.node.originalname)
     context.close()
     assert wrong == []
-
-
-def shoot(page: Page, name: str) -> None:
-    """Keep a picture for people, where they have said where."""
-    if folder := os.environ.get("STAGE4_TEST_PICTURES"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
-
-
-def width(page: Page) -> int:
-    return page.viewport_size["width"] if page.viewport_size else 0
-
-
-def fits(page: Page) -> bool:
-    """Whether nothing of a page sticks out to the right."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 def test_the_dashboard_shows_every_level(page: Page, address: str, corpus: Corpus) -> None:
@@ -93,15 +65,14 @@ def test_the_dashboard_shows_every_level(page: Page, address: str, corpus: Corpu
     expect(page.locator("#runs")).to_contain_text("No run yet.")
     expect(page.locator("#error")).to_be_hidden()
     assert fits(page)
-    if folder := os.environ.get("STAGE4_TEST_PICTURES"):
-        page.screenshot(path=Path(folder) / f"dashboard-{width(page)}.png", full_page=True)
+    shoot(page, "dashboard", full_page=True)
 
 
 def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus) -> None:
     largest = max(corpus.runs["events"].records.values(), key=lambda each: each["cluster_size"])
     page.goto(f"{address}/explorer")
     expect(page.locator("#points")).to_contain_text("points")
-    shoot(page, f"map-{width(page)}")
+    shoot(page, "map")
     page.fill("#text", str(largest["keywords"][0]))
     page.keyboard.press("Enter")
     page.locator(f"#panel [data-cluster={largest['cluster_id']}]").click()

@@ -11,7 +11,7 @@ from stage4.api.parameters import LevelPath, RunId
 from stage4.api.pool import Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import points
-from stage4.api.queries.runs import find_run
+from stage4.api.queries.runs import RunKey, find_run
 from stage4.api.routes.clusters import GONE
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
@@ -57,17 +57,22 @@ async def read_map(
                     f"Run {run.run_id} of {level} has no map: it has no clusters, was loaded "
                     "before there were maps, or its task `map` failed. The next run has one.",
                 )
-            shown = rows[: asked.limit]
-            return MapView(
-                level=run.level,
-                run_id=run.run_id,
-                complete=len(rows) == len(shown),
-                clusters=_clusters([row for row in shown if row["kind"] == "cluster"]),
-                members=_members([row for row in shown if row["kind"] == "member"]),
-            )
+            return view_of(run, rows, asked.limit)
 
         question = {"of": "map", "limit": asked.limit} | vars(rectangle)
         return await services.cache.answer(run, question, make)
+
+
+def view_of(run: RunKey, rows: list[Row], limit: int) -> MapView:
+    """Make a view of its points, of which there is one more than `limit` where there are more."""
+    shown = rows[:limit]
+    return MapView(
+        level=run.level,
+        run_id=run.run_id,
+        complete=len(rows) == len(shown),
+        clusters=_clusters([row for row in shown if row["kind"] == "cluster"]),
+        members=_members([row for row in shown if row["kind"] == "member"]),
+    )
 
 
 def _clusters(rows: list[Row]) -> MapClusters:

@@ -10,8 +10,12 @@ const METRICS = [
   "coverage", "outlier_share", "quality.silhouette", "quality.intra_cluster_similarity",
   ...SECONDS,
 ];
+const STEPS = [
+  "check_stage3", "snapshot", "plan", "cluster", "all_parts", "merge", "label", "map",
+  "load_postgres", "publish", "notify_stage5",
+];
 const FINISHED = new Set(["completed", "failed"]);
-let shownJobs = "";
+let shownJobs = null;
 
 function follow() {
   const source = new EventSource(new URL("progress", document.baseURI));
@@ -23,7 +27,7 @@ function follow() {
     const jobs = JSON.parse(event.data);
     showJobs(jobs);
     const finished = jobs.filter((job) => FINISHED.has(job.state)).map((job) => job.job_id).join();
-    if (shownJobs && finished !== shownJobs) refresh();
+    if (shownJobs !== null && finished !== shownJobs) refresh();
     shownJobs = finished;
   });
 }
@@ -51,9 +55,10 @@ function showJobs(jobs) {
 function runningJob(job) {
   const name = `${job.level ?? "all levels"}`;
   const percent = Math.round(job.percent ?? 0);
-  const tasks = (job.tasks ?? []).map((task) => {
+  const place = (task) => STEPS.indexOf(task.task_id);
+  const tasks = (job.tasks ?? []).sort((one, other) => place(one) - place(other)).map((task) => {
     const states = Object.entries(task.states);
-    const told = states.map(([one, how]) => (how > 1 ? `${how} ${one}` : one)).join(", ");
+    const told = states.map(([one, how]) => (how > 1 ? `${how} ${said(one)}` : said(one))).join(", ");
     return h("li", { class: `task ${states.length === 1 ? states[0][0] : "running"}` },
       words(task.task_id), h("small", {}, ` ${told}`));
   });
@@ -66,6 +71,7 @@ function runningJob(job) {
     h("ul", { class: "tasks" }, tasks));
 }
 
+const said = (taskState) => (taskState === "none" ? "waits" : words(taskState));
 const state = (name) => h("span", { class: `state ${name}` }, name);
 const runPath = (job) =>
   `dags/${encodeURIComponent(job.dag_id)}/runs/${encodeURIComponent(job.dag_run_id)}`;

@@ -16,6 +16,7 @@ export const time = (value) => (value ? `${moment.format(new Date(value))} UTC` 
 
 export function seconds(value) {
   if (!known(value)) return NONE;
+  if (value < 1) return `${value.toFixed(2)} s`;
   if (value < 10) return `${value.toFixed(1)} s`;
   if (value < 120) return `${Math.round(value)} s`;
   if (value < 7200) return `${Math.round(value / 60)} min`;
