@@ -129,6 +129,13 @@ FIGURES: dict[str, Figure] = {
     "store/1000/exact/ms": 75,
     "store/1000/planning/view_ms": 90,
     "store/1000/planning/partition_ms": 0.2,
+    **{
+        f"api/1000/redis/item{part}/{percentile}_ms": value
+        for part, values in (("", (5, 10, 33)), (" (endpoint)", (2, 6, 1234)))
+        for percentile, value in zip(("p50", "p95", "p99"), values, strict=True)
+    },
+    "api/1000/redis/saturated/all_per_second": 298.4,
+    "api/1000/redis/saturated/empty_per_second": 697,
 }
 PAGE = "".join(
     f"# {name}\n\n<!-- bench:{name} -->\nFORMER\n<!-- /bench:{name} -->\n\n" for name in TABLES
@@ -138,6 +145,8 @@ PAGE = "".join(
 def test_the_page_says_what_the_figures_say() -> None:
     page = filled(PAGE, [entry(FIGURES)])
     assert "FORMER" not in page
+    assert "| item | PostgreSQL and Redis | 5 | 10 | 33 | 2 | 6 | 1,234 |" in page
+    assert "| PostgreSQL and Redis | 298 | 697 |" in page
     assert "| news | documents | 1,234 | **0.812** (0.81 / 0.81) | 0.750 | - | 0.500 |" in page
     assert "0.750 (hdbscan (5, 3)) |" in page
     assert "| events | 0.700 | 0.600 (EVoC) | **+0.100** | -0.050 to +0.200 | 1 of 2 |" in page
