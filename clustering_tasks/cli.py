@@ -21,11 +21,13 @@ from upath import UPath
 
 from clustering_tasks.artefacts import Result, Run, load_run
 from clustering_tasks.choice import choose
+from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
 from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.publication import JobId
 from clustering_tasks.settings import RunSettings, assignments, run_settings
 from clustering_tasks.storage import to_json
+from clustering_tasks.tombstones import Tombstones, read_tombstones
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 log = structlog.get_logger()
@@ -61,7 +63,7 @@ def snapshot_command(
     """Copy and check one level of Stage 3's folder; starts a run."""
     run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
     step = import_module("clustering_tasks.snapshot")
-    _print(step.snapshot(run, stage3_count))
+    _print(step.snapshot(run, stage3_count, _deleted(run.workspace)))
 
 
 @app.command("plan")
@@ -116,7 +118,16 @@ def run_command(
     job = job or f"run-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
     pipeline = import_module("clustering_tasks.pipeline")
-    _print(pipeline.run_all(run, UPath(output or f"{run.workspace}/output")))
+    folder = UPath(output or f"{run.workspace}/output")
+    _print(pipeline.run_all(run, folder, _deleted(run.workspace)))
+
+
+@app.command("forget")
+def forget_command(level: LevelName, workspace: Workspace, job: Job = "forget") -> None:
+    """Take deleted documents out of a level's runs; the DAG `delete_document` does it."""
+    step = import_module("clustering_tasks.deletion")
+    where = _workspace(workspace)
+    _print(step.forget(where, _level(level), _job_id(job), _deleted(where)))
 
 
 @app.command("recommend")
@@ -206,6 +217,10 @@ def _new_run(
     )
     run.start()
     return run
+
+
+def _deleted(workspace: UPath) -> Tombstones:
+    return read_tombstones(workspace, deployment().deletion_key)
 
 
 def _job_id(job: str) -> str:

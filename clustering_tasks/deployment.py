@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clustering_tasks.levels import LEVELS
@@ -82,6 +82,12 @@ class DeploymentSettings(BaseSettings):
         description="Size above which `housekeeping` removes artefacts of the workspace, the least "
         "recently used first; unset: by age alone.",
     )
+    deletion_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key of the hashes by which deleted documents are known; unset: none can be "
+        "deleted. Make it once, and keep it as long as deletions are to hold.",
+    )
     redis_conn_id: str | None = Field(
         None,
         description="Airflow connection of a Redis, for the REST API's cache and its rate limits; "
@@ -150,6 +156,11 @@ class DeploymentSettings(BaseSettings):
     def output_uri(self) -> str:
         """Folder of the published JSONL files."""
         return self.output or f"{self.workspace}/output"
+
+    @property
+    def deletion_key(self) -> str | None:
+        """`deletion_secret` as text."""
+        return self.deletion_secret.get_secret_value() if self.deletion_secret else None
 
     def schedule(self, level: str) -> str | None:
         """Cron expression of a level's DAG, None where it runs only on demand."""

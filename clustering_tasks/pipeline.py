@@ -14,12 +14,18 @@ from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
 from clustering_tasks.publication import check_gate, publish_files, read_report
 from clustering_tasks.snapshot import snapshot
+from clustering_tasks.tombstones import NONE_DELETED, Tombstones
 
 log = structlog.get_logger()
 
 
-def run_all(run: Run, output: UPath) -> dict[str, Any]:
+def run_all(run: Run, output: UPath, deleted: Tombstones = NONE_DELETED) -> dict[str, Any]:
     """Perform every step, then publish the JSONL if the quality gate lets it pass.
+
+    Args:
+        run: that has been started.
+        output: folder of the published files.
+        deleted: documents whose items are left out.
 
     Returns:
         the paths of the files, the counts, and whether the run was published; if not, why.
@@ -32,7 +38,7 @@ def run_all(run: Run, output: UPath) -> dict[str, Any]:
             "publish.max_drift compares with the runs in the database, and this command has none: "
             "drop it, or run the DAG"
         )
-    snapshot(run)
+    snapshot(run, deleted=deleted)
     for part in plan(run).parts or []:
         cluster(run, part.part)
     merge(run)

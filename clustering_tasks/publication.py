@@ -168,11 +168,11 @@ def publish_files(
     current = published(workspace, report.level)
     if current is not None and current.as_of > report.as_of:
         return Publication(superseded=True, current=current)
-    pointer = _new_pointer(report, label_uri, _path(output))
+    pointer = _new_pointer(report, label_uri, read_path(output))
     # The pointer last: until it has moved, a retry writes all three again.
     for target in (pointer.clusters_jsonl, pointer.dated_jsonl):
-        _copy(_path(clusters_jsonl), _path(target))
-    _write(workspace, pointer)
+        copy_whole(read_path(clusters_jsonl), read_path(target))
+    write_pointer(workspace, pointer)
     return Publication(superseded=False, current=pointer)
 
 
@@ -197,16 +197,16 @@ def publish_files_again(
     Raises:
         BadInputError: the run's own JSONL is gone.
     """
-    folder = _path(output)
+    folder = read_path(output)
     pointer = _new_pointer(report, label_uri, folder)
-    if not _path(pointer.clusters_jsonl).exists():
+    if not read_path(pointer.clusters_jsonl).exists():
         raise BadInputError(
             f"{pointer.clusters_jsonl} is gone, so run {report.job_id} cannot be published again: "
             "choose another run"
         )
-    _copy(_path(pointer.clusters_jsonl), _path(pointer.dated_jsonl))
-    _write(workspace, pointer)
-    newest = _path(pointer.dated_jsonl).name
+    copy_whole(read_path(pointer.clusters_jsonl), read_path(pointer.dated_jsonl))
+    write_pointer(workspace, pointer)
+    newest = read_path(pointer.dated_jsonl).name
     for path in [path for path in folder.iterdir() if _is_dated(report.level, path.name)]:
         if path.name > newest:
             path.unlink()
@@ -231,13 +231,13 @@ def remove_files(
     Raises:
         BadInputError: `published.json` is damaged.
     """
-    folder, current = _path(output), published(workspace, level)
+    folder, current = read_path(output), published(workspace, level)
     if not folder.exists():
         return []
     named = {f"clustered_{level}_{job}.jsonl" for job in jobs}
     first = f"clustered_{level}_{before.isoformat()}.jsonl"
     kept = (current.clusters_jsonl, current.dated_jsonl) if current else ()
-    kept_names = {_path(uri).name for uri in kept}
+    kept_names = {read_path(uri).name for uri in kept}
     gone = [
         path
         for path in folder.iterdir()
@@ -282,16 +282,17 @@ def _new_pointer(report: Report, label_uri: str | None, folder: UPath) -> Pointe
     )
 
 
-def _write(workspace: str, pointer: Pointer) -> None:
+def write_pointer(workspace: str, pointer: Pointer) -> None:
+    """Write `published.json`."""
     path = _pointer_path(workspace, pointer.level)
     write_atomically(path, to_json(pointer.model_dump(mode="json")))
 
 
 def _pointer_path(workspace: str, level: str) -> UPath:
-    return _path(workspace) / level / "published.json"
+    return read_path(workspace) / level / "published.json"
 
 
-def _path(uri: str) -> UPath:
+def read_path(uri: str) -> UPath:
     """Return a URI's path; a local one as a path that can be renamed, which `file://` cannot."""
     path = UPath(uri)
     return UPath(path.path) if is_local(path) else path
@@ -321,7 +322,7 @@ def _failures(report: Report, gate: PublishSettings) -> Iterator[str]:
         )
 
 
-def _copy(source: UPath, target: UPath) -> None:
+def copy_whole(source: UPath, target: UPath) -> None:
     """Copy a file so that a reader of the target sees the old content or the new, never a part.
 
     Raises:

@@ -32,14 +32,17 @@ from clustering_tasks.settings import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.index import FlatIndex, open_index
-from clustering_tasks.stage3.items import SCHEMA, Entry, item_batch
+from clustering_tasks.stage3.items import SCHEMA, Entry, document_id, item_batch
 from clustering_tasks.stage3.metadata import (
+    Ints,
+    Metadata,
     positions,
     read_entries,
     read_metadata,
     refuse_other_formats,
 )
 from clustering_tasks.storage import is_local
+from clustering_tasks.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.vectors import Matrix, write_vectors
 
 _GATHERED = 8192  # vectors at a time: those of a block are read in the order of the file
@@ -53,7 +56,9 @@ _REPEATED = [
 ]
 
 
-def snapshot(run: Run, stage3_count: int | None = None) -> Result:
+def snapshot(
+    run: Run, stage3_count: int | None = None, deleted: Tombstones = NONE_DELETED
+) -> Result:
     """Copy, check and sort one level, and the level that is its context where the folder has it.
 
     The context is recorded as the run's result `context`; its artefact is that level's own, shared
@@ -62,6 +67,7 @@ def snapshot(run: Run, stage3_count: int | None = None) -> Result:
     Args:
         run: a run that has been started.
         stage3_count: how many vectors Stage 3's statistics report, where it was asked.
+        deleted: documents whose items are left out, those of the context too.
 
     Raises:
         BadInputError: when the input breaks the contract (IN-1 to IN-5).
@@ -69,26 +75,30 @@ def snapshot(run: Run, stage3_count: int | None = None) -> Result:
     """
     context = LEVELS[run.level.context]
     if run.settings.evidence.context and has_pair(UPath(run.indices), context):
-        _snapshot(run, context, "context", None)
+        _snapshot(run, context, "context", None, deleted)
     else:
         run.forget("context")
     # The last: the step's result is there only when all of it has succeeded.
-    return _snapshot(run, run.level, "snapshot", stage3_count)
+    return _snapshot(run, run.level, "snapshot", stage3_count, deleted)
 
 
-def _snapshot(run: Run, level: Level, name: str, stage3_count: int | None) -> Result:
+def _snapshot(
+    run: Run, level: Level, name: str, stage3_count: int | None, deleted: Tombstones
+) -> Result:
     settings = run.settings.input
     scratch = Path(run.folder.path) if is_local(run.folder) else None
     with copied_pair(UPath(run.indices), level, scratch, settings) as copy:
         read = settings.model_dump(include={"dimension", "norm_tolerance"})
-        key = artefact_key("snapshot", [], read, [level.name, *copy.digests])
+        extra = [level.name, *copy.digests, *([deleted.digest] if deleted.hashes else [])]
+        key = artefact_key("snapshot", [], read, extra)
         if (known := find_artefact(run, "snapshot", key, level)) is not None:
-            _check_count(level, known.metrics["items"], stage3_count)
+            items = int(known.metrics["items"] or 0) + int(known.metrics["deleted"] or 0)
+            _check_count(level, items, stage3_count)
         return perform(
             run,
             "snapshot",
             key,
-            lambda attempt: _convert(level, settings, copy, stage3_count, attempt),
+            lambda attempt: _convert(level, settings, copy, stage3_count, deleted, attempt),
             name,
             level,
         )
@@ -104,7 +114,12 @@ def _check_count(level: Level, items: Metric, stage3_count: int | None) -> None:
 
 
 def _convert(
-    level: Level, settings: InputSettings, copy: Copy, stage3_count: int | None, attempt: Attempt
+    level: Level,
+    settings: InputSettings,
+    copy: Copy,
+    stage3_count: int | None,
+    deleted: Tombstones,
+    attempt: Attempt,
 ) -> None:
     refuse_other_formats(copy.metadata)
     index = open_index(copy.index, settings.dimension)
@@ -113,6 +128,7 @@ def _convert(
     position = positions(metadata, index.ids, copy.index.name)
     # By the bytes of UTF-8, which is by code points and not by a locale: the same on every machine.
     order = pc.sort_indices(metadata.vector_ids).to_numpy().astype(np.int64)
+    order = _without(deleted, order, metadata, level)
     rows = _SortedRows(index, position[order], metadata.vector_ids.take(order))
     shape = len(order), index.dimension
     blocks = rows.normalised(copy.index.name, settings)
@@ -122,6 +138,7 @@ def _convert(
     odd = _write_items(attempt.new_file("items", "items.parquet"), entries, level, twin)
     attempt.metrics = {
         "items": len(order),
+        "deleted": len(index.ids) - len(order),
         "dimension": index.dimension,
         "identical_vectors": int((twin != np.arange(len(twin))).sum()),
         "copies": copy.attempts,
@@ -130,6 +147,20 @@ def _convert(
 
 
 _ODDITIES = ("undated", "unparsable_dates", "unknown_domains", "without_document")
+
+
+def _without(deleted: Tombstones, order: Ints, metadata: Metadata, level: Level) -> Ints:
+    """Leave out the items of deleted documents; reads all entries once more, if there are any."""
+    if not deleted.hashes:
+        return order
+    documents = [
+        document_id(entry["metadata"], entry["source_id"], level)
+        for some in read_entries(metadata, order, _ITEMS)
+        for entry in some.values()
+    ]
+    gone = deleted.among(documents)
+    kept: Ints = order[[document not in gone for document in documents]]
+    return kept
 
 
 class _SortedRows:

@@ -103,6 +103,19 @@ def clean_workspace(
     )
 
 
+def remove_leftovers(workspace: UPath, level: str, seconds: float) -> int:
+    """Remove what killed attempts of a level have left, if nobody wrote to it for so long.
+
+    Returns:
+        how many folders; 0 in an object store, where a killed attempt's files cannot be told.
+    """
+    if not is_local(workspace):
+        return 0
+    found = list(_leftovers(Path(workspace.path) / level, time.time() - seconds))
+    _remove(found)
+    return len(found)
+
+
 def _old_runs(root: Path, level: str, keep: Collection[str], oldest: float) -> Iterator[_Folder]:
     kept = {*keep, _published(root, level).get("job_id")}
     for path in _folders(root / level / "runs"):

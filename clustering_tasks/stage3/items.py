@@ -56,7 +56,7 @@ def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) ->
     stored = [_stored(entry["metadata"], name, level) for name, entry in entries.items()]
     metadata = [each for each, _ in stored]
     sources = [entry["source_id"] for entry in entries.values()]
-    documents = [_document_id(*each, level) for each in zip(metadata, sources, strict=True)]
+    documents = [document_id(*each, level) for each in zip(metadata, sources, strict=True)]
     if level.name != "storylines":
         odd["without_document"] += documents.count(None)
     times = [_times(each, level, odd) for each in metadata]
@@ -101,7 +101,7 @@ def _stored(metadata: Entry, vector_id: str, level: Level) -> tuple[Entry, str]:
         ) from None
 
 
-def _document_id(metadata: dict[str, Any], source_id: str, level: Level) -> str | None:
+def document_id(metadata: dict[str, Any], source_id: str, level: Level) -> str | None:
     """Find an item's document: itself, the field, or the source id's first part (IN-4)."""
     if level.name == "documents":
         return source_id
