@@ -26,6 +26,7 @@ from stage4.params import run_params
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
+DELETIONS = "17 * * * *"  # for requests whose own run never came
 HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
 
 
@@ -78,6 +79,28 @@ def housekeeping_dag(doc_md: str | None) -> DAG:
     ) as dag:
         pruned = [_python(f"prune_{level}", tasks.prune, level=level) for level in LEVELS]
         _python("clean_workspace", tasks.clean_workspace, pruned=[task.output for task in pruned])
+    return dag
+
+
+def delete_document_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that carries out what the REST API was asked to delete."""
+    with DAG(
+        dag_id="delete_document",
+        description="Take deleted documents out of PostgreSQL, files, cache and workspace.",
+        doc_md=doc_md,
+        schedule=CronTriggerTimetable(DELETIONS, timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_default_args(),
+        tags=["stage4"],
+    ) as dag:
+        begin = _python("begin", tasks.begin_deletion)
+        finish = _python("finish", tasks.finish_deletion, begun=begin.output)
+        for level in LEVELS:
+            forget = step_operator()(task_id=f"forget_{level}", step="forget", level=level)
+            carry_out = _python(f"carry_out_{level}", tasks.carry_out_deletion, level=level)
+            begin >> forget >> carry_out >> finish
+        finish >> _python("notify_stage5", tasks.notify_deletion)
     return dag
 
 

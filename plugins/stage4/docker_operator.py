@@ -80,7 +80,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
         settings = deployment()
         name = self._identify(context, settings)
         self.command = self.step_arguments(context)
-        self.environment = _environment(settings)
+        self.environment = _environment(settings, self.step)
         self.mounts = [*step_mounts(self.step, settings)]
         prepare_workspace(settings, self.log)
         with engine_errors(self._name, self.docker_url):
@@ -219,14 +219,19 @@ class DockerStepOperator(StepOperator, DockerOperator):
             remove_container(self.cli, self.container["Id"])
 
 
+_TELLS_DELETED = ("snapshot", "forget")  # by the secret; the other steps do without it
+
+
 def _gpus() -> list[DeviceRequest]:
     return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
 
 
-def _environment(settings: DeploymentSettings) -> dict[str, str]:
+def _environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
     """Fit the libraries' threads to the CPU limit: they count the host's cores, not their share."""
+    key = settings.deletion_key if step in _TELLS_DELETED else None
+    secrets = {} if key is None else {"STAGE4_DELETION_SECRET": key}
     if settings.cpus is None:
-        return {}
+        return secrets
     threads = str(math.ceil(settings.cpus))
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return dict.fromkeys(names, threads)
+    return secrets | dict.fromkeys(names, threads)

@@ -16,7 +16,10 @@ from psycopg.types.json import Jsonb
 
 from clustering_tasks.publication import Report
 from stage4.database import Database, database
+from stage4.deleted import refuse_deleted
 from stage4.partitions import COLUMNS, Partitions, await_readers, sweep
+
+Act = Literal["publish", "roll_back", "delete_document"]
 
 # Others hold these locks for the time of an index build or of a copy of the JSONL.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10min'"
@@ -51,6 +54,18 @@ INSERT INTO stage4.publications (level, run_id, job_id, act)
 SELECT level, run_id, job_id, %(act)s FROM stage4.runs WHERE run_id = %(run_id)s
 AND NOT EXISTS (SELECT FROM stage4.published WHERE run_id = %(run_id)s)
 """
+_TAKE_OVER = (
+    """
+    UPDATE stage4.runs new SET loaded_at = old.loaded_at, published_at = old.published_at
+    FROM stage4.runs old WHERE new.run_id = %(new)s AND old.run_id = %(old)s
+    """,
+    """
+    INSERT INTO stage4.alerts
+        (run_id, level, name, severity, message, action, value, limit_value, raised_at)
+    SELECT %(new)s, level, name, severity, message, action, value, limit_value, raised_at
+    FROM stage4.alerts WHERE run_id = %(old)s ORDER BY alert_id
+    """,
+)
 _LOCK_POINTER = """
 SELECT runs.job_id, runs.as_of
 FROM stage4.published LEFT JOIN stage4.runs USING (level, run_id)
@@ -58,7 +73,13 @@ WHERE published.level = %s FOR UPDATE OF published
 """
 
 
-def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None) -> dict[str, Any]:
+def load(
+    files: Mapping[str, str],
+    report: Report,
+    *,
+    instead_of: int | None = None,
+    conn_id: str | None = None,
+) -> dict[str, Any]:
     """Load a run's clusters, members and metrics in one transaction; readers see nothing yet.
 
     Loading a run again adds its new rows and removes the old ones, unless those are published:
@@ -68,6 +89,8 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
         files: those of `label` and, where there is a map, of `map`; `clusters_csv`, `members_csv`
             and `points_csv` are read (URIs).
         report: `read_report(files["report"])`.
+        instead_of: `run_id` of an earlier load of the same run, whose age, publication and alerts
+            the new one takes over.
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
@@ -76,7 +99,8 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
 
     Raises:
         AirflowFailException: a file breaks its contract or contradicts the report, the schema is
-            missing, a permission is missing: the message says what to do.
+            missing, a permission is missing, an item's document has been deleted: the message says
+            what to do.
         AirflowException: the database cannot be reached, or went away; worth another try.
     """
     started = time.perf_counter()
@@ -86,6 +110,9 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
             run_id = _insert_run(connection, report)
             phases = _fill(Partitions(connection, run_id), files, report)
             _insert_metrics(connection, run_id, report)
+            if instead_of is not None:
+                _take_over(connection, instead_of, run_id)
+            refuse_deleted(connection, run_id)
         await_readers(connection)
         with connection.transaction():
             _remove_replaced(_lock(connection, report.level))
@@ -97,6 +124,11 @@ def load(files: Mapping[str, str], report: Report, *, conn_id: str | None = None
         "seconds": round(time.perf_counter() - started, 3),
         "phases": phases,
     }
+
+
+def _take_over(connection: Database, old: int, new: int) -> None:
+    for statement in _TAKE_OVER:
+        connection.execute(statement, {"old": old, "new": new})
 
 
 def _fill(partitions: Partitions, files: Mapping[str, str], report: Report) -> dict[str, float]:
@@ -158,7 +190,7 @@ class Pointer:
             )
         return int(found[0])
 
-    def move(self, run_id: int, act: Literal["publish", "roll_back"] = "publish") -> None:
+    def move(self, run_id: int, act: Act = "publish") -> None:
         """Let readers see a load, when the transaction commits."""
         self.connection.execute(_INSERT_PUBLICATION, {"run_id": run_id, "act": act})
         self.connection.execute(

@@ -170,6 +170,66 @@ def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
     return None if cleaned is None else asdict(cleaned)
 
 
+def begin_deletion() -> Json:
+    """Give the steps the tombstones, and name the deletions that are to be carried out.
+
+    Raises:
+        AirflowSkipException: there are none, nor were there any in the last two days.
+    """
+    from stage4 import deletions
+
+    with airflow_errors():
+        due = deletions.begin()
+    if due is None:
+        raise AirflowSkipException("no document is to be deleted")
+    return {"deletions": due}
+
+
+def carry_out_deletion(level: str) -> Json:
+    """Replace a level's runs and files by those without the deleted documents."""
+    from stage4 import deletions
+
+    with airflow_errors():
+        return deletions.carry_out(level)
+
+
+def finish_deletion(begun: Mapping[str, Any]) -> Json:
+    """Clear the cache and close the audit.
+
+    Args:
+        begun: the result of `begin_deletion`.
+    """
+    from stage4 import deletions
+
+    return deletions.finish(begun["deletions"])
+
+
+def notify_deletion() -> Json:
+    """Tell Stage 5, if there is one, which clusters have changed and which are gone.
+
+    Raises:
+        AirflowSkipException: no connection is set, or Stage 5 is optional and did not take an
+            event: the next run of the DAG sends it again.
+        AirflowException: Stage 5 is required and did not take an event.
+    """
+    from stage4 import deletions, notify
+
+    conn_id = deployment().stage5_conn_id
+    if conn_id is None:
+        raise AirflowSkipException("STAGE4_STAGE5_CONN_ID is not set: nobody to tell")
+    events = deletions.undelivered()
+    for number, event in events:
+        try:
+            notify.deliver(event, conn_id)
+        except AirflowException as error:
+            if deployment().stage5_required:
+                raise
+            log.exception("Stage 5 was not told; STAGE4_STAGE5_REQUIRED is off, so the run goes on")
+            raise AirflowSkipException(f"not delivered: {error}") from error
+        deletions.delivered(number)
+    return {"events": len(events)}
+
+
 @contextmanager
 def airflow_errors() -> Iterator[None]:
     """Turn this package's errors into Airflow's: fatal ones are not tried again."""

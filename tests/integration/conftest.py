@@ -78,6 +78,10 @@ class Results:
         with self.server.connect(self.database, user or self.reader) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
+    def connection_json(self) -> str:
+        """The loader's Airflow connection."""
+        return json.dumps(self.server.airflow_connection(self.database, self.loader))
+
     def tables(self) -> set[str]:
         """The partitions, attached or not."""
         found = self.rows(

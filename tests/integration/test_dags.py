@@ -44,7 +44,13 @@ def dags() -> dict[str, DAG]:
 def test_the_dags_are_the_levels_all_of_them_housekeeping_and_the_example(
     dags: dict[str, DAG],
 ) -> None:
-    assert set(dags) == {*LEVEL_DAGS, "cluster_all", "housekeeping", "upstream_example"}
+    assert set(dags) == {
+        *LEVEL_DAGS,
+        "cluster_all",
+        "delete_document",
+        "housekeeping",
+        "upstream_example",
+    }
 
 
 @pytest.mark.parametrize("dag_id", LEVEL_DAGS)
@@ -92,7 +98,7 @@ def test_assets_tie_a_level_to_its_neighbours(dags: dict[str, DAG], level: str) 
     assert f"expression='{LEVELS[level].schedule}', timezone='UTC'" in schedule
 
 
-@pytest.mark.parametrize("dag_id", [*LEVEL_DAGS, "cluster_all", "housekeeping"])
+@pytest.mark.parametrize("dag_id", [*LEVEL_DAGS, "cluster_all", "delete_document", "housekeeping"])
 def test_one_run_at_a_time_described_and_tagged(dags: dict[str, DAG], dag_id: str) -> None:
     dag = dags[dag_id]
     assert dag.max_active_runs == 1
@@ -117,6 +123,17 @@ def test_the_workspace_is_cleaned_when_every_level_is_pruned(dags: dict[str, DAG
     task = dags["housekeeping"].get_task("clean_workspace")
     assert task.upstream_task_ids == {f"prune_{level}" for level in LEVELS}
     assert "30 5 * * *" in repr(dags["housekeeping"].timetable)
+
+
+def test_a_deletion_ends_when_every_level_is_rewritten(dags: dict[str, DAG]) -> None:
+    dag = dags["delete_document"]
+    upstream = {task.task_id: task.upstream_task_ids for task in dag.tasks}
+    for level in LEVELS:
+        assert upstream[f"forget_{level}"] == {"begin"}
+        assert upstream[f"carry_out_{level}"] == {f"forget_{level}"}
+    assert upstream["finish"] == {"begin", *(f"carry_out_{level}" for level in LEVELS)}
+    assert upstream["notify_stage5"] == {"finish"}
+    assert "17 * * * *" in repr(dag.timetable)
 
 
 def test_every_dag_survives_serialisation(dags: dict[str, DAG]) -> None:
@@ -165,7 +182,7 @@ def parse(airflow_home: Path, **environment: str) -> Any:
 def test_parsing_needs_no_connection_and_loads_no_engine(tmp_path: Path) -> None:
     seen = parse(tmp_path)
     assert seen["errors"] == {}
-    assert len(seen["dags"]) == len(LEVELS) + 3
+    assert len(seen["dags"]) == len(LEVELS) + 4
     assert seen["heavy"] == []
 
 

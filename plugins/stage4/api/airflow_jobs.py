@@ -5,6 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+from airflow.api.common.trigger_dag import trigger_dag
+from airflow.exceptions import DagNotFound, DagRunAlreadyExists
+
 # The API server is the process that has Airflow's database; a task has not.
 from airflow.models.dag import DagModel  # noqa: TID251
 from airflow.models.dagrun import DagRun  # noqa: TID251
@@ -12,13 +16,16 @@ from airflow.models.taskinstance import TaskInstance  # noqa: TID251
 from airflow.models.xcom import XComModel  # noqa: TID251
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clustering_tasks.levels import LEVELS
 from stage4.api.models import Job, JobDetails, JobState, JobTask
-from stage4.api.security import dag_id
+from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.runs import job_id
+
+log = structlog.get_logger()
 
 _STATES: dict[str, JobState] = {
     DagRunState.QUEUED: "queued",
@@ -89,6 +96,22 @@ def read_job(name: str) -> JobDetails | None:
         ).one()
         paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag))
         return JobDetails(**_job(run, bool(paused)), **_progress(session, run))
+
+
+def start_deletion(deletion_id: int) -> None:
+    """Start the DAG `delete_document`; where it cannot be, its next scheduled run does the work.
+
+    Args:
+        deletion_id: names the run, so that a deletion that is asked for twice starts one.
+    """
+    try:
+        trigger_dag(
+            DELETE_DOCUMENT_DAG,
+            triggered_by=DagRunTriggeredByType.REST_API,
+            run_id=f"deletion__{deletion_id}",
+        )
+    except (DagNotFound, DagRunAlreadyExists) as error:
+        log.info("no run was started", dag=DELETE_DOCUMENT_DAG, why=type(error).__name__)
 
 
 def _airflow_state(state: JobState) -> str:

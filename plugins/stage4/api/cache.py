@@ -23,6 +23,7 @@ from stage4.api.redis_link import REDIS_TIMEOUT_SECONDS, Link
 METRICS_SECONDS = 24 * 3600
 _MOST_BYTES = 1 << 20  # a larger answer is rare, and would push many small ones out
 _FORM = 1  # of what is kept; another number when the answers' form changes
+PREFIX = "stage4:answer:"
 
 
 class Cache:
@@ -98,4 +99,4 @@ class Cache:
 def _key(run: RunKey, question: Mapping[str, Any]) -> str:
     asked = orjson.dumps(question, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.sha256(asked).hexdigest()[:32]
-    return f"stage4:{_FORM}:{run.level}:{run.run_id}:{run.loaded_at.timestamp():.6f}:{digest}"
+    return f"{PREFIX}{_FORM}:{run.level}:{run.run_id}:{run.loaded_at.timestamp():.6f}:{digest}"

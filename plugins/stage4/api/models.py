@@ -86,6 +86,24 @@ class MemberPage(Page):
     members: list[Member]
 
 
+class DeletedCounts(BaseModel):
+    """What a document's deletion took out of one level when it was asked for."""
+
+    items: int
+    clusters: int
+    runs: int
+
+
+class Deletion(BaseModel):
+    """A document's deletion: hidden by now, and carried out by the DAG `delete_document`."""
+
+    deletion_id: int
+    state: Literal["requested", "done"]
+    requested_at: datetime
+    carried_out_at: datetime | None
+    counts: dict[str, DeletedCounts] = Field(description="By level, over all runs.")
+
+
 class Similar(ClusterSummary):
     """A cluster that is near to another one, or to a vector."""
 

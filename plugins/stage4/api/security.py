@@ -24,6 +24,7 @@ from stage4.api.problems import ProblemError
 # Any value: that a page of another origin cannot set it without being asked first is the point.
 CSRF_HEADER = "X-Stage4-Request"
 ALL_LEVELS_DAG = "cluster_all"
+DELETE_DOCUMENT_DAG = "delete_document"
 
 _bearer = HTTPBearer(
     auto_error=False,

@@ -96,7 +96,7 @@ def test_who_may_read_no_dag_reads_nothing(stranger: TestClient, method: str, pa
 
 
 @pytest.mark.parametrize("role", ["viewer", "user", "op", "admin"])
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route[0] != "DELETE"])
 def test_who_may_read_the_dags_reads(
     stranger: TestClient, method: str, path: str, role: str
 ) -> None:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from clustering_tasks.deployment import deployment
 from stage4.api import redis_link
+from stage4.api.cache import PREFIX
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.redis_server import RedisServer, running
 from tests.integration.api.test_api_runs_moving import load
@@ -52,7 +53,7 @@ CACHED = (
 
 
 def kept(redis: RedisServer) -> list[bytes]:
-    return [bytes(key) for key in redis.client.scan_iter("stage4:1:*") if isinstance(key, bytes)]
+    return [bytes(key) for key in redis.client.scan_iter(f"{PREFIX}*") if isinstance(key, bytes)]
 
 
 @pytest.mark.parametrize("path", CACHED)

@@ -19,7 +19,9 @@ SELECT runs.run_id, runs.level, job_id, as_of, algorithm, read, clustered, noise
         ELSE 'loaded' END AS state
 FROM stage4.runs JOIN stage4.published ON published.level = runs.level
 """)
-_RUN_KEY = SQL("SELECT level, run_id, loaded_at FROM stage4.runs")
+_RUN_KEY = SQL(
+    "SELECT level, run_id, coalesce(changed_at, loaded_at) AS loaded_at FROM stage4.runs"
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class RunKey:
     Attributes:
         level: plural name.
         run_id: of the load; its tables are named by it.
-        loaded_at: tells it from a run with the same number in another database.
+        loaded_at: when its rows were written, or a document's were taken out; tells it also from
+            a run with the same number in another database.
     """
 
     level: str

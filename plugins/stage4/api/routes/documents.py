@@ -1,21 +1,32 @@
-"""`documents`: what became of a document's items, at every level."""
+"""`documents`: what became of a document's items, at every level; and their deletion."""
 
 from collections import Counter
+from dataclasses import asdict
 from http import HTTPStatus
 
-from fastapi import APIRouter
+import psycopg
+import structlog
+from fastapi import APIRouter, Depends
+from psycopg.rows import tuple_row
+from starlette.concurrency import run_in_threadpool
 
-from stage4.api.models import ClusterOfDocument, DocumentClusters, DocumentLevel
+from clustering_tasks.deployment import deployment
+from clustering_tasks.errors import SettingsError
+from clustering_tasks.levels import LEVELS
+from stage4 import deletions
+from stage4.api.airflow_jobs import start_deletion
+from stage4.api.models import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
 from stage4.api.parameters import MOST_ROWS, ItemPath
-from stage4.api.pool import Reader
+from stage4.api.pool import Reader, connection_parameters
 from stage4.api.problems import ProblemError
 from stage4.api.queries.clusters import named_clusters
 from stage4.api.queries.members import count_of_document
 from stage4.api.queries.runs import RunKey, current_runs
 from stage4.api.routes.clusters import GONE
-from stage4.api.security import AccessDep
+from stage4.api.security import AccessDep, own_page
 from stage4.api.services import ServicesDep
 
+log = structlog.get_logger()
 router = APIRouter(prefix="/documents", tags=["items"])
 
 
@@ -37,6 +48,36 @@ async def clusters_of_document(
             "No published run has an item of this document, at any level that you may read.",
         )
     return DocumentClusters(document_id=document_id, levels=found)
+
+
+@router.delete(
+    "/{document_id:path}",
+    response_model=Deletion,
+    status_code=HTTPStatus.ACCEPTED,
+    dependencies=[Depends(own_page)],
+)
+async def delete_document(document_id: ItemPath, access: AccessDep) -> Deletion:
+    """Delete a document and all that derives from it; from now on nobody sees it.
+
+    The answer is the same for a document that nobody knows: Stage 3 may deliver it yet, and then
+    it is left out. Asking again changes nothing.
+    """
+    for level in LEVELS:
+        await access.check_write(level)
+    asked = await run_in_threadpool(_hide, document_id, access.user.get_name())
+    if asked.state == "requested":
+        await run_in_threadpool(start_deletion, asked.deletion_id)
+    return Deletion(**asdict(asked))
+
+
+def _hide(document_id: str, user: str) -> deletions.Request:
+    parameters = connection_parameters(deployment().postgres_conn_id)
+    try:
+        with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
+            return deletions.request(connection, document_id, user)
+    except SettingsError as error:
+        log.error("a deletion was refused", why=str(error))  # noqa: TRY400 - it is no defect
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
 
 
 async def _at_level(connection: Reader, run: RunKey, document_id: str) -> DocumentLevel | None:
