@@ -147,6 +147,7 @@ def test_the_sections_commands_lead_to_published_clusters(
     assert paused == {
         "cluster_all": False,
         **{f"cluster_{level}": False for level in LEVELS},
+        "delete_document": False,
         "housekeeping": False,
         "not_ours": True,
         "upstream_example": True,
