@@ -11,6 +11,7 @@ from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models.dag import DagModel  # noqa: TID251 - the API server has the metadata database
 from airflow.models.dagbundle import DagBundleModel  # noqa: TID251 - as above
 from airflow.models.dagrun import DagRun  # noqa: TID251 - as above
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -443,24 +444,41 @@ def test_a_run_whose_settings_name_the_document_names_it_no_more(
     assert run.settings.filter.document_ids == [GONE_NAME, "doc_003"]
 
 
-def test_the_request_starts_the_dag_and_only_once(
-    made: Installation, api: Api, document: str
-) -> None:
+@pytest.fixture
+def dag(airflow_metadata: None) -> Iterator[DAG]:
+    """The DAG, as the API server knows it."""
     bag = DagBag(str(REPO / "dags"))
     with create_session() as session:
         session.merge(DagBundleModel(name="tests"))
         session.flush()
         sync_bag_to_db(bag, "tests", None, session=session)
-    try:
-        numbers = {api.ask("DELETE", f"documents/{document}").json()["deletion_id"] for _ in "ab"}
-        with create_session() as session:
-            query = select(DagRun.run_id, DagRun.conf).where(DagRun.dag_id == "delete_document")
-            runs = [tuple(row) for row in session.execute(query)]
-        assert runs == [(f"deletion__{number}", {}) for number in numbers]
-    finally:
-        with create_session() as session:
-            session.query(DagRun).delete()
-            session.query(DagModel).delete()
+    yield bag.dags["delete_document"]
+    with create_session() as session:
+        session.query(DagRun).delete()
+        session.query(DagModel).delete()
+
+
+def test_the_request_starts_the_dag_and_only_once(
+    made: Installation, api: Api, document: str, dag: DAG
+) -> None:
+    numbers = {api.ask("DELETE", f"documents/{document}").json()["deletion_id"] for _ in "ab"}
+    with create_session() as session:
+        query = select(DagRun.run_id, DagRun.conf).where(DagRun.dag_id == dag.dag_id)
+        runs = [tuple(row) for row in session.execute(query)]
+    assert runs == [(f"deletion__{number}", {}) for number in numbers]
+
+
+def test_the_dag_itself_carries_it_out(
+    made: Installation, api: Api, document: str, dag: DAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPO))  # of the steps' processes
+    api.ask("DELETE", f"documents/{document}")
+    run = dag.test()
+    states = {each.task_id: each.state for each in run.get_task_instances()}
+    assert states.pop("notify_stage5") == "skipped"
+    assert set(states.values()) == {"success"}
+    assert made.found(document, *texts_of(made, document)) == []
+    assert made.rows("SELECT state FROM stage4.deletions") == [("done",)]
 
 
 def test_nothing_to_do_is_skipped(made: Installation) -> None:
