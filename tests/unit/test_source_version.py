@@ -16,13 +16,18 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     copy = tmp_path / "clustering_tasks"
     shutil.copytree(module._PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(module, "_PACKAGE", copy)
-    source_version.cache_clear()
+    forget()
     yield copy
+    forget()
+
+
+def forget() -> None:
     source_version.cache_clear()
+    module._read.cache_clear()
 
 
 def versions() -> dict[str, str]:
-    source_version.cache_clear()
+    forget()
     return {step: source_version(step) for step in STEPS}
 
 
