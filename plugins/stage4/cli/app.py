@@ -234,6 +234,25 @@ def resources_command(context: typer.Context, as_json: Json = False) -> None:
     _show(found, as_json, render.resources(found))
 
 
+@app.command("delete-document")
+def delete_document_command(
+    context: typer.Context,
+    document_id: Annotated[str, typer.Argument(metavar="DOCUMENT_ID")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a document and all that derives from it, at every level and in every run."""
+    from stage4.cli import render
+    from stage4.cli.server import document
+
+    path = document(document_id)
+    if not yes and not _meant(f"Delete {document_id} for good"):
+        raise UsageError("Nothing was deleted.")
+    with _server(context) as server:
+        found = server.delete(path)
+    _show(found, as_json, render.deletion(found))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Perform a command.
 
@@ -266,6 +285,17 @@ def _server(context: typer.Context) -> "Server":
 
     url, user, password_file = context.obj
     return Server(find_login(url, user, password_file, os.environ))
+
+
+def _meant(question: str) -> bool:
+    """Ask in the terminal.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question}? Nobody can answer here: add --yes if it is meant.")
+    return typer.confirm(f"{question}?", err=True)
 
 
 def _end(server: "Server", job_id: str, as_json: bool) -> None:

@@ -48,6 +48,26 @@ def submitted(job: Json) -> Iterator[RenderableType]:
     yield f"Follow it: stage4 status --watch {clean(job['job_id'])}"
 
 
+def deletion(found: Json) -> Iterator[RenderableType]:
+    """Yield what a document's deletion took out, and how far it is."""
+    yield facts(
+        {
+            "deletion": found["deletion_id"],
+            "state": found["state"],
+            "asked for": moment(found["requested_at"]),
+            "carried out": moment(found["carried_out_at"]),
+        }
+    )
+    yield ""
+    rows = [
+        (level, each["items"], each["clusters"], each["runs"])
+        for level, each in found["counts"].items()
+    ]
+    yield table(("level", "items", "clusters", "runs"), rows)
+    if found["state"] == "requested":
+        yield "Nobody sees it any more; the DAG delete_document removes what is left of it."
+
+
 def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     """Yield a job, its tasks, and what it has loaded, if that is known."""
     yield facts(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -80,6 +80,14 @@ class Server:
         """
         return _json(self._authorised("POST", path, body, {}))
 
+    def delete(self, path: str) -> Json:
+        """DELETE a path.
+
+        Raises:
+            CommandError: of the kind that the answer means.
+        """
+        return _json(self._authorised("DELETE", path, None, {}))
+
     def health(self) -> Json:
         """What Stage 4 says of itself, also when it is down."""
         return _json(self._authorised("GET", f"{STAGE4}/health", None, {}, 503))
@@ -156,6 +164,17 @@ def named(path: str, name: str) -> str:
     if not name or set(name) & set("/?#%\\ ") or name.startswith("."):
         raise MissingError(f"{name!r} is no id of a job or a cluster.")
     return f"{STAGE4}/{path}/{name}"
+
+
+def document(name: str) -> str:
+    """Return the path of a document by its id, which Stage 3 may have made of any signs.
+
+    Raises:
+        UsageError: a path cannot hold it.
+    """
+    if not name or set(name) <= {"."} or any(sign in name for sign in "\r\n\0"):
+        raise UsageError(f"{name!r} is no id of a document.")
+    return f"{STAGE4}/documents/{quote(name, safe='')}"
 
 
 def refusal(answer: httpx.Response, *, with_token: bool) -> CommandError:

@@ -217,3 +217,15 @@ def problem(status: int, detail: str, errors: list[Json] | None = None) -> Json:
     """A refusal as problem+json."""
     body = {"type": "about:blank", "title": "", "status": status, "detail": detail, "instance": ""}
     return body if errors is None else body | {"errors": errors}
+
+
+DELETION: Json = {
+    "deletion_id": 7,
+    "state": "requested",
+    "requested_at": "2026-03-01T12:00:00Z",
+    "carried_out_at": None,
+    "counts": {
+        "documents": {"items": 2, "clusters": 2, "runs": 2},
+        "events": {"items": 18, "clusters": 11, "runs": 2},
+    },
+}

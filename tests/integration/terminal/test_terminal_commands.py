@@ -34,6 +34,7 @@ REPO = Path(__file__).parents[3]
         (models.Metrics, recorded.METRICS),
         (models.Alert, recorded.ALERT),
         (models.Resources, recorded.RESOURCES),
+        (models.Deletion, recorded.DELETION),
     ],
 )
 def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
@@ -290,6 +291,30 @@ def test_resources_show_what_is_left(script: Script, terminal: Command) -> None:
     for text in ("3.0 GiB of 8.0 GiB", "NVIDIA H200", "stage4_cluster"):
         assert text in shown.out
     assert terminal("resources", "--json").json == recorded.RESOURCES
+
+
+def test_a_document_is_deleted_by_its_id_whatever_it_is_made_of(
+    script: Script, terminal: Command
+) -> None:
+    script.stage4("DELETE documents/doc%2F7%20%3Fx", (202, recorded.DELETION))
+    shown = terminal("delete-document", "doc/7 ?x", "--yes")
+    assert shown.code == 0
+    assert "requested" in shown.out
+    assert "18" in shown.out
+    assert terminal("delete-document", "doc/7 ?x", "--yes", "--json").json == recorded.DELETION
+
+
+def test_nothing_is_deleted_unasked(script: Script, terminal: Command) -> None:
+    refused = terminal("delete-document", "doc_7")  # its standard input is no terminal
+    assert refused.code == 64
+    assert "--yes" in refused.err
+    assert script.asked == []
+
+
+@pytest.mark.parametrize("name", ["", "..", "a\nb"])
+def test_what_is_no_documents_id_is_not_sent(script: Script, terminal: Command, name: str) -> None:
+    assert terminal("delete-document", name, "--yes").code == 64
+    assert script.asked == []
 
 
 def test_hostile_titles_neither_colour_nor_move(script: Script, terminal: Command) -> None:
