@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 import structlog
@@ -170,6 +171,11 @@ def find_artefact(run: Run, step: str, key: str, level: Level | None = None) -> 
     """Return the result of a finished artefact (of another level: its context), None for none."""
     path = _folder(run, step, key, level) / "result.json"
     return Result.model_validate(read_json(path)) if path.exists() else None
+
+
+def artefact_name(uri: str) -> str:
+    """Level, `artefacts`, step and key; what stands before depends on who sees the workspace."""
+    return "/".join(PurePosixPath(uri).parts[-4:])
 
 
 def perform(

@@ -24,13 +24,22 @@ import structlog
 from pydantic import ValidationError
 from upath import UPath
 
-from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, load_run, perform
+from clustering_tasks.artefacts import (
+    Attempt,
+    Result,
+    Run,
+    artefact_key,
+    artefact_name,
+    load_run,
+    perform,
+)
+from clustering_tasks.assignments import CODES, NOISE, write_clustering
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.label import write_label
 from clustering_tasks.labelling.members import read_columns
 from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.map import write_map
-from clustering_tasks.outliers import NOISE, enter_similarity
+from clustering_tasks.outliers import enter_similarity
 from clustering_tasks.quality import measure_vectors
 from clustering_tasks.storage import read_json, to_json, write_atomically
 from clustering_tasks.tombstones import GONE_NAME, Tombstones
@@ -42,7 +51,6 @@ _NEW = "new-"
 _IDLE_SECONDS = 3600.0  # from then on an unfinished attempt, or a copy, is a killed one's
 _COMPLETE = "new"  # the record that says that all `new-` ones are there
 _SMALLEST = 2
-_OTHER_CODE = {"noise": NOISE, "unassigned": -2, "filtered": -3}
 _MADE_OF_SNAPSHOTS = ("plan", "cluster", "merge", "label", "map")
 
 Bools = npt.NDArray[np.bool_]
@@ -111,10 +119,12 @@ def _forget_in_run(run: Run, deleted: Tombstones, found: _Found) -> None:
     records = _records(run.folder)
     if not named and not _holds(records, deleted):
         return
-    found.doomed |= {_name(r.uri) for n, r in records.items() if n not in ("context", "forget")}
+    found.doomed |= {
+        artefact_name(r.uri) for n, r in records.items() if n not in ("context", "forget")
+    }
     run = _without_names(run, named)
     if _can_be_cut(records):
-        found.kept |= {_name(result.uri) for result in _rewrite(run, records, deleted)}
+        found.kept |= {artefact_name(result.uri) for result in _rewrite(run, records, deleted)}
         found.rewritten += 1
         log.info("run rewritten", job_id=run.job_id)
         return
@@ -313,19 +323,10 @@ def _cut_merge(run: Run, snapshot: Result, old: Result, stays: Bools, attempt: A
     assigned.loc[dissolved, "status"] = "noise"
     assigned.loc[dissolved, "assignment"] = alone
     assigned.loc[dissolved, "probability"] = 0.0
-    with attempt.new_file("assignments", "assignments.parquet").open("wb") as file:
-        assigned.to_parquet(file, index=False)
-    with attempt.new_file("centroids", "centroids.npz").open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            centroids=sums.centroids,
-            sizes=sums.sizes,
-            intra_similarity=sums.intra_similarity,
-        )
+    write_clustering(attempt, assigned, sums)
     counts = assigned["status"].value_counts()
     attempt.metrics = old.metrics | {
-        **{name: int(counts.get(name, 0)) for name in ("clustered", *_OTHER_CODE)},
+        **{name: int(counts.get(name, 0)) for name in ("clustered", *CODES)},
         "read": len(assigned),
         "clusters": clusters,
         "raw_noise": int((core == NOISE).sum()),
@@ -335,7 +336,7 @@ def _cut_merge(run: Run, snapshot: Result, old: Result, stays: Bools, attempt: A
 
 def _codes(assigned: pd.DataFrame) -> tuple[Codes, Codes]:
     """Return the clusters of the rows, and those of the core: negative codes for all others."""
-    others = assigned["status"].map(_OTHER_CODE).fillna(NOISE)
+    others = assigned["status"].map(CODES).fillna(NOISE)
     labels = assigned["cluster"].fillna(others.astype("Int32")).to_numpy(np.int32)
     in_core = (assigned["assignment"] == "core").fillna(value=False).to_numpy(bool)
     core = np.where(in_core | (labels < 0), labels, NOISE)
@@ -356,13 +357,13 @@ def _numbers(labels: Codes, core: Codes) -> tuple[int, Codes]:
 
 def _remove_artefacts(workspace: UPath, level: Level, deleted: Tombstones, found: _Found) -> int:
     """Remove what holds a deleted document, and what was made of it; returns how many."""
-    present = {_name(str(path)): path for path in _artefacts(workspace, level)}
+    present = {artefact_name(str(path)): path for path in _artefacts(workspace, level)}
     holding = {name for name, path in present.items() if _snapshot_holds(path, deleted)}
     doomed = found.doomed | holding
     if doomed:
         # What no run refers to may have been made of a snapshot that is gone by now.
         referred = {
-            _name(record.uri)
+            artefact_name(record.uri)
             for each in LEVELS.values()
             for folder in _runs(workspace, each)
             for record in _records(folder).values()
@@ -392,8 +393,3 @@ def _remove(folder: UPath) -> None:
     """Remove an artefact; first what says that it is complete."""
     (folder / "result.json").unlink(missing_ok=True)
     folder.fs.rm(folder.path, recursive=True)
-
-
-def _name(uri: str) -> str:
-    """Level, `artefacts`, step and key; the rest depends on who sees the workspace."""
-    return "/".join(UPath(uri).parts[-4:])

@@ -22,6 +22,7 @@ from clustering_tasks.artefacts import (
     artefact_key,
     perform,
 )
+from clustering_tasks.assignments import CODES, FILTERED, NOISE, UNASSIGNED, write_clustering
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.cluster import part_name
 from clustering_tasks.coherence import Coherent, coherent
@@ -32,7 +33,6 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph import Graph, blocks, mend, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
 from clustering_tasks.outliers import (
-    NOISE,
     Offers,
     assignment,
     enter_similarity,
@@ -46,8 +46,6 @@ from clustering_tasks.stability import stability
 from clustering_tasks.vectors import VectorFile, open_vectors
 
 log = structlog.get_logger()
-
-UNASSIGNED, FILTERED = -2, -3
 
 
 @dataclass
@@ -248,8 +246,7 @@ def _write(
     similarity: npt.NDArray[np.float32],
     sums: Sums,
 ) -> None:
-    known = {"noise": NOISE, "unassigned": UNASSIGNED, "filtered": FILTERED}
-    status = np.select([labels == label for label in known.values()], list(known), "clustered")
+    status = np.select([labels == code for code in CODES.values()], list(CODES), "clustered")
     clustered = pd.Series(labels >= 0)
     assignments = pd.DataFrame(
         {
@@ -264,16 +261,7 @@ def _write(
             "outlier_score": nodes.of_rows(clustering.outlier_scores, np.nan),
         }
     )
-    with attempt.new_file("assignments", "assignments.parquet").open("wb") as file:
-        assignments.to_parquet(file, index=False)
-    with attempt.new_file("centroids", "centroids.npz").open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            centroids=sums.centroids,
-            sizes=sums.sizes,
-            intra_similarity=sums.intra_similarity,
-        )
+    write_clustering(attempt, assignments, sums)
     with attempt.new_file("tree", "tree.npz").open("wb") as file:
         np.savez(file, allow_pickle=False, **_joined(clustering.trees))
 

@@ -8,6 +8,7 @@ import pandas as pd
 import structlog
 
 from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.assignments import NOISE
 from clustering_tasks.engine.centroids import Sums, row_products
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
@@ -18,7 +19,6 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
-NOISE = -1
 MOST_PROBABLE = np.float32(0.5)
 # Neighbours that vote. B-cubed F1 on real documents clustered by HDBSCAN, without policy, with the
 # nearest neighbour's cluster, with the nearest centroid's, with five votes: ecbplus .792 .807 .809

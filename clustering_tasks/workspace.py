@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from stat import S_ISDIR
 from typing import Any
 
@@ -20,6 +20,7 @@ import orjson
 import structlog
 from upath import UPath
 
+from clustering_tasks.artefacts import artefact_name
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.storage import is_local
 
@@ -144,14 +145,16 @@ def _attempts(artefact: Path) -> Iterator[Path]:
 def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list[_Folder]:
     """The artefacts to remove: old ones that no run has, then the least recently used."""
     used = _last_uses(root)
-    published = {_name(_published(root, level).get("label_uri") or "") for level in LEVELS}
+    published = {artefact_name(_published(root, level).get("label_uri") or "") for level in LEVELS}
     found = [
-        _folder(path, used.get(_name(str(path)), 0.0))
+        _folder(path, used.get(artefact_name(str(path)), 0.0))
         for level in LEVELS
         for path in sorted((root / level).glob("artefacts/*/*"))
-        if path.is_dir() and _name(str(path)) not in published
+        if path.is_dir() and artefact_name(str(path)) not in published
     ]
-    unneeded = [each for each in found if each.used < oldest and _name(str(each.path)) not in used]
+    unneeded = [
+        each for each in found if each.used < oldest and artefact_name(str(each.path)) not in used
+    ]
     if limit is None:
         return unneeded
     excess = _size(root) - limit - sum(each.size for each in unneeded)
@@ -167,14 +170,9 @@ def _last_uses(root: Path) -> dict[str, float]:
     used: dict[str, float] = {}
     for record in root.glob("*/runs/*/*.json"):
         if uri := _json(record).get("uri"):
-            name = _name(uri)
+            name = artefact_name(uri)
             used[name] = max(used.get(name, 0.0), *(stat.st_mtime for stat in _stats([record])))
     return used
-
-
-def _name(uri: str) -> str:
-    """Level, `artefacts`, step and key; the rest depends on who sees the workspace."""
-    return "/".join(PurePosixPath(uri).parts[-4:])
 
 
 def _published(root: Path, level: str) -> dict[str, Any]:
