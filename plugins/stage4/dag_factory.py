@@ -43,17 +43,14 @@ _ROLL_BACK = {
 
 def level_dag(level: Level, doc_md: str | None) -> DAG:
     """Build the DAG that clusters one level."""
-    with DAG(
-        dag_id=f"cluster_{level.name}",
-        description=f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
-        doc_md=doc_md,
-        schedule=_schedule(level),
+    with _dag(
+        f"cluster_{level.name}",
+        f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
+        doc_md,
         # No start date: the first run is at the schedule's next time, not at once for the last.
-        catchup=False,
-        max_active_runs=1,
+        schedule=_schedule(level),
         params=run_params(),
-        default_args=_default_args(),
-        tags=["stage4", level.name],
+        tags=(level.name,),
     ) as dag:
         _wire_level(level)
     return dag
@@ -61,32 +58,19 @@ def level_dag(level: Level, doc_md: str | None) -> DAG:
 
 def all_levels_dag(doc_md: str | None) -> DAG:
     """Build the DAG that runs the levels' DAGs side by side and waits for them."""
-    with DAG(
-        dag_id="cluster_all",
-        description="Cluster all levels.",
-        doc_md=doc_md,
-        schedule=None,
-        catchup=False,
-        max_active_runs=1,
-        params={name: _settings_param(name) for name in (COMMON, *LEVELS)},
-        default_args=_default_args(),
-        tags=["stage4"],
-    ) as dag:
+    params = {name: _settings_param(name) for name in (COMMON, *LEVELS)}
+    with _dag("cluster_all", "Cluster all levels.", doc_md, schedule=None, params=params) as dag:
         _wire_all_levels()
     return dag
 
 
 def housekeeping_dag(doc_md: str | None) -> DAG:
     """Build the DAG that removes what is older than the installation keeps it."""
-    with DAG(
-        dag_id="housekeeping",
-        description="Remove old runs, and make room in the workspace.",
-        doc_md=doc_md,
-        schedule=CronTriggerTimetable(HOUSEKEEPING, timezone="UTC"),
-        catchup=False,
-        max_active_runs=1,
-        default_args=_default_args(),
-        tags=["stage4"],
+    with _dag(
+        "housekeeping",
+        "Remove old runs, and make room in the workspace.",
+        doc_md,
+        schedule=_at(HOUSEKEEPING),
     ) as dag:
         pruned = [_python(f"prune_{level}", tasks.prune, level=level) for level in LEVELS]
         _python("clean_workspace", tasks.clean_workspace, pruned=[task.output for task in pruned])
@@ -95,15 +79,11 @@ def housekeeping_dag(doc_md: str | None) -> DAG:
 
 def delete_document_dag(doc_md: str | None) -> DAG:
     """Build the DAG that carries out what the REST API was asked to delete."""
-    with DAG(
-        dag_id="delete_document",
-        description="Take deleted documents out of PostgreSQL, files, cache and workspace.",
-        doc_md=doc_md,
-        schedule=CronTriggerTimetable(DELETIONS, timezone="UTC"),
-        catchup=False,
-        max_active_runs=1,
-        default_args=_default_args(),
-        tags=["stage4"],
+    with _dag(
+        "delete_document",
+        "Take deleted documents out of PostgreSQL, files, cache and workspace.",
+        doc_md,
+        schedule=_at(DELETIONS),
     ) as dag:
         begin = _python("begin", tasks.begin_deletion)
         finish = _python("finish", tasks.finish_deletion, begun=begin.output)
@@ -117,16 +97,12 @@ def delete_document_dag(doc_md: str | None) -> DAG:
 
 def roll_back_dag(doc_md: str | None) -> DAG:
     """Build the DAG that publishes a level's earlier run again, and tells whom a run would tell."""
-    with DAG(
-        dag_id="roll_back",
-        description="Publish an earlier run of a level again.",
-        doc_md=doc_md,
+    with _dag(
+        "roll_back",
+        "Publish an earlier run of a level again.",
+        doc_md,
         schedule=None,
-        catchup=False,
-        max_active_runs=1,
         params=_ROLL_BACK,
-        default_args=_default_args(),
-        tags=["stage4"],
     ) as dag:
         chosen = _python("choose_run", tasks.choose_run)
         done = _python(
@@ -134,6 +110,28 @@ def roll_back_dag(doc_md: str | None) -> DAG:
         )
         _python("notify_stage5", tasks.notify_roll_back, rolled_back=done.output)
     return dag
+
+
+def _dag(
+    dag_id: str,
+    description: str,
+    doc_md: str | None,
+    *,
+    schedule: Any,
+    params: dict[str, Any] | None = None,
+    tags: Sequence[str] = (),
+) -> DAG:
+    return DAG(
+        dag_id=dag_id,
+        description=description,
+        doc_md=doc_md,
+        schedule=schedule,
+        catchup=False,
+        max_active_runs=1,
+        params=params,
+        default_args=_default_args(),
+        tags=["stage4", *tags],
+    )
 
 
 def _default_args() -> dict[str, Any]:
@@ -154,7 +152,11 @@ def _schedule(level: Level) -> Any:
     cron = deployment().schedule(level.name)
     if cron is None:
         return [asset]
-    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(cron, timezone="UTC"), assets=[asset])
+    return AssetOrTimeSchedule(timetable=_at(cron), assets=[asset])
+
+
+def _at(cron: str) -> CronTriggerTimetable:
+    return CronTriggerTimetable(cron, timezone="UTC")
 
 
 def _wire_level(level: Level) -> None:

@@ -58,9 +58,12 @@ def runs(results: Results, workspace: Path, tmp_path: Path) -> list[Label]:
 @pytest.fixture
 def dag(airflow_metadata: None, tmp_path: Path) -> Iterator[DAG]:
     """The DAG as a scheduler knows it, among the others and one that follows the events' asset."""
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "follower.py").write_text(FOLLOWER)
     for file in (REPO / "dags").glob("*.py"):
-        (tmp_path / "dags" / file.name).symlink_to(file)
-    bag = DagBag(str(tmp_path / "dags"))
+        (folder / file.name).symlink_to(file)
+    bag = DagBag(str(folder))
     with create_session() as session:
         session.merge(DagBundleModel(name="tests"))
         session.flush()
