@@ -17,6 +17,7 @@ import structlog
 from upath import UPath
 
 from clustering_tasks.artefacts import Result, Run, artefact_name, load_run
+from clustering_tasks.changed_runs import mark_changed
 from clustering_tasks.deletion.artefacts import Found, remove_artefacts
 from clustering_tasks.deletion.records import records_of, replace_records, runs_of
 from clustering_tasks.deletion.rewriting import can_be_cut, rewrite
@@ -75,6 +76,7 @@ def _forget_in_run(run: Run, deleted: Tombstones, found: Found) -> None:
     found.doomed |= {
         artefact_name(r.uri) for n, r in records.items() if n not in ("context", "forget")
     }
+    mark_changed(run.folder)
     run = _without_names(run, named)
     if can_be_cut(records):
         found.kept |= {artefact_name(result.uri) for result in rewrite(run, records, deleted)}

@@ -7,6 +7,7 @@ import orjson
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.mentions import Forget, forgetting
 from clustering_tasks.publication import Pointer, copy_whole, published, read_path, write_pointer
 from clustering_tasks.storage import read_json
 from clustering_tasks.tombstones import Tombstones
@@ -80,7 +81,18 @@ def _records(path: UPath) -> Iterator[dict[str, Any]]:
 
 
 def _holds(path: UPath, deleted: Tombstones) -> bool:
-    return any(deleted.among(record["document_ids"]) for record in _records(path))
+    forget = forgetting(deleted)
+    return any(
+        deleted.among(record["document_ids"]) or _names(record, forget) for record in _records(path)
+    )
+
+
+def _names(record: dict[str, Any], forget: Forget) -> bool:
+    """Whether storylines name events of deleted documents; a cluster of events names its own."""
+    if record["cluster_type"] != "storyline":
+        return False
+    said = {"event_ids": record.get("event_ids")}
+    return forget(said) is not said
 
 
 def _job_of(path: UPath) -> str:

@@ -28,6 +28,7 @@ from clustering_tasks.artefacts import (
 from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import LEVELS, Level
+from clustering_tasks.mentions import forgetting
 from clustering_tasks.settings import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
 from clustering_tasks.stage3.examples import examples
@@ -134,7 +135,7 @@ def _convert(
     blocks = rows.normalised(copy.index.name, settings)
     write_vectors(attempt.new_file("vectors", "vectors.npy"), shape, blocks)
     twin = _twins(b"".join(rows.digests))
-    entries = read_entries(metadata, order, _ITEMS)
+    entries = _forgotten(deleted, read_entries(metadata, order, _ITEMS))
     odd = _write_items(attempt.new_file("items", "items.parquet"), entries, level, twin)
     attempt.metrics = {
         "items": len(order),
@@ -161,6 +162,18 @@ def _without(deleted: Tombstones, order: Ints, metadata: Metadata, level: Level)
     gone = deleted.among(documents)
     kept: Ints = order[[document not in gone for document in documents]]
     return kept
+
+
+def _forgotten(
+    deleted: Tombstones, entries: Iterator[dict[str, Entry]]
+) -> Iterator[dict[str, Entry]]:
+    """Take the ids of deleted documents, and of their items, out of what others say."""
+    if not deleted.hashes:
+        yield from entries
+        return
+    forget = forgetting(deleted)
+    for some in entries:
+        yield {name: each | {"metadata": forget(each["metadata"])} for name, each in some.items()}
 
 
 class _SortedRows:

@@ -1,15 +1,17 @@
 """New artefacts of a complete run, without the deleted documents."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clustering_tasks.artefacts import Result, Run, artefact_key, perform
 from clustering_tasks.deletion.clusterings import cut_clustering
 from clustering_tasks.deletion.records import COMPLETE, NEW, REPLACED, replace_records
-from clustering_tasks.deletion.snapshots import cut_snapshot
+from clustering_tasks.deletion.snapshots import Bools, cut_snapshot
 from clustering_tasks.label import write_label
 from clustering_tasks.labelling.members import read_columns
 from clustering_tasks.map import write_map
+from clustering_tasks.mentions import forgetting
 from clustering_tasks.storage import to_json, write_atomically
 from clustering_tasks.tombstones import Tombstones
 
@@ -30,26 +32,9 @@ def can_be_cut(records: dict[str, Result]) -> bool:
 
 def rewrite(run: Run, records: dict[str, Result], deleted: Tombstones) -> list[Result]:
     """Make what replaces the run's artefacts, then replace its records of them."""
-    old = records["snapshot"], records["merge"]
-    documents = read_columns(old[0].path("items"), ["document_id"])["document_id"]
-    gone = deleted.among(documents.unique().to_pylist())
-    stays = ~pc.is_in(documents, pa.array(sorted(gone), pa.string())).to_numpy(zero_copy_only=False)
-    hashes = [deleted.digest]
-    snapshot = perform(
-        run,
-        "snapshot",
-        artefact_key("snapshot", [old[0]], {}, hashes),
-        lambda attempt: cut_snapshot(old[0], stays, attempt),
-        f"{NEW}snapshot",
-    )
-    merge = perform(
-        run,
-        "merge",
-        artefact_key("merge", [snapshot, old[1]], {}, hashes),
-        lambda attempt: cut_clustering(run, snapshot, old[1], stays, attempt),
-        f"{NEW}merge",
-    )
+    snapshot, merge = _cut(run, records, deleted)
     settings = run.settings.model_dump(mode="json")
+    hashes = [deleted.digest]
     label = perform(
         run,
         "label",
@@ -62,7 +47,7 @@ def rewrite(run: Run, records: dict[str, Result], deleted: Tombstones) -> list[R
         picture = perform(
             run,
             "map",
-            artefact_key("map", [snapshot, merge, label], settings, hashes),
+            artefact_key("map", made, settings, hashes),
             lambda attempt: write_map(run, snapshot, merge, label, attempt),
             f"{NEW}map",
         )
@@ -70,3 +55,30 @@ def rewrite(run: Run, records: dict[str, Result], deleted: Tombstones) -> list[R
     write_atomically(run.folder / f"{COMPLETE}.json", to_json({"replaces": list(REPLACED)}))
     replace_records(run.folder)
     return made
+
+
+def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> tuple[Result, Result]:
+    old, clustering, hashes = records["snapshot"], records["merge"], [deleted.digest]
+    stays = _stays(old, deleted)
+    snapshot = perform(
+        run,
+        "snapshot",
+        artefact_key("snapshot", [old], {}, hashes),
+        lambda attempt: cut_snapshot(old, stays, run.level, forgetting(deleted), attempt),
+        f"{NEW}snapshot",
+    )
+    merge = perform(
+        run,
+        "merge",
+        artefact_key("merge", [snapshot, clustering], {}, hashes),
+        lambda attempt: cut_clustering(run, snapshot, clustering, stays, attempt),
+        f"{NEW}merge",
+    )
+    return snapshot, merge
+
+
+def _stays(snapshot: Result, deleted: Tombstones) -> Bools:
+    """Which rows stay: (n,)."""
+    documents = read_columns(snapshot.path("items"), ["document_id"])["document_id"]
+    gone = pa.array(sorted(deleted.among(documents.unique().to_pylist())), pa.string())
+    return np.asarray(~pc.is_in(documents, gone).to_numpy(zero_copy_only=False))

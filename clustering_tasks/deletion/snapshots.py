@@ -1,40 +1,48 @@
 """A snapshot without some of its rows."""
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clustering_tasks.artefacts import Attempt, Result
 from clustering_tasks.labelling.members import read_columns
+from clustering_tasks.levels import Level
+from clustering_tasks.mentions import Forget
+from clustering_tasks.stage3.items import item_batch
 from clustering_tasks.vectors import open_vectors, write_vectors
+
+_ITEMS = 8192  # at a time
 
 Bools = npt.NDArray[np.bool_]
 
 
-def cut_snapshot(old: Result, stays: Bools, attempt: Attempt) -> None:
-    """Write the snapshot without some of its rows.
+def cut_snapshot(old: Result, stays: Bools, level: Level, forget: Forget, attempt: Attempt) -> None:
+    """Write the snapshot without some of its rows, and without ids in what the others say.
 
     Args:
         old: the snapshot, n rows.
         stays: (n,) which of them stay.
+        level: of the items.
+        forget: takes the ids out of an item's metadata.
         attempt: of the new one.
     """
     twin = _twins(old, stays)
     with (
         old.path("items").open("rb") as source,
         attempt.new_file("items", "items.parquet").open("wb") as target,
+        pq.ParquetWriter(target, pq.read_schema(source)) as writer,
     ):
-        parquet = pq.ParquetFile(source)
-        with pq.ParquetWriter(target, parquet.schema_arrow) as writer:
-            read = written = 0
-            for batch in parquet.iter_batches():
-                kept = batch.filter(pa.array(stays[read : read + len(batch)]))
-                read += len(batch)
-                at = kept.schema.get_field_index("twin")
-                mine = pa.array(twin[written : written + len(kept)])
-                writer.write_batch(kept.set_column(at, parquet.schema_arrow.field(at), mine))
-                written += len(kept)
+        read = written = 0
+        for batch in pq.ParquetFile(source).iter_batches(_ITEMS):
+            kept = batch.filter(pa.array(stays[read : read + len(batch)]))
+            read += len(batch)
+            mine = pa.array(twin[written : written + len(kept)])
+            written += len(kept)
+            writer.write_table(_forgotten(_with_column(kept, "twin", mine), level, forget))
     with open_vectors(old.path("vectors")) as vectors:
         blocks = (block[stays[start : start + len(block)]] for start, block in vectors.blocks())
         shape = int(stays.sum()), vectors.shape[1]
@@ -44,6 +52,37 @@ def cut_snapshot(old: Result, stays: Bools, attempt: Attempt) -> None:
         "deleted": int(old.metrics.get("deleted") or 0) + int((~stays).sum()),
         "identical_vectors": int((twin != np.arange(len(twin))).sum()),
     }
+
+
+def _with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+    at = batch.schema.get_field_index(name)
+    return batch.set_column(at, batch.schema.field(at), values)
+
+
+def _forgotten(batch: pa.RecordBatch, level: Level, forget: Forget) -> pa.Table:
+    """Make the rows anew whose metadata name what is deleted, as `snapshot` will in the next run.
+
+    Args:
+        batch: items, m rows.
+        level: of the items.
+        forget: takes the ids out of an item's metadata.
+
+    Returns:
+        (m) rows in the same order.
+    """
+    said = [orjson.loads(text) for text in batch["metadata"].to_pylist()]
+    left = [forget(each) for each in said]
+    rows = [row for row in range(len(said)) if left[row] is not said[row]]
+    if not rows:
+        return pa.Table.from_batches([batch])
+    names = {name: batch[name].take(pa.array(rows)) for name in ("vector_id", "source_id", "twin")}
+    ids = zip(names["vector_id"].to_pylist(), names["source_id"].to_pylist(), rows, strict=True)
+    entries = {name: {"source_id": source, "metadata": left[row]} for name, source, row in ids}
+    made = item_batch(entries, level, Counter())
+    made = pa.RecordBatch.from_arrays([*made.columns, names["twin"]], schema=batch.schema)
+    order = np.arange(len(batch))
+    order[rows] = len(batch) + np.arange(len(rows))
+    return pa.Table.from_batches([batch, made]).take(pa.array(order))
 
 
 def _twins(old: Result, stays: Bools) -> npt.NDArray[np.int64]:

@@ -6,13 +6,18 @@ from typing import Any
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.tombstones import GONE_NAME
+from clustering_tasks.mentions import forgetting
+from clustering_tasks.tombstones import GONE_NAME, Tombstones
 from stage4 import schema
 from stage4.database import Database
+from stage4.deletions.mentions import hide_mentions
 
 BLANK_LABEL = "(to be computed again)"
 # A load that is being removed waits for the end of this transaction, and its tables are there.
-_RUNS = "SELECT run_id, level FROM stage4.runs ORDER BY run_id FOR KEY SHARE"
+_RUNS = """
+SELECT run_id, level, EXISTS (SELECT FROM stage4.published WHERE published.run_id = runs.run_id)
+FROM stage4.runs ORDER BY run_id FOR KEY SHARE
+"""
 _TAKE_OUT = """
 DELETE FROM {members} WHERE document_id = %(document)s RETURNING vector_id, cluster_id, status
 """
@@ -80,21 +85,25 @@ AND (report #> '{settings,filter,document_ids}') ? %(document)s
 """
 
 
-def hide(connection: Database, document_id: str) -> dict[str, dict[str, int]]:
+def hide(connection: Database, document_id: str, this: Tombstones) -> dict[str, dict[str, int]]:
     """Take a document out of all runs, and blank the clusters that lose something.
 
     Args:
         connection: inside a transaction.
         document_id: of the document.
+        this: its tombstone.
 
     Returns:
         by level: how many `items` of how many `clusters` in how many `runs`.
     """
     counts: dict[str, Counter[str]] = {}
     connection.execute(_UNNAME, {"document": document_id, "gone": GONE_NAME})
-    for run_id, level in connection.execute(_RUNS).fetchall():
+    forget = forgetting(this)
+    for run_id, level, published in connection.execute(_RUNS).fetchall():
         if found := _hide_in_run(connection, run_id, document_id):
             counts.setdefault(level, Counter()).update(found)
+        if published:
+            hide_mentions(connection, run_id, document_id, forget)
     return {level: dict(count) for level, count in counts.items()}
 
 

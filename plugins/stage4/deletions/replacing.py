@@ -7,12 +7,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from psycopg.types.json import Jsonb
 from upath import UPath
 
+from clustering_tasks.changed_runs import changed_runs
 from clustering_tasks.deployment import deployment
 from clustering_tasks.publication import Pointer, published, read_report
 from clustering_tasks.published_files import forget_published
 from clustering_tasks.storage import read_json
 from stage4 import postgres
-from stage4.database import database
+from stage4.database import Database, database
 from stage4.deleted import tombstones_of
 from stage4.deletions.events import event_of
 
@@ -27,6 +28,10 @@ WHERE level = %(level)s AND deleting IS NOT NULL AND (
     )
 )
 ORDER BY run_id
+"""
+_CHANGED = """
+UPDATE stage4.runs SET deleting = coalesce(deleting, '{"changed": [], "removed": []}')
+WHERE level = %(level)s AND job_id = ANY(%(jobs)s)
 """
 _PUBLISHED = """
 SELECT run_id, deleting FROM stage4.published JOIN stage4.runs USING (level, run_id)
@@ -50,6 +55,7 @@ def carry_out(level: str) -> dict[str, Any]:
     where = deployment()
     with database() as connection:
         deleted = tombstones_of(connection)
+        _note_changed(connection, level)
         pending = connection.execute(_PENDING, {"level": level}).fetchall()
     loaded = [run_id for run_id, job in pending if _load_again(level, run_id, job)]
     removed = _remove_runs(level, [run_id for run_id, _ in pending if run_id not in loaded])
@@ -65,6 +71,14 @@ def carry_out(level: str) -> dict[str, Any]:
         "files": len(rewritten),
         "removed_files": len(gone),
     }
+
+
+def _note_changed(connection: Database, level: str) -> None:
+    """Note which runs `forget` has changed, those too of which the request changed no row."""
+    marks = changed_runs(UPath(deployment().workspace), level)
+    connection.execute(_CHANGED, {"level": level, "jobs": list(marks)})
+    for mark in marks.values():
+        mark.unlink(missing_ok=True)
 
 
 def _load_again(level: str, run_id: int, job: str) -> bool:

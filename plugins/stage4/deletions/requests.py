@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.tombstones import HOW_TO, document_hash, key_check
+from clustering_tasks.tombstones import HOW_TO, Tombstones, document_hash, key_check
 from stage4.database import Database
 from stage4.deleted import tombstones_of
 from stage4.deletions.hiding import hide
@@ -71,7 +71,7 @@ def request(connection: Database, document_id: str, by: str) -> Request:
         values = {"hash": digest, "check": key_check(secret), "by": by}
         new = connection.execute(_ENTER, values).rowcount == 1
         tombstones_of(connection)  # refuses another secret
-        counts = hide(connection, document_id)
+        counts = hide(connection, document_id, Tombstones(secret, frozenset({digest})))
         if new or counts:
             connection.execute(_COUNT, {"counts": Jsonb(counts), "hash": digest})
         row = connection.execute(_REQUEST, [digest]).fetchone()

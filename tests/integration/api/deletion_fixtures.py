@@ -153,11 +153,34 @@ def build(folder: Path, results: Results) -> Installation:
     """Every level run and published on one day, `events` and `documents` on the day before too."""
     made = Installation(folder, results)
     write_sample(folder / "indices", documents=30, seed=1)
+    let_name_each_other(folder / "indices")
     for level in ("documents", "events"):
         made.cluster(level, "first")
     for level in LEVELS:
         made.cluster(level, "second", 1)
     return made
+
+
+def let_name_each_other(indices: Path) -> None:
+    """Let every item name an item, a vector and the document of the next document."""
+    for level in LEVELS.values():
+        path = indices / f"{level.name}_metadata.json"
+        content = orjson.loads(path.read_bytes())
+        entries = list(content["metadata_store"].values())
+        documents = [
+            each["metadata"].get("document_id") or each["source_id"].partition("_storyline_")[0]
+            for each in entries
+        ]
+        following = dict(zip(sorted(set(documents)), sorted(set(documents))[1:], strict=False))
+        for entry, document in zip(entries, documents, strict=True):
+            if (other := following.get(document)) is None:
+                continue
+            said = entry["metadata"]
+            said["event_ids"] = [*said.get("event_ids", []), f"{other}_event_0"]
+            said["related"] = {"vectors": [f"event_emb_{other}_event_1", "a word"], "count": 2}
+            said["related_document_ids"] = [other]
+            said["follows"] = f"{other}_entity_3"
+        path.write_bytes(orjson.dumps(content))
 
 
 def copied(made: Installation, folder: Path, results: Results) -> Installation:

@@ -1,5 +1,6 @@
 """Deleting a document: hidden at once, then gone everywhere, and gone for good."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,7 +130,13 @@ def test_nothing_is_left_and_nothing_comes_back(
 
     # hidden at once, from the database; the counts are those of the rows
     assert api.ask("GET", f"documents/{document}/clusters").status_code == 404
-    assert [n for n in made.found(document, *texts) if not n.startswith("/")] == []
+    assert {n for n in made.found(*texts) if not n.startswith("/")} == set()
+    unpublished = made.rows(
+        "SELECT 'members_' || run_id FROM stage4.runs"
+        " WHERE run_id NOT IN (SELECT run_id FROM stage4.published)"
+    )
+    named = {name for name in made.found(document) if not name.startswith("/")}
+    assert named <= {name for (name,) in unpublished}
     made.adds_up()
 
     made.carry_out()
@@ -155,6 +162,36 @@ def test_nothing_is_left_and_nothing_comes_back(
         )
         assert left_out == items[level]
     assert made.found(document, *texts) == []
+
+
+def test_a_document_that_others_alone_name_is_named_no_more(made: Installation, api: Api) -> None:
+    path = made.folder / "indices" / "storylines_metadata.json"
+    content = json.loads(path.read_text())
+    for number, entry in enumerate(content["metadata_store"].values()):
+        entry["metadata"]["event_ids"] += [f"news.é_event_{number}"] if number % 3 else []
+    path.write_text(json.dumps(content))
+    for days, job in ((2, "third"), (3, "fourth")):
+        made.cluster("storylines", job, days)
+    before = made.published_records("storylines")
+    naming = {name for name, each in before.items() if "news.é" in str(each["event_ids"])}
+    assert naming
+    assert api.ask("DELETE", "documents/news.é").json()["counts"] == {}
+
+    # of the published run at once; of the one before when it is carried out
+    (before_it,) = made.rows("SELECT run_id FROM stage4.runs WHERE job_id LIKE '%%.third'")
+    in_tables = {name for name in made.found("news.é") if not name.startswith("/")}
+    assert in_tables == {f"members_{before_it[0]}", f"clusters_{before_it[0]}"}
+    made.carry_out()
+    assert made.found("news.é", *(json.dumps(each)[1:-1] for each in ["news.é"])) == []
+    made.adds_up()
+    assert set(made.published_records("storylines")) == set(before), "the members are the same"
+    ((event,),) = made.rows("SELECT event FROM stage4.deletion_events")
+    assert event["changed_clusters"] == [
+        {"cluster_id": name, "new_cluster_id": name} for name in sorted(naming)
+    ]
+    assert event["removed_clusters"] == []
+    made.cluster("storylines", "fifth", 4)
+    assert made.found("news.é") == []
 
 
 def members(level: str) -> str:

@@ -1,0 +1,57 @@
+"""Ids of a deleted document's items in what other items and their clusters say."""
+
+from typing import Any
+
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
+
+from clustering_tasks.mentions import Forget, mentioning
+from stage4 import schema
+from stage4.database import Database
+
+_SAYING = """
+SELECT vector_id, cluster_id, metadata FROM {members} WHERE metadata::text ~ %s
+"""
+_RECORDS = "SELECT cluster_id, record FROM {clusters} WHERE cluster_id = ANY(%s)"
+_SAY = "UPDATE {table} SET {column} = %s WHERE {key} = %s"
+_CHANGED = """
+UPDATE stage4.runs SET changed_at = clock_timestamp(), deleting = jsonb_build_object(
+    'changed', coalesce(deleting->'changed', '[]') || %(changed)s,
+    'removed', coalesce(deleting->'removed', '[]')
+) WHERE run_id = %(run_id)s
+"""
+
+
+def hide_mentions(connection: Database, run_id: int, document_id: str, forget: Forget) -> None:
+    """Take the ids out of a run's members and clusters.
+
+    Reads all members: of a million 3 s. So it is for published runs alone; the others' go with
+    the step `forget`, which finds them in the snapshots.
+
+    Args:
+        connection: inside a transaction, in which the document's own rows are gone.
+        run_id: of the load.
+        document_id: of the document.
+        forget: takes ids of it and its items out of a value.
+    """
+    tables = {name: schema.partition(name, run_id) for name in ("members", "clusters")}
+    rows = connection.execute(SQL(_SAYING).format(**tables), [mentioning(document_id)]).fetchall()
+    said = [(vector, cluster, old, forget(old)) for vector, cluster, old in rows]
+    new = [(Jsonb(now), vector) for vector, _, old, now in said if now is not old]
+    if not new:
+        return
+    _write(connection, tables["members"], ("metadata", "vector_id"), new)
+    touched = {cluster for _, cluster, old, now in said if now is not old and cluster is not None}
+    found = connection.execute(SQL(_RECORDS).format(**tables), [sorted(touched)]).fetchall()
+    records = [(Jsonb(now), name) for name, old in found if (now := forget(old)) is not old]
+    _write(connection, tables["clusters"], ("record", "cluster_id"), records)
+    changed = sorted(name for _, name in records)
+    connection.execute(_CHANGED, {"run_id": run_id, "changed": Jsonb(changed)})
+
+
+def _write(
+    connection: Database, table: Identifier, names: tuple[str, str], rows: list[tuple[Any, str]]
+) -> None:
+    column, key = map(Identifier, names)
+    with connection.cursor() as cursor:
+        cursor.executemany(SQL(_SAY).format(table=table, column=column, key=key), rows)
