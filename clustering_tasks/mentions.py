@@ -41,9 +41,9 @@ def forgetting(deleted: Tombstones) -> Forget:
     return lambda said: _without(said, False, gone) if deleted.hashes else said
 
 
-def mentioning(document_id: str) -> str:
-    """Return a regular expression, PostgreSQL's, for texts of JSON that may name a document."""
-    return re.escape(orjson.dumps(document_id).decode()[1:-1]) + '["_]'
+def written(document_id: str) -> str:
+    """Return what a text of JSON that names a document, or an item of it, has in it."""
+    return orjson.dumps(document_id).decode()[1:-1]
 
 
 def _documents(text: str, is_id: bool) -> Iterator[str]:

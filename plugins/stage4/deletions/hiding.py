@@ -1,6 +1,7 @@
 """Taking a document's rows out of all runs at once; what is left of its clusters is blank."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from psycopg.sql import SQL
@@ -29,7 +30,7 @@ GROUP BY 1 HAVING count(members.vector_id) < 2
 _DISSOLVE = """
 UPDATE {members} SET cluster_id = NULL, status = 'noise', assignment = NULL, similarity = NULL,
     probability = 0
-WHERE cluster_id = ANY(%(removed)s)
+WHERE cluster_id = ANY(%(removed)s) RETURNING vector_id
 """
 _REMOVE = "DELETE FROM {clusters} WHERE cluster_id = ANY(%(removed)s)"
 _UNDRAW = "DELETE FROM {points} WHERE vector_id = ANY(%(vectors)s) OR cluster_id = ANY(%(removed)s)"
@@ -50,27 +51,27 @@ UPDATE {points} points SET size = clusters.size FROM {clusters} clusters
 WHERE points.cluster_id = clusters.cluster_id AND clusters.cluster_id = ANY(%(touched)s)
 AND kind = 'cluster'
 """
+# Counting all rows again would take a second for each run of a million.
 _RECOUNT = """
-UPDATE stage4.runs SET (read, clustered, noise, filtered, unassigned, clusters) = (
-    SELECT count(*), count(*) FILTER (WHERE status = 'clustered'),
-        count(*) FILTER (WHERE status = 'noise'), count(*) FILTER (WHERE status = 'filtered'),
-        count(*) FILTER (WHERE status = 'unassigned'), (SELECT count(*) FROM {clusters})
-    FROM {members}
-), changed_at = clock_timestamp(), deleting = jsonb_build_object(
+UPDATE stage4.runs SET read = read - %(read)s, clustered = clustered - %(clustered)s,
+    noise = noise - %(noise)s, filtered = filtered - %(filtered)s,
+    unassigned = unassigned - %(unassigned)s, clusters = clusters - %(clusters)s,
+    changed_at = clock_timestamp(), deleting = jsonb_build_object(
     'changed', coalesce(deleting->'changed', '[]') || %(changed)s,
-    'removed', coalesce(deleting->'removed', '[]') || %(dissolved)s
+    'removed', coalesce(deleting->'removed', '[]') || %(removed)s
 )
 WHERE run_id = %(run_id)s
 """
 _REPORT = """
-UPDATE stage4.runs SET report = jsonb_set(report, '{counts}', jsonb_build_object(
+UPDATE stage4.runs SET report = jsonb_set(report, '{{counts}}', jsonb_build_object(
     'read', read, 'clustered', clustered, 'noise', noise, 'filtered', filtered,
     'unassigned', unassigned, 'clusters', clusters
-)) WHERE run_id = %s
+)) WHERE run_id = %(run_id)s
 """
 _METRICS = """
 UPDATE stage4.metrics SET value = (report #>> string_to_array(name, '.'))::double precision
-FROM stage4.runs WHERE runs.run_id = metrics.run_id AND runs.run_id = %s AND name LIKE 'counts.%%'
+FROM stage4.runs
+WHERE runs.run_id = metrics.run_id AND runs.run_id = %(run_id)s AND name LIKE 'counts.%%'
 """
 # A run's own settings may name documents.
 _UNNAME = """
@@ -108,28 +109,47 @@ def hide(connection: Database, document_id: str, this: Tombstones) -> dict[str, 
 
 
 def _hide_in_run(connection: Database, run_id: int, document_id: str) -> dict[str, int]:
-    tables = {name: schema.partition(name, run_id) for name in ("clusters", "members", "points")}
-
-    def execute(statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        cursor = connection.execute(SQL(statement).format(**tables), values)
-        return cursor.fetchall() if cursor.description else []
-
+    execute = _statements(connection, run_id)
     gone = execute(_TAKE_OUT, document=document_id)
     if not gone:
         return {}
     touched = sorted({cluster for _, cluster, _ in gone if cluster is not None})
     removed = sorted(name for (name,) in execute(_TOO_SMALL, touched=touched))
     changed = sorted(set(touched) - set(removed))
-    execute(_DISSOLVE, removed=removed)
+    dissolved = execute(_DISSOLVE, removed=removed)
     execute(_REMOVE, removed=removed)
     execute(_BLANK, label=BLANK_LABEL, document=document_id, touched=changed)
     if _exists(connection, f"stage4.points_{run_id}"):
         execute(_UNDRAW, vectors=[vector for vector, _, _ in gone], removed=removed)
         execute(_RESIZE, touched=changed)
-    execute(_RECOUNT, run_id=run_id, changed=Jsonb(changed), dissolved=Jsonb(removed))
-    connection.execute(_REPORT, [run_id])
-    connection.execute(_METRICS, [run_id])
+    statuses = Counter(status for _, _, status in gone)
+    less = _less(statuses, len(dissolved)) | {"clusters": len(removed)}
+    execute(_RECOUNT, run_id=run_id, changed=Jsonb(changed), removed=Jsonb(removed), **less)
+    execute(_REPORT, run_id=run_id)
+    execute(_METRICS, run_id=run_id)
     return {"items": len(gone), "clusters": len(touched), "runs": 1}
+
+
+def _statements(connection: Database, run_id: int) -> Callable[..., list[tuple[Any, ...]]]:
+    """What executes statements on the tables of one run."""
+    tables = {name: schema.partition(name, run_id) for name in ("clusters", "members", "points")}
+
+    def execute(statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        cursor = connection.execute(SQL(statement).format(**tables), values)
+        return cursor.fetchall() if cursor.description else []
+
+    return execute
+
+
+def _less(gone: Counter[str], dissolved: int) -> dict[str, int]:
+    """By how much a run's counts fall: those of who is gone, and of who is noise from now on."""
+    return {
+        "read": gone.total(),
+        "clustered": gone["clustered"] + dissolved,
+        "noise": gone["noise"] - dissolved,
+        "filtered": gone["filtered"],
+        "unassigned": gone["unassigned"],
+    }
 
 
 def _exists(connection: Database, table: str) -> bool:

@@ -1,16 +1,19 @@
 """Ids of a deleted document's items in what other items and their clusters say."""
 
+import re
 from typing import Any
 
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.mentions import Forget, mentioning
+from clustering_tasks.mentions import Forget, written
 from stage4 import schema
 from stage4.database import Database
 
+# The first condition takes a third of the time of the second, which spares `doc_1` all of `doc_10`.
 _SAYING = """
-SELECT vector_id, cluster_id, metadata FROM {members} WHERE metadata::text ~ %s
+SELECT vector_id, cluster_id, metadata FROM {members}
+WHERE position(%(id)s IN metadata::text) > 0 AND metadata::text ~ %(pattern)s
 """
 _RECORDS = "SELECT cluster_id, record FROM {clusters} WHERE cluster_id = ANY(%s)"
 _SAY = "UPDATE {table} SET {column} = %s WHERE {key} = %s"
@@ -35,7 +38,9 @@ def hide_mentions(connection: Database, run_id: int, document_id: str, forget: F
         forget: takes ids of it and its items out of a value.
     """
     tables = {name: schema.partition(name, run_id) for name in ("members", "clusters")}
-    rows = connection.execute(SQL(_SAYING).format(**tables), [mentioning(document_id)]).fetchall()
+    text = written(document_id)
+    values = {"id": text, "pattern": re.escape(text) + '["_]'}
+    rows = connection.execute(SQL(_SAYING).format(**tables), values).fetchall()
     said = [(vector, cluster, old, forget(old)) for vector, cluster, old in rows]
     new = [(Jsonb(now), vector) for vector, _, old, now in said if now is not old]
     if not new:
