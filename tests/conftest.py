@@ -108,11 +108,11 @@ class Workbench:
         return run
 
     def perform(self, level: str, job: str = "job", **settings: Any) -> dict[str, Any]:
-        """Perform all steps; return what `run` prints."""
+        """Perform all steps, `map` too; return what `run --map` prints."""
         # numba and scikit-learn take seconds to load: only tests that cluster pay for them
         from clustering_tasks.pipeline import run_all
 
-        return run_all(self.start(level, job, **settings), self.output)
+        return run_all(self.start(level, job, **settings), self.output, with_map=True)
 
     @property
     def output(self) -> UPath:
