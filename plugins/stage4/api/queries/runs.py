@@ -79,19 +79,30 @@ def _missing(level: str, run_id: int | None) -> str:
     )
 
 
-async def run_of_cursor(connection: Reader, level: str, run_id: int) -> RunKey:
-    """Find the run that a list began in.
+async def run_of_list(
+    connection: Reader, level: str, run_id: int | None, began_in: int | None
+) -> RunKey:
+    """Find the run to read a page of a list from.
+
+    Args:
+        connection: to read from.
+        level: plural name.
+        run_id: that the caller names; None: the published one.
+        began_in: the run of the list's first page; None: this is the first page.
 
     Raises:
-        ProblemError: 410, when it has been removed meanwhile.
+        ProblemError: 404, as of `find_run`; 410, when the run that the list began in has been
+            removed meanwhile.
     """
-    try:
+    if began_in is None:
         return await find_run(connection, level, run_id)
+    try:
+        return await find_run(connection, level, began_in)
     except ProblemError:
         raise ProblemError(
             HTTPStatus.GONE,
-            f"The list was read from run {run_id} of {level}, which has been removed: begin again "
-            "without `cursor`.",
+            f"The list was read from run {began_in} of {level}, which has been removed: begin "
+            "again without `cursor`.",
         ) from None
 
 

@@ -84,17 +84,15 @@ async def list_alerts(
     """List alerts, newest first, in pages."""
     levels = await levels_of(access, asked.level)
     question = {"of": "alerts"} | asked.model_dump(exclude={"limit", "cursor"})
-    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
         rows = await stored.list_alerts(
             connection,
             levels,
             severity=asked.severity,
             current=asked.current,
-            before=cursor.key[0] if cursor else None,
-            limit=asked.limit + 1,
+            before=page.before,
+            limit=page.rows,
         )
-    page, following = cursors.cut(
-        rows, asked.limit, run_id=None, key=lambda row: (row["alert_id"],), question=question
-    )
-    return AlertPage(alerts=[Alert(**row) for row in page], next_cursor=following)
+    shown, following = page.cut(rows, lambda row: (row["alert_id"],))
+    return AlertPage(alerts=[Alert(**row) for row in shown], next_cursor=following)
