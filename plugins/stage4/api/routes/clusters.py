@@ -24,7 +24,7 @@ from stage4.api.parameters import (
     Domain,
     Level,
     Limit,
-    RunId,
+    OfRun,
     Size,
     Text,
     level_of,
@@ -71,7 +71,7 @@ class ListParameters(Filters):
     """Which clusters of which run, in which order, and which page of them."""
 
     level: Level
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     q: Text | None = Field(
         None,
         description='Words of label, keywords and entities: `summit "prime minister" -sports`.',
@@ -90,14 +90,14 @@ class ListParameters(Filters):
 class OneCluster(BaseModel):
     """Of which run, and how much of it."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     centroid: bool = Field(False, description="Add the centroid's numbers.")
 
 
 class MemberParameters(BaseModel):
     """Which page of the members, and their order."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     order: members.Order = Field("probability", description="Highest first.")
     limit: Limit = DEFAULT_ROWS
     cursor: CursorText | None = None
@@ -106,7 +106,7 @@ class MemberParameters(BaseModel):
 class SimilarParameters(BaseModel):
     """How many, and of which run."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     limit: Limit = 10
 
 

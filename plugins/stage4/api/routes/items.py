@@ -4,10 +4,10 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from stage4.api.models import ClusterSummary, Item
-from stage4.api.parameters import ItemPath, LevelPath, RunId
+from stage4.api.parameters import ItemPath, LevelPath, OfRun
 from stage4.api.problems import ProblemError
 from stage4.api.queries.clusters import named_clusters
 from stage4.api.queries.members import read_item
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/items", tags=["items"])
 class ItemParameters(BaseModel):
     """Of which run."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
 
 
 @router.get("/{level}/{source_id:path}", response_model=Item, responses=GONE)

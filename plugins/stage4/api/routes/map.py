@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from stage4.api.models import MapClusters, MapMembers, MapView
-from stage4.api.parameters import LevelPath, RunId
+from stage4.api.parameters import LevelPath, OfRun
 from stage4.api.pool import Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import points
@@ -26,7 +26,7 @@ _NUMBER = r"-?\d{1,3}(\.\d{1,9})?"
 class ViewParameters(BaseModel):
     """Which part of which map, and how much of it."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     bbox: str = Field(
         "-2,-2,2,2",
         pattern=rf"^{_NUMBER}(,{_NUMBER}){{3}}$",

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
 from stage4.api.models import Found, SearchResult
-from stage4.api.parameters import DEFAULT_ROWS, Level, Limit, RunId, Text
+from stage4.api.parameters import DEFAULT_ROWS, Level, Limit, OfRun, Text
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
@@ -32,7 +32,7 @@ class Search(Filters):
     model_config = ConfigDict(extra="forbid")
 
     level: Level
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     text: Text | None = Field(
         None,
         description='Words of label, keywords and entities: `summit "prime minister" -sports`. '
