@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composable, Composed
 from psycopg.sql import Literal as Value
 
 from stage4 import schema
-from stage4.api.pool import Reader, Row
+from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
 
 Order = Literal["size", "start", "label"]
@@ -122,7 +122,7 @@ async def list_clusters(
         conditions.append(SQL(f"({_BEHIND[order]})"))
         values |= {"key": after[0], "last": after[1]}
     statement = SQL("SELECT {columns} FROM {table} {where} ORDER BY {order} LIMIT %(limit)s")
-    return await _rows(
+    return await read_rows(
         connection,
         statement.format(
             columns=COLUMNS,
@@ -161,7 +161,7 @@ async def named_clusters(connection: Reader, run: RunKey, cluster_ids: list[str]
     statement = SQL(
         "SELECT {columns} FROM {table} WHERE run_id = {run_id} AND cluster_id = ANY(%(ids)s)"
     )
-    return await _rows(connection, _of_run(statement, run), {"ids": cluster_ids})
+    return await read_rows(connection, _of_run(statement, run), {"ids": cluster_ids})
 
 
 async def search_by_text(connection: Reader, run: RunKey, wanted: Wanted, limit: int) -> list[Row]:
@@ -176,7 +176,7 @@ async def search_by_text(connection: Reader, run: RunKey, wanted: Wanted, limit:
         table=schema.partition("clusters", run.run_id),
         where=_where(list(_conditions(wanted))),
     )
-    return await _rows(connection, composed, _values(wanted) | {"limit": limit})
+    return await read_rows(connection, composed, _values(wanted) | {"limit": limit})
 
 
 async def search_by_vector(
@@ -225,7 +225,7 @@ async def search_by_vector(
             " set_config('hnsw.iterative_scan', 'strict_order', true)",
             [str(max(_LEAST_CANDIDATES, 2 * limit))],
         )
-        return await _rows(connection, composed, values)
+        return await read_rows(connection, composed, values)
 
 
 def unit(vector: Sequence[float]) -> list[float]:
@@ -262,10 +262,4 @@ def _of_run(statement: SQL, run: RunKey) -> Composed:
 
 
 async def _row(connection: Reader, run: RunKey, statement: SQL, cluster_id: str) -> Row | None:
-    cursor = await connection.execute(_of_run(statement, run), {"cluster_id": cluster_id})
-    return await cursor.fetchone()
-
-
-async def _rows(connection: Reader, statement: Composed, values: dict[str, Any]) -> list[Row]:
-    cursor = await connection.execute(statement, values)
-    return await cursor.fetchall()
+    return await read_row(connection, _of_run(statement, run), {"cluster_id": cluster_id})

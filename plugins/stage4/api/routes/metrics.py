@@ -1,6 +1,5 @@
 """`metrics`: of the current run, and how they went; `alerts`: what a person should look at."""
 
-from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -10,9 +9,8 @@ from stage4.api import cursors
 from stage4.api.cache import METRICS_SECONDS
 from stage4.api.models import Alert, AlertPage, Metrics, RunMetrics
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, LevelPath, Limit
-from stage4.api.problems import ProblemError
 from stage4.api.queries import metrics as stored
-from stage4.api.queries.runs import find_run
+from stage4.api.queries.runs import find_run, just_removed
 from stage4.api.routes.clusters import GONE
 from stage4.api.routes.runs import levels_of
 from stage4.api.security import AccessDep
@@ -63,7 +61,7 @@ async def read_metrics(
         async def make() -> Metrics:
             latest = await stored.metrics_of_run(connection, run, names)
             if latest is None:
-                raise ProblemError(HTTPStatus.GONE, f"Run {run.run_id} has just been removed.")
+                raise just_removed(run)
             rows = await stored.trend(connection, level, names, asked.limit)
             return Metrics(
                 level=level,
