@@ -19,6 +19,7 @@ from stage4.api.models import (
 )
 from stage4.api.parameters import (
     DEFAULT_ROWS,
+    WORDS,
     ClusterIdPath,
     CursorText,
     Domain,
@@ -72,10 +73,7 @@ class ListParameters(Filters):
 
     level: Level
     run: OfRun = None
-    q: Text | None = Field(
-        None,
-        description='Words of label, keywords and entities: `summit "prime minister" -sports`.',
-    )
+    q: Text | None = Field(None, description=WORDS)
     order: stored.Order = Field(
         "size", description="Largest first, latest first, or by label's alphabet."
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
 from stage4.api.models import Found, SearchResult
-from stage4.api.parameters import DEFAULT_ROWS, Level, Limit, OfRun, Text
+from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, OfRun, Text
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
@@ -35,8 +35,7 @@ class Search(Filters):
     run: OfRun = None
     text: Text | None = Field(
         None,
-        description='Words of label, keywords and entities: `summit "prime minister" -sports`. '
-        "Without a vector, the clusters that fit best come first.",
+        description=f"{WORDS} Without a vector, the clusters that fit best come first.",
     )
     vector: list[_Number] | None = Field(
         None,
