@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import (
     DAG,
     Asset,
+    AssetAlias,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
     Param,
@@ -19,7 +20,7 @@ from airflow.sdk import (
 from clustering_tasks.deployment import deployment
 from clustering_tasks.levels import LEVELS, Level
 from stage4 import tasks
-from stage4.assets import clusters_asset, stage3_asset
+from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.operators import step_operator
 from stage4.params import run_params
@@ -28,6 +29,16 @@ MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
 DELETIONS = "17 * * * *"  # for requests whose own run never came
 HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
+_ROLL_BACK = {
+    "level": Param(type="string", enum=[*LEVELS], description="Whose run; has no default."),
+    "run_id": Param(
+        None,
+        type=["integer", "null"],
+        minimum=1,
+        description="Number in `stage4.runs` of a run that was published before; none: the newest"
+        " one before the run that readers see.",
+    ),
+}
 
 
 def level_dag(level: Level, doc_md: str | None) -> DAG:
@@ -81,6 +92,23 @@ def delete_document_dag(doc_md: str | None) -> DAG:
             carry_out = _python(f"carry_out_{level}", tasks.carry_out_deletion, level=level)
             begin >> forget >> carry_out >> finish
         finish >> _python("notify_stage5", tasks.notify_deletion)
+    return dag
+
+
+def roll_back_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that publishes a level's earlier run again, and tells whom a run would tell."""
+    with _dag(
+        "roll_back",
+        "Publish an earlier run of a level again.",
+        doc_md,
+        schedule=None,
+        params=_ROLL_BACK,
+    ) as dag:
+        chosen = _python("choose_run", tasks.choose_run)
+        done = _python(
+            "roll_back", tasks.roll_back_run, outlets=[ROLLED_BACK], chosen=chosen.output
+        )
+        _python("notify_stage5", tasks.notify_roll_back, rolled_back=done.output)
     return dag
 
 
@@ -179,7 +207,7 @@ def _cluster(level: Level, parts: Any) -> Any:
 def _python(
     task_id: str,
     function: Callable[..., Any],
-    outlets: Sequence[Asset] = (),
+    outlets: Sequence[Asset | AssetAlias] = (),
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS,
     **arguments: Any,
 ) -> Any:
