@@ -8,15 +8,14 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from stage4.api import cursors
-from stage4.api.models import (
+from stage4.api.models.clusters import (
     Cluster,
     ClusterPage,
     ClusterSummary,
-    Member,
-    MemberPage,
     Similar,
     SimilarClusters,
 )
+from stage4.api.models.items import Member, MemberPage
 from stage4.api.parameters import (
     DEFAULT_ROWS,
     WORDS,

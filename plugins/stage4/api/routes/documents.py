@@ -15,7 +15,7 @@ from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import LEVELS
 from stage4 import deletions
 from stage4.api.airflow_jobs import start_deletion
-from stage4.api.models import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
+from stage4.api.models.items import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
 from stage4.api.parameters import MOST_ROWS, ItemPath
 from stage4.api.pool import Reader, connection_parameters
 from stage4.api.problems import ProblemError

@@ -14,7 +14,7 @@ from upath import UPath
 import stage4
 from clustering_tasks.deployment import deployment
 from stage4.api.host import host_resources
-from stage4.api.models import Dependency, Health, Resources
+from stage4.api.models.installation import Dependency, Health, Resources
 from stage4.api.pool import read_row
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep

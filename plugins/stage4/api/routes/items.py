@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from stage4.api.models import ClusterSummary, Item
+from stage4.api.models.clusters import ClusterSummary
+from stage4.api.models.items import Item
 from stage4.api.parameters import ItemPath, LevelPath, OfRun
 from stage4.api.problems import ProblemError
 from stage4.api.queries.clusters import named_clusters

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from stage4.api import airflow_jobs, cursors
-from stage4.api.models import JobDetails, JobPage, JobState
+from stage4.api.models.jobs import JobDetails, JobPage, JobState
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit
 from stage4.api.problems import ProblemError
 from stage4.api.security import AccessDep, dag_id

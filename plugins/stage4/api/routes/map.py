@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from stage4.api.models import MapClusters, MapMembers, MapView
+from stage4.api.models.map import MapClusters, MapMembers, MapView
 from stage4.api.parameters import LevelPath, OfRun
 from stage4.api.pool import Row
 from stage4.api.problems import ProblemError

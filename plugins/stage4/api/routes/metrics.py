@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from stage4.api import cursors
 from stage4.api.cache import METRICS_SECONDS
-from stage4.api.models import Alert, AlertPage, Metrics, RunMetrics
+from stage4.api.models.metrics import Alert, AlertPage, Metrics, RunMetrics
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, LevelPath, Limit
 from stage4.api.queries import metrics as stored
 from stage4.api.queries.runs import find_run, just_removed

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from stage4.api import cursors
-from stage4.api.models import (
+from stage4.api.models.runs import (
     ChangeSummary,
     ClusterChange,
     Comparison,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from stage4.api.models import Found, SearchResult
+from stage4.api.models.clusters import Found, SearchResult
 from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, OfRun, Text
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
