@@ -75,10 +75,13 @@ class Found(ClusterSummary):
     rank: float | None = Field(description="How well it fits the text; null with a vector.")
 
 
+OrderedBy = Literal["similarity", "rank", "size"]
+
+
 class SearchResult(BaseModel):
     """Best first."""
 
     level: LevelName
     run_id: int
-    ordered_by: Literal["similarity", "rank", "size"]
+    ordered_by: OrderedBy
     clusters: list[Found]

@@ -16,6 +16,7 @@ from stage4.api.models.clusters import (
     SimilarClusters,
 )
 from stage4.api.models.items import Member, MemberPage
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import (
     DEFAULT_ROWS,
     WORDS,
@@ -37,11 +38,6 @@ from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
 
 router = APIRouter(prefix="/clusters", tags=["clusters"])
-
-GONE: dict[int | str, dict[str, Any]] = {
-    404: {"description": "No run is published yet, or there is no such cluster or run."},
-    410: {"description": "The run was removed meanwhile."},
-}
 
 
 class Filters(BaseModel):
@@ -107,7 +103,7 @@ class SimilarParameters(BaseModel):
     limit: Limit = 10
 
 
-@router.get("", response_model=ClusterPage, responses=GONE)
+@router.get("", response_model=ClusterPage, responses=OF_A_RUN)
 async def list_clusters(
     asked: Annotated[ListParameters, Query()], access: AccessDep, services: ServicesDep
 ) -> Response:
@@ -139,7 +135,7 @@ async def list_clusters(
         return await _answer("clusters", services, run, page, make)
 
 
-@router.get("/{cluster_id}", response_model=Cluster, responses=GONE)
+@router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_RUN)
 async def read_cluster(
     cluster_id: ClusterIdPath,
     asked: Annotated[OneCluster, Query()],
@@ -165,7 +161,7 @@ async def read_cluster(
         return await services.cache.answer(run, question, make)
 
 
-@router.get("/{cluster_id}/members", response_model=MemberPage, responses=GONE)
+@router.get("/{cluster_id}/members", response_model=MemberPage, responses=OF_A_RUN)
 async def list_members(
     cluster_id: ClusterIdPath,
     asked: Annotated[MemberParameters, Query()],
@@ -205,7 +201,7 @@ async def list_members(
         return await _answer("members", services, run, page, make)
 
 
-@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=GONE)
+@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=OF_A_RUN)
 async def list_similar(
     cluster_id: ClusterIdPath,
     asked: Annotated[SimilarParameters, Query()],

@@ -8,11 +8,10 @@ from pydantic import BaseModel, Field
 from stage4.api import cursors
 from stage4.api.cache import METRICS_SECONDS
 from stage4.api.models.metrics import Alert, AlertPage, Metrics, RunMetrics
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, LevelPath, Limit
 from stage4.api.queries import metrics as stored
 from stage4.api.queries.runs import find_run, just_removed
-from stage4.api.routes.clusters import GONE
-from stage4.api.routes.runs import levels_of
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 
@@ -45,7 +44,7 @@ class AlertParameters(BaseModel):
     cursor: CursorText | None = None
 
 
-@router.get("/metrics/{level}", response_model=Metrics, responses=GONE)
+@router.get("/metrics/{level}", response_model=Metrics, responses=OF_A_RUN)
 async def read_metrics(
     level: LevelPath,
     asked: Annotated[MetricsParameters, Query()],
@@ -80,7 +79,7 @@ async def list_alerts(
     asked: Annotated[AlertParameters, Query()], access: AccessDep, services: ServicesDep
 ) -> AlertPage:
     """List alerts, newest first, in pages."""
-    levels = await levels_of(access, asked.level)
+    levels = await access.levels(asked.level)
     question = {"of": "alerts"} | asked.model_dump(exclude={"limit", "cursor"})
     page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:

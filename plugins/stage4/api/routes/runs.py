@@ -18,6 +18,7 @@ from stage4.api.models.runs import (
     RunSummary,
     Statistics,
 )
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import (
     DEFAULT_ROWS,
     CursorText,
@@ -30,8 +31,7 @@ from stage4.api.parameters import (
 from stage4.api.problems import ProblemError
 from stage4.api.queries import comparison
 from stage4.api.queries import runs as stored
-from stage4.api.routes.clusters import GONE
-from stage4.api.security import Access, AccessDep
+from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 from stage4.queries.differences import Kind
 
@@ -64,7 +64,7 @@ async def list_runs(
     asked: Annotated[RunParameters, Query()], access: AccessDep, services: ServicesDep
 ) -> RunPage:
     """List loads, newest first, in pages."""
-    levels = await levels_of(access, asked.level)
+    levels = await access.levels(asked.level)
     question = {"of": "runs"} | asked.model_dump(exclude={"limit", "cursor"})
     page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
@@ -75,7 +75,7 @@ async def list_runs(
     return RunPage(runs=[RunSummary(**row) for row in shown], next_cursor=following)
 
 
-@router.get("/runs/{level}/compare", response_model=Comparison, responses=GONE)
+@router.get("/runs/{level}/compare", response_model=Comparison, responses=OF_A_RUN)
 async def compare_runs(
     level: LevelPath,
     asked: Annotated[CompareParameters, Query()],
@@ -118,7 +118,7 @@ async def compare_runs(
         return await services.cache.answer(other, kept, make)
 
 
-@router.get("/runs/{level}/{run_id}", response_model=Run, responses=GONE)
+@router.get("/runs/{level}/{run_id}", response_model=Run, responses=OF_A_RUN)
 async def read_run(
     level: LevelPath, run_id: RunPath, access: AccessDep, services: ServicesDep
 ) -> Run:
@@ -145,15 +145,3 @@ async def read_statistics(access: AccessDep, services: ServicesDep) -> Statistic
         items=sum(run.read for run in by_level.values()),
         clusters=sum(run.clusters for run in by_level.values()),
     )
-
-
-async def levels_of(access: Access, level: str | None) -> list[str]:
-    """Name the levels that a list is about: the one asked for, or all that the user may read.
-
-    Raises:
-        ProblemError: 403.
-    """
-    if level is None:
-        return await access.readable()
-    await access.check(level)
-    return [level]

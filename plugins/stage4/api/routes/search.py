@@ -2,18 +2,19 @@
 
 import math
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from stage4.api.models.clusters import Found, SearchResult
+from stage4.api.models.clusters import Found, OrderedBy, SearchResult
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, OfRun, Text
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
 from stage4.api.queries.runs import RunKey, dimension, find_run
-from stage4.api.routes.clusters import GONE, Filters
+from stage4.api.routes.clusters import Filters
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 
@@ -22,8 +23,6 @@ router = APIRouter(prefix="/clusters", tags=["clusters"])
 _LONGEST_VECTOR = 16_000  # pgvector's own limit
 # A bound, so that no number becomes infinite on the way; vectors of this system have length 1.
 _Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
-
-OrderedBy = Literal["similarity", "rank", "size"]
 
 
 class Search(Filters):
@@ -48,7 +47,7 @@ class Search(Filters):
     limit: Limit = DEFAULT_ROWS
 
 
-@router.post("/search", response_model=SearchResult, responses=GONE)
+@router.post("/search", response_model=SearchResult, responses=OF_A_RUN)
 async def search_clusters(asked: Search, access: AccessDep, services: ServicesDep) -> SearchResult:
     """Find the clusters that fit best.
 
