@@ -224,10 +224,10 @@ def begin_deletion() -> Json:
     Raises:
         AirflowSkipException: there are none, nor were there any in the last two days.
     """
-    from stage4 import deletions
+    from stage4.deletions import progress
 
     with airflow_errors():
-        due = deletions.begin()
+        due = progress.begin()
     if due is None:
         raise AirflowSkipException("no document is to be deleted")
     return {"deletions": due}
@@ -235,10 +235,10 @@ def begin_deletion() -> Json:
 
 def carry_out_deletion(level: str) -> Json:
     """Replace a level's runs and files by those without the deleted documents."""
-    from stage4 import deletions
+    from stage4.deletions.replacing import carry_out
 
     with airflow_errors():
-        return deletions.carry_out(level)
+        return carry_out(level)
 
 
 def finish_deletion(begun: Mapping[str, Any]) -> Json:
@@ -247,9 +247,9 @@ def finish_deletion(begun: Mapping[str, Any]) -> Json:
     Args:
         begun: the result of `begin_deletion`.
     """
-    from stage4 import deletions
+    from stage4.deletions import progress
 
-    return deletions.finish(begun["deletions"])
+    return progress.finish(begun["deletions"])
 
 
 def notify_deletion() -> Json:
@@ -260,14 +260,14 @@ def notify_deletion() -> Json:
             event: the next run of the DAG sends it again.
         AirflowException: Stage 5 is required and did not take an event.
     """
-    from stage4 import deletions
+    from stage4.deletions import events
 
     conn_id = _stage5()
-    events = deletions.undelivered()
-    for number, event in events:
+    waiting = events.undelivered()
+    for number, event in waiting:
         _tell(event, conn_id, f"{event['job_id']}.deletion.{number}")
-        deletions.delivered(number)
-    return {"events": len(events)}
+        events.delivered(number)
+    return {"events": len(waiting)}
 
 
 @contextmanager
