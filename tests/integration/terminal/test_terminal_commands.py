@@ -204,7 +204,7 @@ def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Comman
     script.stage4("GET runs/events/17", recorded.FULL_RUN)
     shown = terminal("status", JOB_ID)
     assert shown.code == 0
-    for text in ("running", "50 %", "0 of 5,053", "1 success, 2 running", "0.42"):
+    for text in ("running", "50 %", "1,684 of 5,053", "1 of 3", "1 success, 2 running", "0.42"):
         assert text in shown.out
 
 

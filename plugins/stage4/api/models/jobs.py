@@ -49,6 +49,10 @@ class JobDetails(Job):
     )
     items_total: int | None = Field(description="Null until `snapshot` has counted them.")
     items_done: int | None = Field(
-        description="Items that have their cluster: none until `merge` has ended. Null: unknown."
+        description="Items whose neighbours are found, part by part of `cluster`, and from `plan`"
+        " on those that a filter leaves out. Their clusters come with `merge`. Null: unknown."
     )
+    parts_total: int | None = Field(description="Parts of `cluster`; null until `plan` has ended.")
+    parts_done: int | None = Field(description="Of them, those that have succeeded.")
+    parts_failed: int | None = Field(description="Of them, those whose last try has failed.")
     tasks: list[JobTask]
