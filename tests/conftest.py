@@ -19,6 +19,11 @@ from clustering_tasks.artefacts import Run
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.settings import run_settings
 from tests.stage3_folder import SMALL, Stage3Folder
+from tests.two_processes import (  # noqa: F401 - pytest finds its hooks here
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+    pytest_xdist_setupnodes,
+)
 
 # A loaded machine is no failure.
 hypothesis.settings.register_profile("stage4", deadline=None, print_blob=True)
