@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from clustering_tasks.levels import LEVELS
 from stage4.api.job_progress import TELLING, Instance, progress_of, states_by_task
-from stage4.api.models import Job, JobDetails, JobState, JobTask
+from stage4.api.models.jobs import Job, JobDetails, JobState, JobTask
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.runs import job_id
 
