@@ -136,7 +136,7 @@ _VECTORS = (
     "look whether Stage 3's model, or the text that it embeds, has changed: "
     "`quality.intra_cluster_similarity` changes with it"
 )
-_BACK = "if the clusters are wrong, publish the run before again (`python -m stage4.roll_back`)"
+_BACK = "if the clusters are wrong, publish the run before again (the DAG `roll_back`)"
 
 WATCHED = (
     Watched(

@@ -125,7 +125,7 @@ def run_command(
 @app.command("forget")
 def forget_command(level: LevelName, workspace: Workspace, job: Job = "forget") -> None:
     """Take deleted documents out of a level's runs; the DAG `delete_document` does it."""
-    step = import_module("clustering_tasks.deletion")
+    step = import_module("clustering_tasks.forget")
     where = _workspace(workspace)
     _print(step.forget(where, _level(level), _job_id(job), _deleted(where)))
 

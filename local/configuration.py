@@ -114,6 +114,7 @@ def defaults(state: State) -> dict[str, str]:
         "STAGE4_WORKSPACE": str(state.workspace),
         "STAGE4_OUTPUT": str(state.output),
         "STAGE4_INDICES": str(state.sample),
+        "STAGE4_DELETION_SECRET": state.secrets().deletion_secret,
         "OMP_WAIT_POLICY": "PASSIVE",  # idle OpenMP threads must not spin beside other tasks
     }
 

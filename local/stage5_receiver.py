@@ -17,13 +17,17 @@ MAX_BYTES = 1 << 20
 
 
 class Stage5Receiver(ThreadingHTTPServer):
-    """Keeps what arrived in `received`; answers with the statuses in `answers` first, if any."""
+    """Keeps what arrived in `received`, and in `keys` by what key it came.
+
+    It answers with the statuses in `answers` first, if any.
+    """
 
     daemon_threads = True
 
     def __init__(self, token: str) -> None:
         self.token = token
         self.received: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
         self.refused = 0
         self.answers: list[HTTPStatus] = []
         super().__init__((HOST, 0), Handler)
@@ -77,6 +81,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.BAD_REQUEST, "not JSON")
             return
         self.server.received.append(event)
+        self.server.keys.append(self.headers.get("Idempotency-Key"))
         self.send_response(HTTPStatus.NO_CONTENT)
         self.end_headers()
 

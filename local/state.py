@@ -30,6 +30,7 @@ class Secrets:
     api_secret_key: str
     password: str
     stage5_token: str
+    deletion_secret: str
 
     def __repr__(self) -> str:
         return "Secrets(***)"
@@ -43,6 +44,7 @@ class Secrets:
             api_secret_key=secrets.token_urlsafe(48),
             password=secrets.token_urlsafe(12),
             stage5_token=secrets.token_urlsafe(24),
+            deletion_secret=secrets.token_urlsafe(32),
         )
 
 
@@ -111,7 +113,11 @@ class State:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             raise LocalError(f"{path} is readable by others (mode {mode:o}): chmod 600 {path}")
-        return Secrets(**json.loads(path.read_text()))
+        kept = json.loads(path.read_text())
+        complete = asdict(Secrets.generate()) | kept
+        if complete.keys() != kept.keys():  # made by a version that had fewer
+            write_private(path, complete)
+        return Secrets(**complete)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

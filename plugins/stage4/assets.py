@@ -1,8 +1,11 @@
 """The assets by which the DAGs of Stage 3, 4 and 5 find each other."""
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetAlias
 
 from clustering_tasks.levels import Level
+
+# Stands for the asset of the level that a run of the DAG `roll_back` is about.
+ROLLED_BACK = AssetAlias("stage4_rolled_back", group="stage4")
 
 
 def stage3_asset(level: Level) -> Asset:
@@ -11,5 +14,8 @@ def stage3_asset(level: Level) -> Asset:
 
 
 def clusters_asset(level: Level) -> Asset:
-    """Name a level's published clusters; each publication is an event with job id and counts."""
+    """Name a level's published clusters; each publication, a roll-back too, is an event.
+
+    Its `extra`: `job_id`, `counts`; of a roll-back also `act`.
+    """
     return Asset(name=f"stage4_{level.name}", uri=f"x-stage4://{level.name}", group="stage4")

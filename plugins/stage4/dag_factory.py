@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import (
     DAG,
     Asset,
+    AssetAlias,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
     Param,
@@ -19,7 +20,7 @@ from airflow.sdk import (
 from clustering_tasks.deployment import deployment
 from clustering_tasks.levels import LEVELS, Level
 from stage4 import tasks
-from stage4.assets import clusters_asset, stage3_asset
+from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.operators import step_operator
 from stage4.params import run_params
@@ -28,21 +29,28 @@ MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
 DELETIONS = "17 * * * *"  # for requests whose own run never came
 HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
+_ROLL_BACK = {
+    "level": Param(type="string", enum=[*LEVELS], description="Whose run; has no default."),
+    "run_id": Param(
+        None,
+        type=["integer", "null"],
+        minimum=1,
+        description="Number in `stage4.runs` of a run that was published before; none: the newest"
+        " one before the run that readers see.",
+    ),
+}
 
 
 def level_dag(level: Level, doc_md: str | None) -> DAG:
     """Build the DAG that clusters one level."""
-    with DAG(
-        dag_id=f"cluster_{level.name}",
-        description=f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
-        doc_md=doc_md,
-        schedule=_schedule(level),
+    with _dag(
+        f"cluster_{level.name}",
+        f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
+        doc_md,
         # No start date: the first run is at the schedule's next time, not at once for the last.
-        catchup=False,
-        max_active_runs=1,
+        schedule=_schedule(level),
         params=run_params(),
-        default_args=_default_args(),
-        tags=["stage4", level.name],
+        tags=(level.name,),
     ) as dag:
         _wire_level(level)
     return dag
@@ -50,32 +58,19 @@ def level_dag(level: Level, doc_md: str | None) -> DAG:
 
 def all_levels_dag(doc_md: str | None) -> DAG:
     """Build the DAG that runs the levels' DAGs side by side and waits for them."""
-    with DAG(
-        dag_id="cluster_all",
-        description="Cluster all levels.",
-        doc_md=doc_md,
-        schedule=None,
-        catchup=False,
-        max_active_runs=1,
-        params={name: _settings_param(name) for name in (COMMON, *LEVELS)},
-        default_args=_default_args(),
-        tags=["stage4"],
-    ) as dag:
+    params = {name: _settings_param(name) for name in (COMMON, *LEVELS)}
+    with _dag("cluster_all", "Cluster all levels.", doc_md, schedule=None, params=params) as dag:
         _wire_all_levels()
     return dag
 
 
 def housekeeping_dag(doc_md: str | None) -> DAG:
     """Build the DAG that removes what is older than the installation keeps it."""
-    with DAG(
-        dag_id="housekeeping",
-        description="Remove old runs, and make room in the workspace.",
-        doc_md=doc_md,
-        schedule=CronTriggerTimetable(HOUSEKEEPING, timezone="UTC"),
-        catchup=False,
-        max_active_runs=1,
-        default_args=_default_args(),
-        tags=["stage4"],
+    with _dag(
+        "housekeeping",
+        "Remove old runs, and make room in the workspace.",
+        doc_md,
+        schedule=_at(HOUSEKEEPING),
     ) as dag:
         pruned = [_python(f"prune_{level}", tasks.prune, level=level) for level in LEVELS]
         _python("clean_workspace", tasks.clean_workspace, pruned=[task.output for task in pruned])
@@ -84,15 +79,11 @@ def housekeeping_dag(doc_md: str | None) -> DAG:
 
 def delete_document_dag(doc_md: str | None) -> DAG:
     """Build the DAG that carries out what the REST API was asked to delete."""
-    with DAG(
-        dag_id="delete_document",
-        description="Take deleted documents out of PostgreSQL, files, cache and workspace.",
-        doc_md=doc_md,
-        schedule=CronTriggerTimetable(DELETIONS, timezone="UTC"),
-        catchup=False,
-        max_active_runs=1,
-        default_args=_default_args(),
-        tags=["stage4"],
+    with _dag(
+        "delete_document",
+        "Take deleted documents out of PostgreSQL, files, cache and workspace.",
+        doc_md,
+        schedule=_at(DELETIONS),
     ) as dag:
         begin = _python("begin", tasks.begin_deletion)
         finish = _python("finish", tasks.finish_deletion, begun=begin.output)
@@ -102,6 +93,45 @@ def delete_document_dag(doc_md: str | None) -> DAG:
             begin >> forget >> carry_out >> finish
         finish >> _python("notify_stage5", tasks.notify_deletion)
     return dag
+
+
+def roll_back_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that publishes a level's earlier run again, and tells whom a run would tell."""
+    with _dag(
+        "roll_back",
+        "Publish an earlier run of a level again.",
+        doc_md,
+        schedule=None,
+        params=_ROLL_BACK,
+    ) as dag:
+        chosen = _python("choose_run", tasks.choose_run)
+        done = _python(
+            "roll_back", tasks.roll_back_run, outlets=[ROLLED_BACK], chosen=chosen.output
+        )
+        _python("notify_stage5", tasks.notify_roll_back, rolled_back=done.output)
+    return dag
+
+
+def _dag(
+    dag_id: str,
+    description: str,
+    doc_md: str | None,
+    *,
+    schedule: Any,
+    params: dict[str, Any] | None = None,
+    tags: Sequence[str] = (),
+) -> DAG:
+    return DAG(
+        dag_id=dag_id,
+        description=description,
+        doc_md=doc_md,
+        schedule=schedule,
+        catchup=False,
+        max_active_runs=1,
+        params=params,
+        default_args=_default_args(),
+        tags=["stage4", *tags],
+    )
 
 
 def _default_args() -> dict[str, Any]:
@@ -122,7 +152,11 @@ def _schedule(level: Level) -> Any:
     cron = deployment().schedule(level.name)
     if cron is None:
         return [asset]
-    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(cron, timezone="UTC"), assets=[asset])
+    return AssetOrTimeSchedule(timetable=_at(cron), assets=[asset])
+
+
+def _at(cron: str) -> CronTriggerTimetable:
+    return CronTriggerTimetable(cron, timezone="UTC")
 
 
 def _wire_level(level: Level) -> None:
@@ -173,7 +207,7 @@ def _cluster(level: Level, parts: Any) -> Any:
 def _python(
     task_id: str,
     function: Callable[..., Any],
-    outlets: Sequence[Asset] = (),
+    outlets: Sequence[Asset | AssetAlias] = (),
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS,
     **arguments: Any,
 ) -> Any:

@@ -68,11 +68,30 @@ def completion_event(report: Report, output_files: list[str]) -> dict[str, Any]:
     }
 
 
-def deliver(event: Mapping[str, Any], conn_id: str) -> dict[str, Any]:
+def rolled_back_event(
+    report: Report, output_files: list[str], publication_id: int
+) -> dict[str, Any]:
+    """Build the event of a run that is published again: that of a publication, and which it is."""
+    told = {"act": "roll_back", "publication_id": publication_id}
+    return completion_event(report, output_files) | told
+
+
+def publication_key(job_id: str, publication_id: int) -> str:
+    """Name a publication for `deliver`: that of the same run later on is another one."""
+    return f"{job_id}.{publication_id}"
+
+
+def deliver(event: Mapping[str, Any], conn_id: str, key: str) -> dict[str, Any]:
     """POST an event to the webhook of an Airflow HTTP connection.
 
     The connection's password is the bearer token. Its host may be a whole URL; one without a path
     gets the conventional one. Lost connections, time-outs, 429 and 5xx are tried again.
+
+    Args:
+        event: JSON.
+        conn_id: of the connection.
+        key: the header `Idempotency-Key`: the same whenever the same event is sent again, so that
+            Stage 5 can tell a repetition from news.
 
     Returns:
         `{"status": 202, "attempts": 1}`.
@@ -95,6 +114,7 @@ def deliver(event: Mapping[str, Any], conn_id: str) -> dict[str, Any]:
             hook.run,
             endpoint=_endpoint(connection),
             json=event,
+            headers={"Idempotency-Key": key},
             # requests would follow a redirect with a GET, which tells nobody anything
             extra_options={
                 "timeout": TIMEOUT_SECONDS,

@@ -54,6 +54,9 @@ INSERT INTO stage4.publications (level, run_id, job_id, act)
 SELECT level, run_id, job_id, %(act)s FROM stage4.runs WHERE run_id = %(run_id)s
 AND NOT EXISTS (SELECT FROM stage4.published WHERE run_id = %(run_id)s)
 """
+_LAST_PUBLICATION = """
+SELECT max(publication_id) FROM stage4.publications WHERE level = %s AND run_id = %s
+"""
 _TAKE_OVER = (
     """
     UPDATE stage4.runs new SET loaded_at = old.loaded_at, published_at = old.published_at
@@ -190,8 +193,12 @@ class Pointer:
             )
         return int(found[0])
 
-    def move(self, run_id: int, act: Act = "publish") -> None:
-        """Let readers see a load, when the transaction commits."""
+    def move(self, run_id: int, act: Act = "publish") -> int:
+        """Let readers see a load, when the transaction commits.
+
+        Returns:
+            `publication_id`: of this move; where readers see the load already, of the former.
+        """
         self.connection.execute(_INSERT_PUBLICATION, {"run_id": run_id, "act": act})
         self.connection.execute(
             "UPDATE stage4.published SET run_id = %s, moved_at = now() WHERE level = %s",
@@ -201,6 +208,9 @@ class Pointer:
             "UPDATE stage4.runs SET published_at = coalesce(published_at, now()) WHERE run_id = %s",
             [run_id],
         )
+        row = self.connection.execute(_LAST_PUBLICATION, [self.level, run_id]).fetchone()
+        assert row is not None  # noqa: S101 - an aggregate has a row
+        return int(row[0])
 
 
 @contextmanager

@@ -30,8 +30,9 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         For XCom: `{"published": true, "superseded": false, "job_id": ..., "level": ...,
-        "clusters_jsonl": URI, "dated_jsonl": URI}`. Superseded, and nothing changed, when a run
-        with a later `as_of` is published: the rest then speaks of that run.
+        "publication_id": 23, "clusters_jsonl": URI, "dated_jsonl": URI}`. Superseded, and nothing
+        changed, when a run with a later `as_of` is published: the rest then speaks of that run,
+        and there is no publication.
 
     Raises:
         AirflowFailException: the quality gate failed (every condition is named), or the run is
@@ -55,8 +56,8 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
         )
         if publication.superseded:  # by a run of the command line, which has no database
             return _superseded(report.level, publication.current.job_id)
-        pointer.move(run_id)
-    return _result(report.level, report.job_id, publication.current, superseded=False)
+        number = pointer.move(run_id)
+    return _result(report.level, report.job_id, publication.current, number)
 
 
 def _pass_gate(report: Report, failures: list[str]) -> None:
@@ -68,17 +69,18 @@ def _pass_gate(report: Report, failures: list[str]) -> None:
 
 
 def _superseded(level: str, job_id: str | None) -> dict[str, Any]:
-    return _result(level, job_id, published(deployment().workspace, level), superseded=True)
+    return _result(level, job_id, published(deployment().workspace, level), None)
 
 
 def _result(
-    level: str, job_id: str | None, current: Pointer | None, *, superseded: bool
+    level: str, job_id: str | None, current: Pointer | None, publication_id: int | None
 ) -> dict[str, Any]:
     return {
-        "published": not superseded,
-        "superseded": superseded,
+        "published": publication_id is not None,
+        "superseded": publication_id is None,
         "job_id": job_id,
         "level": level,
+        "publication_id": publication_id,
         "clusters_jsonl": current.clusters_jsonl if current else None,
         "dated_jsonl": current.dated_jsonl if current else None,
     }

@@ -45,14 +45,15 @@ def dags_page() -> str:
     everything = dag_factory.all_levels_dag(None)
     housekeeping = dag_factory.housekeeping_dag(None)
     deletion = dag_factory.delete_document_dag(None)
+    back = dag_factory.roll_back_dag(None)
     return page(
         COMMAND,
         "DAGs",
         f"One DAG for each level, alike but for their schedules; `{everything.dag_id}`, which "
         f"starts them all; `{housekeeping.dag_id}`, which removes what is old (cron "
-        f"`{dag_factory.HOUSEKEEPING}`, UTC); and `{deletion.dag_id}`, which the REST API starts "
-        f"(and cron `{dag_factory.DELETIONS}`, UTC). One run of a DAG at a time; no run is made up "
-        "for a missed time.",
+        f"`{dag_factory.HOUSEKEEPING}`, UTC); `{deletion.dag_id}`, which the REST API starts "
+        f"(and cron `{dag_factory.DELETIONS}`, UTC); and `{back.dag_id}`, which an operator "
+        "starts. One run of a DAG at a time; no run is made up for a missed time.",
         "## What starts a level's run, besides the form and REST",
         table(("DAG", "cron, UTC", "event on asset", "its own asset"), _starts(dags.values())),
         "## Tasks of `cluster_<level>`",
@@ -63,6 +64,8 @@ def dags_page() -> str:
         _tasks(housekeeping),
         f"## Tasks of `{deletion.dag_id}`",
         _tasks(deletion),
+        f"## Tasks of `{back.dag_id}`",
+        _tasks(back),
         "Pools, retries and schedules are [settings of the installation](deployment.md); "
         "the form's fields are the [settings of a run](settings.md).",
     )

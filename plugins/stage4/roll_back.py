@@ -1,12 +1,15 @@
 """Publish an earlier run again: the way back from a run that should not have been published.
 
-`python -m stage4.roll_back LEVEL [RUN_ID]`, with `plugins` on PYTHONPATH. The next run of the level
-is published as ever.
+The DAG `roll_back` does it, and tells Stage 5 and whoever follows the level's asset. Where Airflow
+is down, `python -m stage4.roll_back LEVEL [RUN_ID]` does it without telling anybody, with `plugins`
+on PYTHONPATH. The next run of the level is published as ever.
 """
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -19,6 +22,7 @@ from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import Report, publish_files_again
 from clustering_tasks.storage import read_json
 from stage4 import postgres
+from stage4.database import database
 
 _SHOWN = 10
 # The run before the present one, whatever runs were rolled back from since.
@@ -34,6 +38,7 @@ _REPORT = """
 SELECT report FROM stage4.runs
 WHERE level = %(level)s AND run_id = %(run_id)s AND published_at IS NOT NULL
 """
+_REPORT_OF = "SELECT report FROM stage4.runs WHERE run_id = %s"
 _CHOICES = """
 SELECT run_id, job_id, as_of FROM stage4.runs
 WHERE level = %(level)s AND published_at IS NOT NULL
@@ -43,10 +48,27 @@ ORDER BY as_of DESC, run_id DESC LIMIT %(limit)s
 log = structlog.get_logger()
 
 
+def choose_run(level: str, run_id: int | None = None, *, conn_id: str | None = None) -> int:
+    """Say which run `roll_back` would publish; nothing changes.
+
+    Who may have to try again fixes the run first: "the one before" is another one each time.
+
+    Args:
+        level: as for `roll_back`.
+        run_id: as for `roll_back`.
+        conn_id: as for `roll_back`.
+
+    Raises:
+        AirflowFailException, AirflowException: as `roll_back`.
+    """
+    with postgres.pointer(level, conn_id=conn_id) as pointer:
+        return _choose(pointer, run_id)[0]
+
+
 def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = None) -> Any:
     """Publish a run that was published before: its JSONL, `published.json`, the pointer.
 
-    Safe to repeat. Files that bear the dates of later days are removed
+    Safe to repeat with a `run_id`. Files that bear the dates of later days are removed
     (`clustering_tasks.publication.publish_files_again`).
 
     Args:
@@ -56,7 +78,8 @@ def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = No
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
-        `{"level": ..., "run_id": 17, "job_id": ..., "clusters_jsonl": URI, "dated_jsonl": URI}`.
+        `{"level": ..., "run_id": 17, "job_id": ..., "publication_id": 23, "counts": {...},
+        "clusters_jsonl": URI, "dated_jsonl": URI}`.
 
     Raises:
         AirflowFailException: there is no such run, or it was never published; the message names
@@ -72,15 +95,31 @@ def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = No
             workspace=deployment().workspace,
             output=deployment().output_uri,
         )
-        pointer.move(chosen, "roll_back")
+        publication = pointer.move(chosen, "roll_back")
     log.info("published again", level=level, run_id=chosen, job_id=report.job_id)
     return {
         "level": level,
         "run_id": chosen,
         "job_id": report.job_id,
+        "publication_id": publication,
+        "counts": report.counts.model_dump(),
         "clusters_jsonl": files.clusters_jsonl,
         "dated_jsonl": files.dated_jsonl,
     }
+
+
+def stored_report(run_id: int, *, conn_id: str | None = None) -> Report:
+    """Read a run's report from the database.
+
+    Raises:
+        AirflowFailException: the run has been removed.
+        AirflowException: the database went away; worth another try.
+    """
+    with database(conn_id) as connection:
+        row = connection.execute(_REPORT_OF, [run_id]).fetchone()
+    if row is None:
+        raise AirflowFailException(f"run {run_id} is not in the database any more")
+    return Report.model_validate(row[0])
 
 
 def _choose(pointer: postgres.Pointer, run_id: int | None) -> tuple[int, Report]:
@@ -126,9 +165,19 @@ def main() -> None:
     # As Airflow's own commands do: connections may be kept in its database, which tasks cannot see.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
-        roll_back(arguments.level, arguments.run_id)
+        done = roll_back(arguments.level, arguments.run_id)
     except (AirflowException, BadInputError) as error:
         sys.exit(f"roll-back failed: {error}")
+    print(_untold(done))  # noqa: T201
+
+
+def _untold(done: Mapping[str, Any]) -> str:
+    conf = json.dumps({"level": done["level"], "run_id": done["run_id"]})
+    return (
+        f"Readers of {done['level']} see run {done['run_id']} ({done['job_id']}). Neither Stage 5 "
+        f"nor the followers of the asset stage4_{done['level']} were told: as soon as Airflow is "
+        f"up, trigger the DAG roll_back with {conf}, which tells them and changes nothing else."
+    )
 
 
 if __name__ == "__main__":

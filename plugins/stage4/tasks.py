@@ -19,7 +19,7 @@ from clustering_tasks.errors import FATAL_EXIT_CODES, BadInputError, Stage4Error
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import read_report
 from clustering_tasks.settings import run_settings
-from stage4.assets import clusters_asset
+from stage4.assets import ROLLED_BACK, clusters_asset
 from stage4.conf import chosen, conf_of_levels
 
 log = structlog.get_logger()
@@ -125,19 +125,67 @@ def notify_stage5(label: Mapping[str, Any], published: Mapping[str, Any]) -> Jso
     """
     from stage4 import notify
 
-    where = deployment()
-    if where.stage5_conn_id is None:
-        raise AirflowSkipException("STAGE4_STAGE5_CONN_ID is not set: nobody to tell")
+    conn_id = _stage5()
     files = [published["clusters_jsonl"], published["dated_jsonl"]]
     with airflow_errors():
         event = notify.completion_event(read_report(label["files"]["report"]), files)
-    try:
-        return notify.deliver(event, where.stage5_conn_id)
-    except AirflowException as error:
-        if where.stage5_required:
-            raise
-        log.exception("Stage 5 was not told; STAGE4_STAGE5_REQUIRED is off, so the run goes on")
-        raise AirflowSkipException(f"not delivered: {error}") from error
+    key = notify.publication_key(event["job_id"], published["publication_id"])
+    return _tell(event, conn_id, key)
+
+
+def choose_run(params: Mapping[str, Any]) -> Json:
+    """Fix the run that a level goes back to, so that a retry of what follows goes no further.
+
+    Args:
+        params: of the run: `level`, and `run_id`, None for the run before the present one.
+
+    Raises:
+        AirflowFailException: there is no such run.
+    """
+    from stage4 import roll_back
+
+    return {
+        "level": params["level"],
+        "run_id": roll_back.choose_run(params["level"], params["run_id"]),
+    }
+
+
+def roll_back_run(chosen: Mapping[str, Any], outlet_events: Any) -> Json:
+    """Publish a run again, and tell the followers of its level's asset.
+
+    Args:
+        chosen: the result of `choose_run`.
+        outlet_events: of the task's context.
+
+    Returns:
+        What `roll_back.roll_back` returns.
+    """
+    from stage4 import roll_back
+
+    with airflow_errors():
+        done: Json = roll_back.roll_back(chosen["level"], chosen["run_id"])
+    extra = {"job_id": done["job_id"], "counts": done["counts"], "act": "roll_back"}
+    outlet_events[ROLLED_BACK].add(clusters_asset(LEVELS[done["level"]]), extra=extra)
+    return done
+
+
+def notify_roll_back(rolled_back: Mapping[str, Any]) -> Json:
+    """Tell Stage 5, if there is one, that a run is published again.
+
+    Args:
+        rolled_back: the result of `roll_back_run`.
+
+    Raises:
+        AirflowSkipException, AirflowException: as `notify_stage5`.
+    """
+    from stage4 import notify, roll_back
+
+    conn_id = _stage5()
+    report = roll_back.stored_report(rolled_back["run_id"])
+    files = [rolled_back["clusters_jsonl"], rolled_back["dated_jsonl"]]
+    number = rolled_back["publication_id"]
+    event = notify.rolled_back_event(report, files, number)
+    return _tell(event, conn_id, notify.publication_key(report.job_id, number))
 
 
 def prune(level: str) -> Json:
@@ -176,10 +224,10 @@ def begin_deletion() -> Json:
     Raises:
         AirflowSkipException: there are none, nor were there any in the last two days.
     """
-    from stage4 import deletions
+    from stage4.deletions import progress
 
     with airflow_errors():
-        due = deletions.begin()
+        due = progress.begin()
     if due is None:
         raise AirflowSkipException("no document is to be deleted")
     return {"deletions": due}
@@ -187,10 +235,10 @@ def begin_deletion() -> Json:
 
 def carry_out_deletion(level: str) -> Json:
     """Replace a level's runs and files by those without the deleted documents."""
-    from stage4 import deletions
+    from stage4.deletions.replacing import carry_out
 
     with airflow_errors():
-        return deletions.carry_out(level)
+        return carry_out(level)
 
 
 def finish_deletion(begun: Mapping[str, Any]) -> Json:
@@ -199,9 +247,9 @@ def finish_deletion(begun: Mapping[str, Any]) -> Json:
     Args:
         begun: the result of `begin_deletion`.
     """
-    from stage4 import deletions
+    from stage4.deletions import progress
 
-    return deletions.finish(begun["deletions"])
+    return progress.finish(begun["deletions"])
 
 
 def notify_deletion() -> Json:
@@ -212,22 +260,14 @@ def notify_deletion() -> Json:
             event: the next run of the DAG sends it again.
         AirflowException: Stage 5 is required and did not take an event.
     """
-    from stage4 import deletions, notify
+    from stage4.deletions import events
 
-    conn_id = deployment().stage5_conn_id
-    if conn_id is None:
-        raise AirflowSkipException("STAGE4_STAGE5_CONN_ID is not set: nobody to tell")
-    events = deletions.undelivered()
-    for number, event in events:
-        try:
-            notify.deliver(event, conn_id)
-        except AirflowException as error:
-            if deployment().stage5_required:
-                raise
-            log.exception("Stage 5 was not told; STAGE4_STAGE5_REQUIRED is off, so the run goes on")
-            raise AirflowSkipException(f"not delivered: {error}") from error
-        deletions.delivered(number)
-    return {"events": len(events)}
+    conn_id = _stage5()
+    waiting = events.undelivered()
+    for number, event in waiting:
+        _tell(event, conn_id, f"{event['job_id']}.deletion.{number}")
+        events.delivered(number)
+    return {"events": len(waiting)}
 
 
 @contextmanager
@@ -239,6 +279,25 @@ def airflow_errors() -> Iterator[None]:
         if error.exit_code in FATAL_EXIT_CODES:
             raise AirflowFailException(str(error)) from error
         raise AirflowException(str(error)) from error
+
+
+def _stage5() -> str:
+    conn_id = deployment().stage5_conn_id
+    if conn_id is None:
+        raise AirflowSkipException("STAGE4_STAGE5_CONN_ID is not set: nobody to tell")
+    return conn_id
+
+
+def _tell(event: Json, conn_id: str, key: str) -> Json:
+    from stage4 import notify
+
+    try:
+        return notify.deliver(event, conn_id, key)
+    except AirflowException as error:
+        if deployment().stage5_required:
+            raise
+        log.exception("Stage 5 was not told; STAGE4_STAGE5_REQUIRED is off, so the run goes on")
+        raise AirflowSkipException(f"not delivered: {error}") from error
 
 
 def _require_files(level: str) -> None:

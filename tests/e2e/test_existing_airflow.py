@@ -149,6 +149,7 @@ def test_the_sections_commands_lead_to_published_clusters(
         **{f"cluster_{level}": False for level in LEVELS},
         "delete_document": False,
         "housekeeping": False,
+        "roll_back": False,
         "not_ours": True,
         "upstream_example": True,
     }

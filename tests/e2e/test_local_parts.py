@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from local.progress import cells_of
 from local.results import check
 from local.stack import free_port
 from local.stage5_receiver import listening
-from local.state import REPO, State
+from local.state import REPO, State, write_private
 
 
 def test_setup_refuses_an_unfit_python_and_touches_nothing() -> None:
@@ -41,6 +42,32 @@ def test_secrets_that_others_can_read_are_refused(tmp_path: Path) -> None:
     (state.root / "secrets.json").chmod(0o644)
     with pytest.raises(LocalError, match="chmod 600"):
         state.secrets()
+
+
+def test_a_secret_that_an_older_state_lacks_is_added_once(tmp_path: Path) -> None:
+    state = State.open(tmp_path / "state")
+    path = state.root / "secrets.json"
+    before = asdict(state.secrets())
+    kept = {name: value for name, value in before.items() if name != "deletion_secret"}
+    write_private(path, kept)
+    found = asdict(state.secrets())
+    assert {name: found[name] for name in kept} == kept
+    assert len(found["deletion_secret"]) >= 32
+    assert asdict(state.secrets()) == found
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_documents_can_be_deleted_without_a_secret_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STAGE4_DELETION_SECRET", raising=False)
+    state, options = State.open(tmp_path / "state"), Options(folder=tmp_path)
+    made = environment(state, Postgres(state.postgres), options)["STAGE4_DELETION_SECRET"]
+    assert made == state.secrets().deletion_secret
+    assert environment(state, Postgres(state.postgres), options)["STAGE4_DELETION_SECRET"] == made
+    (tmp_path / ".env").write_text("STAGE4_DELETION_SECRET=one that the user has kept\n")
+    found = environment(state, Postgres(state.postgres), options)
+    assert found["STAGE4_DELETION_SECRET"] == "one that the user has kept"
 
 
 def test_socket_path_fits_wherever_the_state_is(tmp_path: Path) -> None:

@@ -155,6 +155,16 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     deployment.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def airflow_metadata() -> None:
+    """Airflow's own database: the auth manager looks for revoked tokens there."""
+    from airflow.api_fastapi.app import init_auth_manager
+    from airflow.utils.db import initdb
+
+    initdb()
+    init_auth_manager()
+
+
 if "AIRFLOW_HOME" not in os.environ:
     # Importing Airflow writes its configuration there; it must not be the user's own.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="stage4-airflow-")

@@ -49,6 +49,7 @@ def test_the_dags_are_the_levels_all_of_them_housekeeping_and_the_example(
         "cluster_all",
         "delete_document",
         "housekeeping",
+        "roll_back",
         "upstream_example",
     }
 
@@ -98,7 +99,9 @@ def test_assets_tie_a_level_to_its_neighbours(dags: dict[str, DAG], level: str) 
     assert f"expression='{LEVELS[level].schedule}', timezone='UTC'" in schedule
 
 
-@pytest.mark.parametrize("dag_id", [*LEVEL_DAGS, "cluster_all", "delete_document", "housekeeping"])
+@pytest.mark.parametrize(
+    "dag_id", [*LEVEL_DAGS, "cluster_all", "delete_document", "housekeeping", "roll_back"]
+)
 def test_one_run_at_a_time_described_and_tagged(dags: dict[str, DAG], dag_id: str) -> None:
     dag = dags[dag_id]
     assert dag.max_active_runs == 1
@@ -134,6 +137,16 @@ def test_a_deletion_ends_when_every_level_is_rewritten(dags: dict[str, DAG]) -> 
     assert upstream["finish"] == {"begin", *(f"carry_out_{level}" for level in LEVELS)}
     assert upstream["notify_stage5"] == {"finish"}
     assert "17 * * * *" in repr(dag.timetable)
+
+
+def test_a_roll_back_fixes_its_run_first_and_tells_last(dags: dict[str, DAG]) -> None:
+    dag = dags["roll_back"]
+    assert {task.task_id: task.upstream_task_ids for task in dag.tasks} == {
+        "choose_run": set(),
+        "roll_back": {"choose_run"},
+        "notify_stage5": {"roll_back"},
+    }
+    assert dag.timetable.can_be_scheduled is False
 
 
 def test_every_dag_survives_serialisation(dags: dict[str, DAG]) -> None:
@@ -182,7 +195,7 @@ def parse(airflow_home: Path, **environment: str) -> Any:
 def test_parsing_needs_no_connection_and_loads_no_engine(tmp_path: Path) -> None:
     seen = parse(tmp_path)
     assert seen["errors"] == {}
-    assert len(seen["dags"]) == len(LEVELS) + 4
+    assert len(seen["dags"]) == len(LEVELS) + 5
     assert seen["heavy"] == []
 
 

@@ -86,7 +86,8 @@ def require(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tell(label: dict[str, Any]) -> dict[str, Any]:
-    return tasks.notify_stage5(label, {"clusters_jsonl": FILES[0], "dated_jsonl": FILES[1]})
+    published = {"clusters_jsonl": FILES[0], "dated_jsonl": FILES[1], "publication_id": 23}
+    return tasks.notify_stage5(label, published)
 
 
 def test_the_event_is_the_contracts() -> None:
@@ -121,6 +122,7 @@ def test_stage5_gets_the_event_with_its_token(
     assert tell(label) == {"status": 204, "attempts": 1}
     assert [event["job_id"] for event in stage5.received] == ["cluster_events.manual-1"]
     assert stage5.received[0]["output_files"] == FILES
+    assert stage5.keys == ["cluster_events.manual-1.23"]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_a_run_is_published_in_the_database_and_in_the_files(
         "superseded": False,
         "job_id": "cluster_events.manual__1",
         "level": "events",
+        "publication_id": 1,
         "clusters_jsonl": f"{workspace}/output/clustered_events_cluster_events.manual__1.jsonl",
         "dated_jsonl": f"{workspace}/output/clustered_events_2026-03-01.jsonl",
     }
@@ -77,6 +78,7 @@ def test_an_older_run_never_takes_the_pointer_back(
     before = sorted((workspace / "output").iterdir())
     answer = publish_run(load(older))
     assert (answer["published"], answer["superseded"]) == (False, True)
+    assert answer["publication_id"] is None
     assert answer["job_id"] == newer.job_id
     assert answer["clusters_jsonl"].endswith(f"{newer.job_id}.jsonl")
     assert in_database(results) == [in_files(workspace)] == [newer.job_id]

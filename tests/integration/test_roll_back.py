@@ -186,6 +186,8 @@ def test_the_command(results: Results, workspace: Path, runs: list[Label]) -> No
     done = call("events", "2")
     assert done.returncode == 0, done.stderr
     assert readers_see(results, workspace) == "2"
+    assert "Neither Stage 5 nor the followers of the asset stage4_events were told" in done.stdout
+    assert 'DAG roll_back with {"level": "events", "run_id": 2}' in done.stdout
     failed = call("events", "77")
     assert failed.returncode == 1
     assert "roll-back failed: no run 77 of events" in failed.stderr

@@ -72,16 +72,6 @@ class Corpus:
 
 
 @pytest.fixture(scope="session")
-def airflow_metadata() -> None:
-    """Airflow's own database: the auth manager looks for revoked tokens there."""
-    from airflow.api_fastapi.app import init_auth_manager
-    from airflow.utils.db import initdb
-
-    initdb()
-    init_auth_manager()
-
-
-@pytest.fixture(scope="session")
 def corpus(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
     folder = tmp_path_factory.mktemp("api")
     write_sample(folder / "indices", documents=40, seed=1)

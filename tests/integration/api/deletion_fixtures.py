@@ -17,8 +17,8 @@ from psycopg import sql
 from upath import UPath
 
 from clustering_tasks.artefacts import Run
-from clustering_tasks.deletion import forget
 from clustering_tasks.deployment import deployment
+from clustering_tasks.forget import forget
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.publication import read_report

@@ -17,15 +17,17 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from upath import UPath
 
-from clustering_tasks import deletion as step
+from clustering_tasks import forget as step
 from clustering_tasks import storage
 from clustering_tasks.artefacts import load_run
+from clustering_tasks.deletion import records, rewriting
 from clustering_tasks.deployment import deployment
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.tombstones import GONE_NAME
 from local.stage5_receiver import listening
-from stage4 import deletions, postgres, tasks
+from stage4 import postgres, tasks
+from stage4.deletions import hiding, progress, replacing
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.deletion_fixtures import (
     DENSE,
@@ -79,8 +81,8 @@ def made(
     results = Results(server, name, original.results.loader, original.results.reader)
     settle(monkeypatch, tmp_path, results)
     monkeypatch.setattr(postgres, "GRACE", "0 seconds")
-    monkeypatch.setattr(deletions, "_POLL_SECONDS", 0.05)
-    monkeypatch.setattr(deletions, "_REPLACED_SECONDS", 10.0)
+    monkeypatch.setattr(progress, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(progress, "_REPLACED_SECONDS", 10.0)
     yield copied(original, tmp_path, results)
     server.drop_database(name)
     deployment.cache_clear()
@@ -134,7 +136,7 @@ def test_nothing_is_left_and_nothing_comes_back(
     assert made.found(document, *texts) == []
     made.adds_up()
     blank = "SELECT count(*) FROM stage4.clusters WHERE label = %s"
-    assert made.rows(blank, deletions.BLANK_LABEL) == [(0,)]
+    assert made.rows(blank, hiding.BLANK_LABEL) == [(0,)]
     assert made.rows("SELECT state FROM stage4.deletions") == [("done",)]
     for level in LEVELS:
         stays = before[level] - items[level]
@@ -284,13 +286,13 @@ def crash(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (step, "write_label"),
-        (step, "_finish"),
-        (step, "_remove_artefacts"),
-        (deletions, "_load_again"),
-        (deletions, "forget_published"),
-        (deletions, "_event"),
-        (deletions, "_clear_cache"),
+        (rewriting, "write_label"),
+        (rewriting, "replace_records"),
+        (step, "remove_artefacts"),
+        (replacing, "_load_again"),
+        (replacing, "forget_published"),
+        (replacing, "event_of"),
+        (progress, "clear_cache"),
     ],
 )
 def test_a_crash_is_made_good_by_the_next_run(
@@ -326,7 +328,7 @@ def test_a_crash_between_two_records_of_a_run_is_made_good(
 
     api.ask("DELETE", f"documents/{document}")
     with monkeypatch.context() as patch:
-        patch.setattr(step, "write_atomically", until_the_clustering)
+        patch.setattr(records, "write_atomically", until_the_clustering)
         with pytest.raises(Crash):
             made.carry_out()
     assert made.run("documents", "first").result("snapshot").metrics["items"] == 29

@@ -13,7 +13,6 @@ from starlette.concurrency import run_in_threadpool
 from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import LEVELS
-from stage4 import deletions
 from stage4.api.airflow_jobs import start_deletion
 from stage4.api.models import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
 from stage4.api.parameters import MOST_ROWS, ItemPath
@@ -25,6 +24,7 @@ from stage4.api.queries.runs import RunKey, current_runs
 from stage4.api.routes.clusters import GONE
 from stage4.api.security import AccessDep, own_page
 from stage4.api.services import ServicesDep
+from stage4.deletions import requests
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/documents", tags=["items"])
@@ -70,11 +70,11 @@ async def delete_document(document_id: ItemPath, access: AccessDep) -> Deletion:
     return Deletion(**asdict(asked))
 
 
-def _hide(document_id: str, user: str) -> deletions.Request:
+def _hide(document_id: str, user: str) -> requests.Request:
     parameters = connection_parameters(deployment().postgres_conn_id)
     try:
         with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
-            return deletions.request(connection, document_id, user)
+            return requests.request(connection, document_id, user)
     except SettingsError as error:
         log.error("a deletion was refused", why=str(error))  # noqa: TRY400 - it is no defect
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None

@@ -1,0 +1,1 @@
+"""Taking deleted documents out of a workspace: the step `forget`."""

@@ -1,0 +1,127 @@
+"""Taking a document's rows out of all runs at once; what is left of its clusters is blank."""
+
+from collections import Counter
+from typing import Any
+
+from psycopg.sql import SQL
+from psycopg.types.json import Jsonb
+
+from clustering_tasks.tombstones import GONE_NAME
+from stage4 import schema
+from stage4.database import Database
+
+BLANK_LABEL = "(to be computed again)"
+# A load that is being removed waits for the end of this transaction, and its tables are there.
+_RUNS = "SELECT run_id, level FROM stage4.runs ORDER BY run_id FOR KEY SHARE"
+_TAKE_OUT = """
+DELETE FROM {members} WHERE document_id = %(document)s RETURNING vector_id, cluster_id, status
+"""
+_TOO_SMALL = """
+SELECT touched.cluster_id FROM unnest(%(touched)s::text[]) touched (cluster_id)
+LEFT JOIN {members} members ON members.cluster_id = touched.cluster_id
+GROUP BY 1 HAVING count(members.vector_id) < 2
+"""
+_DISSOLVE = """
+UPDATE {members} SET cluster_id = NULL, status = 'noise', assignment = NULL, similarity = NULL,
+    probability = 0
+WHERE cluster_id = ANY(%(removed)s)
+"""
+_REMOVE = "DELETE FROM {clusters} WHERE cluster_id = ANY(%(removed)s)"
+_UNDRAW = "DELETE FROM {points} WHERE vector_id = ANY(%(vectors)s) OR cluster_id = ANY(%(removed)s)"
+_BLANK = """
+UPDATE {clusters} clusters SET label = %(label)s, size = found.size, keywords = '[]',
+    representatives = '[]', primary_entities = '[]', tags = '[]', record = '{{}}',
+    document_ids = document_ids - %(document)s::text,
+    start_time = found.first_time, end_time = found.last_time
+FROM (
+    SELECT cluster_id, count(*) AS size, min(occurred_at) AS first_time,
+        max(occurred_at) AS last_time
+    FROM {members} WHERE cluster_id = ANY(%(touched)s) GROUP BY cluster_id
+) found
+WHERE clusters.cluster_id = found.cluster_id
+"""
+_RESIZE = """
+UPDATE {points} points SET size = clusters.size FROM {clusters} clusters
+WHERE points.cluster_id = clusters.cluster_id AND clusters.cluster_id = ANY(%(touched)s)
+AND kind = 'cluster'
+"""
+_RECOUNT = """
+UPDATE stage4.runs SET (read, clustered, noise, filtered, unassigned, clusters) = (
+    SELECT count(*), count(*) FILTER (WHERE status = 'clustered'),
+        count(*) FILTER (WHERE status = 'noise'), count(*) FILTER (WHERE status = 'filtered'),
+        count(*) FILTER (WHERE status = 'unassigned'), (SELECT count(*) FROM {clusters})
+    FROM {members}
+), changed_at = clock_timestamp(), deleting = jsonb_build_object(
+    'changed', coalesce(deleting->'changed', '[]') || %(changed)s,
+    'removed', coalesce(deleting->'removed', '[]') || %(dissolved)s
+)
+WHERE run_id = %(run_id)s
+"""
+_REPORT = """
+UPDATE stage4.runs SET report = jsonb_set(report, '{counts}', jsonb_build_object(
+    'read', read, 'clustered', clustered, 'noise', noise, 'filtered', filtered,
+    'unassigned', unassigned, 'clusters', clusters
+)) WHERE run_id = %s
+"""
+_METRICS = """
+UPDATE stage4.metrics SET value = (report #>> string_to_array(name, '.'))::double precision
+FROM stage4.runs WHERE runs.run_id = metrics.run_id AND runs.run_id = %s AND name LIKE 'counts.%%'
+"""
+# A run's own settings may name documents.
+_UNNAME = """
+UPDATE stage4.runs SET changed_at = clock_timestamp(),
+    deleting = coalesce(deleting, '{"changed": [], "removed": []}'),
+    report = jsonb_set(report, '{settings,filter,document_ids}', (
+        SELECT jsonb_agg(CASE WHEN name = %(document)s THEN %(gone)s ELSE name END)
+        FROM jsonb_array_elements_text(report #> '{settings,filter,document_ids}') name
+    ))
+WHERE jsonb_typeof(report #> '{settings,filter,document_ids}') = 'array'
+AND (report #> '{settings,filter,document_ids}') ? %(document)s
+"""
+
+
+def hide(connection: Database, document_id: str) -> dict[str, dict[str, int]]:
+    """Take a document out of all runs, and blank the clusters that lose something.
+
+    Args:
+        connection: inside a transaction.
+        document_id: of the document.
+
+    Returns:
+        by level: how many `items` of how many `clusters` in how many `runs`.
+    """
+    counts: dict[str, Counter[str]] = {}
+    connection.execute(_UNNAME, {"document": document_id, "gone": GONE_NAME})
+    for run_id, level in connection.execute(_RUNS).fetchall():
+        if found := _hide_in_run(connection, run_id, document_id):
+            counts.setdefault(level, Counter()).update(found)
+    return {level: dict(count) for level, count in counts.items()}
+
+
+def _hide_in_run(connection: Database, run_id: int, document_id: str) -> dict[str, int]:
+    tables = {name: schema.partition(name, run_id) for name in ("clusters", "members", "points")}
+
+    def execute(statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        cursor = connection.execute(SQL(statement).format(**tables), values)
+        return cursor.fetchall() if cursor.description else []
+
+    gone = execute(_TAKE_OUT, document=document_id)
+    if not gone:
+        return {}
+    touched = sorted({cluster for _, cluster, _ in gone if cluster is not None})
+    removed = sorted(name for (name,) in execute(_TOO_SMALL, touched=touched))
+    changed = sorted(set(touched) - set(removed))
+    execute(_DISSOLVE, removed=removed)
+    execute(_REMOVE, removed=removed)
+    execute(_BLANK, label=BLANK_LABEL, document=document_id, touched=changed)
+    if _exists(connection, f"stage4.points_{run_id}"):
+        execute(_UNDRAW, vectors=[vector for vector, _, _ in gone], removed=removed)
+        execute(_RESIZE, touched=changed)
+    execute(_RECOUNT, run_id=run_id, changed=Jsonb(changed), dissolved=Jsonb(removed))
+    connection.execute(_REPORT, [run_id])
+    connection.execute(_METRICS, [run_id])
+    return {"items": len(gone), "clusters": len(touched), "runs": 1}
+
+
+def _exists(connection: Database, table: str) -> bool:
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone() == (True,)

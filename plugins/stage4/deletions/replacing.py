@@ -1,0 +1,118 @@
+"""Loading the runs that `forget` has written again, and moving readers to them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+from psycopg.types.json import Jsonb
+from upath import UPath
+
+from clustering_tasks.deployment import deployment
+from clustering_tasks.publication import Pointer, published, read_report
+from clustering_tasks.published_files import forget_published
+from clustering_tasks.storage import read_json
+from stage4 import postgres
+from stage4.database import database
+from stage4.deleted import tombstones_of
+from stage4.deletions.events import event_of
+
+# Runs to be loaded again; not those that have been, and only wait until nobody reads them.
+_PENDING = """
+SELECT run_id, job_id FROM stage4.runs old
+WHERE level = %(level)s AND deleting IS NOT NULL AND (
+    run_id = (SELECT run_id FROM stage4.published WHERE level = %(level)s)
+    OR NOT EXISTS (
+        SELECT FROM stage4.runs new WHERE new.level = old.level AND new.job_id = old.job_id
+        AND new.run_id > old.run_id
+    )
+)
+ORDER BY run_id
+"""
+_PUBLISHED = """
+SELECT run_id, deleting FROM stage4.published JOIN stage4.runs USING (level, run_id)
+WHERE level = %s
+"""
+
+
+def carry_out(level: str) -> dict[str, Any]:
+    """Replace a level's runs that lack a deleted document, behind the step `forget`.
+
+    Readers see the runs as they were hidden, then the new ones whole. Safe to repeat.
+
+    Returns:
+        For XCom: `{"level": ..., "loaded": 2, "removed_runs": 0, "files": 3, "removed_files": 0}`.
+
+    Raises:
+        BadInputError: the published run cannot be made again, because its artefacts are gone;
+            everything else is done, and the message says what to do.
+        AirflowFailException, AirflowException: as `postgres.load`.
+    """
+    where = deployment()
+    with database() as connection:
+        deleted = tombstones_of(connection)
+        pending = connection.execute(_PENDING, {"level": level}).fetchall()
+    loaded = [run_id for run_id, job in pending if _load_again(level, run_id, job)]
+    removed = _remove_runs(level, [run_id for run_id, _ in pending if run_id not in loaded])
+    with postgres.pointer(level) as pointer:
+        rewritten, gone = forget_published(
+            level, deleted, workspace=where.workspace, output=where.output_uri
+        )
+        _move(pointer, published(where.workspace, level))
+    return {
+        "level": level,
+        "loaded": len(loaded),
+        "removed_runs": removed,
+        "files": len(rewritten),
+        "removed_files": len(gone),
+    }
+
+
+def _load_again(level: str, run_id: int, job: str) -> bool:
+    """Load what `forget` made of a run; False where it could make nothing."""
+    folder = UPath(deployment().workspace) / level / "runs" / job
+    files = {**_files(folder / "label.json"), **_files(folder / "map.json")}
+    needed = ("report", "clusters_csv", "members_csv", "clusters_jsonl")
+    if not all(name in files and UPath(files[name]).exists() for name in needed):
+        return False
+    postgres.load(files, read_report(files["report"]), instead_of=run_id)
+    return True
+
+
+def _files(record: UPath) -> dict[str, str]:
+    try:
+        files: dict[str, str] = read_json(record)["files"]
+    except FileNotFoundError:
+        return {}
+    return files
+
+
+def _remove_runs(level: str, run_ids: Iterable[int]) -> int:
+    """Remove runs that cannot be made again, as retention would; never the published one."""
+    with postgres.pointer(level) as pointer:
+        removed = pointer.connection.execute(
+            "DELETE FROM stage4.runs WHERE run_id = ANY(%s) AND run_id IS DISTINCT FROM"
+            " (SELECT run_id FROM stage4.published WHERE level = %s)",
+            [list(run_ids), level],
+        )
+        return removed.rowcount
+
+
+def _move(pointer: postgres.Pointer, current: Pointer | None) -> None:
+    """Let readers see the new load of the published run, and note what Stage 5 is to be told."""
+    row = pointer.connection.execute(_PUBLISHED, [pointer.level]).fetchone()
+    if row is None or row[1] is None or pointer.job_id is None:
+        return
+    old, deleting = row
+    new = pointer.find(pointer.job_id)
+    if new == old:
+        raise AirflowFailException(
+            f"the published run of {pointer.level} cannot be made again without the document, "
+            f"because its artefacts are gone; it stays as it was hidden: run `cluster_"
+            f"{pointer.level}` again, then `delete_document`"
+        )
+    event = event_of(pointer, old, new, deleting, current)
+    pointer.connection.execute(
+        "INSERT INTO stage4.deletion_events (level, event) VALUES (%s, %s)",
+        [pointer.level, Jsonb(event)],
+    )
+    pointer.move(new, "delete_document")
