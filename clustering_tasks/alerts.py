@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
+from clustering_tasks.setting_types import given_or
 from clustering_tasks.settings import AlertSettings, PublishSettings
 
 Metrics = Mapping[str, float | None]
@@ -309,7 +310,7 @@ def _direction(deviation: Deviation) -> str:
 
 def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Iterator[Alert]:
     silhouette = metrics.get("quality.silhouette")
-    least = _or(settings.min_silhouette, LIMITS[level].min_silhouette)
+    least = given_or(settings.min_silhouette, LIMITS[level].min_silhouette)
     if silhouette is not None and silhouette < least:
         yield Alert(
             name="limit.quality.silhouette",
@@ -338,7 +339,7 @@ def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Ite
 
 
 def _outliers(level: str, share: float | None, settings: AlertSettings) -> Iterator[Alert]:
-    most = _or(settings.max_raw_outlier_share, LIMITS[level].max_raw_outlier_share)
+    most = given_or(settings.max_raw_outlier_share, LIMITS[level].max_raw_outlier_share)
     if share is not None and share > most:
         yield Alert(
             name="limit.raw_outlier_share",
@@ -350,7 +351,3 @@ def _outliers(level: str, share: float | None, settings: AlertSettings) -> Itera
             value=share,
             limit_value=most,
         )
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

@@ -37,12 +37,19 @@ Metric = int | float | str | None
 
 
 class Part(BaseModel):
-    """One mapped `cluster` task, as the graph in the UI shows it."""
+    """One mapped `cluster` task, as the graph in the UI shows it.
+
+    Attributes:
+        part: its number, from 0.
+        name: of what it holds.
+        items: how many; None in the record of a run before this was counted.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     part: int
     name: str
+    items: int | None = None
 
 
 class Result(BaseModel):

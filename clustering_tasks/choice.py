@@ -1,10 +1,11 @@
 """What a run does where its caller left the choice open; pure: every step finds the same."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import Level
+from clustering_tasks.setting_types import given_or
 from clustering_tasks.settings import RunSettings
 
 # The hierarchy holds two copies of its vectors. Above, communities of the graph, which hold none,
@@ -104,8 +105,10 @@ def choose(settings: RunSettings, level: Level, items: int) -> Choice:
         reason=reason,
         centred=algorithm in ("agglomerative", "kmeans")
         or (stories and algorithm == "label_propagation"),
-        context_weight=_or(settings.evidence.context_weight, 0.0 if mentions or plain else 0.5),
-        edge_similarity=_or(
+        context_weight=given_or(
+            settings.evidence.context_weight, 0.0 if mentions or plain else 0.5
+        ),
+        edge_similarity=given_or(
             settings.label_propagation.edge_similarity, _EDGE_SIMILARITY.get(level.name)
         ),
         weights=_weights(settings, _PLAIN if plain else _WEIGHTS.get(level.name, _PLAIN)),
@@ -141,20 +144,13 @@ _WEIGHTS = {
 def _weights(settings: RunSettings, default: Weights) -> Weights:
     evidence, temporal = settings.evidence, settings.temporal
     return Weights(
-        mention_weight=_or(evidence.mention_weight, default.mention_weight),
+        mention_weight=given_or(evidence.mention_weight, default.mention_weight),
         document_weight=evidence.document_weight,
-        gate_similarity=_or(evidence.gate_similarity, default.gate_similarity),
+        gate_similarity=given_or(evidence.gate_similarity, default.gate_similarity),
         gate_weight=evidence.gate_weight,
-        sentence_penalty=_or(evidence.sentence_penalty, default.sentence_penalty),
+        sentence_penalty=given_or(evidence.sentence_penalty, default.sentence_penalty),
         domain_penalty=evidence.domain_penalty,
         event_type_penalty=evidence.event_type_penalty,
         decay_days=temporal.decay_days if temporal.decay else None,
         window_days=temporal.window_days,
     )
-
-
-_Default = TypeVar("_Default", float, float | None)
-
-
-def _or(value: float | None, default: _Default) -> _Default:
-    return default if value is None else value

@@ -113,13 +113,16 @@ def run_command(
     output: Annotated[
         str | None, typer.Option(help="Folder or URI of the JSONL; default: WORKSPACE/output.")
     ] = None,
+    with_map: Annotated[
+        bool, typer.Option("--map", help="Draw the map too, which only the explorer shows.")
+    ] = False,
 ) -> None:
-    """Perform all steps of one level in this process, without Airflow and Postgres."""
+    """Perform the steps of one level in this process, without Airflow and Postgres."""
     job = job or f"run-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
     pipeline = import_module("clustering_tasks.pipeline")
     folder = UPath(output or f"{run.workspace}/output")
-    _print(pipeline.run_all(run, folder, _deleted(run.workspace)))
+    _print(pipeline.run_all(run, folder, _deleted(run.workspace), with_map=with_map))
 
 
 @app.command("forget")

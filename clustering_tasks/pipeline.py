@@ -9,7 +9,6 @@ from clustering_tasks.artefacts import Run
 from clustering_tasks.cluster import cluster
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.label import label
-from clustering_tasks.map import map as draw_map
 from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
 from clustering_tasks.publication import check_gate, publish_files, read_report
@@ -19,16 +18,21 @@ from clustering_tasks.tombstones import NONE_DELETED, Tombstones
 log = structlog.get_logger()
 
 
-def run_all(run: Run, output: UPath, deleted: Tombstones = NONE_DELETED) -> dict[str, Any]:
-    """Perform every step, then publish the JSONL if the quality gate lets it pass.
+def run_all(
+    run: Run, output: UPath, deleted: Tombstones = NONE_DELETED, *, with_map: bool = False
+) -> dict[str, Any]:
+    """Perform the steps, then publish the JSONL if the quality gate lets it pass.
 
     Args:
         run: that has been started.
         output: folder of the published files.
         deleted: documents whose items are left out.
+        with_map: whether to draw the map, which takes half a second for 5,000 items, and which
+            only the explorer reads, from the database.
 
     Returns:
-        the paths of the files, the counts, and whether the run was published; if not, why.
+        the paths of the files (with a map also `points_csv`), the counts, and whether the run was
+        published; if not, why.
 
     Raises:
         SettingsError: the gate is to compare with a history, which only the database has.
@@ -43,7 +47,7 @@ def run_all(run: Run, output: UPath, deleted: Tombstones = NONE_DELETED) -> dict
         cluster(run, part.part)
     merge(run)
     result = label(run)
-    draw_map(run)
+    drawn = _draw(run) if with_map else {}
     report = read_report(result.files["report"])
     failures = check_gate(report, run.settings.publish)
     superseded = False
@@ -60,7 +64,14 @@ def run_all(run: Run, output: UPath, deleted: Tombstones = NONE_DELETED) -> dict
         log.warning("not published", failures=failures)
     return {
         **{name: result.files[name] for name in ("clusters_jsonl", "members_parquet", "report")},
+        **drawn,
         **report.counts.model_dump(),
         "published": not failures and not superseded,
         "not_published_because": failures or (["a newer run is published"] if superseded else []),
     }
+
+
+def _draw(run: Run) -> dict[str, str]:
+    from clustering_tasks.map import map as draw_map  # its libraries only where it is wanted
+
+    return dict(draw_map(run).files)

@@ -113,7 +113,10 @@ def _plan(
     parts = list(make_parts(nodes, run.settings.partition, frozenset(layout.cells)))
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
-    attempt.parts = [Part(part=number, name=_name(part)) for number, part in enumerate(parts)]
+    attempt.parts = [
+        Part(part=number, name=_name(part), items=_items(part, nodes))
+        for number, part in enumerate(parts)
+    ]
     attempt.metrics = {
         "filtered": len(items) - int(kept.sum()),
         "nodes": len(nodes.row),
@@ -175,6 +178,10 @@ def _name(part: Iterable[Unit]) -> str:
     names = list(dict.fromkeys(unit.name for unit in part))
     shown = ", ".join(names[:2])
     return f"{shown} and {len(names) - 2} more" if len(names) > 2 else shown or "nothing"
+
+
+def _items(part: Iterable[Unit], nodes: Nodes) -> int:
+    return sum(int(nodes.weight[unit.start : unit.stop].sum()) for unit in part)
 
 
 def _forecast(

@@ -1,7 +1,7 @@
-"""How settings that are no plain number or word are read, from a form, from JSON or from text."""
+"""How settings that are no plain number or word are read, and what one that is not given means."""
 
 from datetime import UTC, datetime, time
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -70,3 +70,10 @@ Names = Annotated[list[str] | None, BeforeValidator(_names), _schema(_LIST)]
 Domains = Annotated[list[str] | None, BeforeValidator(_domains), _schema(_DOMAINS)]
 Start = Annotated[datetime | None, BeforeValidator(_start), _TEXT]
 End = Annotated[datetime | None, BeforeValidator(_end), _TEXT]
+
+_Default = TypeVar("_Default", float, float | None)
+
+
+def given_or(value: float | None, default: _Default) -> _Default:
+    """Take the default of a setting that was not given; a zero was given."""
+    return default if value is None else value

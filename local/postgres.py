@@ -39,6 +39,7 @@ SETTINGS = {
 # A unix socket's path has at most 107 bytes on Linux, 103 on macOS.
 MAX_SOCKET_PATH = 103
 START_SECONDS, STOP_SECONDS = 60, 30
+USER_EXISTS = 9  # exit code of useradd
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,9 @@ def server_user() -> pwd.struct_passwd:
     except KeyError:
         command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode != USER_EXISTS:  # then another process was faster
+            done.check_returncode()
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         raise LocalError(
             f"PostgreSQL does not run as root, and its user could not be made ({error}).\n"

@@ -19,6 +19,11 @@ from clustering_tasks.artefacts import Run
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.settings import run_settings
 from tests.stage3_folder import SMALL, Stage3Folder
+from tests.two_processes import (  # noqa: F401 - pytest finds its hooks here
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+    pytest_xdist_setupnodes,
+)
 
 # A loaded machine is no failure.
 hypothesis.settings.register_profile("stage4", deadline=None, print_blob=True)
@@ -108,11 +113,11 @@ class Workbench:
         return run
 
     def perform(self, level: str, job: str = "job", **settings: Any) -> dict[str, Any]:
-        """Perform all steps; return what `run` prints."""
+        """Perform all steps, `map` too; return what `run --map` prints."""
         # numba and scikit-learn take seconds to load: only tests that cluster pay for them
         from clustering_tasks.pipeline import run_all
 
-        return run_all(self.start(level, job, **settings), self.output)
+        return run_all(self.start(level, job, **settings), self.output, with_map=True)
 
     @property
     def output(self) -> UPath:

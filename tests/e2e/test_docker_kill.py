@@ -22,7 +22,7 @@ from local.configuration import Options
 from local.stack import Stack
 from local.stage5_receiver import listening
 from local.state import State
-from tests.e2e.conftest import NO_SCHEDULE, Airflow
+from tests.e2e.conftest import CALM, Airflow
 
 pytest_plugins = ["tests.integration.docker_fixtures"]
 pytestmark = [pytest.mark.docker, pytest.mark.airflow]
@@ -69,7 +69,7 @@ def docker_airflow(
             "STAGE4_OUTPUT": str(state.output),
             "STAGE4_RETRY_DELAY_SECONDS": "1",
         }
-        environment = NO_SCHEDULE | stage5.environment() | settings
+        environment = CALM | stage5.environment() | settings
         stack = Stack(state, Options(folder=folder, environment=environment, port=0))
         try:
             stack.up()

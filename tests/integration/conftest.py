@@ -165,7 +165,8 @@ def airflow_metadata() -> None:
     init_auth_manager()
 
 
-if "AIRFLOW_HOME" not in os.environ:
-    # Importing Airflow writes its configuration there; it must not be the user's own.
+if "AIRFLOW_HOME" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
+    # Importing Airflow writes its configuration there; it must not be the user's own, nor that of
+    # the other process of the suite.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="stage4-airflow-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)

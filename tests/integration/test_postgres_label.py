@@ -36,7 +36,7 @@ def test_a_level_of_the_sample(results: Results, workspace: Path, sample: Path, 
         settings=run_settings({"hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}),
     )
     run.start()
-    run_all(run, UPath(workspace) / "output")
+    run_all(run, UPath(workspace) / "output", with_map=True)
     label = run.result("label").model_dump(mode="json")
     report = read_report(label["files"]["report"])
     points = run.result("map").files["points_csv"]

@@ -143,6 +143,13 @@ def test_a_sample_can_be_clustered_at_once(cli: CommandLine, tmp_path: Path) -> 
     outcome = cli("run", "--level", "storylines", *place)
     assert outcome.code == 0
     assert outcome.result["read"] > 12
+    drawn = tmp_path / "workspace" / "storylines" / "artefacts" / "map"
+    assert "points_csv" not in outcome.result
+    assert not drawn.exists()
+    with_map = cli("run", "--level", "storylines", *place, "--map")
+    assert with_map.code == 0
+    assert drawn in Path(with_map.result["points_csv"]).parents
+    assert Path(with_map.result["points_csv"]).stat().st_size
     assert cli("sample", tmp_path / "other", "--documents", 0).code == 64
 
 

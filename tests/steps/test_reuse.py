@@ -102,7 +102,7 @@ def test_an_older_run_is_not_published_over_a_newer_one(once: Workbench) -> None
     older = once.start("documents", "older")
     older = replace(older, as_of=older.as_of.replace(year=2025))
     older.start()
-    done = run_all(older, once.output)
+    done = run_all(older, once.output, with_map=True)
     assert not done["published"]
     assert done["not_published_because"] == ["a newer run is published"]
     pointer = published(str(once.workspace), "documents")

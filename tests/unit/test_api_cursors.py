@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stage4.api.cursors import Cursor, cut, decode, encode
+from stage4.api.cursors import Cursor, decode, encode, page
 from stage4.api.problems import ProblemError
 
 QUESTION = {"level": "events", "order": "size", "q": None}
@@ -62,9 +62,16 @@ def test_whatever_is_sent_is_refused(text: str) -> None:
 
 def test_a_page_is_cut_where_there_are_more_rows() -> None:
     rows = [{"id": number} for number in range(4)]
-    page, following = cut(rows, 3, run_id=5, key=lambda row: (row["id"],), question=QUESTION)
-    assert [row["id"] for row in page] == [0, 1, 2]
+    first = page(QUESTION, 3, None)
+    assert (first.run_id, first.after, first.before, first.rows) == (None, None, None, 4)
+    shown, following = first.cut(rows, lambda row: (row["id"],), run_id=5)
+    assert [row["id"] for row in shown] == [0, 1, 2]
     assert following
     assert decode(following, QUESTION) == Cursor(5, (2,))
-    assert cut(rows, 4, run_id=5, key=lambda row: (row["id"],), question={}) == (rows, None)
-    assert cut([], 4, run_id=5, key=lambda row: (row["id"],), question={}) == ([], None)
+    second = page(QUESTION, 3, following)
+    assert (second.run_id, second.after, second.before) == (5, (2,), 2)
+
+
+@pytest.mark.parametrize("rows", [[], [{"id": 0}], [{"id": number} for number in range(4)]])
+def test_nothing_follows_the_last_page(rows: list[dict[str, int]]) -> None:
+    assert page(QUESTION, 4, None).cut(rows, lambda row: (row["id"],), run_id=5) == (rows, None)

@@ -1,14 +1,15 @@
 """Small computations of the API: a job's progress, nvidia-smi's lines, ids and vectors."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.levels import LEVELS
-from stage4.api.airflow_jobs import percent, states_by_task
 from stage4.api.host import read_gpus
+from stage4.api.job_progress import Instance, percent, progress_of, states_by_task
 from stage4.api.parameters import level_of, plural
 from stage4.api.queries.clusters import unit
 
@@ -27,6 +28,52 @@ def test_progress_is_the_mean_over_tasks() -> None:
     assert states["cluster"] == {"success": 1, "failed": 1, "running": 1, "none": 1}
     assert percent(states) == 62.5  # (1 + 1/2 + 0 + 1) / 4
     assert percent({}) == 0.0
+
+
+PLANNED = [{"part": 0, "items": 30}, {"part": 1, "items": 50}, {"part": 2, "items": 10}]
+RETURNED = {"snapshot": {"metrics": {"items": 100}}, "plan": PLANNED}
+ITEMS = ("items_total", "items_done")
+PARTS = ("parts_total", "parts_done", "parts_failed")
+
+
+def told(
+    returned: dict[str, Any], *parts: str | None, plan: str | None = "success"
+) -> dict[str, Any]:
+    instances = [Instance("snapshot", -1, "success"), Instance("plan", -1, plan)]
+    instances += [Instance("cluster", number, state) for number, state in enumerate(parts)]
+    return progress_of(instances, returned)
+
+
+def test_items_are_done_part_by_part_and_filtered_ones_with_the_plan() -> None:
+    for states, done, parts in [
+        ((None, None, None), 10, (3, 0, 0)),
+        (("running", "success", "queued"), 60, (3, 1, 0)),
+        (("success", "success", "failed"), 90, (3, 2, 1)),
+        (("success", "success", "up_for_retry"), 90, (3, 2, 0)),
+        (("success", "success", "success"), 100, (3, 3, 0)),
+    ]:
+        found = told(RETURNED, *states)
+        assert [found[name] for name in ITEMS] == [100, done]
+        assert tuple(found[name] for name in PARTS) == parts
+
+
+def test_before_the_plan_nothing_is_done_and_parts_are_unknown() -> None:
+    snapshot_only = {"snapshot": RETURNED["snapshot"]}
+    for returned, plan in [(snapshot_only, "running"), (RETURNED, "running"), (RETURNED, None)]:
+        found = told(returned, plan=plan)  # a plan's result that stands there is an earlier try's
+        assert [found[name] for name in ITEMS] == [100, 0]
+        assert [found[name] for name in PARTS] == [None] * 3
+
+
+def test_what_nobody_recorded_is_null() -> None:
+    old = {**RETURNED, "plan": [{"part": 0, "name": "sports"}, {"part": 1, "name": "news"}]}
+    found = told(old, "success", "running")
+    assert [found[name] for name in ITEMS] == [100, None]
+    assert [found[name] for name in PARTS] == [2, 1, 0]
+    assert told(old, "success", "success")["items_done"] == 100
+    nothing = told({})
+    assert [nothing[name] for name in (*ITEMS, *PARTS)] == [None] * 5
+    assert told({"plan": PLANNED}, "success")["items_done"] is None
 
 
 def test_gpus() -> None:

@@ -223,7 +223,10 @@ def test_nodes_are_read_as_they_were_saved(tmp_path: Path) -> None:
 
 def test_the_step_names_its_parts_and_forecasts_the_work(workbench: Workbench) -> None:
     metadata = [plain_metadata("events", n) | {"domain": "sports"} for n in range(48)]
-    workbench.stage3.write("events", scattered(48), metadata)
+    vectors = scattered(50)
+    vectors[48:] = vectors[0]  # items of its node
+    metadata += metadata[:2]
+    workbench.stage3.write("events", vectors, metadata)
     run = workbench.start("events", partition={"max_parts": 2, "min_part_rows": 1})
     snapshot(run)
     result = plan(run)
@@ -233,6 +236,7 @@ def test_the_step_names_its_parts_and_forecasts_the_work(workbench: Workbench) -
         (1, "sports_entertainment 24-47"),
     ]
     assert result.metrics["nodes"] == 48
+    assert sorted(part.items or 0 for part in result.parts) == [24, 26]
     assert result.metrics["parts"] == 2
     for name in ("memory_bytes", "disk_bytes", "search_milliseconds"):
         assert isinstance(result.metrics[name], int)
@@ -247,4 +251,4 @@ def test_a_level_without_items_has_one_part_without_work(workbench: Workbench) -
     snapshot(run)
     parts = plan(run).parts
     assert parts is not None
-    assert [part.name for part in parts] == ["nothing"]
+    assert [(part.name, part.items) for part in parts] == [("nothing", 0)]

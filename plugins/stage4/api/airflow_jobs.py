@@ -1,7 +1,6 @@
 """Runs of Stage 4's DAGs, read from Airflow's own database."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,14 @@ from airflow.models.dagrun import DagRun  # noqa: TID251
 from airflow.models.taskinstance import TaskInstance  # noqa: TID251
 from airflow.models.xcom import XComModel  # noqa: TID251
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clustering_tasks.levels import LEVELS
-from stage4.api.models import Job, JobDetails, JobState, JobTask
+from stage4.api.job_progress import TELLING, Instance, progress_of, states_by_task
+from stage4.api.models.jobs import Job, JobDetails, JobState, JobTask
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.runs import job_id
 
@@ -34,17 +34,6 @@ _STATES: dict[str, JobState] = {
     DagRunState.FAILED: "failed",
 }
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}
-_FINISHED = frozenset(
-    {
-        TaskInstanceState.SUCCESS,
-        TaskInstanceState.FAILED,
-        TaskInstanceState.SKIPPED,
-        TaskInstanceState.UPSTREAM_FAILED,
-        TaskInstanceState.REMOVED,
-    }
-)
-_NOT_SCHEDULED = "none"
-_CLUSTERED_BY = "merge"
 
 
 @dataclass(frozen=True)
@@ -133,51 +122,26 @@ def _job(run: DagRun, paused: bool) -> dict[str, Any]:
 
 
 def _progress(session: Session, run: DagRun) -> dict[str, Any]:
-    instances = session.execute(
-        select(TaskInstance.task_id, TaskInstance.state)
+    rows = session.execute(
+        select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state)
         .where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
         .order_by(TaskInstance.start_date.asc().nulls_last(), TaskInstance.task_id)
     ).all()
-    states = states_by_task(instances)
-    total = _items(session, run)
-    clustered = states.get(_CLUSTERED_BY, {}).get(TaskInstanceState.SUCCESS, 0)
-    return {
-        "percent": percent(states),
-        "items_total": total,
-        "items_done": None if total is None else total if clustered else 0,
+    instances = [Instance(*row) for row in rows]
+    states = states_by_task((each.task_id, each.state) for each in instances)
+    return progress_of(instances, _returned(session, run)) | {
         "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in states.items()],
     }
 
 
-def states_by_task(
-    instances: Iterable[tuple[str, str | None] | Any],
-) -> dict[str, Mapping[str, int]]:
-    """Count the states of each task's instances, given as pairs of task id and state."""
-    states = defaultdict[str, Counter[str]](Counter)
-    for task_id, state in instances:
-        states[task_id][str(state) if state else _NOT_SCHEDULED] += 1
-    return dict(states)
-
-
-def percent(states: Mapping[str, Mapping[str, int]]) -> float:
-    """Tell how far a job is: the mean over its tasks of the share of finished instances."""
-    shares = [
-        sum(count for state, count in found.items() if state in _FINISHED) / sum(found.values())
-        for found in states.values()
-    ]
-    return round(100 * sum(shares) / len(shares), 1) if shares else 0.0
-
-
-def _items(session: Session, run: DagRun) -> int | None:
-    """Read from the result of `snapshot` how many items there are."""
-    value = session.scalar(
-        select(XComModel.value).where(
+def _returned(session: Session, run: DagRun) -> dict[str, Any]:
+    """Read the results of the tasks that tell how much there is to do."""
+    rows = session.execute(
+        select(XComModel.task_id, XComModel.value).where(
             XComModel.dag_id == run.dag_id,
             XComModel.run_id == run.run_id,
-            XComModel.task_id == "snapshot",
+            XComModel.task_id.in_(TELLING),
             XComModel.key == "return_value",
         )
     )
-    metrics = value.get("metrics") if isinstance(value, dict) else None
-    items = metrics.get("items") if isinstance(metrics, dict) else None
-    return items if isinstance(items, int) else None
+    return {row.task_id: row.value for row in rows}

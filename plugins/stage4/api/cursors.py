@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from airflow.configuration import conf
 
 from stage4.api.problems import ProblemError
 
-Row = dict[str, Any]
+_Row = TypeVar("_Row")
 _SIGNATURE_BYTES = 16
 
 
@@ -67,30 +67,74 @@ def decode(text: str, question: Mapping[str, Any]) -> Cursor:
     return Cursor(run_id, tuple(key))
 
 
-def cut(
-    rows: Sequence[Row],
-    limit: int,
-    *,
-    run_id: int | None,
-    key: Callable[[Row], tuple[Any, ...]],
-    question: Mapping[str, Any],
-) -> tuple[Sequence[Row], str | None]:
-    """Cut a page out of rows of which one more was asked for.
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, as it is asked for.
+
+    Attributes:
+        question: everything that chooses and orders the list's rows, but not how many.
+        limit: rows of the page.
+        cursor: where the page before it ended; None: this is the first.
+    """
+
+    question: Mapping[str, Any]
+    limit: int
+    cursor: Cursor | None
+
+    @property
+    def run_id(self) -> int | None:
+        """The run in which the list began; None: no run is bound yet."""
+        return self.cursor.run_id if self.cursor else None
+
+    @property
+    def after(self) -> tuple[Any, ...] | None:
+        """The sort key of the row before the page; None: from the start."""
+        return self.cursor.key if self.cursor else None
+
+    @property
+    def before(self) -> int | None:
+        """`after` of a list that is sorted by descending numbers alone."""
+        return self.after[0] if self.after else None
+
+    @property
+    def rows(self) -> int:
+        """How many rows to read: one more tells whether another page follows."""
+        return self.limit + 1
+
+    def cut(
+        self,
+        rows: Sequence[_Row],
+        key: Callable[[_Row], tuple[Any, ...]],
+        run_id: int | None = None,
+    ) -> tuple[Sequence[_Row], str | None]:
+        """Cut the page out of the rows that were read.
+
+        Args:
+            rows: `self.rows` of them, or fewer when there are no more.
+            key: takes from a row what the next page needs, in JSON's types.
+            run_id: that they are of; None where a list belongs to no run.
+
+        Returns:
+            the page, and the cursor of the next one; None when this is the last.
+        """
+        if len(rows) <= self.limit:
+            return rows, None
+        shown = rows[: self.limit]
+        return shown, encode(Cursor(run_id, key(shown[-1])), self.question)
+
+
+def page(question: Mapping[str, Any], limit: int, cursor: str | None) -> Page:
+    """Tell which page of a list is asked for.
 
     Args:
-        rows: up to `limit` + 1.
+        question: see `Page`.
         limit: rows of the page.
-        run_id: that they are of.
-        key: takes from a row what the next page needs.
-        question: see `encode`.
+        cursor: `next_cursor` of the page before; None: the first page.
 
-    Returns:
-        the page, and the cursor of the next one; None when this is the last.
+    Raises:
+        ProblemError: 422, see `decode`.
     """
-    if len(rows) <= limit:
-        return rows, None
-    page = rows[:limit]
-    return page, encode(Cursor(run_id, key(page[-1])), question)
+    return Page(question, limit, decode(cursor, question) if cursor else None)
 
 
 def _refused(why: str) -> ProblemError:

@@ -14,7 +14,7 @@ from upath import UPath
 
 from clustering_tasks.deployment import deployment
 from clustering_tasks.storage import is_local
-from stage4.api.models import Gpu, Pool, Resources
+from stage4.api.models.installation import Gpu, Pool, Resources
 
 _ASK_SECONDS = 5
 _MEBIBYTE = 1 << 20

@@ -10,7 +10,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
-from stage4.api.redis_link import REDIS_ERRORS, Link
+from stage4.api.redis_link import REDIS_ERRORS, REDIS_TIMEOUT_SECONDS, Link
 
 _COUNTED = "stage4-api"
 
@@ -59,8 +59,8 @@ def _shared(url: str) -> SlidingWindowCounterRateLimiter:
         f"async+{url}",
         implementation="redispy",
         key_prefix="stage4:limits",
-        socket_timeout=0.25,
-        socket_connect_timeout=0.25,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
     )
     return SlidingWindowCounterRateLimiter(storage)
 

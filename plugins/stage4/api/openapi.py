@@ -31,6 +31,12 @@ EVERYWHERE = {
     "504": "The database took too long.",
 }
 
+# `responses` of an endpoint that reads a run.
+OF_A_RUN: dict[int | str, dict[str, Any]] = {
+    404: {"description": "No run is published yet, or there is no such cluster or run."},
+    410: {"description": "The run was removed meanwhile."},
+}
+
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """Write the OpenAPI document of `app`, without servers; once (0.1 s)."""

@@ -47,8 +47,13 @@ Level = Annotated[
     ),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=300, pattern=_PRINTABLE)]
+WORDS = (
+    'Words of label, keywords and entities: `summit "prime minister" -sports`. Of the last one the '
+    "beginning is enough, unless it is in quotes."
+)
 Domain = Annotated[Text, AfterValidator(long_domain)]
 RunId = Annotated[int, Field(ge=1, le=_LARGEST_BIGINT)]
+OfRun = Annotated[RunId | None, Field(description="Number of a load; default: the published one.")]
 Size = Annotated[int, Field(ge=2, le=_LARGEST_INT)]
 Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
 CursorText = Annotated[

@@ -1,8 +1,8 @@
 """The connections to the results database that the endpoints share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import structlog
 from airflow.models.connection import (  # noqa: TID251 - the API server has the metadata database
@@ -11,6 +11,7 @@ from airflow.models.connection import (  # noqa: TID251 - the API server has the
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
+from psycopg.sql import SQL, Composed
 from psycopg_pool import AsyncConnectionPool
 from starlette.concurrency import run_in_threadpool
 
@@ -18,6 +19,8 @@ from clustering_tasks.deployment import deployment
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]
+Statement = LiteralString | SQL | Composed
+Values = Sequence[Any] | Mapping[str, Any]
 
 # A request that gets no connection in this time is told to come back.
 _WAIT_SECONDS = 2.0
@@ -71,6 +74,24 @@ class Database:
         """
         async with self._pool.connection() as connection:
             yield connection
+
+
+async def read_rows(connection: Reader, statement: Statement, values: Values = ()) -> list[Row]:
+    """Execute a statement and read all that it finds.
+
+    Args:
+        connection: to read from.
+        statement: with placeholders for `values`.
+        values: of the placeholders.
+    """
+    cursor = await connection.execute(statement, values)
+    return await cursor.fetchall()
+
+
+async def read_row(connection: Reader, statement: Statement, values: Values = ()) -> Row | None:
+    """`read_rows` of a statement that finds one row or none."""
+    cursor = await connection.execute(statement, values)
+    return await cursor.fetchone()
 
 
 async def _parameters() -> dict[str, Any]:

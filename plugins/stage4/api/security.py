@@ -75,6 +75,17 @@ class Access:
             raise _forbidden("You may read none of the DAGs `cluster_<level>`.")
         return levels
 
+    async def levels(self, level: str | None) -> list[str]:
+        """Name the levels that a list is about: the one asked for, or all that may be read.
+
+        Raises:
+            ProblemError: 403.
+        """
+        if level is None:
+            return await self.readable()
+        await self.check(level)
+        return [level]
+
     async def readable_jobs(self) -> list[str]:
         """Name those of Stage 4's DAGs whose runs the user may read; never none.
 

@@ -184,7 +184,10 @@ def search_command(
     context: typer.Context,
     text: Annotated[
         str,
-        typer.Argument(metavar="TEXT", help='Words of label, keywords, entities: `"a b" -c`.'),
+        typer.Argument(
+            metavar="TEXT",
+            help='Words of label, keywords, entities: `"a b" -c`; the last one may be a beginning.',
+        ),
     ],
     level: Levels = [],  # noqa: B006  (typer copies it)
     domain: Annotated[str | None, typer.Option(help="Only of this domain.")] = None,

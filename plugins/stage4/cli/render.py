@@ -77,6 +77,7 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
             "state": found["state"] + (" (DAG paused)" if found["paused"] else ""),
             "done": f"{found['percent']:.0f} %",
             "items": f"{number(found['items_done'])} of {number(found['items_total'])}",
+            "parts": _parts(found),
             "queued": moment(found["queued_at"]),
             "started": moment(found["started_at"]),
             "ended": moment(found["ended_at"]),
@@ -94,6 +95,11 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     for error in found["errors"]:
         yield ""
         yield Text(_failed(error), style="red")
+
+
+def _parts(found: Json) -> str:
+    failed = f", {number(found['parts_failed'])} failed" if found["parts_failed"] else ""
+    return f"{number(found['parts_done'])} of {number(found['parts_total'])}{failed}"
 
 
 def _failed(error: Json) -> str:

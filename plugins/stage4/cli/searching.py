@@ -17,7 +17,7 @@ def search(
 
     Args:
         server: to ask.
-        text: words, quoted phrases, words with a minus.
+        text: words, quoted phrases, words with a minus; the last word may be a beginning.
         levels: those to search; empty: all that the user may read and that have a published run.
         domain: only clusters of it; None: any.
         limit: most clusters of a level.

@@ -115,7 +115,7 @@ def cluster(folder: Path, level: str, job: str, settings: Json, as_of: datetime 
         settings=run_settings(settings),
     )
     run.start()
-    run_all(run, UPath(folder / "output"))
+    run_all(run, UPath(folder / "output"), with_map=True)
     label = run.result("label").model_dump(mode="json")
     files = label["files"] | run.result("map").files
     loaded = postgres.load(files, read_report(label["files"]["report"]))

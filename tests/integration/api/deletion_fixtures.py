@@ -60,7 +60,8 @@ class Installation:
         run = self.run(level, job, days, settings)
         run.start()
         where = UPath(self.workspace)
-        run_all(run, where / "output", read_tombstones(where, deployment().deletion_key))
+        deleted = read_tombstones(where, deployment().deletion_key)
+        run_all(run, where / "output", deleted, with_map=True)
         self.publish(run)
 
     def run(self, level: str, job: str, days: int = 0, settings: Json | None = None) -> Run:

@@ -41,6 +41,13 @@ def words(record: Json) -> set[str]:
     return {word for text in texts for word in re.findall(r"[a-z]+", text.lower())}
 
 
+def has_words(record: Json, text: str) -> bool:
+    """Whether a record has the words of a text, and one that begins with the last."""
+    *whole, last = text.split()
+    found = words(record)
+    return found.issuperset(whole) and any(word.startswith(last) for word in found)
+
+
 def by_size(record: Json) -> tuple[Any, ...]:
     return -record["cluster_size"], record["cluster_id"]
 
@@ -121,7 +128,11 @@ FILTERS: dict[str, Callable[[Json], tuple[Json, Test]]] = {
     ),
     "text": lambda one: (
         {"q": one["keywords"][0]},
-        lambda r: set(one["keywords"][0].split()) <= words(r),
+        lambda r: has_words(r, one["keywords"][0]),
+    ),
+    "text that is being typed": lambda one: (
+        {"q": one["keywords"][0][:-1]},
+        lambda r: has_words(r, one["keywords"][0][:-1]),
     ),
     "several": lambda one: (
         {"domain": one["domain"], "min_size": 3, "start": one["temporal_span"][0]},

@@ -44,6 +44,32 @@ def dag_runs(airflow_metadata: None) -> Iterator[None]:
         session.query(DagRun).delete()
 
 
+@pytest.fixture
+def running_parts(dag_runs: None) -> Iterator[str]:
+    """A job of which one part is done, one has failed and one runs, as Airflow's tables have it."""
+    from airflow.models.taskinstance import TaskInstance  # noqa: TID251
+    from airflow.models.xcom import XComModel  # noqa: TID251
+
+    dag, run_id, _ = RUNS[1]
+    states = [("snapshot", -1, "success"), ("plan", -1, "success")]
+    states += [("cluster", n, state) for n, state in enumerate(("success", "failed", "running"))]
+    parts = [{"part": n, "name": "sports", "items": items} for n, items in enumerate((50, 30, 10))]
+    of_run: dict[str, Any] = {"dag_id": dag, "run_id": run_id}
+    with create_session() as session:
+        for task_id, map_index, state in states:
+            values: dict[str, Any] = of_run | {"task_id": task_id, "map_index": map_index}
+            session.execute(insert(TaskInstance).values(**values, state=state, pool="p"))
+        for task_id, value in (("snapshot", {"metrics": {"items": 100}}), ("plan", parts)):
+            # as a task's own call does, which has serialised the value
+            XComModel.set(
+                "return_value", value, **of_run, task_id=task_id, serialize=False, session=session
+            )
+    yield job_id(dag, run_id)
+    with create_session() as session:
+        session.query(XComModel).delete()
+        session.query(TaskInstance).delete()
+
+
 def test_jobs_are_those_of_our_dags_newest_first(viewer: Api, corpus: Corpus) -> None:
     pages = viewer.pages("jobs", limit=3)
     jobs = [job for page in pages for job in page["jobs"]]
@@ -78,6 +104,17 @@ def test_a_job_by_its_id(viewer: Api, place: int) -> None:
         None,
         [],
     )
+
+
+def test_the_progress_of_a_running_job(viewer: Api, running_parts: str) -> None:
+    job = viewer.get(f"jobs/{running_parts}")
+    assert (job["items_total"], job["items_done"]) == (100, 60)
+    assert (job["parts_total"], job["parts_done"], job["parts_failed"]) == (3, 1, 1)
+    assert {task["task_id"]: task["states"] for task in job["tasks"]} == {
+        "snapshot": {"success": 1},
+        "plan": {"success": 1},
+        "cluster": {"success": 1, "failed": 1, "running": 1},
+    }
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,19 @@ def test_a_text_finds_the_clusters_that_have_it(viewer: Api, corpus: Corpus) -> 
     assert len(ranks) > 0
 
 
+def test_a_whole_word_is_in_front_of_one_that_begins_with_it(viewer: Api, corpus: Corpus) -> None:
+    keyword = next(iter(corpus.runs["events"].records.values()))["keywords"][0].split()[0]
+    whole = viewer.search(level="events", text=f'"{keyword}"', limit=200)["clusters"]
+    begun = viewer.search(level="events", text=keyword[:-1], limit=200)["clusters"]
+    assert {each["cluster_id"] for each in whole} <= {each["cluster_id"] for each in begun}
+    both = viewer.search(level="events", text=keyword, limit=200)["clusters"]
+    ranks = {each["cluster_id"]: each["rank"] for each in begun}
+    for each in whole:
+        found = next(one for one in both if one["cluster_id"] == each["cluster_id"])
+        assert found["rank"] > ranks[each["cluster_id"]]
+    assert ids(viewer.search(level="events", text=f'"{keyword[:-1]}"')) == []
+
+
 def test_the_words_of_a_label_find_its_cluster_first(viewer: Api, corpus: Corpus) -> None:
     record = next(iter(corpus.runs["events"].records.values()))
     label = " ".join(re.findall(r"\w+", record["cluster_label"]))

@@ -44,7 +44,10 @@ def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
         "ended_at": ended,
         "percent": percent,
         "items_total": 5053,
-        "items_done": 5053 if state == "completed" else 0,
+        "items_done": 5053 if state == "completed" else 1684,
+        "parts_total": 3,
+        "parts_done": 3 if state == "completed" else 1,
+        "parts_failed": int(state == "failed"),
         "tasks": [{"task_id": name, "states": found} for name, found in states.items()],
     }
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import BaseModel, ConfigDict, create_model
 
-from stage4.api import models
+from stage4.api.models import clusters, installation, items, jobs, metrics, runs
 from tests.integration.terminal import recorded
 from tests.integration.terminal.conftest import Command, Script
 from tests.integration.terminal.recorded import CLUSTER_ID, JOB_ID
@@ -22,19 +22,19 @@ REPO = Path(__file__).parents[3]
 @pytest.mark.parametrize(
     ("model", "answer"),
     [
-        (models.Health, recorded.HEALTH),
-        (models.JobDetails, recorded.RUNNING),
-        (models.JobDetails, recorded.FAILED),
-        (models.Job, recorded.LISTED),
-        (models.RunSummary, recorded.RUN),
-        (models.Run, recorded.FULL_RUN),
-        (models.Cluster, recorded.CLUSTER),
-        (models.Found, recorded.FOUND),
-        (models.Member, recorded.member(1)),
-        (models.Metrics, recorded.METRICS),
-        (models.Alert, recorded.ALERT),
-        (models.Resources, recorded.RESOURCES),
-        (models.Deletion, recorded.DELETION),
+        (installation.Health, recorded.HEALTH),
+        (jobs.JobDetails, recorded.RUNNING),
+        (jobs.JobDetails, recorded.FAILED),
+        (jobs.Job, recorded.LISTED),
+        (runs.RunSummary, recorded.RUN),
+        (runs.Run, recorded.FULL_RUN),
+        (clusters.Cluster, recorded.CLUSTER),
+        (clusters.Found, recorded.FOUND),
+        (items.Member, recorded.member(1)),
+        (metrics.Metrics, recorded.METRICS),
+        (metrics.Alert, recorded.ALERT),
+        (installation.Resources, recorded.RESOURCES),
+        (items.Deletion, recorded.DELETION),
     ],
 )
 def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
@@ -204,7 +204,7 @@ def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Comman
     script.stage4("GET runs/events/17", recorded.FULL_RUN)
     shown = terminal("status", JOB_ID)
     assert shown.code == 0
-    for text in ("running", "50 %", "0 of 5,053", "1 success, 2 running", "0.42"):
+    for text in ("running", "50 %", "1,684 of 5,053", "1 of 3", "1 success, 2 running", "0.42"):
         assert text in shown.out
 
 

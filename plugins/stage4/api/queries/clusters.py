@@ -15,7 +15,8 @@ from psycopg.sql import SQL, Composable, Composed
 from psycopg.sql import Literal as Value
 
 from stage4 import schema
-from stage4.api.pool import Reader, Row
+from stage4.api.pool import Reader, Row, read_row, read_rows
+from stage4.api.queries import words
 from stage4.api.queries.runs import RunKey
 
 Order = Literal["size", "start", "label"]
@@ -42,7 +43,8 @@ class Wanted:
         min_size: members at least.
         max_size: members at most.
         document_id: of a document that the cluster has items of.
-        text: words, "phrases", -exclusions, `or`: PostgreSQL's websearch form.
+        text: words, "phrases", -exclusions, `or`: PostgreSQL's websearch form; of the last word
+            the beginning.
     """
 
     domain: str | None = None
@@ -122,7 +124,7 @@ async def list_clusters(
         conditions.append(SQL(f"({_BEHIND[order]})"))
         values |= {"key": after[0], "last": after[1]}
     statement = SQL("SELECT {columns} FROM {table} {where} ORDER BY {order} LIMIT %(limit)s")
-    return await _rows(
+    return await read_rows(
         connection,
         statement.format(
             columns=COLUMNS,
@@ -161,22 +163,27 @@ async def named_clusters(connection: Reader, run: RunKey, cluster_ids: list[str]
     statement = SQL(
         "SELECT {columns} FROM {table} WHERE run_id = {run_id} AND cluster_id = ANY(%(ids)s)"
     )
-    return await _rows(connection, _of_run(statement, run), {"ids": cluster_ids})
+    return await read_rows(connection, _of_run(statement, run), {"ids": cluster_ids})
 
 
 async def search_by_text(connection: Reader, run: RunKey, wanted: Wanted, limit: int) -> list[Row]:
-    """Read the clusters that fit `wanted.text` best, with `rank` (higher is better)."""
+    """Read the clusters that fit `wanted.text` best, with `rank` (higher is better).
+
+    A last word that is whole counts twice, so that `war` is in front of `Warsaw`.
+    """
     statement = SQL(
-        "SELECT {columns}, ts_rank_cd(search, {query}) AS rank FROM {table} {where}"
+        "SELECT {columns}, ts_rank_cd(search, {whole}) + ts_rank_cd(search, {begun}) AS rank"
+        " FROM {table} {where}"
         " ORDER BY rank DESC, size DESC, cluster_id LIMIT %(limit)s"
     )
     composed = statement.format(
         columns=COLUMNS,
-        query=_text_query(),
+        whole=words.whole_words(),
+        begun=words.begun_words(),
         table=schema.partition("clusters", run.run_id),
         where=_where(list(_conditions(wanted))),
     )
-    return await _rows(connection, composed, _values(wanted) | {"limit": limit})
+    return await read_rows(connection, composed, _values(wanted) | {"limit": limit})
 
 
 async def search_by_vector(
@@ -225,7 +232,7 @@ async def search_by_vector(
             " set_config('hnsw.iterative_scan', 'strict_order', true)",
             [str(max(_LEAST_CANDIDATES, 2 * limit))],
         )
-        return await _rows(connection, composed, values)
+        return await read_rows(connection, composed, values)
 
 
 def unit(vector: Sequence[float]) -> list[float]:
@@ -237,15 +244,12 @@ def unit(vector: Sequence[float]) -> list[float]:
 def _conditions(wanted: Wanted) -> Iterator[Composable]:
     for name, condition in _CONDITIONS.items():
         if getattr(wanted, name) is not None:
-            yield SQL(condition).format(query=_text_query())
-
-
-def _text_query() -> Composable:
-    return SQL("websearch_to_tsquery({}, %(text)s)").format(Value(schema.SEARCH_CONFIGURATION))
+            yield SQL(condition).format(query=words.begun_words())
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
-    return {name: value for name, value in vars(wanted).items() if value is not None}
+    given = {name: value for name, value in vars(wanted).items() if value is not None}
+    return given if wanted.text is None else given | words.values(wanted.text)
 
 
 def _where(conditions: list[Composable]) -> Composable:
@@ -262,10 +266,4 @@ def _of_run(statement: SQL, run: RunKey) -> Composed:
 
 
 async def _row(connection: Reader, run: RunKey, statement: SQL, cluster_id: str) -> Row | None:
-    cursor = await connection.execute(_of_run(statement, run), {"cluster_id": cluster_id})
-    return await cursor.fetchone()
-
-
-async def _rows(connection: Reader, statement: Composed, values: dict[str, Any]) -> list[Row]:
-    cursor = await connection.execute(statement, values)
-    return await cursor.fetchall()
+    return await read_row(connection, _of_run(statement, run), {"cluster_id": cluster_id})

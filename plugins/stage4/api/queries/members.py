@@ -6,7 +6,7 @@ from typing import Any, Literal
 from psycopg.sql import SQL, Composed
 
 from stage4 import schema
-from stage4.api.pool import Reader, Row
+from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
 
 Order = Literal["probability", "similarity"]
@@ -62,7 +62,7 @@ async def list_members(
         behind=behind.format(column=_ORDERS[order]),
         column=_ORDERS[order],
     )
-    return await _rows(connection, composed, values)
+    return await read_rows(connection, composed, values)
 
 
 async def read_item(connection: Reader, run: RunKey, source_id: str) -> Row | None:
@@ -70,8 +70,7 @@ async def read_item(connection: Reader, run: RunKey, source_id: str) -> Row | No
     statement = SQL(
         "SELECT {columns} FROM {table} WHERE source_id = %(source_id)s ORDER BY vector_id LIMIT 1"
     )
-    rows = await _rows(connection, _of_run(statement, run), {"source_id": source_id})
-    return rows[0] if rows else None
+    return await read_row(connection, _of_run(statement, run), {"source_id": source_id})
 
 
 async def count_of_document(connection: Reader, run: RunKey, document_id: str) -> list[Row]:
@@ -81,13 +80,8 @@ async def count_of_document(connection: Reader, run: RunKey, document_id: str) -
         " WHERE document_id = %(document_id)s GROUP BY status, cluster_id"
         " ORDER BY items DESC, cluster_id"
     )
-    return await _rows(connection, _of_run(statement, run), {"document_id": document_id})
+    return await read_rows(connection, _of_run(statement, run), {"document_id": document_id})
 
 
 def _of_run(statement: SQL, run: RunKey) -> Composed:
     return statement.format(columns=_COLUMNS, table=schema.partition("members", run.run_id))
-
-
-async def _rows(connection: Reader, statement: Composed, values: dict[str, Any]) -> list[Row]:
-    cursor = await connection.execute(statement, values)
-    return await cursor.fetchall()

@@ -2,7 +2,7 @@
 
 from psycopg.sql import SQL
 
-from stage4.api.pool import Reader, Row
+from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
 
 _COLUMNS = """
@@ -36,18 +36,17 @@ ORDER BY alert_id DESC LIMIT %(limit)s
 
 async def metrics_of_run(connection: Reader, run: RunKey, names: list[str] | None) -> Row | None:
     """Read a run's metrics; None: the run has just been removed."""
-    cursor = await connection.execute(_ONE, {"run_id": run.run_id, "names": names})
-    return await cursor.fetchone()
+    return await read_row(connection, _ONE, {"run_id": run.run_id, "names": names})
 
 
 async def history(connection: Reader, level: str) -> list[int | None]:
     """Tell a level's history from another one: its last published run, and how many there are."""
-    cursor = await connection.execute(
+    row = await read_row(
+        connection,
         "SELECT max(run_id) AS last, count(*) AS runs FROM stage4.runs"
         " WHERE level = %s AND published_at IS NOT NULL",
         [level],
     )
-    row = await cursor.fetchone()
     return [row["last"], row["runs"]] if row else []
 
 
@@ -60,8 +59,7 @@ async def trend(connection: Reader, level: str, names: list[str] | None, limit: 
         names: of metrics; None: all.
         limit: runs at most.
     """
-    cursor = await connection.execute(_TREND, {"level": level, "names": names, "limit": limit})
-    return await cursor.fetchall()
+    return await read_rows(connection, _TREND, {"level": level, "names": names, "limit": limit})
 
 
 async def list_alerts(
@@ -83,7 +81,8 @@ async def list_alerts(
         before: only those with a lesser number.
         limit: most rows.
     """
-    cursor = await connection.execute(
+    return await read_rows(
+        connection,
         _ALERTS,
         {
             "levels": levels,
@@ -93,4 +92,3 @@ async def list_alerts(
             "limit": limit,
         },
     )
-    return await cursor.fetchall()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Literal
 
 from stage4 import schema
-from stage4.api.pool import Reader, Row
+from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
 
 # Of the parent and not of the partition: a run without a map has none.
@@ -39,8 +39,7 @@ async def has_map(connection: Reader, run: RunKey) -> bool:
 
     A run without clusters has none, either.
     """
-    cursor = await connection.execute(_HAS_MAP.format(run_id=Literal(run.run_id)))
-    row = await cursor.fetchone()
+    row = await read_row(connection, _HAS_MAP.format(run_id=Literal(run.run_id)))
     return bool(row and row["there"])
 
 
@@ -56,5 +55,4 @@ async def read_view(connection: Reader, run: RunKey, rectangle: Rectangle, limit
     statement = _VIEW.format(
         run_id=Literal(run.run_id), clusters=schema.partition("clusters", run.run_id)
     )
-    cursor = await connection.execute(statement, vars(rectangle) | {"limit": limit})
-    return await cursor.fetchall()
+    return await read_rows(connection, statement, vars(rectangle) | {"limit": limit})

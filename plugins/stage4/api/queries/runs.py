@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 
 from psycopg.sql import SQL
 
-from stage4.api.pool import Reader, Row
+from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.problems import ProblemError
 
 # `loaded`: never published, because its gate or a later run stood before it.
@@ -47,14 +46,11 @@ async def find_run(connection: Reader, level: str, run_id: int | None = None) ->
         ProblemError: 404, when nothing is published, or the level has no such run.
     """
     if run_id is None:
-        cursor = await connection.execute(
-            _RUN_KEY + SQL(" JOIN stage4.published USING (level, run_id) WHERE level = %s"), [level]
-        )
+        current = SQL(" JOIN stage4.published USING (level, run_id) WHERE level = %s")
+        row = await read_row(connection, _RUN_KEY + current, [level])
     else:
-        cursor = await connection.execute(
-            _RUN_KEY + SQL(" WHERE level = %s AND run_id = %s"), [level, run_id]
-        )
-    row = await cursor.fetchone()
+        named = SQL(" WHERE level = %s AND run_id = %s")
+        row = await read_row(connection, _RUN_KEY + named, [level, run_id])
     if row is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, _missing(level, run_id))
     return RunKey(**row)
@@ -62,12 +58,10 @@ async def find_run(connection: Reader, level: str, run_id: int | None = None) ->
 
 async def current_runs(connection: Reader, levels: list[str]) -> list[RunKey]:
     """Find the published runs of several levels; a level without one is left out."""
-    cursor = await connection.execute(
-        _RUN_KEY
-        + SQL(" JOIN stage4.published USING (level, run_id) WHERE level = ANY(%s) ORDER BY level"),
-        [levels],
+    current = SQL(
+        " JOIN stage4.published USING (level, run_id) WHERE level = ANY(%s) ORDER BY level"
     )
-    return [RunKey(**row) for row in await cursor.fetchall()]
+    return [RunKey(**row) for row in await read_rows(connection, _RUN_KEY + current, [levels])]
 
 
 def _missing(level: str, run_id: int | None) -> str:
@@ -79,39 +73,49 @@ def _missing(level: str, run_id: int | None) -> str:
     )
 
 
-async def run_of_cursor(connection: Reader, level: str, run_id: int) -> RunKey:
-    """Find the run that a list began in.
+async def run_of_list(
+    connection: Reader, level: str, run_id: int | None, began_in: int | None
+) -> RunKey:
+    """Find the run to read a page of a list from.
+
+    Args:
+        connection: to read from.
+        level: plural name.
+        run_id: that the caller names; None: the published one.
+        began_in: the run of the list's first page; None: this is the first page.
 
     Raises:
-        ProblemError: 410, when it has been removed meanwhile.
+        ProblemError: 404, as of `find_run`; 410, when the run that the list began in has been
+            removed meanwhile.
     """
-    try:
+    if began_in is None:
         return await find_run(connection, level, run_id)
+    try:
+        return await find_run(connection, level, began_in)
     except ProblemError:
         raise ProblemError(
             HTTPStatus.GONE,
-            f"The list was read from run {run_id} of {level}, which has been removed: begin again "
-            "without `cursor`.",
+            f"The list was read from run {began_in} of {level}, which has been removed: begin "
+            "again without `cursor`.",
         ) from None
 
 
 async def published_runs(connection: Reader, levels: list[str]) -> list[Row]:
     """Read the current run of each level that has one, with its counts."""
-    cursor = await connection.execute(
-        _RUNS
-        + SQL(" WHERE published.run_id = runs.run_id AND runs.level = ANY(%s) ORDER BY runs.level"),
-        [levels],
+    current = SQL(
+        " WHERE published.run_id = runs.run_id AND runs.level = ANY(%s) ORDER BY runs.level"
     )
-    return await cursor.fetchall()
+    return await read_rows(connection, _RUNS + current, [levels])
 
 
 async def count_runs(connection: Reader, levels: list[str]) -> dict[str, int]:
     """Count the loads that are kept, by level; a level without any is left out."""
-    cursor = await connection.execute(
+    rows = await read_rows(
+        connection,
         "SELECT level, count(*) AS runs FROM stage4.runs WHERE level = ANY(%s) GROUP BY level",
         [levels],
     )
-    return {row["level"]: row["runs"] for row in await cursor.fetchall()}
+    return {row["level"]: row["runs"] for row in rows}
 
 
 async def list_runs(
@@ -126,7 +130,8 @@ async def list_runs(
         before: only loads with a lesser number.
         limit: most rows.
     """
-    cursor = await connection.execute(
+    return await read_rows(
+        connection,
         SQL(
             "SELECT * FROM ({runs} WHERE runs.level = ANY(%(levels)s)) found"
             " WHERE (%(state)s::text IS NULL OR state = %(state)s)"
@@ -135,32 +140,44 @@ async def list_runs(
         ).format(runs=_RUNS),
         {"levels": levels, "state": state, "before": before, "limit": limit},
     )
-    return await cursor.fetchall()
 
 
 async def read_run(connection: Reader, key: RunKey) -> Row:
-    """Read one run, with its report."""
-    cursor = await connection.execute(
+    """Read one run, with its report.
+
+    Raises:
+        ProblemError: 410, when it has just been removed.
+    """
+    row = await read_row(
+        connection,
         SQL(
             "SELECT found.*, runs.report FROM ({runs} WHERE runs.run_id = %(run_id)s) found"
             " JOIN stage4.runs USING (run_id)"
         ).format(runs=_RUNS),
         {"run_id": key.run_id},
     )
-    row = await cursor.fetchone()
     if row is None:
-        raise ProblemError(HTTPStatus.GONE, f"Run {key.run_id} has just been removed.")
+        raise just_removed(key)
     return row
 
 
 async def dimension(connection: Reader, key: RunKey) -> int:
-    """Read how many numbers a vector of a run has."""
-    cursor = await connection.execute(
+    """Read how many numbers a vector of a run has.
+
+    Raises:
+        ProblemError: 410, when the run has just been removed.
+    """
+    row = await read_row(
+        connection,
         "SELECT (report->'settings'->'input'->>'dimension')::int AS dimension FROM stage4.runs"
         " WHERE run_id = %s",
         [key.run_id],
     )
-    row: dict[str, Any] | None = await cursor.fetchone()
     if row is None:
-        raise ProblemError(HTTPStatus.GONE, f"Run {key.run_id} has just been removed.")
+        raise just_removed(key)
     return int(row["dimension"])
+
+
+def just_removed(key: RunKey) -> ProblemError:
+    """Say that a run was there a moment ago."""
+    return ProblemError(HTTPStatus.GONE, f"Run {key.run_id} has just been removed.")

@@ -1,5 +1,6 @@
 """`clusters`: lists of clusters, one of them, its members, those like it."""
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -7,41 +8,36 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from stage4.api import cursors
-from stage4.api.models import (
+from stage4.api.models.clusters import (
     Cluster,
     ClusterPage,
     ClusterSummary,
-    Member,
-    MemberPage,
     Similar,
     SimilarClusters,
 )
+from stage4.api.models.items import Member, MemberPage
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import (
     DEFAULT_ROWS,
+    WORDS,
     ClusterIdPath,
     CursorText,
     Domain,
     Level,
     Limit,
-    RunId,
+    OfRun,
     Size,
     Text,
     level_of,
 )
-from stage4.api.pool import Reader
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
 from stage4.api.queries import members
-from stage4.api.queries.runs import RunKey, find_run, run_of_cursor
+from stage4.api.queries.runs import RunKey, find_run, run_of_list
 from stage4.api.security import AccessDep
-from stage4.api.services import ServicesDep
+from stage4.api.services import Services, ServicesDep
 
 router = APIRouter(prefix="/clusters", tags=["clusters"])
-
-GONE: dict[int | str, dict[str, Any]] = {
-    404: {"description": "No run is published yet, or there is no such cluster or run."},
-    410: {"description": "The run was removed meanwhile."},
-}
 
 
 class Filters(BaseModel):
@@ -71,11 +67,8 @@ class ListParameters(Filters):
     """Which clusters of which run, in which order, and which page of them."""
 
     level: Level
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
-    q: Text | None = Field(
-        None,
-        description='Words of label, keywords and entities: `summit "prime minister" -sports`.',
-    )
+    run: OfRun = None
+    q: Text | None = Field(None, description=WORDS)
     order: stored.Order = Field(
         "size", description="Largest first, latest first, or by label's alphabet."
     )
@@ -90,14 +83,14 @@ class ListParameters(Filters):
 class OneCluster(BaseModel):
     """Of which run, and how much of it."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     centroid: bool = Field(False, description="Add the centroid's numbers.")
 
 
 class MemberParameters(BaseModel):
     """Which page of the members, and their order."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     order: members.Order = Field("probability", description="Highest first.")
     limit: Limit = DEFAULT_ROWS
     cursor: CursorText | None = None
@@ -106,20 +99,19 @@ class MemberParameters(BaseModel):
 class SimilarParameters(BaseModel):
     """How many, and of which run."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     limit: Limit = 10
 
 
-@router.get("", response_model=ClusterPage, responses=GONE)
+@router.get("", response_model=ClusterPage, responses=OF_A_RUN)
 async def list_clusters(
     asked: Annotated[ListParameters, Query()], access: AccessDep, services: ServicesDep
 ) -> Response:
     """List a level's clusters, in pages."""
     await access.check(asked.level)
-    question = asked.question()
-    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    page = cursors.page(asked.question(), asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await _run(connection, asked.level, asked.run, cursor)
+        run = await run_of_list(connection, asked.level, asked.run, page.run_id)
 
         async def make() -> ClusterPage:
             rows = await stored.list_clusters(
@@ -127,29 +119,23 @@ async def list_clusters(
                 run,
                 asked.wanted(asked.q),
                 order=asked.order,
-                after=cursor.key if cursor else None,
-                limit=asked.limit + 1,
+                after=page.after,
+                limit=page.rows,
             )
-            page, following = cursors.cut(
-                rows,
-                asked.limit,
-                run_id=run.run_id,
-                key=lambda row: stored.sort_key(row, asked.order),
-                question=question,
+            shown, following = page.cut(
+                rows, lambda row: stored.sort_key(row, asked.order), run.run_id
             )
             return ClusterPage(
                 level=run.level,
                 run_id=run.run_id,
-                clusters=[ClusterSummary(**row) for row in page],
+                clusters=[ClusterSummary(**row) for row in shown],
                 next_cursor=following,
             )
 
-        if cursor is not None:
-            return _json(await make())
-        return await services.cache.answer(run, _named("clusters", question, asked.limit), make)
+        return await _answer("clusters", services, run, page, make)
 
 
-@router.get("/{cluster_id}", response_model=Cluster, responses=GONE)
+@router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_RUN)
 async def read_cluster(
     cluster_id: ClusterIdPath,
     asked: Annotated[OneCluster, Query()],
@@ -175,7 +161,7 @@ async def read_cluster(
         return await services.cache.answer(run, question, make)
 
 
-@router.get("/{cluster_id}/members", response_model=MemberPage, responses=GONE)
+@router.get("/{cluster_id}/members", response_model=MemberPage, responses=OF_A_RUN)
 async def list_members(
     cluster_id: ClusterIdPath,
     asked: Annotated[MemberParameters, Query()],
@@ -186,9 +172,9 @@ async def list_members(
     level = level_of(cluster_id)
     await access.check(level)
     question = {"id": cluster_id} | asked.model_dump(exclude={"limit", "cursor"})
-    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await _run(connection, level, asked.run, cursor)
+        run = await run_of_list(connection, level, asked.run, page.run_id)
 
         async def make() -> MemberPage:
             rows = await members.list_members(
@@ -196,32 +182,26 @@ async def list_members(
                 run,
                 cluster_id,
                 order=asked.order,
-                after=cursor.key if cursor else None,
-                limit=asked.limit + 1,
+                after=page.after,
+                limit=page.rows,
             )
-            if not rows and cursor is None:  # there is no cluster without members
+            if not rows and page.cursor is None:  # there is no cluster without members
                 raise missing(cluster_id, run)
-            page, following = cursors.cut(
-                rows,
-                asked.limit,
-                run_id=run.run_id,
-                key=lambda row: members.sort_key(row, asked.order),
-                question=question,
+            shown, following = page.cut(
+                rows, lambda row: members.sort_key(row, asked.order), run.run_id
             )
             return MemberPage(
                 level=run.level,
                 run_id=run.run_id,
                 cluster_id=cluster_id,
-                members=[Member(**row) for row in page],
+                members=[Member(**row) for row in shown],
                 next_cursor=following,
             )
 
-        if cursor is not None:
-            return _json(await make())
-        return await services.cache.answer(run, _named("members", question, asked.limit), make)
+        return await _answer("members", services, run, page, make)
 
 
-@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=GONE)
+@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=OF_A_RUN)
 async def list_similar(
     cluster_id: ClusterIdPath,
     asked: Annotated[SimilarParameters, Query()],
@@ -248,20 +228,18 @@ async def list_similar(
         return await services.cache.answer(run, question, make)
 
 
-async def _run(
-    connection: Reader, level: str, run_id: int | None, cursor: cursors.Cursor | None
-) -> RunKey:
-    if cursor is not None and cursor.run_id is not None:
-        return await run_of_cursor(connection, level, cursor.run_id)
-    return await find_run(connection, level, run_id)
-
-
-def _named(name: str, question: dict[str, Any], limit: int) -> dict[str, Any]:
-    return {"of": name, "limit": limit} | question
-
-
-def _json(answer: BaseModel) -> Response:
-    return Response(answer.model_dump_json(), media_type="application/json")
+async def _answer(
+    name: str,
+    services: Services,
+    run: RunKey,
+    page: cursors.Page,
+    make: Callable[[], Awaitable[BaseModel]],
+) -> Response:
+    """Give a list's first page from the cache; the others, which few ask for, are always made."""
+    if page.cursor is not None:
+        return Response((await make()).model_dump_json(), media_type="application/json")
+    question = {"of": name, "limit": page.limit, **page.question}
+    return await services.cache.answer(run, question, make)
 
 
 def missing(cluster_id: str, run: RunKey) -> ProblemError:

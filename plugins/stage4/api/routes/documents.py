@@ -14,14 +14,14 @@ from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import LEVELS
 from stage4.api.airflow_jobs import start_deletion
-from stage4.api.models import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
+from stage4.api.models.items import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import MOST_ROWS, ItemPath
 from stage4.api.pool import Reader, connection_parameters
 from stage4.api.problems import ProblemError
 from stage4.api.queries.clusters import named_clusters
 from stage4.api.queries.members import count_of_document
 from stage4.api.queries.runs import RunKey, current_runs
-from stage4.api.routes.clusters import GONE
 from stage4.api.security import AccessDep, own_page
 from stage4.api.services import ServicesDep
 from stage4.deletions import requests
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 router = APIRouter(prefix="/documents", tags=["items"])
 
 
-@router.get("/{document_id:path}/clusters", response_model=DocumentClusters, responses=GONE)
+@router.get("/{document_id:path}/clusters", response_model=DocumentClusters, responses=OF_A_RUN)
 async def clusters_of_document(
     document_id: ItemPath, access: AccessDep, services: ServicesDep
 ) -> DocumentClusters:

@@ -14,7 +14,8 @@ from upath import UPath
 import stage4
 from clustering_tasks.deployment import deployment
 from stage4.api.host import host_resources
-from stage4.api.models import Dependency, Health, Resources
+from stage4.api.models.installation import Dependency, Health, Resources
+from stage4.api.pool import read_row
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
 
@@ -84,8 +85,7 @@ class _NotHealthyError(ValueError):
 
 async def _postgres(services: Services) -> str:
     async with services.database.reader() as connection:
-        cursor = await connection.execute("SELECT version_num FROM stage4.alembic_version")
-        row = await cursor.fetchone()
+        row = await read_row(connection, "SELECT version_num FROM stage4.alembic_version")
     if row is None:
         raise _NotHealthyError("the schema `stage4` is not set up: run `python -m stage4.setup`")
     return f"schema {row['version_num']}"

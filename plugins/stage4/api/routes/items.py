@@ -4,15 +4,16 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from stage4.api.models import ClusterSummary, Item
-from stage4.api.parameters import ItemPath, LevelPath, RunId
+from stage4.api.models.clusters import ClusterSummary
+from stage4.api.models.items import Item
+from stage4.api.openapi import OF_A_RUN
+from stage4.api.parameters import ItemPath, LevelPath, OfRun
 from stage4.api.problems import ProblemError
 from stage4.api.queries.clusters import named_clusters
 from stage4.api.queries.members import read_item
 from stage4.api.queries.runs import find_run
-from stage4.api.routes.clusters import GONE
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 
@@ -22,10 +23,10 @@ router = APIRouter(prefix="/items", tags=["items"])
 class ItemParameters(BaseModel):
     """Of which run."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
 
 
-@router.get("/{level}/{source_id:path}", response_model=Item, responses=GONE)
+@router.get("/{level}/{source_id:path}", response_model=Item, responses=OF_A_RUN)
 async def find_item(
     level: LevelPath,
     source_id: ItemPath,

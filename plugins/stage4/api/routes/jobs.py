@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from stage4.api import airflow_jobs, cursors
-from stage4.api.models import JobDetails, JobPage, JobState
+from stage4.api.models.jobs import JobDetails, JobPage, JobState
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit
 from stage4.api.problems import ProblemError
 from stage4.api.security import AccessDep, dag_id
@@ -41,19 +41,12 @@ async def list_jobs(asked: Annotated[JobParameters, Query()], access: AccessDep)
     if asked.level is not None:
         dags = [dag for dag in dags if dag == dag_id(asked.level)]
     question = {"of": "jobs"} | asked.model_dump(exclude={"limit", "cursor"})
-    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
-    before = cursor.key[0] if cursor else None
+    page = cursors.page(question, asked.limit, asked.cursor)
     found = await run_in_threadpool(
-        airflow_jobs.list_jobs, dags, asked.state, before, asked.limit + 1
+        airflow_jobs.list_jobs, dags, asked.state, page.before, page.rows
     )
-    page, following = cursors.cut(
-        [{"number": each.number, "job": each.job} for each in found],
-        asked.limit,
-        run_id=None,
-        key=lambda row: (row["number"],),
-        question=question,
-    )
-    return JobPage(jobs=[row["job"] for row in page], next_cursor=following)
+    shown, following = page.cut(found, lambda each: (each.number,))
+    return JobPage(jobs=[each.job for each in shown], next_cursor=following)
 
 
 @router.get("/{job_id}", response_model=JobDetails, responses={404: {"description": "None such."}})

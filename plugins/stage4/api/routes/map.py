@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from stage4.api.models import MapClusters, MapMembers, MapView
-from stage4.api.parameters import LevelPath, RunId
+from stage4.api.models.map import MapClusters, MapMembers, MapView
+from stage4.api.openapi import OF_A_RUN
+from stage4.api.parameters import LevelPath, OfRun
 from stage4.api.pool import Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import points
 from stage4.api.queries.runs import RunKey, find_run
-from stage4.api.routes.clusters import GONE
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 
@@ -26,7 +26,7 @@ _NUMBER = r"-?\d{1,3}(\.\d{1,9})?"
 class ViewParameters(BaseModel):
     """Which part of which map, and how much of it."""
 
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     bbox: str = Field(
         "-2,-2,2,2",
         pattern=rf"^{_NUMBER}(,{_NUMBER}){{3}}$",
@@ -36,7 +36,7 @@ class ViewParameters(BaseModel):
     limit: int = Field(MOST_POINTS, ge=1, le=MOST_POINTS, description="Points of the view.")
 
 
-@router.get("/map/{level}", response_model=MapView, responses=GONE)
+@router.get("/map/{level}", response_model=MapView, responses=OF_A_RUN)
 async def read_map(
     level: LevelPath,
     asked: Annotated[ViewParameters, Query()],

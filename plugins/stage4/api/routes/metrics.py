@@ -1,6 +1,5 @@
 """`metrics`: of the current run, and how they went; `alerts`: what a person should look at."""
 
-from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -8,13 +7,11 @@ from pydantic import BaseModel, Field
 
 from stage4.api import cursors
 from stage4.api.cache import METRICS_SECONDS
-from stage4.api.models import Alert, AlertPage, Metrics, RunMetrics
+from stage4.api.models.metrics import Alert, AlertPage, Metrics, RunMetrics
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, LevelPath, Limit
-from stage4.api.problems import ProblemError
 from stage4.api.queries import metrics as stored
-from stage4.api.queries.runs import find_run
-from stage4.api.routes.clusters import GONE
-from stage4.api.routes.runs import levels_of
+from stage4.api.queries.runs import find_run, just_removed
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 
@@ -47,7 +44,7 @@ class AlertParameters(BaseModel):
     cursor: CursorText | None = None
 
 
-@router.get("/metrics/{level}", response_model=Metrics, responses=GONE)
+@router.get("/metrics/{level}", response_model=Metrics, responses=OF_A_RUN)
 async def read_metrics(
     level: LevelPath,
     asked: Annotated[MetricsParameters, Query()],
@@ -63,7 +60,7 @@ async def read_metrics(
         async def make() -> Metrics:
             latest = await stored.metrics_of_run(connection, run, names)
             if latest is None:
-                raise ProblemError(HTTPStatus.GONE, f"Run {run.run_id} has just been removed.")
+                raise just_removed(run)
             rows = await stored.trend(connection, level, names, asked.limit)
             return Metrics(
                 level=level,
@@ -82,19 +79,17 @@ async def list_alerts(
     asked: Annotated[AlertParameters, Query()], access: AccessDep, services: ServicesDep
 ) -> AlertPage:
     """List alerts, newest first, in pages."""
-    levels = await levels_of(access, asked.level)
+    levels = await access.levels(asked.level)
     question = {"of": "alerts"} | asked.model_dump(exclude={"limit", "cursor"})
-    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
         rows = await stored.list_alerts(
             connection,
             levels,
             severity=asked.severity,
             current=asked.current,
-            before=cursor.key[0] if cursor else None,
-            limit=asked.limit + 1,
+            before=page.before,
+            limit=page.rows,
         )
-    page, following = cursors.cut(
-        rows, asked.limit, run_id=None, key=lambda row: (row["alert_id"],), question=question
-    )
-    return AlertPage(alerts=[Alert(**row) for row in page], next_cursor=following)
+    shown, following = page.cut(rows, lambda row: (row["alert_id"],))
+    return AlertPage(alerts=[Alert(**row) for row in shown], next_cursor=following)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from stage4.api import cursors
-from stage4.api.models import (
+from stage4.api.models.runs import (
     ChangeSummary,
     ClusterChange,
     Comparison,
@@ -18,6 +18,7 @@ from stage4.api.models import (
     RunSummary,
     Statistics,
 )
+from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import (
     DEFAULT_ROWS,
     CursorText,
@@ -30,8 +31,7 @@ from stage4.api.parameters import (
 from stage4.api.problems import ProblemError
 from stage4.api.queries import comparison
 from stage4.api.queries import runs as stored
-from stage4.api.routes.clusters import GONE
-from stage4.api.security import Access, AccessDep
+from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 from stage4.queries.differences import Kind
 
@@ -64,24 +64,18 @@ async def list_runs(
     asked: Annotated[RunParameters, Query()], access: AccessDep, services: ServicesDep
 ) -> RunPage:
     """List loads, newest first, in pages."""
-    levels = await levels_of(access, asked.level)
+    levels = await access.levels(asked.level)
     question = {"of": "runs"} | asked.model_dump(exclude={"limit", "cursor"})
-    cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
+    page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
         rows = await stored.list_runs(
-            connection,
-            levels,
-            state=asked.state,
-            before=cursor.key[0] if cursor else None,
-            limit=asked.limit + 1,
+            connection, levels, state=asked.state, before=page.before, limit=page.rows
         )
-    page, following = cursors.cut(
-        rows, asked.limit, run_id=None, key=lambda row: (row["run_id"],), question=question
-    )
-    return RunPage(runs=[RunSummary(**row) for row in page], next_cursor=following)
+    shown, following = page.cut(rows, lambda row: (row["run_id"],))
+    return RunPage(runs=[RunSummary(**row) for row in shown], next_cursor=following)
 
 
-@router.get("/runs/{level}/compare", response_model=Comparison, responses=GONE)
+@router.get("/runs/{level}/compare", response_model=Comparison, responses=OF_A_RUN)
 async def compare_runs(
     level: LevelPath,
     asked: Annotated[CompareParameters, Query()],
@@ -96,12 +90,8 @@ async def compare_runs(
     async with services.database.reader() as connection:
         base = await stored.find_run(connection, level, asked.base)
         question = {"of": "compare", "level": level, "base": base.run_id, "kind": asked.kind}
-        cursor = cursors.decode(asked.cursor, question) if asked.cursor else None
-        other = (
-            await stored.run_of_cursor(connection, level, cursor.run_id)
-            if cursor and cursor.run_id
-            else await stored.find_run(connection, level, asked.other)
-        )
+        page = cursors.page(question, asked.limit, asked.cursor)
+        other = await stored.run_of_list(connection, level, asked.other, page.run_id)
         if base == other:
             raise ProblemError(
                 HTTPStatus.UNPROCESSABLE_ENTITY, f"`base` and `other` are both run {base.run_id}."
@@ -109,27 +99,18 @@ async def compare_runs(
 
         async def make() -> Comparison:
             rows = await comparison.read_changes(
-                connection,
-                base,
-                other,
-                kind=asked.kind,
-                after=cursor.key if cursor else None,
-                limit=asked.limit + 1,
+                connection, base, other, kind=asked.kind, after=page.after, limit=page.rows
             )
-            summary = None if cursor else await comparison.read_summary(connection, base, other)
-            page, following = cursors.cut(
-                rows,
-                asked.limit,
-                run_id=other.run_id,
-                key=comparison.sort_key,
-                question=question,
-            )
+            summary = None
+            if page.cursor is None:
+                summary = await comparison.read_summary(connection, base, other)
+            shown, following = page.cut(rows, comparison.sort_key, other.run_id)
             return Comparison(
                 level=level,
                 base=base.run_id,
                 other=other.run_id,
                 summary=None if summary is None else ChangeSummary(**summary),
-                changes=[ClusterChange(**row) for row in page],
+                changes=[ClusterChange(**row) for row in shown],
                 next_cursor=following,
             )
 
@@ -137,7 +118,7 @@ async def compare_runs(
         return await services.cache.answer(other, kept, make)
 
 
-@router.get("/runs/{level}/{run_id}", response_model=Run, responses=GONE)
+@router.get("/runs/{level}/{run_id}", response_model=Run, responses=OF_A_RUN)
 async def read_run(
     level: LevelPath, run_id: RunPath, access: AccessDep, services: ServicesDep
 ) -> Run:
@@ -164,15 +145,3 @@ async def read_statistics(access: AccessDep, services: ServicesDep) -> Statistic
         items=sum(run.read for run in by_level.values()),
         clusters=sum(run.clusters for run in by_level.values()),
     )
-
-
-async def levels_of(access: Access, level: str | None) -> list[str]:
-    """Name the levels that a list is about: the one asked for, or all that the user may read.
-
-    Raises:
-        ProblemError: 403.
-    """
-    if level is None:
-        return await access.readable()
-    await access.check(level)
-    return [level]

@@ -2,18 +2,19 @@
 
 import math
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from stage4.api.models import Found, SearchResult
-from stage4.api.parameters import DEFAULT_ROWS, Level, Limit, RunId, Text
+from stage4.api.models.clusters import Found, OrderedBy, SearchResult
+from stage4.api.openapi import OF_A_RUN
+from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, OfRun, Text
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
 from stage4.api.queries.runs import RunKey, dimension, find_run
-from stage4.api.routes.clusters import GONE, Filters
+from stage4.api.routes.clusters import Filters
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
 
@@ -23,8 +24,6 @@ _LONGEST_VECTOR = 16_000  # pgvector's own limit
 # A bound, so that no number becomes infinite on the way; vectors of this system have length 1.
 _Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 
-OrderedBy = Literal["similarity", "rank", "size"]
-
 
 class Search(Filters):
     """What is looked for; all that is given must hold."""
@@ -32,11 +31,10 @@ class Search(Filters):
     model_config = ConfigDict(extra="forbid")
 
     level: Level
-    run: RunId | None = Field(None, description="Number of a load; default: the published one.")
+    run: OfRun = None
     text: Text | None = Field(
         None,
-        description='Words of label, keywords and entities: `summit "prime minister" -sports`. '
-        "Without a vector, the clusters that fit best come first.",
+        description=f"{WORDS} Without a vector, the clusters that fit best come first.",
     )
     vector: list[_Number] | None = Field(
         None,
@@ -49,7 +47,7 @@ class Search(Filters):
     limit: Limit = DEFAULT_ROWS
 
 
-@router.post("/search", response_model=SearchResult, responses=GONE)
+@router.post("/search", response_model=SearchResult, responses=OF_A_RUN)
 async def search_clusters(asked: Search, access: AccessDep, services: ServicesDep) -> SearchResult:
     """Find the clusters that fit best.
 

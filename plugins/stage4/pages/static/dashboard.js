@@ -64,13 +64,19 @@ function runningJob(job) {
   });
   return h("div", { class: "job" },
     h("div", {}, state(job.state), " ", h("a", airflowLink(runPath(job)), name), ` ${percent} %`,
-      job.items_total === null || job.items_total === undefined
-        ? "" : `, ${count(job.items_total)} items`,
+      items(job), parts(job),
       job.paused ? ", its DAG is paused" : ""),
     h("progress", { max: 100, value: percent, "aria-label": `Progress of ${name}` }),
     h("ul", { class: "tasks" }, tasks));
 }
 
+function items(job) {
+  if ((job.items_total ?? null) === null) return "";
+  const done = (job.items_done ?? null) === null ? "" : `${count(job.items_done)} of `;
+  return `, ${done}${count(job.items_total)} items`;
+}
+
+const parts = (job) => (job.parts_failed ? `, ${count(job.parts_failed)} parts failed` : "");
 const said = (taskState) => (taskState === "none" ? "waits" : words(taskState));
 const state = (name) => h("span", { class: `state ${name}` }, name);
 const runPath = (job) =>

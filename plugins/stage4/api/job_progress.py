@@ -1,0 +1,100 @@
+"""How far a job is, by its tasks' states and by what `snapshot` and `plan` returned."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.utils.state import TaskInstanceState
+
+# Whose results tell how much there is to do.
+TELLING = ("snapshot", "plan")
+_FINISHED = frozenset(
+    {
+        TaskInstanceState.SUCCESS,
+        TaskInstanceState.FAILED,
+        TaskInstanceState.SKIPPED,
+        TaskInstanceState.UPSTREAM_FAILED,
+        TaskInstanceState.REMOVED,
+    }
+)
+_NOT_SCHEDULED = "none"
+_MAPPED = "cluster"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A task's instance: of a mapped task one for each part, of any other the one with -1."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+
+
+def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell a job's progress; what is not known is None.
+
+    Args:
+        instances: of all tasks.
+        returned: XComs of `TELLING`, as far as there are any. That of a task that is to be run
+            again, or runs again, is of an earlier try and says nothing.
+
+    Returns:
+        `percent`, `items_total`, `items_done`, `parts_total`, `parts_done`, `parts_failed`.
+    """
+    states = states_by_task((each.task_id, each.state) for each in instances)
+    valid = {
+        task: value
+        for task, value in returned.items()
+        if TaskInstanceState.SUCCESS in states.get(task, {})
+    }
+    total, parts = _items_of(valid.get("snapshot")), valid.get("plan")
+    told: dict[str, Any] = {"percent": percent(states), "items_total": total}
+    if not isinstance(parts, list):
+        return told | {
+            "items_done": None if total is None else 0,
+            **dict.fromkeys(("parts_total", "parts_done", "parts_failed")),
+        }
+    of_part = {each.map_index: each.state for each in instances if each.task_id == _MAPPED}
+    counted = Counter(of_part.get(number) for number in range(len(parts)))
+    left = _items_left(parts, of_part)
+    return told | {
+        "items_done": None if total is None or left is None else total - left,
+        "parts_total": len(parts),
+        "parts_done": counted[TaskInstanceState.SUCCESS],
+        "parts_failed": counted[TaskInstanceState.FAILED],
+    }
+
+
+def states_by_task(instances: Iterable[tuple[str, str | None]]) -> dict[str, Mapping[str, int]]:
+    """Count the states of each task's instances, given as pairs of task id and state."""
+    states = defaultdict[str, Counter[str]](Counter)
+    for task_id, state in instances:
+        states[task_id][str(state) if state else _NOT_SCHEDULED] += 1
+    return dict(states)
+
+
+def percent(states: Mapping[str, Mapping[str, int]]) -> float:
+    """Tell how far a job is: the mean over its tasks of the share of finished instances."""
+    shares = [
+        sum(count for state, count in found.items() if state in _FINISHED) / sum(found.values())
+        for found in states.values()
+    ]
+    return round(100 * sum(shares) / len(shares), 1) if shares else 0.0
+
+
+def _items_of(snapshot: Any) -> int | None:
+    metrics = snapshot.get("metrics") if isinstance(snapshot, dict) else None
+    items = metrics.get("items") if isinstance(metrics, dict) else None
+    return items if isinstance(items, int) else None
+
+
+def _items_left(parts: Sequence[Any], of_part: Mapping[int, str | None]) -> int | None:
+    """Add up the items of the parts that are not done; None where a part does not say its own."""
+    left = [
+        part.get("items") if isinstance(part, dict) else None
+        for number, part in enumerate(parts)
+        if of_part.get(number) != TaskInstanceState.SUCCESS
+    ]
+    known = [items for items in left if isinstance(items, int)]
+    return sum(known) if len(known) == len(left) else None

@@ -1,0 +1,1 @@
+"""The answers, as OpenAPI describes them. What is not known is null."""

@@ -1,0 +1,55 @@
+"""Answers about what the installation consists of."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Dependency(BaseModel):
+    """Something that this API or the DAGs need."""
+
+    status: Literal["up", "down", "off"] = Field(description="`off`: it is not configured.")
+    detail: str
+    seconds: float | None = Field(description="That its answer took; null without an answer.")
+
+
+class Health(BaseModel):
+    """Whether look-ups work, and on what they rest."""
+
+    status: Literal["healthy", "degraded", "down"] = Field(
+        description="`down`: no look-ups. `degraded`: something else is amiss."
+    )
+    version: str
+    dependencies: dict[Literal["postgres", "redis", "stage3", "workspace"], Dependency]
+
+
+class Gpu(BaseModel):
+    """A graphics processor."""
+
+    name: str
+    memory_total_bytes: int
+    memory_used_bytes: int
+    utilisation_percent: float | None
+
+
+class Pool(BaseModel):
+    """A pool of Airflow that tasks of Stage 4 take slots of."""
+
+    name: str
+    slots: int | None = Field(description="Null: without limit.")
+    running: int
+    queued: int
+    scheduled: int
+
+
+class Resources(BaseModel):
+    """What the API server's host has, and what Airflow's pools have left."""
+
+    cpus: int
+    load_1_minute: float | None
+    memory_total_bytes: int
+    memory_available_bytes: int
+    disk_total_bytes: int | None = Field(description="Of the workspace; null: not a local folder.")
+    disk_free_bytes: int | None
+    gpus: list[Gpu]
+    pools: list[Pool]

@@ -1,0 +1,86 @@
+"""Answers about items and documents: where they have come to, and a deletion."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from stage4.api.models.clusters import ClusterSummary
+from stage4.api.models.shared import Json, Page
+from stage4.api.parameters import LevelName
+
+Status = Literal["clustered", "noise", "filtered", "unassigned"]
+
+
+class Member(BaseModel):
+    """An item and where it has come to."""
+
+    vector_id: str
+    source_id: str
+    document_id: str | None
+    status: Status
+    assignment: Literal["core", "nearest", "individual"] | None
+    probability: float | None
+    similarity: float | None = Field(description="Cosine to its cluster's centroid.")
+    occurred_at: datetime | None
+    metadata: Json = Field(description="As Stage 3 wrote it.")
+
+
+class MemberPage(Page):
+    """A page of a cluster's members."""
+
+    level: LevelName
+    run_id: int
+    cluster_id: str
+    members: list[Member]
+
+
+class Item(Member):
+    """An item of a run, with its cluster."""
+
+    level: LevelName
+    run_id: int
+    cluster_id: str | None
+    cluster: ClusterSummary | None
+
+
+class ClusterOfDocument(ClusterSummary):
+    """A cluster that has items of a document."""
+
+    items: int = Field(description="Members that are of the document.")
+
+
+class DocumentLevel(BaseModel):
+    """Where a document's items have come to at one level."""
+
+    level: LevelName
+    run_id: int
+    items: int
+    statuses: dict[Status, int] = Field(description="Items by status.")
+    clusters_total: int
+    clusters: list[ClusterOfDocument] = Field(description="Those with most of its items first.")
+
+
+class DocumentClusters(BaseModel):
+    """A document's clusters at every level that the user may read."""
+
+    document_id: str
+    levels: list[DocumentLevel]
+
+
+class DeletedCounts(BaseModel):
+    """What a document's deletion took out of one level when it was asked for."""
+
+    items: int
+    clusters: int
+    runs: int
+
+
+class Deletion(BaseModel):
+    """A document's deletion: hidden by now, and carried out by the DAG `delete_document`."""
+
+    deletion_id: int
+    state: Literal["requested", "done"]
+    requested_at: datetime
+    carried_out_at: datetime | None
+    counts: dict[str, DeletedCounts] = Field(description="By level, over all runs.")

@@ -1,0 +1,58 @@
+"""Answers about jobs, the runs of Stage 4's DAGs."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from stage4.api.models.shared import Page
+from stage4.api.parameters import LevelName
+
+JobState = Literal["queued", "running", "completed", "failed"]
+
+
+class Job(BaseModel):
+    """A run of one of Stage 4's DAGs."""
+
+    job_id: str
+    dag_id: str
+    dag_run_id: str
+    level: LevelName | None = Field(description="Null: all of them, `cluster_all`.")
+    state: JobState
+    paused: bool = Field(description="Whether its DAG is paused: then no further task starts.")
+    queued_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class JobPage(Page):
+    """A page of jobs, newest first."""
+
+    jobs: list[Job]
+
+
+class JobTask(BaseModel):
+    """A task of a job."""
+
+    task_id: str
+    states: dict[str, int] = Field(
+        description="Airflow's states and how many instances (a mapped task's parts) have each;"
+        " `none`: not scheduled yet."
+    )
+
+
+class JobDetails(Job):
+    """A job with its progress."""
+
+    percent: float = Field(
+        ge=0, le=100, description="Mean over its tasks; of a mapped one, the share of its parts."
+    )
+    items_total: int | None = Field(description="Null until `snapshot` has counted them.")
+    items_done: int | None = Field(
+        description="Items whose neighbours are found, part by part of `cluster`, and from `plan`"
+        " on those that a filter leaves out. Their clusters come with `merge`. Null: unknown."
+    )
+    parts_total: int | None = Field(description="Parts of `cluster`; null until `plan` has ended.")
+    parts_done: int | None = Field(description="Of them, those that have succeeded.")
+    parts_failed: int | None = Field(description="Of them, those whose last try has failed.")
+    tasks: list[JobTask]
