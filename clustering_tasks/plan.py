@@ -156,14 +156,22 @@ def _units(nodes: Nodes, least: int, in_cells: Collection[int]) -> Iterator[Unit
     for start, stop in pairwise(bounds):
         if start == stop:
             continue
-        tile = PROBING_TILE_ROWS if nodes.block[start] in in_cells else TILE_ROWS
-        step = max(math.ceil(least / tile), 1) * tile
+        step = _step(stop - start, least, nodes.block[start] in in_cells)
         name = str(nodes.group_names[nodes.group[start]])
         for first in range(start, stop, step):
             last = min(first + step, stop)
             whole = last - first == stop - start
             rows = "" if whole else f" {first - start}-{last - start - 1}"
             yield Unit(int(nodes.block[start]), first, last, name + rows)
+
+
+def _step(rows: int, least: int, in_cells: bool) -> int:
+    """Rows of a unit: whole tiles of at least `least` rows."""
+    if not in_cells:
+        return max(math.ceil(least / TILE_ROWS), 1) * TILE_ROWS
+    # Few units, all of a size: each reads all rows of the block, twice.
+    units = math.ceil(rows / max(least, BATCH_ROWS))
+    return math.ceil(rows / units / PROBING_TILE_ROWS) * PROBING_TILE_ROWS
 
 
 def _name(part: Iterable[Unit]) -> str:

@@ -4,9 +4,9 @@
 on the input's order. Whatever is wrong with the input is found here, before any work is done on it.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,8 @@ from clustering_tasks.artefacts import (
     find_artefact,
     perform,
 )
-from clustering_tasks.engine.threads import in_turn, tile_threads
+from clustering_tasks.engine.threads import in_turn
+from clustering_tasks.engine.unit_rows import checked, unit_rows
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.mentions import forgetting
@@ -44,10 +45,8 @@ from clustering_tasks.stage3.metadata import (
 )
 from clustering_tasks.storage import is_local
 from clustering_tasks.tombstones import NONE_DELETED, Tombstones
-from clustering_tasks.vectors import Matrix, write_vectors
+from clustering_tasks.vectors import BLOCK_ROWS, write_vectors
 
-_GATHERED = 8192  # vectors at a time: those of a block are read in the order of the file
-_CHECKED = 1024  # at a time: their copies in 64 bits stay in the processor's cache
 _ITEMS = 2048  # at a time
 _SCHEMA = SCHEMA.append(pa.field("twin", pa.int64(), nullable=False))
 # Columns in which values recur; looking for repetition in the others is most of the writing.
@@ -125,18 +124,24 @@ def _convert(
     refuse_other_formats(copy.metadata)
     index = open_index(copy.index, settings.dimension)
     _check_count(level, len(index.ids), stage3_count)
-    metadata = read_metadata(copy.metadata, level)
-    position = positions(metadata, index.ids, copy.index.name)
-    # By the bytes of UTF-8, which is by code points and not by a locale: the same on every machine.
-    order = pc.sort_indices(metadata.vector_ids).to_numpy().astype(np.int64)
-    order = _without(deleted, order, metadata, level)
-    rows = _SortedRows(index, position[order], metadata.vector_ids.take(order))
-    shape = len(order), index.dimension
-    blocks = rows.normalised(copy.index.name, settings)
-    write_vectors(attempt.new_file("vectors", "vectors.npy"), shape, blocks)
-    twin = _twins(b"".join(rows.digests))
-    entries = _forgotten(deleted, read_entries(metadata, order, _ITEMS))
-    odd = _write_items(attempt.new_file("items", "items.parquet"), entries, level, twin)
+    # Beside the interpreter, which is busy with metadata all the time.
+    with ThreadPoolExecutor(1) as beside:
+        checking = beside.submit(_check, index)
+        metadata = read_metadata(copy.metadata, level)
+        position = positions(metadata, index.ids, copy.index.name)
+        # By the bytes of UTF-8, by code points and not by a locale: the same on every machine.
+        order = pc.sort_indices(metadata.vector_ids).to_numpy().astype(np.int64)
+        order = _without(deleted, order, metadata, level)
+        rows = position[order]
+        norms, digests = checking.result()
+        _refuse_long(norms[rows], metadata.vector_ids.take(order), copy.index.name, settings)
+        writing = beside.submit(
+            _write_vectors, attempt.new_file("vectors", "vectors.npy"), index, rows
+        )
+        twin = _twins(digests[rows])
+        entries = _forgotten(deleted, read_entries(metadata, order, _ITEMS))
+        odd = _write_items(attempt.new_file("items", "items.parquet"), entries, level, twin)
+        writing.result()
     attempt.metrics = {
         "items": len(order),
         "deleted": len(index.ids) - len(order),
@@ -176,71 +181,43 @@ def _forgotten(
         yield {name: each | {"metadata": forget(each["metadata"])} for name, each in some.items()}
 
 
-class _SortedRows:
-    """The index's vectors in the order of the snapshot; digests are there once they were read."""
-
-    def __init__(
-        self, index: FlatIndex, position: npt.NDArray[np.int64], vector_ids: pa.Array
-    ) -> None:
-        self._index = index
-        self._position = position
-        self._vector_ids = vector_ids
-        self.digests: list[bytes] = []
-
-    def normalised(self, file_name: str, settings: InputSettings) -> Iterator[Matrix]:
-        """Yield blocks of unit vectors, checked (IN-2); raise when all were read and some failed.
-
-        Norms within the tolerance are made exact, so that a dot product is a cosine.
-        """
-        wrong: list[str] = []
-
-        def checked(part: tuple[int, Matrix]) -> tuple[list[str], Matrix, bytes]:
-            return self._checked(*part, settings.norm_tolerance)
-
-        with tile_threads() as pool:
-            for bad, unit, digests in in_turn(pool, checked, self._blocks()):
-                wrong += bad
-                if not wrong:
-                    self.digests.append(digests)
-                    yield unit
-        if wrong:
-            raise BadInputError(
-                f"{file_name}: vectors that are not L2-normalised (norm 1 within "
-                f"input.norm_tolerance={settings.norm_tolerance:g}; nan means NaN or infinite "
-                f"values): {examples(wrong)}. Let Stage 3 normalise them"
-            )
-
-    def _checked(
-        self, start: int, block: Matrix, tolerance: float
-    ) -> tuple[list[str], Matrix, bytes]:
-        """Return which of a block's rows are wrong, its unit vectors and their digests."""
-        norms = np.linalg.norm(block.astype(np.float64), axis=1)
-        # NaN compares false, so it is caught as well.
-        bad = np.flatnonzero(~(np.abs(norms - 1) <= tolerance))
-        if len(bad):
-            wrong = [f"{self._vector_ids[start + row]} (norm {norms[row]:.6g})" for row in bad]
-            return wrong, block[:0], b""
-        # 0.0 turns -0.0 into 0.0: equal vectors get equal bytes.
-        unit = (block / norms[:, None] + 0.0).astype(np.float32)
-        return [], unit, b"".join(hashlib.sha256(row).digest()[:16] for row in unit)
-
-    def _blocks(self) -> Iterator[tuple[int, Matrix]]:
-        for start in range(0, len(self._position), _GATHERED):
-            gathered = self._index.take(self._position[start : start + _GATHERED])
-            for first in range(0, len(gathered), _CHECKED):
-                yield start + first, gathered[first : first + _CHECKED]
+def _check(index: FlatIndex) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:
+    """Measure all vectors in the order of the file; see `checked`."""
+    blocks = (checked(index.take(rows)) for rows in _blocks(np.arange(len(index.ids))))
+    norms, digests = zip((np.empty(0), np.empty((0, 2), np.uint64)), *blocks, strict=True)
+    return np.concatenate(norms), np.concatenate(digests)
 
 
-def _twins(digests: bytes) -> npt.NDArray[np.int64]:
-    """Return for each row the first row with the same vector: (n,) int64.
+def _write_vectors(path: UPath, index: FlatIndex, rows: Ints) -> None:
+    """Write the vectors at some positions at length 1, so that a dot product is a cosine."""
+    blocks = (unit_rows(index.take(some)) for some in _blocks(rows))
+    write_vectors(path, (len(rows), index.dimension), blocks)
 
-    Args:
-        digests: 16 bytes of each row.
-    """
-    one, other = np.frombuffer(digests, dtype="<u8").reshape(-1, 2).T
+
+def _blocks(rows: Ints) -> Iterator[Ints]:
+    return (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
+
+
+def _refuse_long(
+    norms: npt.NDArray[np.float64], vector_ids: pa.Array, file_name: str, settings: InputSettings
+) -> None:
+    """Check that vectors have length 1 (IN-2); NaN compares false, so it is caught."""
+    bad = np.flatnonzero(~(np.abs(norms - 1) <= settings.norm_tolerance))
+    if len(bad):
+        wrong = [f"{vector_ids[row]} (norm {norms[row]:.6g})" for row in bad.tolist()]
+        raise BadInputError(
+            f"{file_name}: vectors that are not L2-normalised (norm 1 within "
+            f"input.norm_tolerance={settings.norm_tolerance:g}; nan means NaN or infinite "
+            f"values): {examples(wrong)}. Let Stage 3 normalise them"
+        )
+
+
+def _twins(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return for each row the first row with the same digest, (n, 2): (n,) int64."""
+    one, other = digests.T
     order = np.lexsort((other, one))  # stable: the first of equals comes first
     new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(one[order]) != 0) | (np.diff(other[order]) != 0)
+    new[1:] = (np.diff(digests[order], axis=0) != 0).any(axis=1)
     twins = np.empty(len(order), dtype=np.int64)
     twins[order] = order[new][np.cumsum(new) - 1]
     return twins
@@ -254,11 +231,19 @@ def _write_items(
 ) -> Counter[str]:
     """Write the items with the column `twin`, some entries at a time; return what was odd."""
     odd: Counter[str] = Counter()
-    start = 0
-    with path.open("wb") as file, ParquetWriter(file, _SCHEMA, use_dictionary=_REPEATED) as writer:
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        start = 0
         for some in entries:
-            batch = item_batch(some, level, odd)
-            columns = [*batch.columns, pa.array(twin[start : start + len(some)])]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_SCHEMA))
+            columns = [*item_batch(some, level, odd).columns, pa.array(twin[start:][: len(some)])]
+            yield pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
             start += len(some)
+
+    with (
+        path.open("wb") as file,
+        ParquetWriter(file, _SCHEMA, use_dictionary=_REPEATED) as writer,
+        ThreadPoolExecutor(1) as beside,  # a sixth of the work, and none of the interpreter's
+    ):
+        for _ in in_turn(beside, writer.write_batch, batches()):
+            pass
     return odd

@@ -9,7 +9,8 @@ shape, and shapes depend on tiles and cells alone: one task or fifty find the sa
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ TILE_COLUMNS = 8192
 PROBING_TILE_ROWS = 8192
 # Candidates kept beyond k: products in float32 order neighbours up to 1e-7; exact distances decide.
 SPARE = 8
-BATCH_ROWS = 65_536
+# Queries in memory, 300 MB of 768 dimensions. All rows are read twice for each batch.
+BATCH_ROWS = 98_304
 CHUNK_ROWS = 16_384
 
 
@@ -181,7 +183,9 @@ def _search_batch(
 ) -> Iterator[Neighbours]:
     tiles = [Tile(vectors[a:b], cells, a, k + SPARE, window) for a, b in bounds]
     for chunk in _chunks(pool, vectors, cells):
-        list(pool.map(chunk.offer_to, tiles))
+        # By tile and cell, not by tile: near a chunk's cells lie the queries of few tiles, and all
+        # other threads would wait for theirs.
+        list(pool.map(lambda pair: pair[1].compare(*pair[0]), product(chunk.cells(), tiles)))
     return _measure(pool, vectors, cells, tiles, k)
 
 
@@ -199,19 +203,19 @@ class Chunk:
     """Some consecutive cells and their rows.
 
     Attributes:
-        cells: numbers of the cells.
-        bounds: (len(cells) + 1,) first row of each of them, and the end.
+        numbers: of the cells.
+        bounds: (len(numbers) + 1,) first row of each of them, and the end.
         vectors: their rows.
     """
 
-    cells: range
+    numbers: range
     bounds: Rows
     vectors: Floats
 
-    def offer_to(self, tile: "Tile") -> None:
-        """Let a tile keep the most similar of these rows."""
-        for cell, (a, b) in zip(self.cells, pairwise(self.bounds.tolist()), strict=True):
-            tile.compare(cell, a, self.vectors[a - self.bounds[0] : b - self.bounds[0]])
+    def cells(self) -> Iterator[tuple[int, int, Floats]]:
+        """Yield each cell's number, its first row and its rows."""
+        for number, (a, b) in zip(self.numbers, pairwise(self.bounds.tolist()), strict=True):
+            yield number, a, self.vectors[a - self.bounds[0] : b - self.bounds[0]]
 
     def measure_in(self, tile: "Tile") -> None:
         """Give a tile the exact distances of those of its candidates that are here."""
@@ -250,6 +254,7 @@ class Tile:
         self._queries = queries
         self._window = window
         self._start = start
+        self._keeping = Lock()  # other threads may compare other cells
         self.ids = np.full((len(queries), candidates), -1, dtype=np.int32)
         self._values = np.full((len(queries), candidates), -np.inf, dtype=np.float32)
         self._probing = None
@@ -273,7 +278,8 @@ class Tile:
             products = queries @ members.T
             if self._window is not None:
                 self._window.rule_out(products, rows + np.int32(self._start), first)
-            keep_largest(products, rows, self._start, first, self._values, self.ids)
+            with self._keeping:
+                keep_largest(products, rows, self._start, first, self._values, self.ids)
 
     def sort_candidates(self) -> None:
         """Order the candidates by row, so that those of a chunk are found at once."""

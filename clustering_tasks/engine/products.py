@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from clustering_tasks.engine.compile import kernel
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 
 _LANES = 8
 

@@ -1,6 +1,8 @@
 """Compiling every kernel before the first task needs it."""
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -19,10 +21,12 @@ from clustering_tasks.engine.modularity import modularity
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.neighbours import Cells, exact_neighbours, search
 from clustering_tasks.engine.quality import fit, mean_spread, separation, silhouette
+from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
 from clustering_tasks.engine.tsne import Grid, push_on_grid, tsne
+from clustering_tasks.engine.unit_rows import checked, unit_rows
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
@@ -37,7 +41,10 @@ def warm_up() -> float:
         seconds that it took.
     """
     started = time.perf_counter()
-    vectors = np.eye(12, dtype=np.float32)
+    checked(np.eye(12, dtype=np.float32))
+    vectors = unit_rows(np.eye(12, dtype=np.float32))
+    with Path(os.devnull).open("rb") as nothing:
+        read_rows(nothing.fileno(), 0, np.arange(1), np.empty_like(vectors))
     weight = np.ones(12, dtype=np.int32)
     found = exact_neighbours(vectors, 0, 12, 4)
     probes = nearest_cells(vectors, train_cells(vectors, 2), 2)

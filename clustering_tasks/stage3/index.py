@@ -8,16 +8,15 @@ in memory. The layout is that of `faiss/impl/index_write.cpp`, little-endian:
     IDMap   kind, header, the wrapped index, number of ids, the ids
 """
 
-import os
 import struct
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.errors import BadInputError
 
 _KIND = struct.Struct("4s")
@@ -49,17 +48,15 @@ class FlatIndex:
 
         Read, not mapped: mapped pages count in a process's resident memory, and where the vectors
         lie in disorder that is the whole file.
+
+        Raises:
+            OSError: when the file cannot be read as far as it was checked.
         """
-        order = np.argsort(positions, kind="stable")
-        wanted = positions[order]
-        found = np.empty((len(positions), self.dimension), dtype="<f4")
-        runs = [0, *(np.flatnonzero(np.diff(wanted) != 1) + 1).tolist(), len(wanted)]
+        vectors = np.empty((len(positions), self.dimension), dtype=np.float32)
         with self.path.open("rb") as file:
-            for first, last in pairwise(runs if len(wanted) else []):
-                offset = self.start + int(wanted[first]) * self.dimension * 4
-                os.preadv(file.fileno(), [found[first:last].data.cast("B")], offset)
-        vectors = np.empty_like(found, dtype=np.float32)
-        vectors[order] = found
+            read = read_rows(file.fileno(), self.start, positions, vectors)
+        if read < len(positions):
+            raise OSError(f"{self.path}: vector {positions[read]} could not be read")
         return vectors
 
 

@@ -19,6 +19,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "TILE_ROWS", 16)
         monkeypatch.setattr(module, "TILE_COLUMNS", 64)
         monkeypatch.setattr(module, "PROBING_TILE_ROWS", 16)
+        monkeypatch.setattr(module, "BATCH_ROWS", 32)
 
 
 def members(workbench: Workbench, level: str, parts: int, **settings: Any) -> bytes:

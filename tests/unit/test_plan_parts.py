@@ -87,6 +87,22 @@ def test_what_can_be_two_parts_is_two_parts() -> None:
     assert [[unit.stop - unit.start for unit in part] for part in parts] == [[24], [16]]
 
 
+def test_parts_of_a_block_in_cells_are_even_and_hardly_larger_than_a_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PROBING_TILE_ROWS", 16)
+    monkeypatch.setattr(module, "BATCH_ROWS", 64)
+    settings = PartitionSettings(max_parts=12, min_part_rows=1)
+    parts = list(make_parts(nodes_of([(0, 40), (1, 200)]), settings, {1}))
+    assert [unit.stop - unit.start for part in parts for unit in part if unit.block] == [
+        64,
+        64,
+        64,
+        8,
+    ]
+    assert max(unit.stop - unit.start for part in parts for unit in part if not unit.block) < 40
+
+
 def items(**columns: list[Any]) -> pd.DataFrame:
     count = len(columns["twin"])
     empty = {name: [None] * count for name in ("domain", "event_type", "entity_type")}

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.utils.session import create_session
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from stage4.runs import job_id
+from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
 from tests.integration.api.conftest import Api, Corpus
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RUNS = [
     ("cluster_events", "manual__2026-03-01T12:00:00+00:00", "success"),
     ("cluster_events", "plain", "running"),
@@ -24,50 +23,19 @@ RUNS = [
 
 @pytest.fixture(scope="module", autouse=True)
 def dag_runs(airflow_metadata: None) -> Iterator[None]:
-    """Rows as the scheduler writes them, without what jobs do not show."""
-    from airflow.models.dagrun import DagRun  # noqa: TID251
-
-    with create_session() as session:
-        for number, (dag, run_id, state) in enumerate(RUNS):
-            values: dict[str, Any] = {
-                "dag_id": dag,
-                "run_id": run_id,
-                "state": state,
-                "run_type": "manual",
-                "queued_at": NOON + timedelta(minutes=number),
-                "run_after": NOON,
-                "clear_number": 0,
-            }
-            session.execute(insert(DagRun).values(**values))
+    """The runs, without what jobs do not show."""
+    enter_runs(RUNS)
     yield
-    with create_session() as session:
-        session.query(DagRun).delete()
+    remove_runs()
 
 
 @pytest.fixture
 def running_parts(dag_runs: None) -> Iterator[str]:
     """A job of which one part is done, one has failed and one runs, as Airflow's tables have it."""
-    from airflow.models.taskinstance import TaskInstance  # noqa: TID251
-    from airflow.models.xcom import XComModel  # noqa: TID251
-
     dag, run_id, _ = RUNS[1]
-    states = [("snapshot", -1, "success"), ("plan", -1, "success")]
-    states += [("cluster", n, state) for n, state in enumerate(("success", "failed", "running"))]
-    parts = [{"part": n, "name": "sports", "items": items} for n, items in enumerate((50, 30, 10))]
-    of_run: dict[str, Any] = {"dag_id": dag, "run_id": run_id}
-    with create_session() as session:
-        for task_id, map_index, state in states:
-            values: dict[str, Any] = of_run | {"task_id": task_id, "map_index": map_index}
-            session.execute(insert(TaskInstance).values(**values, state=state, pool="p"))
-        for task_id, value in (("snapshot", {"metrics": {"items": 100}}), ("plan", parts)):
-            # as a task's own call does, which has serialised the value
-            XComModel.set(
-                "return_value", value, **of_run, task_id=task_id, serialize=False, session=session
-            )
+    enter_parts(dag, run_id, "success", "failed", "running")
     yield job_id(dag, run_id)
-    with create_session() as session:
-        session.query(XComModel).delete()
-        session.query(TaskInstance).delete()
+    remove_parts()
 
 
 def test_jobs_are_those_of_our_dags_newest_first(viewer: Api, corpus: Corpus) -> None:

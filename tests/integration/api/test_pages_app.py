@@ -10,6 +10,7 @@ from psycopg.sql import SQL, Literal
 
 from stage4 import postgres
 from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
+from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
 from tests.integration.api.conftest import Corpus, Json, token
 from tests.integration.api.pages_server import BELOW, listening
 from tests.integration.label_files import Label, report_of
@@ -66,6 +67,25 @@ def test_the_dashboard_shows_every_level(page: Page, address: str, corpus: Corpu
     expect(page.locator("#error")).to_be_hidden()
     assert fits(page)
     shoot(page, "dashboard", full_page=True)
+
+
+@pytest.fixture
+def failing_run(airflow_metadata: None) -> Iterator[None]:
+    """A run of which one part has failed and one is at work, and one that has failed."""
+    enter_runs([("cluster_events", "earlier", "failed"), ("cluster_events", "now", "running")])
+    enter_parts("cluster_events", "now", "success", "failed", "running")
+    yield
+    remove_parts()
+    remove_runs()
+
+
+def test_the_dashboard_shows_how_far_a_run_is(page: Page, address: str, failing_run: None) -> None:
+    page.goto(f"{address}/dashboard")
+    job = page.locator("#running .job")
+    expect(job).to_contain_text("60 of 100 items, 1 part failed")
+    expect(job.locator(".task.failed")).to_contain_text("cluster")
+    expect(page.locator("#runs .state.failed")).to_be_visible()
+    assert fits(page)
 
 
 def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus) -> None:
@@ -162,6 +182,48 @@ def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> N
     assert "owned" not in page.title()
     assert page.locator("main script, main img").count() == 0
     assert fits(page)
+
+
+@pytest.fixture
+def unpublished(corpus: Corpus) -> Iterator[str]:
+    """A level of which readers see no run."""
+    with corpus.results.server.connect(corpus.results.database) as connection:
+        query = "SELECT run_id FROM stage4.published WHERE level = 'entities'"
+        before = connection.execute(query).fetchone()
+        assert before is not None
+        move = SQL("UPDATE stage4.published SET run_id = {} WHERE level = 'entities'")
+        connection.execute(move.format(Literal(None)))
+        yield "entities"
+        connection.execute(move.format(Literal(before[0])))
+
+
+@pytest.mark.parametrize("view", ["map", "timeline"])
+def test_a_level_without_a_run_shows_nothing_of_another(
+    browser: Browser, address: str, unpublished: str, view: str
+) -> None:
+    context = browser.new_context(viewport=PHONE)
+    context.add_cookies([{"name": "_token", "value": token(), "url": address}])
+    page = context.new_page()
+    page.goto(f"{address}/explorer?level=events&view={view}")
+    listed = page.locator("#list [data-cluster]")
+    expect(listed.first).to_be_visible()
+    page.locator(f"[data-level={unpublished}]").click()
+    expect(page.locator("#error")).to_contain_text("No run of entities is published yet")
+    expect(listed).to_have_count(0)
+    expect(page.locator("rect.span, #legend span")).to_have_count(0)
+    shoot(page, f"unpublished-{view}")
+    page.locator("[data-level=events]").click()
+    expect(listed.first).to_be_visible()
+    expect(page.locator("#error")).to_be_hidden()
+    page.goto(f"{address}/explorer?level={unpublished}&q=peace")
+    panel = page.locator("#panel")
+    expect(panel).to_contain_text("No run of entities is published yet")
+    panel.locator(".close").click()
+    expect(panel).to_be_hidden()
+    page.goto(f"{address}/dashboard")
+    expect(page.locator(f"[data-level={unpublished}]")).to_contain_text("run the DAG")
+    assert fits(page)
+    context.close()
 
 
 def test_nobody_sees_a_page_without_logging_in(address: str) -> None:

@@ -40,7 +40,8 @@ function say(place, words_, good) {
 function showJobs(jobs) {
   byId("running").replaceChildren(
     ...jobs.filter((job) => !FINISHED.has(job.state)).map(runningJob));
-  const head = ["state", "what", "started", "took", ""].map((name) => h("th", { scope: "col" }, name));
+  const head = ["state", "what", "started", "took", ""].map((name) =>
+    h("th", { scope: "col", class: name === "took" ? "number" : null }, name));
   const rows = jobs.map((job) => h("tr", {},
     h("td", {}, state(job.state)),
     h("td", {}, h("a", airflowLink(runPath(job)), job.level ?? "all levels")),
@@ -59,7 +60,8 @@ function runningJob(job) {
   const tasks = (job.tasks ?? []).sort((one, other) => place(one) - place(other)).map((task) => {
     const states = Object.entries(task.states);
     const told = states.map(([one, how]) => (how > 1 ? `${how} ${said(one)}` : said(one))).join(", ");
-    return h("li", { class: `task ${states.length === 1 ? states[0][0] : "running"}` },
+    const only = states.length === 1 ? states[0][0] : task.states.failed ? "failed" : "running";
+    return h("li", { class: `task ${only}` },
       words(task.task_id), h("small", {}, ` ${told}`));
   });
   return h("div", { class: "job" },
@@ -76,7 +78,11 @@ function items(job) {
   return `, ${done}${count(job.items_total)} items`;
 }
 
-const parts = (job) => (job.parts_failed ? `, ${count(job.parts_failed)} parts failed` : "");
+function parts(job) {
+  if (!job.parts_failed) return "";
+  return `, ${count(job.parts_failed)} ${job.parts_failed === 1 ? "part" : "parts"} failed`;
+}
+
 const said = (taskState) => (taskState === "none" ? "waits" : words(taskState));
 const state = (name) => h("span", { class: `state ${name}` }, name);
 const runPath = (job) =>

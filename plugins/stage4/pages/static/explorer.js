@@ -27,9 +27,10 @@ const map = makeMap(byId("canvas"), {
   seen: showSeen,
 });
 
+// What another level or run has left would pass for this one's.
 function nothing(error) {
   byId("points").textContent = "";
-  byId("list").replaceChildren();
+  for (const name of ["legend", "list", "timeline"]) byId(name).replaceChildren();
   show(error);
 }
 
@@ -103,7 +104,14 @@ function showHover(found, x, y) {
 }
 
 async function showTimeline() {
-  const { clusters } = await get("clusters", { level: state.level, run: state.run, order: "size", limit: 200 });
+  const { level, run } = state;
+  let clusters;
+  try {
+    ({ clusters } = await get("clusters", { level, run, order: "size", limit: 200 }));
+  } catch (error) {
+    return nothing(error);
+  }
+  if (level !== state.level || run !== state.run) return; // an answer that came late
   byId("timeline").replaceChildren(timeline(clusters, (id) => go({ cluster: id })));
   byId("list").replaceChildren(...clusters.slice(0, LISTED).map((one) =>
     h("li", {}, clusterButton(one, (id) => go({ cluster: id })))));
@@ -131,7 +139,10 @@ async function showPanel() {
       if (window.innerWidth <= 800) panel.scrollIntoView({ block: "start" });
     }
   } catch (error) {
-    if (mine === latest) panel.replaceChildren(h("p", { class: "error" }, error.message));
+    if (mine === latest) {
+      panel.replaceChildren(h("div", { class: "head" }, h("p", { class: "error" }, error.message),
+        closeButton(() => go({ cluster: null, q: null }))));
+    }
   }
 }
 
@@ -147,14 +158,16 @@ async function results() {
   const asked = { level: state.level, text: state.q, limit: 50 };
   if (state.run) asked.run = Number(state.run);
   const { clusters } = await post("clusters/search", asked);
-  const close = h("button", { type: "button", class: "close", "aria-label": "Close",
-    onclick: () => go({ q: null }) }, "×");
   return h("article", {},
-    h("div", { class: "head" }, h("h2", {}, "Found for ", text(state.q)), close),
+    h("div", { class: "head" }, h("h2", {}, "Found for ", text(state.q)),
+      closeButton(() => go({ q: null }))),
     clusters.length ? h("ol", { class: "clusters" }, clusters.map((one) =>
       h("li", {}, clusterButton(one, (id) => go({ cluster: id })))))
       : h("p", {}, "No cluster has these words in its label, keywords or entities."));
 }
+
+const closeButton = (act) => h("button",
+  { type: "button", class: "close", "aria-label": "Close", onclick: act }, "×");
 
 async function findJob() {
   // from a run's page in Airflow

@@ -1,0 +1,39 @@
+"""Rows of a file in any order, read without the interpreter."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from clustering_tasks.engine.compile import kernel
+
+_pread: Any = types.ExternalFunction(
+    "pread", types.intp(types.int32, types.voidptr, types.uintp, types.int64)
+)
+
+
+@kernel
+def read_rows(
+    descriptor: int, start: int, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]
+) -> int:
+    """Read the rows at some positions, each with a `pread` of its own.
+
+    From Python each took the interpreter lock, for which a thread waits up to 5 ms while another
+    is busy: 200,000 rows took longer than everything else together.
+
+    Args:
+        descriptor: of the open file.
+        start: where in it the rows begin, in bytes.
+        positions: (m,) numbers of rows.
+        rows: (m, d), written here.
+
+    Returns:
+        how many were read before one could not be: m if all could.
+    """
+    width = rows.shape[1] * 4
+    for i in range(len(positions)):
+        offset = start + positions[i] * width
+        if _pread(descriptor, rows[i].ctypes, width, offset) != width:
+            return i
+    return len(positions)
