@@ -28,7 +28,6 @@ from local.stack import Stack
 from local.state import State
 from tests.benchmarks.store import store
 
-_DELETED = 5  # documents, one after the other
 _DOCUMENTS = """
 SELECT DISTINCT document_id FROM (
     SELECT document_id FROM stage4.current_members ORDER BY vector_id LIMIT 100000
@@ -41,17 +40,21 @@ def main() -> None:
     """Measure one of the two, and print medians and extremes in seconds."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--documents", type=int, default=420)
+    parser.add_argument("--deletions", type=int, default=3, help="one after the other")
     parser.add_argument("--store", type=Path)
     given = parser.parse_args()
     load = os.getloadavg()[0]
-    seconds = in_airflow(given.documents) if given.store is None else in_store(given.store)
+    if given.store is None:
+        seconds = in_airflow(given.documents, given.deletions)
+    else:
+        seconds = in_store(given.store, given.deletions)
     print(json.dumps({"load": round(load, 1)}))
     for what, values in seconds.items():
         found = {"median": median(values), "least": min(values), "most": max(values)}
         print(json.dumps({"what": what} | {name: round(one, 2) for name, one in found.items()}))
 
 
-def in_airflow(documents: int) -> Seconds:
+def in_airflow(documents: int, deletions: int) -> Seconds:
     """Delete documents of a sample corpus that has been clustered at every level."""
     seconds: Seconds = {"hidden": [], "carried out": []}
     with tempfile.TemporaryDirectory(prefix="stage4-deletion-") as folder, running(folder) as stack:
@@ -59,7 +62,7 @@ def in_airflow(documents: int) -> Seconds:
         api = stack.api()
         run = api.wait("cluster_all", api.trigger("cluster_all")["dag_run_id"], 1800)
         assert run["state"] == "success", run
-        for number in range(_DELETED):
+        for number in range(deletions):
             hidden, carried_out = deleted(api, f"doc_{(number + 1) * documents // 10:03}")
             seconds["hidden"].append(hidden)
             seconds["carried out"].append(carried_out)
@@ -95,13 +98,13 @@ def deleted(api: AirflowApi, document: str) -> tuple[float, float]:
     return hidden, (last - first).total_seconds()
 
 
-def in_store(folder: Path) -> Seconds:
+def in_store(folder: Path, deletions: int) -> Seconds:
     """Hide documents in all runs of a store; the database is afterwards as it was."""
     from stage4.deletions.hiding import hide
 
     secret, seconds = "a secret of the benchmarks", Seconds()
     with store(folder) as connection:
-        documents = [name for (name,) in connection.execute(_DOCUMENTS, [_DELETED]).fetchall()]
+        documents = [name for (name,) in connection.execute(_DOCUMENTS, [deletions]).fetchall()]
         runs = connection.execute("SELECT count(*), sum(read) FROM stage4.runs").fetchone()
         print(json.dumps({"runs": int(runs[0]), "members": int(runs[1])}) if runs else "no runs")
         for document in documents:

@@ -28,6 +28,7 @@ from clustering_tasks.pipeline import run_all
 from clustering_tasks.tombstones import GONE_NAME
 from local.stage5_receiver import listening
 from stage4 import postgres, tasks
+from stage4.api.cache import PREFIX
 from stage4.deletions import hiding, progress, replacing
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.deletion_fixtures import (
@@ -463,12 +464,23 @@ def test_the_cache_is_cleared(
             api = Api(client, bearer("user", "ulla"))
             asked = f"clusters?level=documents&document_id={document}"
             (cluster,) = api.get(asked)["clusters"]
+            api.get(f"clusters/{cluster['cluster_id']}")
             api.get(f"clusters/{cluster['cluster_id']}/members")
+            api.get("clusters?level=storylines")
+            api.get("metrics/events")
             made = Installation(made.folder, made.results, redis.client)
-            assert made.found(document)
+            assert [name for name in made.found(document) if name.startswith(PREFIX)]
+            before = set(redis.client.scan_iter(f"{PREFIX}*"))
+            assert {name.split(b":")[3] for name in before} >= {b"documents", b"storylines"}
             api.ask("DELETE", f"documents/{document}")
+            # What was kept is asked for no more, from the request on, and then it is gone.
             assert api.get(asked)["clusters"] == []
+            between = set(redis.client.scan_iter(f"{PREFIX}*"))
+            assert between > before
             made.carry_out()
+            assert set(redis.client.scan_iter(f"{PREFIX}*")) == set()
+            assert api.get(asked)["clusters"] == []
+            assert between & set(redis.client.scan_iter(f"{PREFIX}*")) == set()
             assert made.found(document, *texts) == []
 
 
