@@ -85,7 +85,7 @@ def test_the_steps_need_no_airflow(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "needed"),
     [
-        ("snapshot", {"numpy", "pyarrow"}),
+        ("snapshot", {"numba", "numpy", "pyarrow", "scipy"}),
         ("plan", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
         ("cluster", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
         ("merge", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
