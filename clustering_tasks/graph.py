@@ -54,27 +54,40 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
     return graph
 
 
-def mend(graph: Graph, plan: Result, nodes: Nodes, temporal: TemporalSettings) -> Recall | None:
-    """Mend what an approximate search missed, as far as other rows found it.
+def mend(graph: Graph, plan: Result, nodes: Nodes) -> None:
+    """Mend what an approximate search missed, as far as other rows found it."""
+    for rows in _approximate(graph, plan, nodes):
+        ids, distances = link_back(_of_block(graph, rows), graph.distances[rows])
+        graph.distances[rows] = distances
+        graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
 
-    Returns:
-        the recall of the largest block that was searched approximately; None if all were exact.
-    """
-    bounds = nodes.block_bounds()
-    largest, measured = 0, None
+
+def measure_recall(
+    graph: Graph, plan: Result, nodes: Nodes, temporal: TemporalSettings
+) -> Recall | None:
+    """Measure the recall of the largest block searched approximately; None if all were exact."""
+    found = list(_approximate(graph, plan, nodes))
+    if not found:
+        return None
+    rows = max(found, key=lambda rows: rows.stop - rows.start)
     with open_vectors(plan.path("features")) as features:
-        for block in load_cells(plan.path("cells")):
-            rows = slice(int(bounds[block]), int(bounds[block + 1]))
-            if not graph.complete[rows].all():
-                continue
-            ids = np.where(graph.ids[rows] >= 0, graph.ids[rows] - np.int32(rows.start), -1)
-            ids, graph.distances[rows] = link_back(ids.astype(np.int32), graph.distances[rows])
-            graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
-            if len(ids) > largest:
-                vectors = FileRows(features, rows.start, rows.stop)
-                measured = recall(vectors, ids, window=read_window(plan, temporal, rows))
-                largest = len(ids)
-    return measured
+        vectors = FileRows(features, rows.start, rows.stop)
+        return recall(vectors, _of_block(graph, rows), window=read_window(plan, temporal, rows))
+
+
+def _approximate(graph: Graph, plan: Result, nodes: Nodes) -> Iterator[slice]:
+    """Yield the nodes of each block searched in cells, if none of its parts is missing."""
+    bounds = nodes.block_bounds()
+    for block in load_cells(plan.path("cells")):
+        rows = slice(int(bounds[block]), int(bounds[block + 1]))
+        if graph.complete[rows].all():
+            yield rows
+
+
+def _of_block(graph: Graph, rows: slice) -> npt.NDArray[np.int32]:
+    """Return the neighbours of a block's nodes by their numbers within it."""
+    ids = graph.ids[rows]
+    return np.where(ids >= 0, ids - np.int32(rows.start), np.int32(-1))
 
 
 def blocks(
@@ -91,9 +104,7 @@ def blocks(
             if not graph.complete[rows].all():
                 yield rows, None
                 continue
-            ids = graph.ids[rows]
-            ids = np.where(ids >= 0, ids - np.int32(first), np.int32(-1))
-            distances, span = graph.distances[rows], None
+            ids, distances, span = _of_block(graph, rows), graph.distances[rows], None
             if facts is not None:
                 ids, distances = with_evidence(ids, distances, facts.part(rows), choice.weights)
                 span = facts.span[rows]

@@ -5,6 +5,7 @@ hierarchy over a whole level takes seconds and grows here.
 """
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +31,7 @@ from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.graph import Graph, blocks, mend, read_graph
+from clustering_tasks.graph import Graph, blocks, measure_recall, mend, read_graph
 from clustering_tasks.nodes import Nodes, load_nodes
 from clustering_tasks.outliers import (
     Offers,
@@ -137,8 +138,11 @@ def _merge(
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
-    found_of_true = mend(graph, plan, nodes, run.settings.temporal)
-    clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
+    mend(graph, plan, nodes)
+    with ThreadPoolExecutor(1) as beside:  # products, while metadata keeps the interpreter busy
+        measuring = beside.submit(measure_recall, graph, plan, nodes, run.settings.temporal)
+        clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
+    found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:
         final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
         # centroids and quality are the core's: an outlier policy distorts neither

@@ -4,6 +4,7 @@ Clusters as JSONL and as CSV for COPY, members as Parquet and as CSV.
 """
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -102,10 +103,17 @@ def write_members(
         csv.open("wb") as text,
         pq.ParquetWriter(binary, MEMBER_SCHEMA, use_dictionary=_REPEATED) as one,
         CSVWriter(text, _LOADED_SCHEMA) as other,
+        ThreadPoolExecutor(1) as beside,
     ):
-        for batch in _members(items, assignments, pa.array(cluster_ids, pa.string())):
+
+        def write(batch: pa.Table) -> None:
             one.write_table(batch.select(MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA))
+
+        batches = _members(items, assignments, pa.array(cluster_ids, pa.string()))
+        for batch in batches:
+            writing = beside.submit(write, batch)
             other.write_table(batch.select(_LOADED_SCHEMA.names).cast(_LOADED_SCHEMA))
+            writing.result()
 
 
 def _members(items: UPath, assignments: UPath, cluster_ids: pa.Array) -> Iterator[pa.Table]:
