@@ -72,9 +72,9 @@ bench-store: setup ## Measure loading and reading a million members, three runs 
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.benchmarks.store 1000000
 	@$(BENCH).report
 
-bench-api: setup ## Measure the REST API over a million members, with 50 users (15 minutes, 5 GB; redis-server)
+bench-api: setup ## Measure the REST API over three runs of a million members, with 50 users (20 minutes, 8 GB; redis-server)
 	@mkdir -p /tmp/stage4-bench-api
-	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.benchmarks.store 1000000 --days 2 --scratch /tmp/stage4-bench-api
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.benchmarks.store 1000000 --scratch /tmp/stage4-bench-api
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.benchmarks.api --scratch /tmp/stage4-bench-api
 	@$(BENCH).report
 	@rm -rf /tmp/stage4-bench-api

@@ -4,6 +4,7 @@ import numpy as np
 import structlog
 
 from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
+from clustering_tasks.engine.cells import probe_count
 from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
 from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_ranges
 from clustering_tasks.engine.rows import Vectors
@@ -127,7 +128,9 @@ def on_gpu(
         device: `gpu`; the tests do the same on a CPU.
     """
     try:
-        index = make_index(vectors, settings.probes, settings.float16, device)
+        index = make_index(
+            vectors, probe_count(len(vectors), settings.probes), settings.float16, device
+        )
         proposed = [propose(index, vectors, a, b, settings.k) for a, b in ranges]
     except MemoryError as error:
         log.warning("GPU out of memory, the CPU takes over", error=str(error))

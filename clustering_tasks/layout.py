@@ -17,6 +17,7 @@ from clustering_tasks.engine.cells import (
     bounds_of,
     cell_count,
     nearest_of_some,
+    probe_count,
     sample_step,
     train_cells,
 )
@@ -50,12 +51,16 @@ def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name:
     if not len(large):
         return Layout(nodes, features, {})
     centres = _train(features, bounds, large)
-    probes = _probe(features, bounds, centres, settings.probes)
+    counts = {
+        block: min(probe_count(int(bounds[block + 1] - bounds[block]), settings.probes), len(own))
+        for block, own in centres.items()
+    }
+    probes = _probe(features, bounds, centres, counts)
     order = np.lexsort((nodes.row, probes[:, 0], nodes.block))
     cells = {}
     for block in large.tolist():
         own = probes[order[bounds[block] : bounds[block + 1]]]
-        own = own[:, : min(settings.probes, len(centres[block]))]
+        own = own[:, : counts[block]]
         cells[block] = Cells(bounds_of(own[:, 0], len(centres[block])), own)
     nodes = _one_group(nodes.sorted_by(order), large, name)
     return Layout(nodes, features.of(nodes, order), cells)
@@ -107,17 +112,17 @@ def _probe(
     features: Features,
     bounds: npt.NDArray[np.int64],
     centres: Mapping[int, Matrix],
-    probes: int,
+    counts: Mapping[int, int],
 ) -> npt.NDArray[np.int16]:
-    """Find the cells of every node of a large block: (m, probes); 0 for the others."""
-    cells = np.zeros((int(bounds[-1]), probes), dtype=np.int16)
+    """Find the cells of every node of a large block: (m, most of them); 0 for the others."""
+    cells = np.zeros((int(bounds[-1]), max(counts.values())), dtype=np.int16)
     block_of = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
 
     def probe(nodes: npt.NDArray[np.int64], vectors: Matrix) -> None:
         for block, own in centres.items():
             here = np.flatnonzero(block_of[nodes] == block)
-            count = min(probes, len(own))
-            cells[nodes[here], :count] = nearest_of_some(vectors[here], own, count)
+            found = nearest_of_some(vectors[here], own, counts[block])
+            cells[nodes[here], : counts[block]] = found
 
     deque(features.each(probe), maxlen=0)
     return cells

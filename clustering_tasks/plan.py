@@ -16,7 +16,7 @@ import pandas as pd
 from clustering_tasks.artefacts import Attempt, Part, Result, Run, artefact_key, perform
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.costs import held_bytes
-from clustering_tasks.engine.cells import cell_count
+from clustering_tasks.engine.cells import cell_count, probe_count
 from clustering_tasks.engine.neighbours import (
     BATCH_ROWS,
     CHUNK_ROWS,
@@ -223,7 +223,7 @@ def compared_with(n: int, settings: NeighbourSettings) -> float:
         return n
     cells = cell_count(n)
     # rows lie in large cells more often than cells are large: 1.8 times, measured
-    return cells + 1.8 * n * min(settings.probes / cells, 1)
+    return cells + 1.8 * n * min(probe_count(n, settings.probes) / cells, 1)
 
 
 def _seconds_per_pair(dimension: int) -> float:

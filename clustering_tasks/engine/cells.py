@@ -29,6 +29,15 @@ def cell_count(n: int) -> int:
     return min(round(2 * math.sqrt(n)), np.iinfo(np.int16).max)
 
 
+def probe_count(n: int, given: int | None = None) -> int:
+    """Number of cells that each of n rows is compared with, unless one is given.
+
+    Real stories spread over more cells where there are more: with 14, recall@16 was .964 of 50,000
+    rows, .958 of 200,000 and .945 of a million, and each further cell gains .004 there.
+    """
+    return given or max(14, round(14 * (n / 200_000) ** (1 / 12)))
+
+
 def sample_step(n: int) -> int:
     """Every how manyth of n rows the cells are trained on."""
     return max(n // (cell_count(n) * _SAMPLED_ROWS), 1)

@@ -1,6 +1,6 @@
 """The REST API on a real Airflow API server, over a store of a million members, asked by locust.
 
-    python -m tests.benchmarks.store 1000000 --days 2 --scratch DIR
+    python -m tests.benchmarks.store 1000000 --scratch DIR
     python -m tests.benchmarks.api --scratch DIR
 
 measures with and without Redis (if `redis-server` is installed) what `--users` users get who wait a

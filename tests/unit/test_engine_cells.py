@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from clustering_tasks.engine import neighbours as module
 from clustering_tasks.engine.approximation import link_back, recall
-from clustering_tasks.engine.cells import find_neighbours, nearest_cells, train_cells
+from clustering_tasks.engine.cells import (
+    find_neighbours,
+    nearest_cells,
+    probe_count,
+    train_cells,
+)
 from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
 from tests.stage3_folder import Matrix, blobs, unit
 
@@ -135,3 +140,9 @@ def test_recall_is_the_share_of_true_neighbours() -> None:
     assert found.value == pytest.approx(0.5)
     assert found.error == pytest.approx(0.5 / 10)  # of a hundred rows, half with all, half none
     assert recall(vectors, exact.ids[:, ::2]).value == pytest.approx(0.5, abs=0.05)
+
+
+def test_more_cells_are_probed_among_more_rows_unless_their_number_is_given() -> None:
+    counts = [probe_count(n) for n in (30_000, 200_000, 1_000_000, 10_000_000)]
+    assert counts == [14, 14, 16, 19]
+    assert probe_count(1_000_000, 3) == 3
