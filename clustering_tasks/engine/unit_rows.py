@@ -64,8 +64,9 @@ def at_length_one(row: Floats, exact: Doubles, unit: Floats) -> float:
     """Write a row at length 1 and return the length that it had; `exact` is for work."""
     exact[:] = row
     norm: float = np.sqrt(dot(exact, exact))
+    divisor = norm if norm > 0 else 1.0  # a row of zeros stays what it is, and is refused later
     for c in range(len(row)):
-        unit[c] = np.float32(exact[c] / norm + 0.0)  # turns -0.0 into 0.0
+        unit[c] = np.float32(exact[c] / divisor + 0.0)  # turns -0.0 into 0.0
     return norm
 
 

@@ -49,6 +49,12 @@ def test_zeros_of_both_signs_are_one() -> None:
     assert (checked(rows)[1][0] == checked(rows)[1][1]).all()
 
 
+def test_a_row_of_zeros_has_the_norm_0_and_stays_what_it_is() -> None:
+    nothing = np.zeros((2, 9), dtype=np.float32)
+    assert checked(nothing)[0].tolist() == [0, 0]
+    np.testing.assert_array_equal(unit_rows(nothing), nothing)
+
+
 def test_what_is_no_number_has_no_norm() -> None:
     rows = np.array([[1, np.nan], [np.inf, 0]], dtype=np.float32)
     assert not np.isfinite(checked(rows)[0]).any()
