@@ -80,7 +80,7 @@ usable 2>/dev/null || create_venv
 rm -f "$STAMP"
 [ -x .venv/bin/uv ] || install_uv
 # Compiled now, once: where PYTHONDONTWRITEBYTECODE is set, every process would compile Airflow anew,
-# in three times the time that it takes to import it.
+# which takes two to three times as long as to import it.
 UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip sync --python .venv/bin/python --require-hashes \
     --compile-bytecode "$LOCK"
 ln -sf ../../local/stage4.sh .venv/bin/stage4

@@ -19,8 +19,8 @@ def read_rows(
 ) -> int:
     """Read the rows at some positions, each with a `pread` of its own.
 
-    From Python each took the interpreter lock, for which a thread waits up to 5 ms while another
-    is busy: 200,000 rows took longer than everything else together.
+    Read one by one from Python, each would have to get the interpreter lock back from a thread
+    that is busy with metadata, and that may keep it for 5 ms (`sys.getswitchinterval`).
 
     Args:
         descriptor: of the open file.

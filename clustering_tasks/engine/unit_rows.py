@@ -15,8 +15,8 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Digests = npt.NDArray[np.uint64]
 
-# Odd, with as many ones as zeros: a product then moves every bit of a word into the upper half,
-# and the shift brings it down again.
+# Odd, so that no two words have the same product; with ones all over, so that a product carries a
+# word's bits into the upper half, and the shift brings them down again.
 _ONE, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _HALF = np.uint64(32)
 
