@@ -54,29 +54,33 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
     return graph
 
 
-def mend(graph: Graph, plan: Result, nodes: Nodes) -> None:
-    """Mend what an approximate search missed, as far as other rows found it."""
-    for rows in _approximate(graph, plan, nodes):
+def mend(graph: Graph, plan: Result, nodes: Nodes) -> list[slice]:
+    """Mend what an approximate search missed, as far as other rows found it.
+
+    Returns:
+        the nodes of each block that was searched so, if none of its parts is missing.
+    """
+    approximate = list(_approximate(graph, plan, nodes))
+    for rows in approximate:
         ids, distances = link_back(_of_block(graph, rows), graph.distances[rows])
         graph.distances[rows] = distances
         graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
+    return approximate
 
 
 def measure_recall(
-    graph: Graph, plan: Result, nodes: Nodes, temporal: TemporalSettings
+    graph: Graph, plan: Result, approximate: list[slice], temporal: TemporalSettings
 ) -> Recall | None:
-    """Measure the recall of the largest block searched approximately; None if all were exact."""
-    found = list(_approximate(graph, plan, nodes))
-    if not found:
+    """Measure the recall of the largest block that `mend` returned; None if there is none."""
+    if not approximate:
         return None
-    rows = max(found, key=lambda rows: rows.stop - rows.start)
+    rows = max(approximate, key=lambda rows: rows.stop - rows.start)
     with open_vectors(plan.path("features")) as features:
         vectors = FileRows(features, rows.start, rows.stop)
         return recall(vectors, _of_block(graph, rows), window=read_window(plan, temporal, rows))
 
 
 def _approximate(graph: Graph, plan: Result, nodes: Nodes) -> Iterator[slice]:
-    """Yield the nodes of each block searched in cells, if none of its parts is missing."""
     bounds = nodes.block_bounds()
     for block in load_cells(plan.path("cells")):
         rows = slice(int(bounds[block]), int(bounds[block + 1]))

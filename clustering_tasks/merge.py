@@ -138,9 +138,9 @@ def _merge(
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
-    mend(graph, plan, nodes)
+    approximate = mend(graph, plan, nodes)
     with ThreadPoolExecutor(1) as beside:  # products, while metadata keeps the interpreter busy
-        measuring = beside.submit(measure_recall, graph, plan, nodes, run.settings.temporal)
+        measuring = beside.submit(measure_recall, graph, plan, approximate, run.settings.temporal)
         clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
     found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:

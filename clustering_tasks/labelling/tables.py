@@ -109,8 +109,7 @@ def write_members(
         def write(batch: pa.Table) -> None:
             one.write_table(batch.select(MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA))
 
-        batches = _members(items, assignments, pa.array(cluster_ids, pa.string()))
-        for batch in batches:
+        for batch in _members(items, assignments, pa.array(cluster_ids, pa.string())):
             writing = beside.submit(write, batch)
             other.write_table(batch.select(_LOADED_SCHEMA.names).cast(_LOADED_SCHEMA))
             writing.result()
