@@ -20,8 +20,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clustering_tasks.levels import LEVELS
-from stage4.api.job_progress import TELLING, Instance, progress_of, states_by_task
-from stage4.api.models.jobs import Job, JobDetails, JobState, JobTask
+from stage4.api.job_progress import TELLING, Instance, progress_of
+from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.runs import job_id
 
@@ -127,11 +127,7 @@ def _progress(session: Session, run: DagRun) -> dict[str, Any]:
         .where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
         .order_by(TaskInstance.start_date.asc().nulls_last(), TaskInstance.task_id)
     ).all()
-    instances = [Instance(*row) for row in rows]
-    states = states_by_task((each.task_id, each.state) for each in instances)
-    return progress_of(instances, _returned(session, run)) | {
-        "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in states.items()],
-    }
+    return progress_of([Instance(*row) for row in rows], _returned(session, run))
 
 
 def _returned(session: Session, run: DagRun) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow.utils.state import TaskInstanceState
 
+from stage4.api.models.jobs import JobTask
+
 # Whose results tell how much there is to do.
 TELLING = ("snapshot", "plan")
 _FINISHED = frozenset(
@@ -40,7 +42,8 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
             again, or runs again, is of an earlier try and says nothing.
 
     Returns:
-        `percent`, `items_total`, `items_done`, `parts_total`, `parts_done`, `parts_failed`.
+        `tasks` in the order of their first instances, `percent`, `items_total`, `items_done`,
+        `parts_total`, `parts_done`, `parts_failed`.
     """
     states = states_by_task((each.task_id, each.state) for each in instances)
     valid = {
@@ -49,7 +52,11 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
         if TaskInstanceState.SUCCESS in states.get(task, {})
     }
     total, parts = _items_of(valid.get("snapshot")), valid.get("plan")
-    told: dict[str, Any] = {"percent": percent(states), "items_total": total}
+    told: dict[str, Any] = {
+        "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in states.items()],
+        "percent": percent(states),
+        "items_total": total,
+    }
     if not isinstance(parts, list):
         return told | {
             "items_done": None if total is None else 0,
