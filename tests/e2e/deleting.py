@@ -20,6 +20,15 @@ def with_withdrawn(sample: Path, folder: Path) -> Path:
     return folder
 
 
+def goes_and_stays_gone(airflow: Airflow, indices: Path) -> None:
+    """Cluster what `with_withdrawn` made, delete its document, cluster again."""
+    with airflow.reading(indices):
+        run = airflow.run_dag("cluster_events")
+        assert run["state"] == "success", airflow.explain(run)
+        is_deleted(airflow)
+        stays_deleted(airflow)
+
+
 def delete(airflow: Airflow, document: str = DOCUMENT) -> Json:
     """Ask for a deletion; returns the answer."""
     url = f"{airflow.base_url}/stage4/api/v1/documents/{document}"

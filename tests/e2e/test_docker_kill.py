@@ -23,7 +23,7 @@ from local.stack import Stack
 from local.stage5_receiver import listening
 from local.state import State
 from tests.e2e.conftest import CALM, Airflow
-from tests.e2e.deleting import is_deleted, stays_deleted, with_withdrawn
+from tests.e2e.deleting import goes_and_stays_gone, with_withdrawn
 
 pytest_plugins = ["tests.integration.docker_fixtures"]
 pytestmark = [pytest.mark.docker, pytest.mark.airflow]
@@ -246,11 +246,7 @@ def test_a_killed_part_leaves_its_siblings_alone(
 def test_containers_delete_a_document(
     docker_airflow: Airflow, sample: Path, tmp_path: Path
 ) -> None:
-    with docker_airflow.reading(with_withdrawn(sample, tmp_path / "stage3")):
-        run = docker_airflow.run_dag("cluster_events")
-        assert run["state"] == "success", docker_airflow.explain(run)
-        is_deleted(docker_airflow)
-        stays_deleted(docker_airflow)
+    goes_and_stays_gone(docker_airflow, with_withdrawn(sample, tmp_path / "stage3"))
 
 
 @pytest.mark.skipif("STAGE4_TEST_DATA" not in os.environ, reason="STAGE4_TEST_DATA is not set")
