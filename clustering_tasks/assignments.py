@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from clustering_tasks.artefacts import Attempt
 from clustering_tasks.engine.centroids import Sums
+from clustering_tasks.workspace.artefacts import Attempt
 
 # In place of the number of a cluster.
 NOISE, UNASSIGNED, FILTERED = -1, -2, -3

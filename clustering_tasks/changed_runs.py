@@ -2,7 +2,7 @@
 
 from upath import UPath
 
-from clustering_tasks.storage import write_atomically
+from clustering_tasks.workspace.storage import write_atomically
 
 _MARK = "changed.json"
 

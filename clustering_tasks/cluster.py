@@ -3,7 +3,6 @@
 import numpy as np
 import structlog
 
-from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.engine.cells import probe_count
 from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
 from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_ranges
@@ -14,8 +13,9 @@ from clustering_tasks.nodes import load_nodes
 from clustering_tasks.plan import Unit
 from clustering_tasks.settings import NeighbourSettings
 from clustering_tasks.spans import read_window
-from clustering_tasks.storage import read_json
-from clustering_tasks.vectors import FileRows, open_vectors
+from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
+from clustering_tasks.workspace.storage import read_json
+from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
 log = structlog.get_logger()
 

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.algorithms.partition import Block
-from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.approximation import Recall, link_back, recall
 from clustering_tasks.evidence import with_evidence
@@ -17,7 +16,8 @@ from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.settings import TemporalSettings
 from clustering_tasks.spans import read_window
-from clustering_tasks.vectors import FileRows, open_vectors
+from clustering_tasks.workspace.artefacts import Result
+from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
 
 @dataclass

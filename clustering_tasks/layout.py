@@ -25,7 +25,7 @@ from clustering_tasks.engine.neighbours import Cells
 from clustering_tasks.features import Features
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.settings import NeighbourSettings
-from clustering_tasks.vectors import Matrix, new_vectors
+from clustering_tasks.workspace.vector_files import Matrix, new_vectors
 
 
 @dataclass(frozen=True)

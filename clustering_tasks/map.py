@@ -7,8 +7,6 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow.csv import write_csv
 
-from clustering_tasks.artefacts import Attempt, Result, Run, artefact_key, perform
-from clustering_tasks.labelling.members import read_columns
 from clustering_tasks.picture import (
     Rows,
     by_size,
@@ -17,7 +15,9 @@ from clustering_tasks.picture import (
     place_members,
     radii,
 )
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
+from clustering_tasks.workspace.columns import read_columns
+from clustering_tasks.workspace.vector_files import open_vectors
 
 POINTS_SCHEMA = pa.schema(
     [

@@ -15,14 +15,6 @@ import structlog
 
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.partition import Partition
-from clustering_tasks.artefacts import (
-    Attempt,
-    Metric,
-    Result,
-    Run,
-    artefact_key,
-    perform,
-)
 from clustering_tasks.assignments import CODES, FILTERED, NOISE, UNASSIGNED, write_clustering
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.cluster import part_name
@@ -44,7 +36,15 @@ from clustering_tasks.outliers import (
 from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
 from clustering_tasks.spans import read_spans
 from clustering_tasks.stability import stability
-from clustering_tasks.vectors import VectorFile, open_vectors
+from clustering_tasks.workspace.artefacts import (
+    Attempt,
+    Metric,
+    Result,
+    Run,
+    artefact_key,
+    perform,
+)
+from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
 
 log = structlog.get_logger()
 

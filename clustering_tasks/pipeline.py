@@ -5,7 +5,6 @@ from typing import Any
 import structlog
 from upath import UPath
 
-from clustering_tasks.artefacts import Run
 from clustering_tasks.cluster import cluster
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.label import label
@@ -14,6 +13,7 @@ from clustering_tasks.plan import plan
 from clustering_tasks.publication import check_gate, publish_files, read_report
 from clustering_tasks.snapshot import snapshot
 from clustering_tasks.tombstones import NONE_DELETED, Tombstones
+from clustering_tasks.workspace.artefacts import Run
 
 log = structlog.get_logger()
 

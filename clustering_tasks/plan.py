@@ -13,7 +13,6 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from clustering_tasks.artefacts import Attempt, Part, Result, Run, artefact_key, perform
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.costs import held_bytes
 from clustering_tasks.engine.cells import cell_count, probe_count
@@ -30,12 +29,13 @@ from clustering_tasks.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.filters import kept_rows
 from clustering_tasks.layout import lay_out, save_cells, write_features
 from clustering_tasks.nodes import Nodes, make_nodes
-from clustering_tasks.resources import available_disk, available_memory, check_fits
 from clustering_tasks.settings import NeighbourSettings, PartitionSettings, RunSettings
 from clustering_tasks.spans import write_spans
-from clustering_tasks.storage import to_json
 from clustering_tasks.stories import story_vectors
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.workspace.artefacts import Attempt, Part, Result, Run, artefact_key, perform
+from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
+from clustering_tasks.workspace.storage import to_json
+from clustering_tasks.workspace.vector_files import open_vectors
 
 _PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
 

@@ -32,7 +32,7 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.settings import PublishSettings, RunSettings
-from clustering_tasks.storage import is_local, read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import is_local, read_json, to_json, write_atomically
 
 _COPY_CHUNK = 1 << 20
 

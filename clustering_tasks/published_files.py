@@ -8,9 +8,9 @@ from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.mentions import Forget, forgetting
-from clustering_tasks.publication import Pointer, copy_whole, published, read_path, write_pointer
-from clustering_tasks.storage import read_json
+from clustering_tasks.publication import Pointer, published, write_pointer
 from clustering_tasks.tombstones import Tombstones
+from clustering_tasks.workspace.storage import copy_whole, read_json, read_path
 
 
 def forget_published(

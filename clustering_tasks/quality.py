@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from clustering_tasks.artefacts import Metric
 from clustering_tasks.engine.centroids import Sums
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.modularity import modularity
@@ -25,7 +24,8 @@ from clustering_tasks.engine.quality import (
 )
 from clustering_tasks.graph import Graph
 from clustering_tasks.nodes import Nodes
-from clustering_tasks.vectors import VectorFile
+from clustering_tasks.workspace.artefacts import Metric
+from clustering_tasks.workspace.vector_files import VectorFile
 
 log = structlog.get_logger()
 

@@ -17,12 +17,12 @@ from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.levels import Level
 from clustering_tasks.plan import compared_with, most_memory
-from clustering_tasks.resources import available_memory
 from clustering_tasks.settings import RunSettings
 from clustering_tasks.stage3.copy import find_pair
 from clustering_tasks.stage3.index import open_index
-from clustering_tasks.storage import is_local
-from clustering_tasks.vectors import Matrix
+from clustering_tasks.workspace.resources import available_memory
+from clustering_tasks.workspace.storage import is_local
+from clustering_tasks.workspace.vector_files import Matrix
 
 # What comes next where the machine is too small, dearest first.
 _CHEAPER = ("label_propagation", "hdbscan")

@@ -16,15 +16,6 @@ import pyarrow.compute as pc
 from pyarrow.parquet import ParquetWriter
 from upath import UPath
 
-from clustering_tasks.artefacts import (
-    Attempt,
-    Metric,
-    Result,
-    Run,
-    artefact_key,
-    find_artefact,
-    perform,
-)
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.engine.unit_rows import checked, unit_rows
 from clustering_tasks.errors import BadInputError
@@ -43,9 +34,18 @@ from clustering_tasks.stage3.metadata import (
     read_metadata,
     refuse_other_formats,
 )
-from clustering_tasks.storage import is_local
 from clustering_tasks.tombstones import NONE_DELETED, Tombstones
-from clustering_tasks.vectors import BLOCK_ROWS, write_vectors
+from clustering_tasks.workspace.artefacts import (
+    Attempt,
+    Metric,
+    Result,
+    Run,
+    artefact_key,
+    find_artefact,
+    perform,
+)
+from clustering_tasks.workspace.storage import is_local
+from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
 
 _ITEMS = 2048  # at a time
 _SCHEMA = SCHEMA.append(pa.field("twin", pa.int64(), nullable=False))

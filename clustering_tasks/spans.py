@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.artefacts import Result
 from clustering_tasks.engine.window import Window
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.settings import TemporalSettings
+from clustering_tasks.workspace.artefacts import Result
 
 Spans = npt.NDArray[np.float64]
 

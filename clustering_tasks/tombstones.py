@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError, SettingsError
-from clustering_tasks.storage import read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
 
 HOW_TO = (
     "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`, keep it as you "

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.artefacts import Metric
 from clustering_tasks.engine.membership import share_inside
 from clustering_tasks.engine.rows import Vectors
+from clustering_tasks.workspace.artefacts import Metric
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

@@ -4,12 +4,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustering_tasks.artefacts import Attempt, Result, Run
 from clustering_tasks.assignments import CODES, NOISE, write_clustering
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.outliers import enter_similarity
 from clustering_tasks.quality import measure_vectors
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.workspace.artefacts import Attempt, Result, Run
+from clustering_tasks.workspace.vector_files import open_vectors
 
 _SMALLEST = 2
 Bools = npt.NDArray[np.bool_]

@@ -3,9 +3,9 @@
 from pydantic import ValidationError
 from upath import UPath
 
-from clustering_tasks.artefacts import Result
 from clustering_tasks.levels import Level
-from clustering_tasks.storage import read_json, write_atomically
+from clustering_tasks.workspace.artefacts import Result
+from clustering_tasks.workspace.storage import read_json, write_atomically
 
 REPLACED = ("snapshot", "merge", "label", "map")
 NEW = "new-"

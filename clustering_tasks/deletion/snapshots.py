@@ -8,12 +8,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clustering_tasks.artefacts import Attempt, Result
-from clustering_tasks.labelling.members import read_columns
 from clustering_tasks.levels import Level
 from clustering_tasks.mentions import Forget
 from clustering_tasks.stage3.items import item_batch
-from clustering_tasks.vectors import open_vectors, write_vectors
+from clustering_tasks.workspace.artefacts import Attempt, Result
+from clustering_tasks.workspace.columns import read_columns
+from clustering_tasks.workspace.vector_files import open_vectors, write_vectors
 
 _ITEMS = 8192  # at a time
 

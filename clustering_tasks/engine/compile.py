@@ -5,7 +5,7 @@ from typing import ParamSpec, TypeVar, cast
 
 import numba
 
-from clustering_tasks.source_version import source_version
+from clustering_tasks.workspace.source_version import source_version
 
 _Parameters = ParamSpec("_Parameters")
 _Returned = TypeVar("_Returned")

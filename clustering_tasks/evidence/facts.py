@@ -6,13 +6,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clustering_tasks.artefacts import Result
 from clustering_tasks.choice import Weights
 from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import read_mentions
 from clustering_tasks.features import DocumentVectors, load_documents
 from clustering_tasks.nodes import Nodes
 from clustering_tasks.spans import read_spans
+from clustering_tasks.workspace.artefacts import Result
 
 Ints = npt.NDArray[np.int32]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.artefacts import Run
 from clustering_tasks.labelling.members import Columns
 from clustering_tasks.labelling.titles import CENTRAL, canonical_name, headline, shorten
+from clustering_tasks.workspace.artefacts import Run
 
 
 @dataclass(frozen=True)

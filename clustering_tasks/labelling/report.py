@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.artefacts import Metric, Result, Run
+from clustering_tasks.workspace.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = (

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 from upath import UPath
 
-from clustering_tasks.storage import to_json
+from clustering_tasks.workspace.storage import to_json
 
 MEMBER_SCHEMA = pa.schema(
     [

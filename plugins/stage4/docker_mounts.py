@@ -8,7 +8,7 @@ from docker.types import Mount
 from upath import UPath
 
 from clustering_tasks.deployment import DeploymentSettings
-from clustering_tasks.storage import is_local
+from clustering_tasks.workspace.storage import is_local
 
 # Where the image keeps the machine code that numba compiled when the image was built.
 KERNELS = "/var/cache/stage4"

@@ -203,13 +203,13 @@ def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
         pruned: the results of `prune`, of all levels.
 
     Returns:
-        Counts and bytes (`clustering_tasks.workspace.Cleaned`); None where the workspace is an
+        Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`); None where the workspace is an
         object store.
     """
-    from clustering_tasks import workspace
+    from clustering_tasks.workspace import cleanup
 
     where = deployment()
-    cleaned = workspace.clean_workspace(
+    cleaned = cleanup.clean_workspace(
         where.workspace,
         {each["level"]: each["kept_jobs"] for each in pruned},
         where.retention_days,

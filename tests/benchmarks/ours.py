@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import structlog
 from upath import UPath
 
-from clustering_tasks.artefacts import Run
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings import run_settings
+from clustering_tasks.workspace.artefacts import Run
 from tests.benchmarks.collection import Collection, write_collection
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)

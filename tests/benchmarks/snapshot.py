@@ -24,11 +24,11 @@ import pyarrow.parquet as pq
 import structlog
 from upath import UPath
 
-from clustering_tasks.artefacts import Attempt, Result, Run, load_run, perform
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.labelling.report import NEIGHBOURS, QUALITY
 from clustering_tasks.levels import LEVELS
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.workspace.artefacts import Attempt, Result, Run, load_run, perform
+from clustering_tasks.workspace.vector_files import open_vectors
 from tests.benchmarks.scale import DIMENSION, write_scale_folder
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ _NODES = """
 import sys
 import pandas as pd
 from upath import UPath
-from clustering_tasks.artefacts import load_run
+from clustering_tasks.workspace.artefacts import load_run
 from clustering_tasks.filters import COLUMNS
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.nodes import make_nodes

@@ -23,7 +23,7 @@ from clustering_tasks.labelling.report import describe_sizes
 from clustering_tasks.labelling.tables import write_clusters, write_members
 from clustering_tasks.levels import DOMAINS, LEVELS
 from clustering_tasks.settings import run_settings
-from clustering_tasks.storage import to_json
+from clustering_tasks.workspace.storage import to_json
 from tests.benchmarks.scale import (
     DIMENSION,
     EVENT_TYPES,

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from clustering_tasks.artefacts import Result, Run
 from clustering_tasks.cluster import cluster, part_name
 from clustering_tasks.engine.warm_up import warm_up
 from clustering_tasks.graph import read_graph
@@ -16,7 +15,8 @@ from clustering_tasks.label import label
 from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
 from clustering_tasks.snapshot import snapshot
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.workspace.artefacts import Result, Run
+from clustering_tasks.workspace.vector_files import open_vectors
 from tests.benchmarks.contenders import recall, sampled
 from tests.benchmarks.ours import new_run, quiet
 

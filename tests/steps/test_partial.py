@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.artefacts import Run
 from clustering_tasks.cluster import cluster
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.label import label
@@ -15,6 +14,7 @@ from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
 from clustering_tasks.publication import check_gate, read_report
 from clustering_tasks.snapshot import snapshot
+from clustering_tasks.workspace.artefacts import Run
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from clustering_tasks import artefacts
-from clustering_tasks.artefacts import (
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings import run_settings
+from clustering_tasks.workspace import artefacts
+from clustering_tasks.workspace.artefacts import (
     Attempt,
     Part,
     Result,
@@ -18,10 +21,7 @@ from clustering_tasks.artefacts import (
     load_run,
     perform,
 )
-from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import run_settings
-from clustering_tasks.storage import write_atomically
+from clustering_tasks.workspace.storage import write_atomically
 
 KEY = "0123abcd"
 

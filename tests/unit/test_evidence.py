@@ -24,7 +24,7 @@ from clustering_tasks.nodes import load_nodes
 from clustering_tasks.plan import plan
 from clustering_tasks.settings import run_settings
 from clustering_tasks.snapshot import snapshot
-from clustering_tasks.vectors import open_vectors
+from clustering_tasks.workspace.vector_files import open_vectors
 from tests.conftest import Workbench
 from tests.stage3_folder import Json, Matrix, blobs, scattered, unit
 

@@ -4,9 +4,9 @@ import psutil
 import pytest
 from upath import UPath
 
-from clustering_tasks import resources
 from clustering_tasks.errors import ResourcesError
-from clustering_tasks.resources import available_disk, available_memory, check_fits
+from clustering_tasks.workspace import resources
+from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 
 
 @pytest.fixture

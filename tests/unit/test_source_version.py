@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clustering_tasks import source_version as module
-from clustering_tasks.source_version import source_version
+from clustering_tasks.workspace import source_version as module
+from clustering_tasks.workspace.source_version import source_version
 
 STEPS = ("snapshot", "plan", "cluster", "merge", "label", "map")
 

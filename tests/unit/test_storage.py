@@ -9,7 +9,7 @@ import orjson
 import pytest
 from upath import UPath
 
-from clustering_tasks.storage import (
+from clustering_tasks.workspace.storage import (
     is_local,
     read_exactly,
     read_json,

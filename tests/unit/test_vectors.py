@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from clustering_tasks.vectors import FileRows, Matrix, new_vectors, open_vectors, write_vectors
+from clustering_tasks.workspace.vector_files import (
+    FileRows,
+    Matrix,
+    new_vectors,
+    open_vectors,
+    write_vectors,
+)
 
 ROWS, DIMENSION = 70_000, 3  # more than two of the blocks in which `take` reads
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from clustering_tasks.workspace import Cleaned, clean_workspace
+from clustering_tasks.workspace.cleanup import Cleaned, clean_workspace
 
 DAY = 86_400.0
 NOW = time.time()

@@ -13,7 +13,7 @@ from airflow.utils.session import create_session
 from upath import UPath
 
 from clustering_tasks.deployment import deployment
-from clustering_tasks.storage import is_local
+from clustering_tasks.workspace.storage import is_local
 from stage4.api.models.installation import Gpu, Pool, Resources
 
 _ASK_SECONDS = 5

@@ -11,7 +11,7 @@ from clustering_tasks.changed_runs import changed_runs
 from clustering_tasks.deployment import deployment
 from clustering_tasks.publication import Pointer, published, read_report
 from clustering_tasks.published_files import forget_published
-from clustering_tasks.storage import read_json
+from clustering_tasks.workspace.storage import read_json
 from stage4 import postgres
 from stage4.database import Database, database
 from stage4.deleted import tombstones_of

@@ -16,7 +16,6 @@ import redis
 from psycopg import sql
 from upath import UPath
 
-from clustering_tasks.artefacts import Run
 from clustering_tasks.deployment import deployment
 from clustering_tasks.forget import forget
 from clustering_tasks.levels import LEVELS
@@ -25,6 +24,7 @@ from clustering_tasks.publication import read_report
 from clustering_tasks.sample import write_sample
 from clustering_tasks.settings import run_settings
 from clustering_tasks.tombstones import read_tombstones
+from clustering_tasks.workspace.artefacts import Run
 from stage4 import postgres, tasks
 from stage4.publish import publish_run
 from tests.integration.api.conftest import AS_OF, Json

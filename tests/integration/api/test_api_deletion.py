@@ -19,13 +19,13 @@ from sqlalchemy import select
 from upath import UPath
 
 from clustering_tasks import forget as step
-from clustering_tasks import storage
-from clustering_tasks.artefacts import load_run
 from clustering_tasks.deletion import records, rewriting
 from clustering_tasks.deployment import deployment
 from clustering_tasks.levels import LEVELS
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.tombstones import GONE_NAME
+from clustering_tasks.workspace import storage
+from clustering_tasks.workspace.artefacts import load_run
 from local.stage5_receiver import listening
 from stage4 import postgres, tasks
 from stage4.api.cache import PREFIX

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
-from clustering_tasks.storage import is_local, read_exactly
+from clustering_tasks.workspace.storage import is_local, read_exactly
 
 Matrix = npt.NDArray[np.float32]
 

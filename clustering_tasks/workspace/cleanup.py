@@ -20,9 +20,9 @@ import orjson
 import structlog
 from upath import UPath
 
-from clustering_tasks.artefacts import artefact_name
 from clustering_tasks.levels import LEVELS
-from clustering_tasks.storage import is_local
+from clustering_tasks.workspace.artefacts import artefact_name
+from clustering_tasks.workspace.storage import is_local
 
 IN_USE = timedelta(days=2)
 

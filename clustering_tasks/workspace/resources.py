@@ -7,7 +7,7 @@ import psutil
 from upath import UPath
 
 from clustering_tasks.errors import ResourcesError
-from clustering_tasks.storage import is_local
+from clustering_tasks.workspace.storage import is_local
 
 _CGROUP = Path("/sys/fs/cgroup")
 # (limit, usage) of a container: cgroup v2, then v1

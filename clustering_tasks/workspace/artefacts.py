@@ -28,8 +28,8 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.settings import RunSettings, run_settings
-from clustering_tasks.source_version import source_version
-from clustering_tasks.storage import read_json, to_json, write_atomically
+from clustering_tasks.workspace.source_version import source_version
+from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""Runs and their artefacts, and the files that hold them."""
