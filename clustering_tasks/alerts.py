@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
-from clustering_tasks.setting_types import given_or
-from clustering_tasks.settings import AlertSettings, PublishSettings
+from clustering_tasks.settings.run import AlertSettings, PublishSettings
+from clustering_tasks.settings.types import given_or
 
 Metrics = Mapping[str, float | None]
 Severity = Literal["info", "warning", "critical"]

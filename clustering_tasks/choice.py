@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.levels import Level
-from clustering_tasks.setting_types import given_or
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.levels import Level
+from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.settings.types import given_or
 
 # The hierarchy holds two copies of its vectors. Above, communities of the graph, which hold none,
 # find nearly as good clusters (docs/ALGORITHMS.md).

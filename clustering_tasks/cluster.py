@@ -11,7 +11,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import load_nodes
 from clustering_tasks.plan import Unit
-from clustering_tasks.settings import NeighbourSettings
+from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.spans import read_window
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.storage import read_json

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.settings import TemporalSettings
+from clustering_tasks.settings.run import TemporalSettings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

@@ -1,6 +1,6 @@
 """What an algorithm takes beside the neighbour graph: memory, and an idea of the time."""
 
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 # Copies of the features that an algorithm holds: the smoothed ones, and their sums or the features
 # that they are made from. The others read them where they need them.

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustering_tasks.levels import UNKNOWN_DOMAIN
-from clustering_tasks.settings import FilterSettings
+from clustering_tasks.settings.levels import UNKNOWN_DOMAIN
+from clustering_tasks.settings.run import FilterSettings
 
 Bools = npt.NDArray[np.bool_]
 

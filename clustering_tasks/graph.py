@@ -14,7 +14,7 @@ from clustering_tasks.evidence import with_evidence
 from clustering_tasks.evidence.facts import node_facts
 from clustering_tasks.layout import load_cells
 from clustering_tasks.nodes import Nodes
-from clustering_tasks.settings import TemporalSettings
+from clustering_tasks.settings.run import TemporalSettings
 from clustering_tasks.spans import read_window
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors

@@ -24,7 +24,7 @@ from clustering_tasks.engine.cells import (
 from clustering_tasks.engine.neighbours import Cells
 from clustering_tasks.features import Features
 from clustering_tasks.nodes import Nodes
-from clustering_tasks.settings import NeighbourSettings
+from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.workspace.vector_files import Matrix, new_vectors
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.tombstones import Tombstones
 
 Forget = Callable[[Any], Any]

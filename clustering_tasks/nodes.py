@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from upath import UPath
 
-from clustering_tasks.levels import UNKNOWN_DOMAIN, Level
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.levels import UNKNOWN_DOMAIN, Level
+from clustering_tasks.settings.run import RunSettings
 
 _MISSING = "unknown"
 _Number = TypeVar("_Number", bound="np.number[Any]")

@@ -12,7 +12,7 @@ from clustering_tasks.assignments import NOISE
 from clustering_tasks.engine.centroids import Sums, row_products
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
-from clustering_tasks.settings import OutlierSettings, RunSettings
+from clustering_tasks.settings.run import OutlierSettings, RunSettings
 from clustering_tasks.workspace.vector_files import VectorFile
 
 Floats = npt.NDArray[np.float32]

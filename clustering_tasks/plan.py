@@ -29,7 +29,7 @@ from clustering_tasks.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.filters import kept_rows
 from clustering_tasks.layout import lay_out, save_cells, write_features
 from clustering_tasks.nodes import Nodes, make_nodes
-from clustering_tasks.settings import NeighbourSettings, PartitionSettings, RunSettings
+from clustering_tasks.settings.run import NeighbourSettings, PartitionSettings, RunSettings
 from clustering_tasks.spans import write_spans
 from clustering_tasks.stories import story_vectors
 from clustering_tasks.workspace.artefacts import Attempt, Part, Result, Run, artefact_key, perform

@@ -30,8 +30,8 @@ from pydantic import (
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import PublishSettings, RunSettings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import PublishSettings, RunSettings
 from clustering_tasks.workspace.storage import is_local, read_json, to_json, write_atomically
 
 _COPY_CHUNK = 1 << 20

@@ -15,9 +15,9 @@ from clustering_tasks.choice import choose
 from clustering_tasks.costs import held_bytes, seconds
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.levels import Level
 from clustering_tasks.plan import compared_with, most_memory
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.levels import Level
+from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.stage3.copy import find_pair
 from clustering_tasks.stage3.index import open_index
 from clustering_tasks.workspace.resources import available_memory

@@ -16,10 +16,11 @@ from typing import Any, get_args
 import typer
 from pydantic import BaseModel
 
-from clustering_tasks import errors, levels
+from clustering_tasks import errors
 from clustering_tasks.cli import app
-from clustering_tasks.deployment import DeploymentSettings
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings import levels
+from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.settings.run import RunSettings
 
 REPO = Path(__file__).resolve().parent.parent
 COMMAND = "python -m clustering_tasks.reference"

@@ -19,9 +19,9 @@ from upath import UPath
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.engine.unit_rows import checked, unit_rows
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import LEVELS, Level
 from clustering_tasks.mentions import forgetting
-from clustering_tasks.settings import InputSettings
+from clustering_tasks.settings.levels import LEVELS, Level
+from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.index import FlatIndex, open_index

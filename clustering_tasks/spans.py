@@ -8,7 +8,7 @@ from upath import UPath
 
 from clustering_tasks.engine.window import Window
 from clustering_tasks.nodes import Nodes
-from clustering_tasks.settings import TemporalSettings
+from clustering_tasks.settings.run import TemporalSettings
 from clustering_tasks.workspace.artefacts import Result
 
 Spans = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ from scipy import sparse
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.partition import Block, Partition
 from clustering_tasks.choice import Choice
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]

@@ -37,7 +37,7 @@ cleared); `notify_stage5` when no Stage 5 is configured, when nothing was publis
 optional Stage 5 did not take the event. The last lines of the log say which.
 """
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.dag_factory import level_dag
 
 # The scheduler reads only files in which both "airflow" and "dag" occur (safe mode).

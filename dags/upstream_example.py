@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 from airflow.sdk import DAG, BaseHook, task
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.assets import stage3_asset
 
 API_CONNECTION = "stage4_airflow_api"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.sample import write_sample
+from clustering_tasks.settings.levels import LEVELS
 from local import services
 from local.airflow_api import FINISHED, AirflowApi, Json
 from local.configuration import Options

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from upath import UPath
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from local.airflow_api import Json
 from local.errors import LocalError
 

@@ -15,8 +15,8 @@ import structlog
 from upath import UPath
 
 from clustering_tasks import cli as command_line
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from tests.stage3_folder import SMALL, Stage3Folder
 from tests.two_processes import (  # noqa: F401 - pytest finds its hooks here

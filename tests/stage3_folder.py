@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.levels import DOMAINS, LEVELS
+from clustering_tasks.settings.levels import DOMAINS, LEVELS
 
 Matrix = npt.NDArray[np.float32]
 Json = dict[str, Any]

@@ -18,7 +18,7 @@ from clustering_tasks.engine.silhouette_cut import LEAST, Cut, choose_cut, trim_
 from clustering_tasks.engine.smoothing import THRESHOLD, smooth
 from clustering_tasks.engine.spanning_tree import spanning_tree
 from clustering_tasks.engine.ward_linkage import ward_linkage
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 # Ward's tree and its cuts take .5 s for 10,000 nodes and 4 s for 50,000 on two cores.
 _BOTH = 25_000

@@ -11,7 +11,7 @@ from clustering_tasks.choice import Choice
 from clustering_tasks.engine.condensed_tree import Selection, condense, select
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
 from clustering_tasks.engine.window import days_apart
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 # Between unit vectors, there is no larger distance.
 _FARTHEST = np.float32(2)

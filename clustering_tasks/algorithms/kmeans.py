@@ -10,7 +10,7 @@ from clustering_tasks.engine.cluster_count import estimate
 from clustering_tasks.engine.nearest_centroids import Nearest, nearest_centroids
 from clustering_tasks.engine.silhouette_cut import trim_small
 from clustering_tasks.engine.smoothing import smooth
-from clustering_tasks.settings import RunSettings, TemporalSettings
+from clustering_tasks.settings.run import RunSettings, TemporalSettings
 
 # Cosine distances below are rounding: the vectors are the same.
 _SAME = np.float32(1e-6)

@@ -6,7 +6,7 @@ from clustering_tasks.algorithms.partition import Block, Partition, graph_partit
 from clustering_tasks.choice import Choice
 from clustering_tasks.engine.edge_threshold import choose_threshold
 from clustering_tasks.engine.label_propagation import propagate
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 
 def label_propagation(block: Block, settings: RunSettings, choice: Choice) -> Partition:

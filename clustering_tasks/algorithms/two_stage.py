@@ -14,7 +14,7 @@ from clustering_tasks.choice import Choice
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 _Number = TypeVar("_Number", np.int32, np.float32)
 

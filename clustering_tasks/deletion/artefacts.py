@@ -7,7 +7,7 @@ from upath import UPath
 
 from clustering_tasks.deletion.records import records_of, runs_of
 from clustering_tasks.deletion.search import snapshot_holds
-from clustering_tasks.levels import LEVELS, Level
+from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.tombstones import Tombstones
 from clustering_tasks.workspace.artefacts import artefact_name
 

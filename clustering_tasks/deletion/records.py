@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 from upath import UPath
 
-from clustering_tasks.levels import Level
+from clustering_tasks.settings.levels import Level
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.storage import read_json, write_atomically
 

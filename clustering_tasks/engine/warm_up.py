@@ -31,7 +31,7 @@ from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
 from clustering_tasks.evidence.words import shares_of_smaller
-from clustering_tasks.settings import TemporalSettings
+from clustering_tasks.settings.run import TemporalSettings
 
 
 def warm_up() -> float:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.levels import Level
+from clustering_tasks.settings.levels import Level
 
 Columns = dict[str, npt.NDArray[Any]]
 """Items, in the order of their vector ids: texts are objects, None where there is none; times are

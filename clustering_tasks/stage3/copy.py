@@ -14,8 +14,8 @@ import structlog
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError, TransientError
-from clustering_tasks.levels import LEVELS, Level
-from clustering_tasks.settings import InputSettings
+from clustering_tasks.settings.levels import LEVELS, Level
+from clustering_tasks.settings.run import InputSettings
 
 log = structlog.get_logger()
 

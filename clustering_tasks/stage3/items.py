@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import DOMAINS, UNKNOWN_DOMAIN, Level
+from clustering_tasks.settings.levels import DOMAINS, UNKNOWN_DOMAIN, Level
 from clustering_tasks.stage3.dates import parse_date
 
 Entry = dict[str, Any]

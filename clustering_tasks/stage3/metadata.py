@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import Level
+from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.items import Entry
 from clustering_tasks.stage3.json_stream import Batch, Document, read_members

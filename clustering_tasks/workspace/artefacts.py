@@ -26,8 +26,8 @@ from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import LEVELS, Level
-from clustering_tasks.settings import RunSettings, run_settings
+from clustering_tasks.settings.levels import LEVELS, Level
+from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.workspace.source_version import source_version
 from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
 

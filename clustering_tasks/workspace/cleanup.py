@@ -20,7 +20,7 @@ import orjson
 import structlog
 from upath import UPath
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.artefacts import artefact_name
 from clustering_tasks.workspace.storage import is_local
 

@@ -2,7 +2,7 @@
 
 from airflow.sdk import Asset, AssetAlias
 
-from clustering_tasks.levels import Level
+from clustering_tasks.settings.levels import Level
 
 # Stands for the asset of the level that a run of the DAG `roll_back` is about.
 ROLLED_BACK = AssetAlias("stage4_rolled_back", group="stage4")

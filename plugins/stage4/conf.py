@@ -5,8 +5,8 @@ from typing import Any
 
 from clustering_tasks.choice import choose
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import nested, run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import nested, run_settings
 
 COMMON = "common"
 

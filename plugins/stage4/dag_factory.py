@@ -17,8 +17,8 @@ from airflow.sdk import (
     TriggerRule,
 )
 
-from clustering_tasks.deployment import deployment
-from clustering_tasks.levels import LEVELS, Level
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS, Level
 from stage4 import tasks
 from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON

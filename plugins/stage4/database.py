@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from psycopg import errors
 from psycopg.rows import TupleRow, tuple_row
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 
 Database = psycopg.Connection[TupleRow]
 

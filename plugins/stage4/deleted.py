@@ -3,8 +3,8 @@
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg.sql import SQL
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.tombstones import Tombstones, tombstones
 from stage4 import schema
 from stage4.database import Database

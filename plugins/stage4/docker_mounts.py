@@ -7,7 +7,7 @@ from typing import Any
 from docker.types import Mount
 from upath import UPath
 
-from clustering_tasks.deployment import DeploymentSettings
+from clustering_tasks.settings.deployment import DeploymentSettings
 from clustering_tasks.workspace.storage import is_local
 
 # Where the image keeps the machine code that numba compiled when the image was built.

@@ -20,7 +20,7 @@ from docker.errors import DockerException, NotFound
 from docker.types import DeviceRequest, LogConfig, Mount
 from requests import RequestException
 
-from clustering_tasks.deployment import DeploymentSettings, deployment
+from clustering_tasks.settings.deployment import DeploymentSettings, deployment
 from stage4.docker_engine import (
     LOST,
     engine_errors,

@@ -13,8 +13,8 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from requests.auth import AuthBase
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import Report
+from clustering_tasks.settings.levels import LEVELS
 
 CONVENTIONAL_PATH = "/webhooks/clustering-completed"
 TIMEOUT_SECONDS = (5, 30)  # to connect, to answer

@@ -11,8 +11,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import FATAL_EXIT_CODES
+from clustering_tasks.settings.deployment import deployment
 from stage4.runs import as_of, job_id
 
 PLAN_RESULT_KEY = "result"

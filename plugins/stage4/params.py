@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 
 def run_params() -> dict[str, Param]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.operators import StepLog, StepOperator
 
 # Airflow's supervisor kills the task 5 s after on_kill was called; by then all must be over.

@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.publication import (
     Pointer,
     Report,
@@ -18,6 +17,7 @@ from clustering_tasks.publication import (
     published,
     read_report,
 )
+from clustering_tasks.settings.deployment import deployment
 from stage4 import postgres
 from stage4.alerts import drift
 

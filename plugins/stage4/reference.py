@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.reference import page, run, table
+from clustering_tasks.settings.levels import LEVELS
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

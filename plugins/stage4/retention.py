@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.publication import remove_files
+from clustering_tasks.settings.deployment import deployment
 from stage4 import postgres
 
 # The published run, and the one that a roll-back would lead to.

@@ -16,10 +16,10 @@ import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import Report, publish_files_again
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.storage import read_json
 from stage4 import postgres
 from stage4.database import database

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from clustering_tasks.reference import page, run, table
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 from stage4 import schema
 from stage4.database import Database
 

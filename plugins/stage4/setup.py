@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from clustering_tasks.deployment import DeploymentSettings, deployment
+from clustering_tasks.settings.deployment import DeploymentSettings, deployment
 from stage4.database import Database, database
 
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -14,11 +14,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from upath import UPath
 
 from clustering_tasks.choice import choose
-from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import FATAL_EXIT_CODES, BadInputError, Stage4Error
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import read_report
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from stage4.assets import ROLLED_BACK, clusters_asset
 from stage4.conf import chosen, conf_of_levels
 

@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 
 Matrix = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]

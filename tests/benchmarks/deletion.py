@@ -19,8 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.sample import write_sample
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.tombstones import Tombstones, document_hash
 from local.airflow_api import AirflowApi, answer_of
 from local.configuration import Options

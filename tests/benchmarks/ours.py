@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import structlog
 from upath import UPath
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.pipeline import run_all
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from tests.benchmarks.collection import Collection, write_collection
 

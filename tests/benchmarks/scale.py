@@ -22,7 +22,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.levels import DOMAINS, LEVELS
+from clustering_tasks.settings.levels import DOMAINS, LEVELS
 
 DATA = Path(os.environ.get("STAGE4_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DIMENSION = 768

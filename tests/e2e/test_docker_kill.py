@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from docker import APIClient
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from local.airflow_api import Json
 from local.configuration import Options
 from local.stack import Stack

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from local.postgres import RESULTS, Postgres
 from local.state import State
 from tests.readme import REPO, blocks

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from local import services
 from local.stack import Stack
 from local.state import REPO, State

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published
 from tests.readme import REPO, blocks

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.runs import job_id
 from tests.e2e.clearing import clear
 from tests.e2e.conftest import Airflow

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from local.postgres import Postgres
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_STAGE4_POSTGRES"

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import Report, read_report
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from stage4.partitions import COLUMNS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

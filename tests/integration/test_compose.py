@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from clustering_tasks.deployment import DeploymentSettings
+from clustering_tasks.settings.deployment import DeploymentSettings
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"

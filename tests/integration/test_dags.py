@@ -13,8 +13,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
-from clustering_tasks.deployment import deployment
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
 
 REPO = Path(__file__).parents[2]
 LEVEL_DAGS = [f"cluster_{level}" for level in LEVELS]

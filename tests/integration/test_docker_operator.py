@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from docker import APIClient
 from structlog.testing import capture_logs
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.docker_operator import DockerStepOperator
 
 pytest_plugins = ["tests.integration.docker_fixtures"]

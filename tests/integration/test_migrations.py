@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from alembic.script import ScriptDirectory
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4 import postgres
 from stage4.database import database
 from stage4.setup import MIGRATIONS, migrate

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.operators import PLAN_RESULT_KEY, StepOperator, step_operator
 from stage4.process_operator import ProcessStepOperator, step_environment
 

@@ -17,7 +17,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from structlog.testing import capture_logs
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4 import partitions, postgres
 from stage4.database import database
 from tests.integration.conftest import CONNECTION_VARIABLE, Results

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4 import postgres, tasks
 from stage4.publish import publish_run
 from stage4.retention import prune

@@ -15,8 +15,8 @@ from airflow.sdk import DAG
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.publication import published
+from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver, listening
 from stage4 import postgres
 from stage4.publish import publish_run

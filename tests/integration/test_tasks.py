@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import BadInputError, ResourcesError, SettingsError, TransientError
-from clustering_tasks.settings import RunSettings, run_settings
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.run import RunSettings, run_settings
 from stage4 import tasks
 from tests.integration.http_server import serving
 

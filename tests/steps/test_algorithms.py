@@ -12,7 +12,7 @@ import pytest
 from clustering_tasks import plan as planning
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.engine import neighbours
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from tests.conftest import Workbench
 from tests.stage3_folder import Matrix, blobs, plain_metadata, scattered
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.snapshot import snapshot
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata, unit

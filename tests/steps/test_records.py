@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from tests.conftest import Workbench
 from tests.stage3_folder import Json, blobs, plain_metadata, source_id
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.snapshot import snapshot
 from tests.benchmarks import scale
 from tests.benchmarks import snapshot as benchmark

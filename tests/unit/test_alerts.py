@@ -20,8 +20,8 @@ from clustering_tasks.alerts import (
     deviations,
     find_alerts,
 )
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import AlertSettings, PublishSettings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import AlertSettings, PublishSettings
 
 SOUND: dict[str, float | None] = {
     "counts.read": 5000,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.api.host import read_gpus
 from stage4.api.job_progress import Instance, percent, progress_of, states_by_task
 from stage4.api.parameters import level_of, plural

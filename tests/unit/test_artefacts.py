@@ -8,8 +8,8 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace import artefacts
 from clustering_tasks.workspace.artefacts import (
     Attempt,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.coherence import Coherent, coherent
-from clustering_tasks.settings import TemporalSettings
+from clustering_tasks.settings.run import TemporalSettings
 
 Ints = npt.NDArray[np.int32]
 NEVER = float("nan")

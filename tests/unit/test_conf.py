@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.conf import chosen, conf_of_levels
 
 

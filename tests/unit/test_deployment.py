@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from clustering_tasks.deployment import DeploymentSettings
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.settings.levels import LEVELS
 
 
 @pytest.fixture(autouse=True)

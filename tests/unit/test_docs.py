@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clustering_tasks import reference
-from clustering_tasks.deployment import DeploymentSettings
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.settings.run import RunSettings
 from stage4.cli import login
 from tests.readme import README, REPO
 

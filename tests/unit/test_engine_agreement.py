@@ -13,8 +13,8 @@ from clustering_tasks.engine.agreement import MORE, WORSE, agrees, cuts_about
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.silhouette_cut import Cut
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import Matrix, blobs
 
 Ints = npt.NDArray[np.int32]

@@ -13,7 +13,7 @@ from clustering_tasks.cluster import on_gpu
 from clustering_tasks.engine import gpu as module
 from clustering_tasks.engine.gpu import has_gpu, make_index, propose, without_self
 from clustering_tasks.engine.neighbours import exact_neighbours
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import Matrix, blobs, scattered
 
 VECTORS = blobs([120, 80, 60], noise=140, dimension=32)

@@ -21,8 +21,8 @@ from clustering_tasks.engine.silhouette_cut import LEAST, MOST, ward_cuts
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.errors import ResourcesError
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import Matrix, blobs, scattered
 
 Ints = npt.NDArray[np.int32]

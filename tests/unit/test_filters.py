@@ -9,8 +9,8 @@ import pytest
 from clustering_tasks.choice import choose
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.filters import COLUMNS, kept_rows
-from clustering_tasks.levels import DOMAINS, LEVELS
-from clustering_tasks.settings import FilterSettings, assignments, run_settings
+from clustering_tasks.settings.levels import DOMAINS, LEVELS
+from clustering_tasks.settings.run import FilterSettings, assignments, run_settings
 
 
 def times(*texts: str | None) -> "pd.Series[pd.Timestamp]":

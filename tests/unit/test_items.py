@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.levels import DOMAINS, LEVELS, Level
+from clustering_tasks.settings.levels import DOMAINS, LEVELS, Level
 from clustering_tasks.stage3.items import SCHEMA, item_batch
 from tests.stage3_folder import plain_metadata
 

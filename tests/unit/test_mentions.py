@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.mentions import forgetting, written
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.tombstones import NONE_DELETED, document_hash, key_check, tombstones
 
 SECRET = "a secret of the tests"

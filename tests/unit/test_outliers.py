@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks.algorithms.partition import Block
 from clustering_tasks.outliers import Offers, assignment, nearest_clusters, no_offers, treat
-from clustering_tasks.settings import OutlierSettings, run_settings
+from clustering_tasks.settings.run import OutlierSettings, run_settings
 from tests.stage3_folder import unit
 
 Ints = npt.NDArray[np.int32]

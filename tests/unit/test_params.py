@@ -4,7 +4,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.settings import RunSettings, run_settings
+from clustering_tasks.settings.run import RunSettings, run_settings
 from stage4.params import run_params
 
 PARAMS = run_params()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from clustering_tasks import plan as module
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.nodes import Nodes, load_nodes, make_nodes
 from clustering_tasks.plan import Unit, make_parts, plan
-from clustering_tasks.settings import PartitionSettings, run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import PartitionSettings, run_settings
 from clustering_tasks.snapshot import snapshot
 from tests.conftest import Workbench
 from tests.stage3_folder import plain_metadata, scattered

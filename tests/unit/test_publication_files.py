@@ -19,7 +19,7 @@ from clustering_tasks.publication import (
     published,
     remove_files,
 )
-from clustering_tasks.settings import RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ import pytest
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication import Report, check_gate, read_report
-from clustering_tasks.settings import PublishSettings, RunSettings
+from clustering_tasks.settings.run import PublishSettings, RunSettings
 
 REPORT: dict[str, Any] = {
     "job_id": "cluster_events.manual__1",

@@ -8,7 +8,6 @@ from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.choice import choose
 from clustering_tasks.costs import held_bytes, seconds
 from clustering_tasks.errors import BadInputError, SettingsError
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.recommendation import (
     Forecast,
     Machine,
@@ -17,7 +16,8 @@ from clustering_tasks.recommendation import (
     recommend,
     this_machine,
 )
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import Stage3Folder, scattered
 
 LARGE = Machine(memory_bytes=1 << 40, cores=8, product_seconds=1e-8)

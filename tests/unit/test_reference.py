@@ -6,8 +6,8 @@ import pytest
 from dotenv import dotenv_values
 
 from clustering_tasks import errors, reference
-from clustering_tasks.deployment import DeploymentSettings
-from clustering_tasks.settings import RunSettings, nested, run_settings
+from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.settings.run import RunSettings, nested, run_settings
 
 
 def test_generated_pages_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.settings import RunSettings, assignments, nested, run_settings
+from clustering_tasks.settings.run import RunSettings, assignments, nested, run_settings
 
 
 def refusal(*sources: dict[str, object]) -> str:

@@ -10,8 +10,8 @@ from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.partition import Block, Partition
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.engine.neighbours import exact_neighbours
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import RunSettings, run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.stability import LARGEST, remaining, stability
 from tests.stage3_folder import Matrix, blobs, scattered
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clustering_tasks.settings import RunSettings, run_settings
+from clustering_tasks.settings.run import RunSettings, run_settings
 from stage4.cli.errors import UsageError
 from stage4.cli.settings import conf
 from stage4.params import run_params

@@ -13,8 +13,8 @@ from clustering_tasks.algorithms.two_stage import two_stage
 from clustering_tasks.choice import Choice, choose
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
 from clustering_tasks.engine.neighbours import exact_neighbours
-from clustering_tasks.levels import LEVELS
-from clustering_tasks.settings import RunSettings, run_settings
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import RunSettings, run_settings
 from tests.stage3_folder import Matrix, blobs, unit
 
 Ints = npt.NDArray[np.int32]

@@ -19,7 +19,7 @@ from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.api.job_progress import TELLING, Instance, progress_of
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id

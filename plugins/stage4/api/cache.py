@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 from starlette.responses import Response
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.api.queries.runs import RunKey
 from stage4.api.redis_link import REDIS_TIMEOUT_SECONDS, Link
 

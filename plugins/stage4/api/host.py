@@ -12,7 +12,7 @@ from airflow.models.pool import Pool as AirflowPool  # noqa: TID251 - as for job
 from airflow.utils.session import create_session
 from upath import UPath
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.storage import is_local
 from stage4.api.models.installation import Gpu, Pool, Resources
 

@@ -8,7 +8,7 @@ from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from clustering_tasks.levels import DOMAINS, LEVELS
+from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from stage4.api.problems import ProblemError
 
 MOST_ROWS = 200

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composed
 from psycopg_pool import AsyncConnectionPool
 from starlette.concurrency import run_in_threadpool
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]

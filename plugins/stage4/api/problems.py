@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "5"

@@ -9,7 +9,7 @@ import structlog
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import Depends, Request
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.api.cache import Cache
 from stage4.api.limits import RateLimit
 from stage4.api.pool import Database, airflow_connection

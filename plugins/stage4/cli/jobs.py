@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.cli.failures import errors
 from stage4.cli.forecast import forecast
 from stage4.cli.server import AIRFLOW, STAGE4, Server, named

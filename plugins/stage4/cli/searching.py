@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.cli.errors import DeniedError, MissingError
 from stage4.cli.server import STAGE4, Server
 

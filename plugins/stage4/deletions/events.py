@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable
 
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.publication import Pointer
+from clustering_tasks.settings.levels import LEVELS
 from stage4 import postgres, schema
 from stage4.database import database
 

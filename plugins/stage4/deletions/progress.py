@@ -6,8 +6,8 @@ from datetime import timedelta
 from airflow.sdk.exceptions import AirflowException
 from upath import UPath
 
-from clustering_tasks.deployment import deployment
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.tombstones import write_tombstones
 from stage4 import postgres
 from stage4.database import database

@@ -8,9 +8,9 @@ from psycopg.types.json import Jsonb
 from upath import UPath
 
 from clustering_tasks.changed_runs import changed_runs
-from clustering_tasks.deployment import deployment
 from clustering_tasks.publication import Pointer, published, read_report
 from clustering_tasks.published_files import forget_published
+from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.storage import read_json
 from stage4 import postgres
 from stage4.database import Database, database

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.tombstones import HOW_TO, Tombstones, document_hash, key_check
 from stage4.database import Database
 from stage4.deleted import tombstones_of

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.concurrency import run_in_threadpool
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from stage4.api import airflow_jobs
 from stage4.api.security import ALL_LEVELS_DAG, dag_id
 

@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from upath import UPath
 
-from clustering_tasks.deployment import deployment
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.publication import read_report
 from clustering_tasks.sample import write_sample
-from clustering_tasks.settings import run_settings
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from stage4 import postgres
 from stage4.publish import publish_run

@@ -9,7 +9,7 @@ from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.api.app import build
 from stage4.api.security import AccessDep, own_page
 from tests.integration.api.conftest import Api, bearer, serving, token

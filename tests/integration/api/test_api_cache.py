@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.api import redis_link
 from stage4.api.cache import PREFIX
 from tests.integration.api.conftest import Api, bearer, serving

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clustering_tasks.levels import DOMAINS, LEVELS
+from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from tests.integration.api.conftest import Api, Corpus, Json, Loaded
 
 Test = Callable[[Json], bool]

@@ -20,9 +20,9 @@ from upath import UPath
 
 from clustering_tasks import forget as step
 from clustering_tasks.deletion import records, rewriting
-from clustering_tasks.deployment import deployment
-from clustering_tasks.levels import LEVELS
 from clustering_tasks.pipeline import run_all
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.tombstones import GONE_NAME
 from clustering_tasks.workspace import storage
 from clustering_tasks.workspace.artefacts import load_run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from tests.integration.api.conftest import Api, Corpus, bearer, serving
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.http_server import serving as http_serving

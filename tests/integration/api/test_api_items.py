@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from tests.integration.api.conftest import Api, Corpus
 
 

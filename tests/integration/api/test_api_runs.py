@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS
 from tests.integration.api.conftest import Api, Corpus
 
 

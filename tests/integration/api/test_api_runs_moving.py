@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4 import postgres
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.conftest import Results

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends
 from psycopg.rows import tuple_row
 from starlette.concurrency import run_in_threadpool
 
-from clustering_tasks.deployment import deployment
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.levels import LEVELS
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
 from stage4.api.airflow_jobs import start_deletion
 from stage4.api.models.items import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
 from stage4.api.openapi import OF_A_RUN

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from upath import UPath
 
 import stage4
-from clustering_tasks.deployment import deployment
+from clustering_tasks.settings.deployment import deployment
 from stage4.api.host import host_resources
 from stage4.api.models.installation import Dependency, Health, Resources
 from stage4.api.pool import read_row

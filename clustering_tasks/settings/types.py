@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from clustering_tasks.levels import DOMAINS
+from clustering_tasks.settings.levels import DOMAINS
 
 
 def _names(value: object) -> object:

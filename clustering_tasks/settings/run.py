@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.setting_types import Domains, End, Names, Start
+from clustering_tasks.settings.types import Domains, End, Names, Start
 
 
 class _Group(BaseModel):

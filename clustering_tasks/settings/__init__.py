@@ -1,0 +1,1 @@
+"""What a caller and an installation may choose, and the four levels."""
