@@ -6,13 +6,13 @@ import structlog
 from upath import UPath
 
 from clustering_tasks.cluster import cluster
+from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.label import label
 from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
 from clustering_tasks.publication import check_gate, publish_files, read_report
 from clustering_tasks.snapshot import snapshot
-from clustering_tasks.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.workspace.artefacts import Run
 
 log = structlog.get_logger()

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 from pyarrow.parquet import ParquetWriter
 from upath import UPath
 
+from clustering_tasks.deleted_documents.mentions import forgetting
+from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.engine.unit_rows import checked, unit_rows
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.mentions import forgetting
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
@@ -34,7 +35,6 @@ from clustering_tasks.stage3.metadata import (
     read_metadata,
     refuse_other_formats,
 )
-from clustering_tasks.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Metric,

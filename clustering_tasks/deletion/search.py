@@ -8,8 +8,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.mentions import forgetting
-from clustering_tasks.tombstones import Tombstones
+from clustering_tasks.deleted_documents.mentions import forgetting
+from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import read_json, to_json, write_atomically

@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clustering_tasks.mentions import Forget
+from clustering_tasks.deleted_documents.mentions import Forget
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.items import item_batch
 from clustering_tasks.workspace.artefacts import Attempt, Result

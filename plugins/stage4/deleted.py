@@ -3,9 +3,9 @@
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg.sql import SQL
 
+from clustering_tasks.deleted_documents.tombstones import Tombstones, tombstones
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.tombstones import Tombstones, tombstones
 from stage4 import schema
 from stage4.database import Database
 

@@ -19,9 +19,9 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
+from clustering_tasks.deleted_documents.tombstones import Tombstones, document_hash
 from clustering_tasks.sample import write_sample
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.tombstones import Tombstones, document_hash
 from local.airflow_api import AirflowApi, answer_of
 from local.configuration import Options
 from local.stack import Stack

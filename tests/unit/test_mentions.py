@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.mentions import forgetting, written
+from clustering_tasks.deleted_documents.mentions import forgetting, written
+from clustering_tasks.deleted_documents.tombstones import (
+    NONE_DELETED,
+    document_hash,
+    key_check,
+    tombstones,
+)
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.tombstones import NONE_DELETED, document_hash, key_check, tombstones
 
 SECRET = "a secret of the tests"
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from clustering_tasks.errors import BadInputError, SettingsError
-from clustering_tasks.tombstones import (
+from clustering_tasks.deleted_documents.tombstones import (
     NONE_DELETED,
     Tombstones,
     document_hash,
@@ -17,6 +16,7 @@ from clustering_tasks.tombstones import (
     tombstones,
     write_tombstones,
 )
+from clustering_tasks.errors import BadInputError, SettingsError
 
 SECRET = "a secret of the tests"
 

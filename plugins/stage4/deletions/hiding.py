@@ -7,8 +7,8 @@ from typing import Any
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.mentions import forgetting
-from clustering_tasks.tombstones import GONE_NAME, Tombstones
+from clustering_tasks.deleted_documents.mentions import forgetting
+from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from stage4 import schema
 from stage4.database import Database
 from stage4.deletions.mentions import hide_mentions

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.mentions import Forget, written
+from clustering_tasks.deleted_documents.mentions import Forget, written
 from stage4 import schema
 from stage4.database import Database
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 from airflow.sdk.exceptions import AirflowException
 from upath import UPath
 
+from clustering_tasks.deleted_documents.tombstones import write_tombstones
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.tombstones import write_tombstones
 from stage4 import postgres
 from stage4.database import database
 from stage4.deleted import tombstones_of

@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from psycopg.types.json import Jsonb
 from upath import UPath
 
-from clustering_tasks.changed_runs import changed_runs
+from clustering_tasks.deleted_documents.reload_marks import changed_runs
 from clustering_tasks.publication import Pointer, published, read_report
 from clustering_tasks.published_files import forget_published
 from clustering_tasks.settings.deployment import deployment

@@ -5,9 +5,14 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
+from clustering_tasks.deleted_documents.tombstones import (
+    HOW_TO,
+    Tombstones,
+    document_hash,
+    key_check,
+)
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.tombstones import HOW_TO, Tombstones, document_hash, key_check
 from stage4.database import Database
 from stage4.deleted import tombstones_of
 from stage4.deletions.hiding import hide

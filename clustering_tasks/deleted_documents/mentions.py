@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.tombstones import Tombstones
 
 Forget = Callable[[Any], Any]
 """Gives what was said without the ids; the same object where it has none."""
