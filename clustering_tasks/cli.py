@@ -22,7 +22,7 @@ from upath import UPath
 from clustering_tasks.choice import choose
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
-from clustering_tasks.publication import JobId
+from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, assignments, run_settings

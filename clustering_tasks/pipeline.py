@@ -11,7 +11,9 @@ from clustering_tasks.errors import SettingsError
 from clustering_tasks.label import label
 from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
-from clustering_tasks.publication import check_gate, publish_files, read_report
+from clustering_tasks.publication.files import publish_files
+from clustering_tasks.publication.gate import check_gate
+from clustering_tasks.publication.report import read_report
 from clustering_tasks.snapshot import snapshot
 from clustering_tasks.workspace.artefacts import Run
 

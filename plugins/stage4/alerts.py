@@ -5,9 +5,9 @@ from typing import Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowException
+from clustering_tasks.publication.report import Report
 
-from clustering_tasks.alerts import METRICS, Alert, Metrics, check_drift, find_alerts
-from clustering_tasks.publication import Report
+from clustering_tasks.publication.alerts import METRICS, Alert, Metrics, check_drift, find_alerts
 from stage4.database import Database, database
 
 # A roll-back does not take a run out of the history: the median bears it.
@@ -49,7 +49,7 @@ def watch(
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
-        The alerts as `clustering_tasks.alerts.Alert.record`; None where the database did not
+        The alerts as `clustering_tasks.publication.alerts.Alert.record`; None where the database did not
         answer, so that nothing is known.
     """
     try:
@@ -68,7 +68,7 @@ def watch(
 
 
 def drift(connection: Database, run_id: int, report: Report) -> list[str]:
-    """Apply the gate's condition on drift to a loaded run; see `clustering_tasks.alerts`."""
+    """Apply the gate's condition on drift to a loaded run; see `clustering_tasks.publication.alerts`."""
     if report.settings.publish.max_drift is None:
         return []
     return check_drift(

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
+from clustering_tasks.publication.report import Report
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.publication import Report
 from stage4.database import Database, database
 from stage4.deleted import refuse_deleted
 from stage4.partitions import COLUMNS, Partitions, await_readers, sweep

@@ -8,15 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
+from clustering_tasks.publication.gate import check_gate
+from clustering_tasks.publication.report import Report, read_report
 
-from clustering_tasks.publication import (
-    Pointer,
-    Report,
-    check_gate,
-    publish_files,
-    published,
-    read_report,
-)
+from clustering_tasks.publication.files import Pointer, publish_files, published
 from clustering_tasks.settings.deployment import deployment
 from stage4 import postgres
 from stage4.alerts import drift

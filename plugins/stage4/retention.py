@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from clustering_tasks.publication import remove_files
+from clustering_tasks.publication.files import remove_files
 from clustering_tasks.settings.deployment import deployment
 from stage4 import postgres
 

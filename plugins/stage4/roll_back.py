@@ -14,10 +14,11 @@ from typing import Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from clustering_tasks.publication.report import Report
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.publication import Report, publish_files_again
+from clustering_tasks.publication.files import publish_files_again
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.storage import read_json
@@ -69,7 +70,7 @@ def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = No
     """Publish a run that was published before: its JSONL, `published.json`, the pointer.
 
     Safe to repeat with a `run_id`. Files that bear the dates of later days are removed
-    (`clustering_tasks.publication.publish_files_again`).
+    (`clustering_tasks.publication.files.publish_files_again`).
 
     Args:
         level: plural name.

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from clustering_tasks.publication.report import read_report
 from upath import UPath
 
 from clustering_tasks.choice import choose
 from clustering_tasks.errors import FATAL_EXIT_CODES, BadInputError, Stage4Error
-from clustering_tasks.publication import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings

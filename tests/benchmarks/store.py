@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from clustering_tasks.publication.report import read_report
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
-from clustering_tasks.publication import read_report
 from local.postgres import RESULTS, Postgres
 from tests.benchmarks.history import Figure, add, new_entry
 from tests.benchmarks.scale import DIMENSION

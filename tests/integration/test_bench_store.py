@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import psycopg
+from clustering_tasks.publication.report import read_report
 
-from clustering_tasks.publication import read_report
 from stage4 import postgres
 from stage4.publish import publish_run
 from tests.benchmarks import store

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from clustering_tasks.publication.report import Report
 
-from clustering_tasks.publication import Report
 from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver, listening
 from stage4 import notify, tasks

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from clustering_tasks.publication.report import read_report
 from upath import UPath
 
 from clustering_tasks.pipeline import run_all
-from clustering_tasks.publication import read_report
 from clustering_tasks.sample import write_sample
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from clustering_tasks.publication import publish_files, published
+from clustering_tasks.publication.files import publish_files, published
 from stage4 import postgres, publish
 from stage4.publish import publish_run
 from tests.integration.conftest import Results

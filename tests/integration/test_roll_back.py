@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.publication import publish_files_again, published
+from clustering_tasks.publication.files import publish_files_again, published
 from stage4 import postgres
 from stage4 import roll_back as module
 from stage4.publish import publish_run

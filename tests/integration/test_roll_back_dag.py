@@ -15,7 +15,7 @@ from airflow.sdk import DAG
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from clustering_tasks.publication import published
+from clustering_tasks.publication.files import published
 from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver, listening
 from stage4 import postgres

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from structlog.testing import capture_logs
 
-from clustering_tasks.alerts import SECONDS, STEPS
+from clustering_tasks.publication.alerts import SECONDS, STEPS
 from stage4 import alerts, postgres, tasks
 from stage4.publish import publish_run
 from tests.integration.conftest import CONNECTION_VARIABLE, Results

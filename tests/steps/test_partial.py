@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from clustering_tasks.publication.gate import check_gate
+from clustering_tasks.publication.report import read_report
 
 from clustering_tasks.cluster import cluster
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.label import label
 from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan
-from clustering_tasks.publication import check_gate, read_report
 from clustering_tasks.settings.levels import DOMAINS
 from clustering_tasks.snapshot import snapshot
 from clustering_tasks.workspace.artefacts import Run

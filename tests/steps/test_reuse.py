@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.pipeline import run_all
-from clustering_tasks.publication import published
+from clustering_tasks.publication.files import published
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import DIMENSION, blobs
 

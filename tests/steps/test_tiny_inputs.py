@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.publication import published
+from clustering_tasks.publication.files import published
 from clustering_tasks.settings.levels import LEVELS
 from tests.conftest import Workbench
 from tests.stage3_folder import Json, Matrix, blobs, plain_metadata, scattered

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.alerts import (
+from clustering_tasks.publication.alerts import (
     LIMITS,
     METRICS,
     SECONDS,

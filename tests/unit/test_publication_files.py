@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clustering_tasks.publication.report import Report
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.publication import (
+from clustering_tasks.publication.files import (
     Publication,
-    Report,
     publish_files,
     publish_files_again,
     published,

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable
 
-from clustering_tasks.publication import Pointer
+from clustering_tasks.publication.files import Pointer
 from clustering_tasks.settings.levels import LEVELS
 from stage4 import postgres, schema
 from stage4.database import database

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
+from clustering_tasks.publication.report import read_report
 from psycopg.types.json import Jsonb
 from upath import UPath
 
 from clustering_tasks.deleted_documents.reload_marks import changed_runs
-from clustering_tasks.publication import Pointer, published, read_report
-from clustering_tasks.published_files import forget_published
+from clustering_tasks.publication.files import Pointer, published
+from clustering_tasks.publication.redaction import forget_published
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.storage import read_json
 from stage4 import postgres

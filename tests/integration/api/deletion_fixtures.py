@@ -13,13 +13,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
+from clustering_tasks.publication.report import read_report
 from psycopg import sql
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
 from clustering_tasks.forget import forget
 from clustering_tasks.pipeline import run_all
-from clustering_tasks.publication import read_report
 from clustering_tasks.sample import write_sample
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS

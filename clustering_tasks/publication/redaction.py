@@ -9,7 +9,7 @@ from upath import UPath
 from clustering_tasks.deleted_documents.mentions import Forget, forgetting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.publication import Pointer, published, write_pointer
+from clustering_tasks.publication.files import Pointer, published, write_pointer
 from clustering_tasks.workspace.storage import copy_whole, read_json, read_path
 
 
