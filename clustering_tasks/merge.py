@@ -17,14 +17,15 @@ from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.partition import Partition
 from clustering_tasks.assignments import CODES, FILTERED, NOISE, UNASSIGNED, write_clustering
 from clustering_tasks.choice import Choice, choose
-from clustering_tasks.cluster import part_name
 from clustering_tasks.coherence import Coherent, coherent
 from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.graph import Graph, blocks, measure_recall, mend, read_graph
-from clustering_tasks.nodes import Nodes, load_nodes
+from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, read_graph
+from clustering_tasks.graph.nodes import Nodes, load_nodes
+from clustering_tasks.graph.parts import part_name
+from clustering_tasks.graph.time_ranges import read_spans
 from clustering_tasks.outliers import (
     Offers,
     assignment,
@@ -34,8 +35,8 @@ from clustering_tasks.outliers import (
     treat,
 )
 from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
-from clustering_tasks.spans import read_spans
 from clustering_tasks.stability import stability
+from clustering_tasks.steps.merge.blocks import blocks
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Metric,

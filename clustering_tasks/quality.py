@@ -22,8 +22,8 @@ from clustering_tasks.engine.quality import (
     separation,
     silhouette,
 )
-from clustering_tasks.graph import Graph
-from clustering_tasks.nodes import Nodes
+from clustering_tasks.graph.neighbour_graph import Graph
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Metric
 from clustering_tasks.workspace.vector_files import VectorFile
 

@@ -14,8 +14,8 @@ from clustering_tasks.engine.cells import find_neighbours
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.smoothing import add_neighbours
-from clustering_tasks.features import FEW, DocumentVectors
-from clustering_tasks.nodes import Nodes
+from clustering_tasks.graph.features import FEW, DocumentVectors
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import open_vectors
 

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from clustering_tasks.choice import Weights
 from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import read_mentions
-from clustering_tasks.features import DocumentVectors, load_documents
-from clustering_tasks.nodes import Nodes
-from clustering_tasks.spans import read_spans
+from clustering_tasks.graph.features import DocumentVectors, load_documents
+from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.graph.time_ranges import read_spans
 from clustering_tasks.workspace.artefacts import Result
 
 Ints = npt.NDArray[np.int32]

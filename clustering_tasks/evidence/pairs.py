@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.choice import Weights
-from clustering_tasks.features import DocumentVectors
+from clustering_tasks.graph.features import DocumentVectors
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

@@ -7,7 +7,7 @@ from clustering_tasks.choice import Weights
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import dot
 from clustering_tasks.evidence.pairs import NodeFacts, Pairs
-from clustering_tasks.features import DocumentVectors
+from clustering_tasks.graph.features import DocumentVectors
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+from clustering_tasks.graph.parts import part_name
 
-from clustering_tasks.cluster import cluster, part_name
+from clustering_tasks.cluster import cluster
 from clustering_tasks.engine.warm_up import warm_up
-from clustering_tasks.graph import read_graph
+from clustering_tasks.graph.neighbour_graph import read_graph
 from clustering_tasks.label import label
 from clustering_tasks.merge import merge
 from clustering_tasks.plan import plan

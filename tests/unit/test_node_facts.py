@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from clustering_tasks.evidence.facts import sentences, shared_code
-from clustering_tasks.nodes import Nodes
-from clustering_tasks.spans import node_spans
+from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.graph.time_ranges import node_spans
 
 TIME = pa.timestamp("us", tz="UTC")
 

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from clustering_tasks.graph.parts import Unit, make_parts
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from upath import UPath
 
 from clustering_tasks import plan as module
-from clustering_tasks.nodes import Nodes, load_nodes, make_nodes
-from clustering_tasks.plan import Unit, make_parts, plan
+from clustering_tasks.graph.nodes import Nodes, load_nodes, make_nodes
+from clustering_tasks.plan import plan
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import PartitionSettings, run_settings
 from clustering_tasks.snapshot import snapshot

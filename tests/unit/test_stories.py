@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from clustering_tasks import stories
-from clustering_tasks.features import DocumentVectors, load_documents
-from clustering_tasks.nodes import load_nodes
+from clustering_tasks.graph.features import DocumentVectors, load_documents
+from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.plan import plan
 from clustering_tasks.snapshot import snapshot
 from clustering_tasks.stories import NEIGHBOURS, THRESHOLD, smoothed, story_vectors

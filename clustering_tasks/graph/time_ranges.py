@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.engine.window import Window
-from clustering_tasks.nodes import Nodes
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import TemporalSettings
 from clustering_tasks.workspace.artefacts import Result
 

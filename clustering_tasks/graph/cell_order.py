@@ -22,8 +22,8 @@ from clustering_tasks.engine.cells import (
     train_cells,
 )
 from clustering_tasks.engine.neighbours import Cells
-from clustering_tasks.features import Features
-from clustering_tasks.nodes import Nodes
+from clustering_tasks.graph.features import Features
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.workspace.vector_files import Matrix, new_vectors
 

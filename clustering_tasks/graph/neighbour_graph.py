@@ -12,10 +12,10 @@ from clustering_tasks.choice import Choice
 from clustering_tasks.engine.approximation import Recall, link_back, recall
 from clustering_tasks.evidence import with_evidence
 from clustering_tasks.evidence.facts import node_facts
-from clustering_tasks.layout import load_cells
-from clustering_tasks.nodes import Nodes
+from clustering_tasks.graph.cell_order import load_cells
+from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import TemporalSettings
-from clustering_tasks.spans import read_window
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 

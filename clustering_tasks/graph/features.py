@@ -19,7 +19,7 @@ from clustering_tasks.choice import Choice
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import in_turn, tile_threads
-from clustering_tasks.nodes import Nodes
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import Matrix, VectorFile, open_vectors
 

@@ -1,0 +1,1 @@
+"""The neighbour graph of a level: its nodes, their features, and its edges."""
