@@ -19,7 +19,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
-from clustering_tasks.choice import choose
+from clustering_tasks.algorithms.method import choose
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
 from clustering_tasks.publication.report import JobId
@@ -147,7 +147,7 @@ def recommend_command(
     chosen = _settings(settings, set_)
     if (indices is None) == (items is None):
         raise SettingsError("recommend takes --indices or --items, one of them")
-    module = import_module("clustering_tasks.recommendation")
+    module = import_module("clustering_tasks.algorithms.recommendation")
     dimension = chosen.input.dimension
     count = items if indices is None else module.count_items(indices, _level(level), dimension)
     machine = module.this_machine(dimension)

@@ -14,9 +14,9 @@ import pandas as pd
 import structlog
 
 from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.algorithms.partition import Partition
 from clustering_tasks.assignments import CODES, FILTERED, NOISE, UNASSIGNED, write_clustering
-from clustering_tasks.choice import Choice, choose
 from clustering_tasks.coherence import Coherent, coherent
 from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates

@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from clustering_tasks.choice import Choice, choose
-from clustering_tasks.costs import held_bytes
+from clustering_tasks.algorithms.costs import held_bytes
+from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.engine.cells import cell_count, probe_count
 from clustering_tasks.engine.neighbours import (
     BATCH_ROWS,

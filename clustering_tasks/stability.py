@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Partition
-from clustering_tasks.choice import Choice
 from clustering_tasks.settings.run import RunSettings
 
 Floats = npt.NDArray[np.float64]

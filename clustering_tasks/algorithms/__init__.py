@@ -9,9 +9,9 @@ from clustering_tasks.algorithms.agglomerative import agglomerative
 from clustering_tasks.algorithms.hdbscan import hdbscan
 from clustering_tasks.algorithms.kmeans import kmeans
 from clustering_tasks.algorithms.label_propagation import label_propagation
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Partition
 from clustering_tasks.algorithms.two_stage import two_stage
-from clustering_tasks.choice import Choice
 from clustering_tasks.settings.run import RunSettings
 
 ALGORITHMS: dict[str, Callable[[Block, RunSettings, Choice], Partition]] = {

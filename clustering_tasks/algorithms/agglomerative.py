@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.algorithms.hdbscan import beyond_window
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Floats, Partition, graph_partition
-from clustering_tasks.choice import Choice
 from clustering_tasks.engine.agreement import agrees, cuts_about
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.complete_linkage import complete_linkage

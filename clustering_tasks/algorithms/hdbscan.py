@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Partition
-from clustering_tasks.choice import Choice
 from clustering_tasks.engine.condensed_tree import Selection, condense, select
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
 from clustering_tasks.engine.window import days_apart

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Floats, Ints, Partition, numbered
-from clustering_tasks.choice import Choice
 from clustering_tasks.coherence import coherent
 from clustering_tasks.engine import kmeans as engine
 from clustering_tasks.engine.cluster_count import estimate

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Partition, graph_partition
-from clustering_tasks.choice import Choice
 from clustering_tasks.engine.edge_threshold import choose_threshold
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.settings.run import RunSettings

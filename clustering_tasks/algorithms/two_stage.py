@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.algorithms.hdbscan import hdbscan
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Ints, Partition, numbered
-from clustering_tasks.choice import Choice
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.nearest_centroids import nearest_centroids

@@ -2,13 +2,13 @@
 
 Each piece is a function of pairs of nodes to what it adds to their similarity; `EVIDENCE` lists
 them by the weight that switches them. A new one is a function, a line here, a field of
-`clustering_tasks.choice.Weights` and a setting.
+`clustering_tasks.algorithms.method.Weights` and a setting.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.choice import Weights
+from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.engine.threads import tile_threads
 from clustering_tasks.evidence.dates import decay, window
 from clustering_tasks.evidence.kinds import other_domain, other_event_type

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.choice import Weights
+from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence.pairs import NodeFacts, Pairs
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clustering_tasks.choice import Weights
+from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import read_mentions
 from clustering_tasks.graph.features import DocumentVectors, load_documents

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.choice import Weights
+from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.graph.features import DocumentVectors
 
 Floats = npt.NDArray[np.float32]

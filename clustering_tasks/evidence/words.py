@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.choice import Weights
+from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.evidence.pairs import Mentions, NodeFacts, Pairs
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.choice import Choice
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import in_turn, tile_threads

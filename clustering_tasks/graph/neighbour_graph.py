@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block
-from clustering_tasks.choice import Choice
 from clustering_tasks.engine.approximation import Recall, link_back, recall
 from clustering_tasks.evidence import with_evidence
 from clustering_tasks.evidence.facts import node_facts

@@ -89,7 +89,7 @@ class EvidenceSettings(_Group):
     """What besides an item's own vector says that two items belong together.
 
     It changes the similarities of the neighbour graph's edges, for whatever algorithm reads them.
-    Unset values are the level's own defaults (see `clustering_tasks.choice`).
+    Unset values are the level's own defaults (see `clustering_tasks.algorithms.method`).
     """
 
     context: bool = Field(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clustering_tasks.choice import choose
+from clustering_tasks.algorithms.method import choose
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import nested, run_settings

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from clustering_tasks.publication.report import read_report
 from upath import UPath
 
-from clustering_tasks.choice import choose
+from clustering_tasks.algorithms.method import choose
 from clustering_tasks.errors import FATAL_EXIT_CODES, BadInputError, Stage4Error
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS

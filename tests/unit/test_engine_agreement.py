@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from clustering_tasks.algorithms.agglomerative import agglomerative
+from clustering_tasks.algorithms.method import choose
 from clustering_tasks.algorithms.partition import Block
-from clustering_tasks.choice import choose
 from clustering_tasks.engine.agreement import MORE, WORSE, agrees, cuts_about
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.neighbours import exact_neighbours

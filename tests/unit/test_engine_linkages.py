@@ -11,8 +11,8 @@ from scipy.spatial.distance import squareform
 from sklearn.cluster import AgglomerativeClustering
 
 from clustering_tasks.algorithms.agglomerative import agglomerative
+from clustering_tasks.algorithms.method import choose
 from clustering_tasks.algorithms.partition import Block
-from clustering_tasks.choice import choose
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.linkage import Linkage, average_linkage

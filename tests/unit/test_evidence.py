@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks import evidence
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.choice import Weights, choose
+from clustering_tasks.algorithms.method import Weights, choose
 from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence import EVIDENCE, adjustment, with_evidence
 from clustering_tasks.evidence.pairs import NodeFacts

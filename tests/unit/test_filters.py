@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clustering_tasks.choice import choose
+from clustering_tasks.algorithms.method import choose
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.filters import COLUMNS, kept_rows
 from clustering_tasks.settings.levels import DOMAINS, LEVELS

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.choice import choose
-from clustering_tasks.costs import held_bytes, seconds
-from clustering_tasks.errors import BadInputError, SettingsError
-from clustering_tasks.recommendation import (
+from clustering_tasks.algorithms.costs import held_bytes, seconds
+from clustering_tasks.algorithms.method import choose
+from clustering_tasks.algorithms.recommendation import (
     Forecast,
     Machine,
     Recommendation,
@@ -16,6 +15,7 @@ from clustering_tasks.recommendation import (
     recommend,
     this_machine,
 )
+from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import Stage3Folder, scattered

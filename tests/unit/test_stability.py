@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.algorithms.partition import Block, Partition
-from clustering_tasks.choice import Choice, choose
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings, run_settings

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from clustering_tasks.algorithms.hdbscan import hdbscan
+from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.algorithms.partition import Block, Partition
 from clustering_tasks.algorithms.two_stage import two_stage
-from clustering_tasks.choice import Choice, choose
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.levels import LEVELS
