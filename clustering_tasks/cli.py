@@ -62,7 +62,7 @@ def snapshot_command(
 ) -> None:
     """Copy and check one level of Stage 3's folder; starts a run."""
     run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
-    step = import_module("clustering_tasks.snapshot")
+    step = import_module("clustering_tasks.steps.snapshot")
     _print(step.snapshot(run, stage3_count, _deleted(run.workspace)))
 
 
@@ -128,7 +128,7 @@ def run_command(
 @app.command("forget")
 def forget_command(level: LevelName, workspace: Workspace, job: Job = "forget") -> None:
     """Take deleted documents out of a level's runs; the DAG `delete_document` does it."""
-    step = import_module("clustering_tasks.forget")
+    step = import_module("clustering_tasks.steps.redact.redact")
     where = _workspace(workspace)
     _print(step.forget(where, _level(level), _job_id(job), _deleted(where)))
 

@@ -5,16 +5,16 @@ from typing import Any
 import structlog
 from upath import UPath
 
-from clustering_tasks.cluster import cluster
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.label import label
-from clustering_tasks.merge import merge
-from clustering_tasks.plan import plan
 from clustering_tasks.publication.files import publish_files
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import read_report
-from clustering_tasks.snapshot import snapshot
+from clustering_tasks.steps.cluster import cluster
+from clustering_tasks.steps.label.label import label
+from clustering_tasks.steps.merge.merge import merge
+from clustering_tasks.steps.plan.plan import plan
+from clustering_tasks.steps.snapshot import snapshot
 from clustering_tasks.workspace.artefacts import Run
 
 log = structlog.get_logger()
@@ -74,6 +74,8 @@ def run_all(
 
 
 def _draw(run: Run) -> dict[str, str]:
-    from clustering_tasks.map import map as draw_map  # its libraries only where it is wanted
+    from clustering_tasks.steps.map.map import (
+        map as draw_map,  # its libraries only where it is wanted
+    )
 
     return dict(draw_map(run).files)

@@ -4,13 +4,13 @@ import numpy as np
 
 from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Floats, Ints, Partition, numbered
-from clustering_tasks.coherence import coherent
 from clustering_tasks.engine import kmeans as engine
 from clustering_tasks.engine.cluster_count import estimate
 from clustering_tasks.engine.nearest_centroids import Nearest, nearest_centroids
 from clustering_tasks.engine.silhouette_cut import trim_small
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.settings.run import RunSettings, TemporalSettings
+from clustering_tasks.steps.merge.time_gaps import coherent
 
 # Cosine distances below are rounding: the vectors are the same.
 _SAME = np.float32(1e-6)

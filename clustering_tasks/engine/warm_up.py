@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from clustering_tasks.coherence import coherent
 from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import add_rows, cluster_sums
@@ -32,6 +31,7 @@ from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
 from clustering_tasks.evidence.words import shares_of_smaller
 from clustering_tasks.settings.run import TemporalSettings
+from clustering_tasks.steps.merge.time_gaps import coherent
 
 
 def warm_up() -> float:

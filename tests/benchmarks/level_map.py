@@ -22,7 +22,13 @@ import psycopg
 from psycopg.rows import dict_row
 from sklearn.manifold import trustworthiness
 
-from clustering_tasks.picture import by_size, draw_members, place_clusters, place_members, radii
+from clustering_tasks.steps.map.placement import (
+    by_size,
+    draw_members,
+    place_clusters,
+    place_members,
+    radii,
+)
 from local.postgres import RESULTS, Postgres
 from tests.benchmarks.scale import DIMENSION, centre, level_spectrum, stories
 from tests.benchmarks.store import store

@@ -25,8 +25,8 @@ import structlog
 from upath import UPath
 
 from clustering_tasks.engine.centroids import cluster_sums
-from clustering_tasks.labelling.report import NEIGHBOURS, QUALITY
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.label.report import NEIGHBOURS, QUALITY
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, load_run, perform
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.benchmarks.scale import DIMENSION, write_scale_folder
@@ -38,7 +38,7 @@ import sys
 import pandas as pd
 from upath import UPath
 from clustering_tasks.workspace.artefacts import load_run
-from clustering_tasks.filters import COLUMNS
+from clustering_tasks.steps.plan.filters import COLUMNS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.graph.nodes import make_nodes
 run = load_run(UPath(sys.argv[1]), LEVELS[sys.argv[2]], sys.argv[3])

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.labelling.records import cluster_id
-from clustering_tasks.labelling.report import describe_sizes
-from clustering_tasks.labelling.tables import write_clusters, write_members
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import run_settings
+from clustering_tasks.steps.label.records import cluster_id
+from clustering_tasks.steps.label.report import describe_sizes
+from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.workspace.storage import to_json
 from tests.benchmarks.scale import (
     DIMENSION,

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from clustering_tasks.labelling.records import cluster_id
+from clustering_tasks.steps.label.records import cluster_id
 from stage4 import postgres
 from stage4.queries.differences import (
     KINDS,

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks import plan as planning
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.engine import neighbours
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.plan import plan as planning
 from tests.conftest import Workbench
 from tests.stage3_folder import Matrix, blobs, plain_metadata, scattered
 

@@ -14,9 +14,9 @@ from upath import UPath
 from clustering_tasks.errors import TransientError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import InputSettings
-from clustering_tasks.snapshot import snapshot
 from clustering_tasks.stage3 import copy as copying
 from clustering_tasks.stage3.copy import copied_pair
+from clustering_tasks.steps.snapshot import snapshot
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import DIMENSION, Stage3Folder, scattered
 from tests.steps.conftest import Published

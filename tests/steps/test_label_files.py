@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from clustering_tasks.labelling.tables import CLUSTER_SCHEMA
+from clustering_tasks.steps.label.tables import CLUSTER_SCHEMA
 from clustering_tasks.workspace.artefacts import Result
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.map import POINTS_SCHEMA
-from clustering_tasks.picture import draw_members, place_clusters, radii
+from clustering_tasks.steps.map.map import POINTS_SCHEMA
+from clustering_tasks.steps.map.placement import draw_members, place_clusters, radii
 from clustering_tasks.workspace.artefacts import Result
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, scattered

@@ -8,13 +8,13 @@ import pytest
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import read_report
 
-from clustering_tasks.cluster import cluster
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.label import label
-from clustering_tasks.merge import merge
-from clustering_tasks.plan import plan
 from clustering_tasks.settings.levels import DOMAINS
-from clustering_tasks.snapshot import snapshot
+from clustering_tasks.steps.cluster import cluster
+from clustering_tasks.steps.label.label import label
+from clustering_tasks.steps.merge.merge import merge
+from clustering_tasks.steps.plan.plan import plan
+from clustering_tasks.steps.snapshot import snapshot
 from clustering_tasks.workspace.artefacts import Run
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs

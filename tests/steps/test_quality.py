@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics
 
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.labelling.report import QUALITY
+from clustering_tasks.steps.label.report import QUALITY
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, scattered
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from clustering_tasks import plan as planning
 from clustering_tasks.engine import neighbours
+from clustering_tasks.steps.plan import plan as planning
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs
 

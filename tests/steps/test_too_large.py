@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from clustering_tasks.cluster import cluster
-from clustering_tasks.plan import plan
-from clustering_tasks.snapshot import snapshot
+from clustering_tasks.steps.cluster import cluster
+from clustering_tasks.steps.plan.plan import plan
+from clustering_tasks.steps.snapshot import snapshot
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import blobs, scattered
 
@@ -34,7 +34,7 @@ def test_plan_says_so_before_the_work(
     place = ("--level", "events", "--workspace", workbench.workspace, "--job", "large")
     arguments = ("--indices", workbench.stage3.path, "--set", "input.dimension=16")
     assert cli("snapshot", *place, *arguments).code == 0
-    monkeypatch.setattr(f"clustering_tasks.plan.{available}", lambda *_: 1000)
+    monkeypatch.setattr(f"clustering_tasks.steps.plan.plan.{available}", lambda *_: 1000)
     outcome = cli("plan", *place)
     assert outcome.code == 69
     assert re.search(message, outcome.error), outcome.error

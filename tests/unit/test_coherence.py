@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.coherence import Coherent, coherent
 from clustering_tasks.settings.run import TemporalSettings
+from clustering_tasks.steps.merge.time_gaps import Coherent, coherent
 
 Ints = npt.NDArray[np.int32]
 NEVER = float("nan")

@@ -20,10 +20,10 @@ from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import mention_likeness, read_mentions
 from clustering_tasks.graph.features import DocumentVectors, document_vectors
 from clustering_tasks.graph.nodes import load_nodes
-from clustering_tasks.plan import plan
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
-from clustering_tasks.snapshot import snapshot
+from clustering_tasks.steps.plan.plan import plan
+from clustering_tasks.steps.snapshot import snapshot
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.conftest import Workbench
 from tests.stage3_folder import Json, Matrix, blobs, scattered, unit

@@ -8,9 +8,9 @@ import pytest
 
 from clustering_tasks.algorithms.method import choose
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.filters import COLUMNS, kept_rows
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import FilterSettings, assignments, run_settings
+from clustering_tasks.steps.plan.filters import COLUMNS, kept_rows
 
 
 def times(*texts: str | None) -> "pd.Series[pd.Timestamp]":

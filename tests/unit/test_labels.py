@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.labelling.keywords import Keywords
-from clustering_tasks.labelling.stop_words import STOP_WORDS
-from clustering_tasks.labelling.titles import canonical_name, headline, shorten
+from clustering_tasks.steps.label.keywords import Keywords
+from clustering_tasks.steps.label.stop_words import STOP_WORDS
+from clustering_tasks.steps.label.titles import canonical_name, headline, shorten
 
 
 @pytest.mark.parametrize(

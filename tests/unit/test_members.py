@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.labelling import members
-from clustering_tasks.labelling.members import by_cluster
+from clustering_tasks.steps.label import members
+from clustering_tasks.steps.label.members import by_cluster
 
 LABELS = st.lists(st.integers(-2, 6), max_size=40)
 

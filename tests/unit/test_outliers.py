@@ -10,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.algorithms.partition import Block
-from clustering_tasks.outliers import Offers, assignment, nearest_clusters, no_offers, treat
 from clustering_tasks.settings.run import OutlierSettings, run_settings
+from clustering_tasks.steps.merge.outlier_policy import (
+    Offers,
+    assignment,
+    nearest_clusters,
+    no_offers,
+    treat,
+)
 from tests.stage3_folder import unit
 
 Ints = npt.NDArray[np.int32]

@@ -12,12 +12,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from upath import UPath
 
-from clustering_tasks import plan as module
 from clustering_tasks.graph.nodes import Nodes, load_nodes, make_nodes
-from clustering_tasks.plan import plan
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import PartitionSettings, run_settings
-from clustering_tasks.snapshot import snapshot
+from clustering_tasks.steps.plan import plan as module
+from clustering_tasks.steps.plan.plan import plan
+from clustering_tasks.steps.snapshot import snapshot
 from tests.conftest import Workbench
 from tests.stage3_folder import plain_metadata, scattered
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.labelling.report import describe_sizes
+from clustering_tasks.steps.label.report import describe_sizes
 
 
 def test_sizes_by_hand() -> None:

@@ -12,7 +12,7 @@ from clustering_tasks.algorithms.partition import Block, Partition
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings, run_settings
-from clustering_tasks.stability import LARGEST, remaining, stability
+from clustering_tasks.steps.merge.stability import LARGEST, remaining, stability
 from tests.stage3_folder import Matrix, blobs, scattered
 
 Ints = npt.NDArray[np.int32]

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering_tasks import stories
 from clustering_tasks.graph.features import DocumentVectors, load_documents
 from clustering_tasks.graph.nodes import load_nodes
-from clustering_tasks.plan import plan
-from clustering_tasks.snapshot import snapshot
-from clustering_tasks.stories import NEIGHBOURS, THRESHOLD, smoothed, story_vectors
+from clustering_tasks.steps.plan import story_vectors
+from clustering_tasks.steps.plan.plan import plan
+from clustering_tasks.steps.plan.story_vectors import NEIGHBOURS, THRESHOLD, smoothed, story_vectors
+from clustering_tasks.steps.snapshot import snapshot
 from tests.conftest import Workbench
 from tests.stage3_folder import DIMENSION, Json, Matrix, blobs, plain_metadata, scattered, unit
 
@@ -30,7 +30,7 @@ def direct(vectors: Matrix) -> Matrix:
 
 @pytest.mark.parametrize("rows", [1, 3, 8192])
 def test_documents_move_towards_their_nearest(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stories, "_ROWS", rows)
+    monkeypatch.setattr(story_vectors, "_ROWS", rows)
     vectors = blobs([12, 9, 2], noise=9, spread=0.1)
     np.testing.assert_allclose(smoothed(vectors.copy()), direct(vectors), atol=1e-5)
 

@@ -18,12 +18,12 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from upath import UPath
 
-from clustering_tasks import forget as step
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME
-from clustering_tasks.deletion import records, rewriting
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.redact import records, rewriting
+from clustering_tasks.steps.redact import redact as step
 from clustering_tasks.workspace import storage
 from clustering_tasks.workspace.artefacts import load_run
 from local.stage5_receiver import listening

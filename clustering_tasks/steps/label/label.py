@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from upath import UPath
 
-from clustering_tasks.labelling.keywords import Keywords
-from clustering_tasks.labelling.members import by_cluster, read_members
-from clustering_tasks.labelling.records import Cluster, record
-from clustering_tasks.labelling.report import COUNTS, QUALITY, make_report
-from clustering_tasks.labelling.tables import write_clusters, write_members
+from clustering_tasks.steps.label.keywords import Keywords
+from clustering_tasks.steps.label.members import by_cluster, read_members
+from clustering_tasks.steps.label.records import Cluster, record
+from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
+from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json

@@ -6,11 +6,11 @@ import pyarrow.compute as pc
 
 from clustering_tasks.deleted_documents.mentions import forgetting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
-from clustering_tasks.deletion.clusterings import cut_clustering
-from clustering_tasks.deletion.records import COMPLETE, NEW, REPLACED, replace_records
-from clustering_tasks.deletion.snapshots import Bools, cut_snapshot
-from clustering_tasks.label import write_label
-from clustering_tasks.map import write_map
+from clustering_tasks.steps.label.label import write_label
+from clustering_tasks.steps.map.map import write_map
+from clustering_tasks.steps.redact.clusterings import cut_clustering
+from clustering_tasks.steps.redact.records import COMPLETE, NEW, REPLACED, replace_records
+from clustering_tasks.steps.redact.snapshots import Bools, cut_snapshot
 from clustering_tasks.workspace.artefacts import Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json, write_atomically

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.labelling.members import Columns
-from clustering_tasks.labelling.titles import CENTRAL, canonical_name, headline, shorten
+from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.titles import CENTRAL, canonical_name, headline, shorten
 from clustering_tasks.workspace.artefacts import Run
 
 

@@ -8,11 +8,11 @@ import pandas as pd
 import structlog
 
 from clustering_tasks.algorithms.partition import Block
-from clustering_tasks.assignments import NOISE
 from clustering_tasks.engine.centroids import Sums, row_products
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.settings.run import OutlierSettings, RunSettings
+from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.workspace.vector_files import VectorFile
 
 Floats = npt.NDArray[np.float32]

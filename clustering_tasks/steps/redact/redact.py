@@ -18,11 +18,11 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.reload_marks import mark_changed
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
-from clustering_tasks.deletion.artefacts import Found, remove_artefacts
-from clustering_tasks.deletion.records import records_of, replace_records, runs_of
-from clustering_tasks.deletion.rewriting import can_be_cut, rewrite
-from clustering_tasks.deletion.search import run_holds
 from clustering_tasks.settings.levels import Level
+from clustering_tasks.steps.redact.artefacts import Found, remove_artefacts
+from clustering_tasks.steps.redact.records import records_of, replace_records, runs_of
+from clustering_tasks.steps.redact.rewriting import can_be_cut, rewrite
+from clustering_tasks.steps.redact.search import run_holds
 from clustering_tasks.workspace.artefacts import Result, Run, artefact_name, load_run
 from clustering_tasks.workspace.cleanup import remove_leftovers
 from clustering_tasks.workspace.storage import to_json, write_atomically

@@ -24,14 +24,14 @@ from clustering_tasks.engine.neighbours import (
     TILE_ROWS,
 )
 from clustering_tasks.engine.threads import thread_count
-from clustering_tasks.filters import COLUMNS as FILTERED_BY
-from clustering_tasks.filters import kept_rows
 from clustering_tasks.graph.cell_order import lay_out, save_cells, write_features
 from clustering_tasks.graph.features import document_vectors, make_features
 from clustering_tasks.graph.nodes import Nodes, make_nodes
 from clustering_tasks.graph.time_ranges import write_spans
 from clustering_tasks.settings.run import NeighbourSettings, PartitionSettings, RunSettings
-from clustering_tasks.stories import story_vectors
+from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
+from clustering_tasks.steps.plan.filters import kept_rows
+from clustering_tasks.steps.plan.story_vectors import story_vectors
 from clustering_tasks.workspace.artefacts import Attempt, Part, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 from clustering_tasks.workspace.storage import to_json

@@ -16,8 +16,6 @@ import structlog
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.algorithms.partition import Partition
-from clustering_tasks.assignments import CODES, FILTERED, NOISE, UNASSIGNED, write_clustering
-from clustering_tasks.coherence import Coherent, coherent
 from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
@@ -26,7 +24,15 @@ from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, 
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.parts import part_name
 from clustering_tasks.graph.time_ranges import read_spans
-from clustering_tasks.outliers import (
+from clustering_tasks.steps.merge.assignments import (
+    CODES,
+    FILTERED,
+    NOISE,
+    UNASSIGNED,
+    write_clustering,
+)
+from clustering_tasks.steps.merge.blocks import blocks
+from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,
     enter_similarity,
@@ -34,9 +40,9 @@ from clustering_tasks.outliers import (
     no_offers,
     treat,
 )
-from clustering_tasks.quality import measure_graph, measure_membership, measure_vectors
-from clustering_tasks.stability import stability
-from clustering_tasks.steps.merge.blocks import blocks
+from clustering_tasks.steps.merge.quality import measure_graph, measure_membership, measure_vectors
+from clustering_tasks.steps.merge.stability import stability
+from clustering_tasks.steps.merge.time_gaps import Coherent, coherent
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Metric,

@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.labelling.stop_words import STOP_WORDS
+from clustering_tasks.steps.label.stop_words import STOP_WORDS
 
 # A word of letters, also with an apostrophe or hyphen inside; or an acronym with digits (G7, A320).
 # One letter is no word.

@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustering_tasks.assignments import CODES, NOISE, write_clustering
 from clustering_tasks.engine.centroids import cluster_sums
-from clustering_tasks.outliers import enter_similarity
-from clustering_tasks.quality import measure_vectors
+from clustering_tasks.steps.merge.assignments import CODES, NOISE, write_clustering
+from clustering_tasks.steps.merge.outlier_policy import enter_similarity
+from clustering_tasks.steps.merge.quality import measure_vectors
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run
 from clustering_tasks.workspace.vector_files import open_vectors
 

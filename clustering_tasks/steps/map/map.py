@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow.csv import write_csv
 
-from clustering_tasks.picture import (
+from clustering_tasks.steps.map.placement import (
     Rows,
     by_size,
     draw_members,

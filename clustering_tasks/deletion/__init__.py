@@ -1,1 +1,0 @@
-"""Taking deleted documents out of a workspace: the step `forget`."""

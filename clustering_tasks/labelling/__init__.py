@@ -1,1 +1,0 @@
-"""What people read of a cluster: keywords, label, representatives, records."""
