@@ -171,7 +171,7 @@ def sample_command(
 @app.command("warm-up")
 def warm_up_command() -> None:
     """Compile the kernels of the engine into their cache, as a set-up or an image build does."""
-    _print({"compiled_seconds": import_module("clustering_tasks.engine.warm_up").warm_up()})
+    _print({"compiled_seconds": import_module("clustering_tasks.warm_up").warm_up()})
 
 
 def main() -> None:
