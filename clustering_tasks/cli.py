@@ -161,7 +161,7 @@ def sample_command(
     seed: Annotated[int, typer.Option(help="Another seed, other news.")] = 0,
 ) -> None:
     """Write a Stage 3 folder of fictional news, with gold clusters."""
-    write_sample = import_module("clustering_tasks.sample").write_sample
+    write_sample = import_module("local.sample").write_sample
     try:
         _print(write_sample(folder, documents=documents, seed=seed))
     except (ValueError, FileExistsError) as error:

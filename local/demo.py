@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from clustering_tasks.sample import write_sample
 from clustering_tasks.settings.levels import LEVELS
 from local import services
 from local.airflow_api import FINISHED, AirflowApi, Json
@@ -17,6 +16,7 @@ from local.errors import LocalError
 from local.postgres import RESULTS
 from local.progress import Progress
 from local.results import show_levels
+from local.sample import write_sample
 from local.stack import Stack
 from local.stage5_receiver import Stage5Receiver, listening
 from local.state import State

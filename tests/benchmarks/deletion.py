@@ -20,10 +20,10 @@ from pathlib import Path
 from statistics import median
 
 from clustering_tasks.deleted_documents.tombstones import Tombstones, document_hash
-from clustering_tasks.sample import write_sample
 from clustering_tasks.settings.levels import LEVELS
 from local.airflow_api import AirflowApi, answer_of
 from local.configuration import Options
+from local.sample import write_sample
 from local.stack import Stack
 from local.state import State
 from tests.benchmarks.store import store

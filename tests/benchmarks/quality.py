@@ -16,7 +16,7 @@ from statistics import fmean
 
 import pyarrow.parquet as pq
 
-from clustering_tasks.sample import write_sample
+from local.sample import write_sample
 from tests.benchmarks.collection import Items, read_collection
 from tests.benchmarks.history import ROOT, Figure, add, new_entry
 from tests.benchmarks.measures import scores

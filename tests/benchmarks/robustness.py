@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from clustering_tasks.sample import write_sample
+from local.sample import write_sample
 from tests.benchmarks import ours
 from tests.benchmarks.collection import read_collection
 from tests.benchmarks.history import Figure, add, new_entry

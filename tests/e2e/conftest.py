@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from clustering_tasks.sample import write_sample
 from local import services
 from local.airflow_api import AirflowApi, Json
 from local.configuration import Options
 from local.postgres import RESULTS
+from local.sample import write_sample
 from local.stack import Stack
 from local.stage5_receiver import Stage5Receiver, listening
 from local.state import State

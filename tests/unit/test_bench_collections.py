@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
-from clustering_tasks.sample import write_sample
+from local.sample import write_sample
 from tests.benchmarks.bootstraps import LEAST, MOST, draw, summary, topic
 from tests.benchmarks.collection import (
     Collection,

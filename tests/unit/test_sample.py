@@ -15,9 +15,9 @@ import numpy as np
 import orjson
 import pytest
 
-from clustering_tasks.sample import MIN_DOCUMENTS, write_sample
-from clustering_tasks.sample.prose import tidy
-from clustering_tasks.sample.templates import DOMAINS
+from local.sample import MIN_DOCUMENTS, write_sample
+from local.sample.prose import tidy
+from local.sample.templates import DOMAINS
 
 PREFIXES = {
     "documents": "doc_emb_",
@@ -227,7 +227,7 @@ def test_same_seed_same_bytes_even_in_another_process(tmp_path: Path) -> None:
     write_sample(tmp_path / "a", documents=20, seed=3)
     write_sample(tmp_path / "c", documents=20, seed=4)
     code = (
-        "import pathlib, sys; from clustering_tasks.sample import write_sample; "
+        "import pathlib, sys; from local.sample import write_sample; "
         "write_sample(pathlib.Path(sys.argv[1]), documents=20, seed=3)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "b")], check=True)

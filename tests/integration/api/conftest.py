@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 from upath import UPath
 
 from clustering_tasks.pipeline import run_all
-from clustering_tasks.sample import write_sample
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
+from local.sample import write_sample
 from stage4 import postgres
 from stage4.publish import publish_run
 from stage4_plugin import URL_PREFIX

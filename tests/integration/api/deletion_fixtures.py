@@ -19,12 +19,12 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
 from clustering_tasks.pipeline import run_all
-from clustering_tasks.sample import write_sample
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.redact.redact import forget
 from clustering_tasks.workspace.artefacts import Run
+from local.sample import write_sample
 from stage4 import postgres, tasks
 from stage4.publish import publish_run
 from tests.integration.api.conftest import AS_OF, Json

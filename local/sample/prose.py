@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from clustering_tasks.sample.world import Entity, Filling
+from local.sample.world import Entity, Filling
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _TWICE = re.compile(r"\b(the) the\b", re.IGNORECASE)

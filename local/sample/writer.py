@@ -11,9 +11,9 @@ from typing import Any
 import faiss
 import orjson
 
-from clustering_tasks.sample.articles import Article, write_articles
-from clustering_tasks.sample.encoder import DIMENSION, TextEncoder
-from clustering_tasks.sample.records import (
+from local.sample.articles import Article, write_articles
+from local.sample.encoder import DIMENSION, TextEncoder
+from local.sample.records import (
     Record,
     document_record,
     entity_records,

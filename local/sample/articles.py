@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from clustering_tasks.sample.newsroom import Story, plan_stories
-from clustering_tasks.sample.prose import Sentence, SentenceWriter, Voice, headline
-from clustering_tasks.sample.randomness import named_random
-from clustering_tasks.sample.templates import (
+from local.sample.newsroom import Story, plan_stories
+from local.sample.prose import Sentence, SentenceWriter, Voice, headline
+from local.sample.randomness import named_random
+from local.sample.templates import (
     EventTemplate,
     Phase,
     colour_templates,
     echo_templates,
 )
-from clustering_tasks.sample.world import Entity, fill_colour
+from local.sample.world import Entity, fill_colour
 
 MAX_EVENTS = 15
 MIN_MENTIONS, MAX_MENTIONS = 20, 30

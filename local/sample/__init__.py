@@ -20,7 +20,7 @@ def write_sample(folder: Path, documents: int = 420, seed: int = 0) -> dict[str,
     and is not an empty directory.
     """
     # Imported here: naming this package (as the command line does) must not load FAISS.
-    from clustering_tasks.sample.writer import write_folder
+    from local.sample.writer import write_folder
 
     if documents < MIN_DOCUMENTS:
         raise ValueError(

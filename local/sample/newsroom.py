@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import cycle
 
-from clustering_tasks.sample.randomness import named_random
-from clustering_tasks.sample.templates import Template, brief_templates, story_templates
-from clustering_tasks.sample.world import Filling, fill_story
+from local.sample.randomness import named_random
+from local.sample.templates import Template, brief_templates, story_templates
+from local.sample.world import Filling, fill_story
 
 FIRST_DAY = date(2025, 10, 18)
 DAYS = 60

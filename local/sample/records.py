@@ -12,10 +12,10 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
-from clustering_tasks.sample.articles import MAX_MENTIONS, Article, ArticleEvent
-from clustering_tasks.sample.dirt import guessed_domain, midnight, written_date
-from clustering_tasks.sample.prose import Mention, capitalised
-from clustering_tasks.sample.randomness import named_random
+from local.sample.articles import MAX_MENTIONS, Article, ArticleEvent
+from local.sample.dirt import guessed_domain, midnight, written_date
+from local.sample.prose import Mention, capitalised
+from local.sample.randomness import named_random
 
 LEVELS = {
     "documents": "document",

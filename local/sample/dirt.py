@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import date, datetime, time, timedelta, timezone
 
-from clustering_tasks.sample.templates import DOMAINS
+from local.sample.templates import DOMAINS
 
 UNDATED = 0.03
 WRONG_DOMAIN = 0.1

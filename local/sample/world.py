@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from clustering_tasks.sample.randomness import named_random
-from clustering_tasks.sample.templates import Template, echo_templates, read_toml
+from local.sample.randomness import named_random
+from local.sample.templates import Template, echo_templates, read_toml
 
 _TYPED = re.compile(r"(PER|ORG|LOC|GPE|MISC|EVENT|MONEY|NUM): (.+)", re.DOTALL)
 _SLOT = re.compile(r"\{(\w+)\}")
