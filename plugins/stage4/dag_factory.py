@@ -22,8 +22,8 @@ from clustering_tasks.settings.levels import LEVELS, Level
 from stage4 import tasks
 from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
-from stage4.operators import step_operator
 from stage4.params import run_params
+from stage4.runners import step_operator
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2

@@ -11,7 +11,7 @@ pytest_plugins = ["tests.integration.docker_fixtures"]
 pytestmark = pytest.mark.docker
 
 Shell = Callable[[str], str]
-# As the Docker runner starts a step: see stage4.docker_operator.
+# As the Docker runner starts a step: see stage4.runners.docker.
 HARDENED = ["--read-only", "--tmpfs=/tmp", "--volume=/var/cache/stage4", "--network=none"]
 HARDENED += ["--cap-drop=ALL", "--security-opt=no-new-privileges"]
 

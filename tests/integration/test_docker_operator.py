@@ -16,7 +16,7 @@ from docker import APIClient
 from structlog.testing import capture_logs
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.docker_operator import DockerStepOperator
+from stage4.runners.docker import DockerStepOperator
 
 pytest_plugins = ["tests.integration.docker_fixtures"]
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("nothing_left")]

@@ -16,8 +16,9 @@ import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.operators import PLAN_RESULT_KEY, StepOperator, step_operator
-from stage4.process_operator import ProcessStepOperator, step_environment
+from stage4.runners import step_operator
+from stage4.runners.base import PLAN_RESULT_KEY, StepOperator
+from stage4.runners.process import ProcessStepOperator, step_environment
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
 JOB = "cluster_events.manual-1"
@@ -272,7 +273,7 @@ def test_a_timeout_ends_the_step(
 WORKER = """
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from stage4.process_operator import ProcessStepOperator
+from stage4.runners.process import ProcessStepOperator
 run = SimpleNamespace(
     dag_id="cluster_events", data_interval_end=None, run_after=datetime(2026, 11, 20, tzinfo=UTC)
 )

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.operators import StepLog, StepOperator
+from stage4.runners.base import StepLog, StepOperator
 
 # Airflow's supervisor kills the task 5 s after on_kill was called; by then all must be over.
 GRACE_SECONDS = 2.0

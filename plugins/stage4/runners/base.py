@@ -189,10 +189,10 @@ class StepOperator(BaseOperator):
 def step_operator() -> type[StepOperator]:
     """Choose the runner that this installation's settings name."""
     if deployment().runner == "docker":
-        from stage4.docker_operator import DockerStepOperator
+        from stage4.runners.docker import DockerStepOperator
 
         return DockerStepOperator
-    from stage4.process_operator import ProcessStepOperator
+    from stage4.runners.process import ProcessStepOperator
 
     return ProcessStepOperator
 

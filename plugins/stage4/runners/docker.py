@@ -21,7 +21,8 @@ from docker.types import DeviceRequest, LogConfig, Mount
 from requests import RequestException
 
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
-from stage4.docker_engine import (
+from stage4.runners.base import StepLog, StepOperator
+from stage4.runners.docker_engine import (
     LOST,
     engine_errors,
     lines_of,
@@ -29,8 +30,7 @@ from stage4.docker_engine import (
     tls_arguments,
     unreachable,
 )
-from stage4.docker_mounts import network, prepare_workspace, step_mounts
-from stage4.operators import StepLog, StepOperator
+from stage4.runners.docker_mounts import network, prepare_workspace, step_mounts
 
 # Airflow's supervisor kills the task 5 s after on_kill was called; by then the container is gone.
 GRACE_SECONDS = 2

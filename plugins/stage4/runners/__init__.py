@@ -1,0 +1,1 @@
+"""Runners: how a step becomes a process or a container."""
