@@ -14,7 +14,7 @@ runs with their numbers; one whose state is `loaded` was never published, and is
 | `notify_stage5` | tells Stage 5: the event of a publication, with `act` and a key of its own |
 
 The level's next run is published as ever. Running it again for the same run moves nothing, and tells
-everybody again. Where Airflow is down: `python -m stage4.roll_back`, which tells nobody.
+everybody again. Where Airflow is down: `python -m stage4.database.roll_back`, which tells nobody.
 """  # noqa: E501 - a row of a table
 
 from stage4.dag_factory import roll_back_dag

@@ -13,8 +13,8 @@ import psycopg
 
 from clustering_tasks.reference import page, run, table
 from clustering_tasks.settings.run import RunSettings
-from stage4 import schema
-from stage4.database import Database
+from stage4.database import schema
+from stage4.database.connection import Database
 
 PAGE = "docs/reference/schema.md"
 COMMAND = "python -m stage4.schema_reference"

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
-from stage4.database import Database, database
+from stage4.database.connection import Database, database
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 LOCK = 0x57A6E4  # any number, as long as every setup takes the same

@@ -72,14 +72,15 @@ def load_run(label: Mapping[str, Any], map: Mapping[str, Any] | None = None) -> 
         map: the result of `map`; None when it failed, which keeps no run from being published.
 
     Returns:
-        What `postgres.load` returns, and `alerts`: what the run gives cause to look at.
+        What `load_run` returns, and `alerts`: what the run gives cause to look at.
     """
-    from stage4 import alerts, postgres
+    from stage4.database import alerts
+    from stage4.database.load import load_run
 
     files = label["files"] | (map["files"] if map else {})
     with airflow_errors():
         report = read_report(label["files"]["report"])
-        loaded = postgres.load(files, report)
+        loaded = load_run(files, report)
     seconds = {"label": label["seconds"], "load_postgres": loaded["seconds"]}
     return loaded | {"alerts": alerts.watch(loaded["run_id"], report, seconds)}
 
@@ -98,7 +99,7 @@ def publish_run(label: Mapping[str, Any], outlet_events: Any) -> Json:
         AirflowSkipException: a later run is published already; what follows is skipped too, so
             that nobody is told of clusters that nobody can see.
     """
-    from stage4 import publish
+    from stage4.database import publish
 
     with airflow_errors():
         published = publish.publish_run(label)
@@ -142,7 +143,7 @@ def choose_run(params: Mapping[str, Any]) -> Json:
     Raises:
         AirflowFailException: there is no such run.
     """
-    from stage4 import roll_back
+    from stage4.database import roll_back
 
     return {
         "level": params["level"],
@@ -160,7 +161,7 @@ def roll_back_run(chosen: Mapping[str, Any], outlet_events: Any) -> Json:
     Returns:
         What `roll_back.roll_back` returns.
     """
-    from stage4 import roll_back
+    from stage4.database import roll_back
 
     with airflow_errors():
         done: Json = roll_back.roll_back(chosen["level"], chosen["run_id"])
@@ -178,7 +179,8 @@ def notify_roll_back(rolled_back: Mapping[str, Any]) -> Json:
     Raises:
         AirflowSkipException, AirflowException: as `notify_stage5`.
     """
-    from stage4 import notify, roll_back
+    from stage4 import notify
+    from stage4.database import roll_back
 
     conn_id = _stage5()
     report = roll_back.stored_report(rolled_back["run_id"])
@@ -190,7 +192,7 @@ def notify_roll_back(rolled_back: Mapping[str, Any]) -> Json:
 
 def prune(level: str) -> Json:
     """Remove a level's runs that are older than the installation keeps them."""
-    from stage4 import retention
+    from stage4.database import retention
 
     with airflow_errors():
         return retention.prune(level, deployment().retention_days)

@@ -27,7 +27,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from local.postgres import AIRFLOW, RESULTS, Postgres
-from stage4 import schema
+from stage4.database import schema
 from tests.benchmarks.history import Figure, add, new_entry
 from tests.benchmarks.store import store
 from tests.integration.api.redis_server import PROGRAM, running

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.store 1000000 --days 3
 
-loads generated runs (`tests.benchmarks.store_files`) through `stage4.postgres.load` into a
+loads generated runs (`tests.benchmarks.store_files`) through `stage4.database.load.load` into a
 PostgreSQL of their own, whose settings are those of `make up`. `--scratch DIR` keeps files and
 database there; with `--days 0` what is there is measured again.
 """
@@ -93,14 +93,16 @@ def store(folder: Path) -> Iterator[Connection]:
 
 def loaded(folder: Path, members: int, days: int) -> dict[str, Figure]:
     """Load and publish the runs of some days; the figures are the medians over them."""
-    from stage4 import postgres
+    from stage4.database.pointer import locked_pointer
+
+    from stage4.database.load import load_run
 
     seconds: dict[str, list[float]] = {}
     for day in range(days):
         label = write_run(folder / "files", members, day)
         report = read_report(label["files"]["report"])
-        done = postgres.load(label["files"], report)
-        with postgres.pointer(report.level) as pointer:
+        done = load_run(label["files"], report)
+        with locked_pointer(report.level) as pointer:
             pointer.move(done["run_id"])
         print(json.dumps(done), flush=True)
         for name, value in {"all": done["seconds"], **done["phases"]}.items():
@@ -166,7 +168,7 @@ def planned(connection: Connection) -> dict[str, Figure]:
 
 def graphs(connection: Connection, run_id: int) -> dict[str, Figure]:
     """Compare the run's own graph with one over whole vectors: recall, time, size."""
-    from stage4 import schema
+    from stage4.database import schema
 
     table = schema.partition("clusters", run_id)
     asked = _beside(connection.execute(SQL(_SAMPLE).format(table, _ASKED)).fetchall())

@@ -11,7 +11,7 @@ from clustering_tasks.publication.report import Report, read_report
 
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
-from stage4.partitions import COLUMNS
+from stage4.database.partitions import COLUMNS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIMENSION = 4

@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 from clustering_tasks.publication.report import read_report
 
-from stage4 import postgres
-from stage4.publish import publish_run
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
 from tests.benchmarks import store
 from tests.benchmarks.store_files import write_run
 from tests.benchmarks.tables import TABLES
@@ -20,7 +20,7 @@ def test_two_days_of_runs_are_loaded_measured_and_shown(
         label = write_run(tmp_path / "files", 2000, day)
         assert write_run(tmp_path / "files", 2000, day) == label
         report = read_report(label["files"]["report"])
-        postgres.load(label["files"], report)
+        load_run(label["files"], report)
         assert publish_run(label)["published"]
         assert 35 <= report.counts.clusters <= 42
         assert 1500 <= report.counts.clustered <= 1700

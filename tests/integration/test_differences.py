@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from clustering_tasks.steps.label.records import cluster_id
-from stage4 import postgres
+from stage4.database.load import load_run
 from stage4.queries.differences import (
     KINDS,
     RELATED,
@@ -74,7 +74,7 @@ def name(group: set[int]) -> str:
 
 def load(folder: Path, groups: Groups, items: int, number: int) -> int:
     files = Grouped(folder, job_id=f"run__{number}", groups=groups, items=items).write()
-    run_id: int = postgres.load(files["files"], report_of(files))["run_id"]
+    run_id: int = load_run(files["files"], report_of(files))["run_id"]
     return run_id
 
 

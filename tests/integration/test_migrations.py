@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
+from stage4.database.pointer import locked_pointer
 
 from clustering_tasks.settings.levels import LEVELS
-from stage4 import postgres
-from stage4.database import database
+from stage4.database.connection import database
+from stage4.database.load import load_run
 from stage4.setup import MIGRATIONS, migrate
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
@@ -28,7 +29,7 @@ def test_downgrade_takes_everything_back_and_upgrade_makes_it_again(
 ) -> None:
     label = Label(tmp_path).write()
     before = results.rows(RELATIONS)
-    postgres.load(label["files"], report_of(label))
+    load_run(label["files"], report_of(label))
     with database() as connection:
         migrate(connection, "base")
         left = {name for name, _ in results.rows(RELATIONS)}
@@ -36,7 +37,7 @@ def test_downgrade_takes_everything_back_and_upgrade_makes_it_again(
         migrate(connection)
         migrate(connection)  # at the head already: nothing happens
     assert results.rows(RELATIONS) == before
-    postgres.load(label["files"], report_of(label))
+    load_run(label["files"], report_of(label))
 
 
 def test_a_database_with_runs_is_brought_up_to_date(results: Results, tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_going_back_and_forth_keeps_the_runs_their_indexes_and_the_readers(
 ) -> None:
     label = Label(tmp_path).write()
     load(label)
-    with postgres.pointer("events") as pointer:
+    with locked_pointer("events") as pointer:
         pointer.move(1)
     before = results.rows(INDEXES, "clusters_1", "members_1", user=results.loader)
     assert len(before) == 14
@@ -99,7 +100,7 @@ def test_every_table_and_column_says_what_it_is(results: Results) -> None:
 
 
 def load(label: dict[str, Any]) -> None:
-    postgres.load(label["files"], report_of(label))
+    load_run(label["files"], report_of(label))
 
 
 def test_the_version_table_is_in_the_schema(results: Results) -> None:

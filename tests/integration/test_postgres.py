@@ -15,11 +15,13 @@ import airflow.providers.postgres.hooks.postgres as postgres_provider
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from stage4.database.pointer import locked_pointer
 from structlog.testing import capture_logs
 
 from clustering_tasks.settings.levels import LEVELS
-from stage4 import partitions, postgres
-from stage4.database import database
+from stage4.database import partitions
+from stage4.database.connection import database
+from stage4.database.load import load_run
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.label_files import Label, report_of
 
@@ -37,12 +39,12 @@ HOSTILE = [
 
 
 def load(label: dict[str, Any]) -> dict[str, Any]:
-    return postgres.load(label["files"], report_of(label))
+    return load_run(label["files"], report_of(label))
 
 
 def publish(label: dict[str, Any]) -> None:
     report = report_of(label)
-    with postgres.pointer(report.level) as pointer:
+    with locked_pointer(report.level) as pointer:
         pointer.move(pointer.find(report.job_id))
 
 

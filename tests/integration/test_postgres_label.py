@@ -13,8 +13,8 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
-from stage4 import postgres
-from stage4.publish import publish_run
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
 from tests.integration.conftest import Results
 
 
@@ -40,7 +40,7 @@ def test_a_level_of_the_sample(results: Results, workspace: Path, sample: Path, 
     label = run.result("label").model_dump(mode="json")
     report = read_report(label["files"]["report"])
     points = run.result("map").files["points_csv"]
-    postgres.load(label["files"] | {"points_csv": points}, report)
+    load_run(label["files"] | {"points_csv": points}, report)
     published = publish_run(label)
 
     lines = Path(published["clusters_jsonl"]).read_bytes().splitlines()

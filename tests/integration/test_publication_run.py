@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from stage4.database.pointer import Pointer, locked_pointer
 
 from clustering_tasks.publication.files import publish_files, published
-from stage4 import postgres, publish
-from stage4.publish import publish_run
+from stage4.database import publish
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 
@@ -23,7 +25,7 @@ class Crash(BaseException):
 
 def load(label: Label) -> dict[str, Any]:
     files = label.write()
-    postgres.load(files["files"], report_of(files))
+    load_run(files["files"], report_of(files))
     return files
 
 
@@ -110,7 +112,7 @@ def test_a_newer_run_in_the_database_alone_supersedes(
     older = Label(tmp_path)
     newer = older.later()
     load(newer)
-    with postgres.pointer("events") as pointer:
+    with locked_pointer("events") as pointer:
         pointer.move(pointer.find(newer.job_id))
     answer = publish_run(load(older))
     assert answer["superseded"]
@@ -130,7 +132,7 @@ def test_a_run_that_was_not_loaded_changes_nothing(
 def test_a_level_that_the_database_does_not_know_is_refused(results: Results) -> None:
     with (
         pytest.raises(AirflowFailException, match=r"python -m stage4\.setup"),
-        postgres.pointer("paragraphs"),
+        locked_pointer("paragraphs"),
     ):
         pass
 
@@ -162,8 +164,8 @@ def test_a_crash_in_between_is_completed_by_the_next_try(
         if step == "files":
             crash.setattr(publish, "publish_files", crashing(publish_files, after=after))
         else:
-            move = postgres.Pointer.move
-            crash.setattr(postgres.Pointer, "move", crashing(move, after=after))
+            move = Pointer.move
+            crash.setattr(Pointer, "move", crashing(move, after=after))
         with pytest.raises(Crash):
             publish_run(label)
     assert in_database(results) == [old.job_id]
@@ -200,7 +202,7 @@ def test_a_lost_connection_is_worth_another_try(
 def test_publishers_of_a_level_wait_for_each_other(results: Results, tmp_path: Path) -> None:
     label = Label(tmp_path)
     load(label)
-    with postgres.pointer("events"), results.server.connect(results.database, results.loader) as c:
+    with locked_pointer("events"), results.server.connect(results.database, results.loader) as c:
         c.execute("SET lock_timeout = '50ms'")
         query = "SELECT 1 FROM stage4.published WHERE level = %s FOR UPDATE NOWAIT"
         assert c.execute(query, ["entities"]).fetchone() == (1,)

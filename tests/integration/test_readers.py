@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from psycopg.errors import UndefinedTable
 from psycopg.sql import SQL
+from stage4.database.pointer import locked_pointer
 
-from stage4 import postgres, schema
+from stage4.database import schema
+from stage4.database.load import load_run
 from tests.integration.conftest import Results
 from tests.integration.label_files import DIMENSION, Label, report_of
 
@@ -76,8 +78,8 @@ def check_run(connection: psycopg.Connection, run_id: int, read: int, n: int, no
 
 def load_and_publish(files: dict[str, Any]) -> int:
     report = report_of(files)
-    run_id: int = postgres.load(files["files"], report)["run_id"]
-    with postgres.pointer(report.level) as pointer:
+    run_id: int = load_run(files["files"], report)["run_id"]
+    with locked_pointer(report.level) as pointer:
         pointer.move(pointer.find(report.job_id))
     return run_id
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stage4 import schema_reference
-from stage4.database import database
+from stage4.database.connection import database
 from tests.integration.conftest import Results
 
 REPO = Path(__file__).parents[2]

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from clustering_tasks.settings.deployment import deployment
-from stage4 import postgres, tasks
-from stage4.publish import publish_run
-from stage4.retention import prune
-from stage4.roll_back import roll_back
+from stage4 import tasks
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
+from stage4.database.retention import prune
+from stage4.database.roll_back import roll_back
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 
@@ -21,7 +22,7 @@ TODAY = datetime.now(UTC).replace(microsecond=0)
 
 def load(label: Label) -> dict[str, Any]:
     files = label.write()
-    postgres.load(files["files"], report_of(files))
+    load_run(files["files"], report_of(files))
     return files
 
 

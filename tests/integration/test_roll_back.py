@@ -13,10 +13,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.files import publish_files_again, published
-from stage4 import postgres
-from stage4 import roll_back as module
-from stage4.publish import publish_run
-from stage4.roll_back import roll_back
+from stage4.database import roll_back as module
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
+from stage4.database.roll_back import roll_back
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 
 def load(label: Label) -> dict[str, Any]:
     files = label.write()
-    postgres.load(files["files"], report_of(files))
+    load_run(files["files"], report_of(files))
     return files
 
 
@@ -180,7 +180,7 @@ def test_the_command(results: Results, workspace: Path, runs: list[Label]) -> No
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         root = Path(__file__).parents[2]
         environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}"}
-        command = [sys.executable, "-m", "stage4.roll_back", *arguments]
+        command = [sys.executable, "-m", "stage4.database.roll_back", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     done = call("events", "2")

@@ -18,9 +18,9 @@ from sqlalchemy import select
 from clustering_tasks.publication.files import published
 from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver, listening
-from stage4 import postgres
-from stage4.publish import publish_run
-from stage4.roll_back import roll_back
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
+from stage4.database.roll_back import roll_back
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 
@@ -50,7 +50,7 @@ def runs(results: Results, workspace: Path, tmp_path: Path) -> list[Label]:
     labels += [labels[1].later(mark="3", as_of=labels[0].as_of + timedelta(days=2))]
     for label in labels:
         files = label.write()
-        postgres.load(files["files"], report_of(files))
+        load_run(files["files"], report_of(files))
         publish_run(files)
     return labels
 

@@ -9,8 +9,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from structlog.testing import capture_logs
 
 from clustering_tasks.publication.alerts import SECONDS, STEPS
-from stage4 import alerts, postgres, tasks
-from stage4.publish import publish_run
+from stage4 import tasks
+from stage4.database import alerts
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.label_files import Label, report_of
 
@@ -81,7 +83,7 @@ def test_limits_need_no_history(results: Results, tmp_path: Path) -> None:
     files = label.write()
     report = report_of(files)
     worse = report.model_copy(update={"quality": {"silhouette": 0.1}})
-    run_id = postgres.load(files["files"], worse)["run_id"]
+    run_id = load_run(files["files"], worse)["run_id"]
     (alert,) = alerts.watch(run_id, worse) or []
     assert (alert["name"], alert["limit_value"]) == ("limit.quality.silhouette", 0.2)
     assert stored(results)[0][1] == "limit.quality.silhouette"
@@ -143,7 +145,7 @@ def test_more_runs_than_wanted_are_left_out(results: Results, tmp_path: Path) ->
     chosen = report.settings.alerts.model_copy(update={"history": 7})
     settings = report.settings.model_copy(update={"alerts": chosen})
     report = report.model_copy(update={"settings": settings})
-    run_id = postgres.load(files["files"], report)["run_id"]
+    run_id = load_run(files["files"], report)["run_id"]
     found = alerts.watch(run_id, report) or []
     assert "the last 7 published runs is 60" in found[1]["message"]
 
@@ -152,7 +154,7 @@ def test_a_database_that_is_gone_fails_no_run(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Label(tmp_path).write()
-    run_id = postgres.load(files["files"], report_of(files))["run_id"]
+    run_id = load_run(files["files"], report_of(files))["run_id"]
     monkeypatch.setenv(CONNECTION_VARIABLE, "postgresql://nobody@127.0.0.1:1/nothing")
     with capture_logs() as logs:
         assert alerts.watch(run_id, report_of(files)) is None
@@ -180,7 +182,7 @@ def test_a_duration_is_compared_when_all_steps_have_one(results: Results, tmp_pa
         label = label.later()
         files = label.write()
         report = report_of(files)
-        run_id = postgres.load(files["files"], report)["run_id"]
+        run_id = load_run(files["files"], report)["run_id"]
         slow = 90.0 if number == 7 else 1.0
         found = alerts.watch(run_id, report, dict.fromkeys(STEPS, 1.0) | {"merge": slow})
         publish_run(files)

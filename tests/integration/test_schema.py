@@ -9,8 +9,10 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg.sql import SQL, Literal
+from stage4.database.pointer import locked_pointer
 
-from stage4 import partitions, postgres, schema
+from stage4.database import partitions, schema
+from stage4.database.load import load_run
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, csv_line, report_of
 
@@ -30,7 +32,7 @@ HOSTILE = [
 
 
 def load(label: dict[str, Any]) -> int:
-    run_id: int = postgres.load(label["files"], report_of(label))["run_id"]
+    run_id: int = load_run(label["files"], report_of(label))["run_id"]
     return run_id
 
 
@@ -221,7 +223,7 @@ def test_every_move_of_the_pointer_is_kept(results: Results, tmp_path: Path) -> 
     first = Label(tmp_path)
     runs = [load(first.write()), load(first.later().write())]
     for run_id in (*runs, runs[1]):  # publishing again moves nothing
-        with postgres.pointer("events") as pointer:
+        with locked_pointer("events") as pointer:
             pointer.move(run_id)
     history = "SELECT level, run_id, act FROM stage4.publications ORDER BY publication_id"
     assert results.rows(history, user=results.loader) == [

@@ -8,8 +8,9 @@ from psycopg.sql import SQL, Composable
 
 from clustering_tasks.publication.files import Pointer
 from clustering_tasks.settings.levels import LEVELS
-from stage4 import postgres, schema
-from stage4.database import database
+from stage4.database import schema
+from stage4.database.connection import database
+from stage4.database.pointer import Pointer
 
 _NEW_NAMES = """
 SELECT DISTINCT old.cluster_id, new.cluster_id FROM {old} old JOIN {new} new USING (vector_id)
@@ -18,7 +19,7 @@ WHERE old.cluster_id = ANY(%s) AND new.cluster_id IS NOT NULL ORDER BY 1, 2
 
 
 def event_of(
-    pointer: postgres.Pointer,
+    pointer: Pointer,
     old: int,
     new: int,
     deleting: Mapping[str, list[str]],

@@ -9,8 +9,8 @@ from psycopg.types.json import Jsonb
 
 from clustering_tasks.deleted_documents.mentions import forgetting
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
-from stage4 import schema
-from stage4.database import Database
+from stage4.database import schema
+from stage4.database.connection import Database
 from stage4.deletions.mentions import hide_mentions
 
 BLANK_LABEL = "(to be computed again)"

@@ -9,9 +9,9 @@ from upath import UPath
 from clustering_tasks.deleted_documents.tombstones import write_tombstones
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
-from stage4 import postgres
-from stage4.database import database
-from stage4.deleted import tombstones_of
+from stage4.database.connection import database
+from stage4.database.pointer import locked_pointer
+from stage4.database.tombstones import tombstones_of
 
 # A run that was under way may leave files of a document that is deleted by then.
 WATCHED = timedelta(days=2)
@@ -75,7 +75,7 @@ def _remove_replaced() -> None:
     deadline = time.monotonic() + _REPLACED_SECONDS
     while True:
         for level in LEVELS:
-            with postgres.pointer(level):
+            with locked_pointer(level):
                 pass  # which removes what was replaced, and drops its tables
         with database() as connection:
             if connection.execute(_REPLACED).fetchone() == (0,):

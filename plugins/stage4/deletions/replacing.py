@@ -13,9 +13,10 @@ from clustering_tasks.publication.files import Pointer, published
 from clustering_tasks.publication.redaction import forget_published
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.storage import read_json
-from stage4 import postgres
-from stage4.database import Database, database
-from stage4.deleted import tombstones_of
+from stage4.database.connection import Database, database
+from stage4.database.load import load_run
+from stage4.database.pointer import Pointer, locked_pointer
+from stage4.database.tombstones import tombstones_of
 from stage4.deletions.events import event_of
 
 # Runs to be loaded again; not those that have been, and only wait until nobody reads them.
@@ -51,7 +52,7 @@ def carry_out(level: str) -> dict[str, Any]:
     Raises:
         BadInputError: the published run cannot be made again, because its artefacts are gone;
             everything else is done, and the message says what to do.
-        AirflowFailException, AirflowException: as `postgres.load`.
+        AirflowFailException, AirflowException: as `load_run`.
     """
     where = deployment()
     with database() as connection:
@@ -60,7 +61,7 @@ def carry_out(level: str) -> dict[str, Any]:
         pending = connection.execute(_PENDING, {"level": level}).fetchall()
     loaded = [run_id for run_id, job in pending if _load_again(level, run_id, job)]
     removed = _remove_runs(level, [run_id for run_id, _ in pending if run_id not in loaded])
-    with postgres.pointer(level) as pointer:
+    with locked_pointer(level) as pointer:
         rewritten, gone = forget_published(
             level, deleted, workspace=where.workspace, output=where.output_uri
         )
@@ -89,7 +90,7 @@ def _load_again(level: str, run_id: int, job: str) -> bool:
     needed = ("report", "clusters_csv", "members_csv", "clusters_jsonl")
     if not all(name in files and UPath(files[name]).exists() for name in needed):
         return False
-    postgres.load(files, read_report(files["report"]), instead_of=run_id)
+    load_run(files, read_report(files["report"]), instead_of=run_id)
     return True
 
 
@@ -103,7 +104,7 @@ def _files(record: UPath) -> dict[str, str]:
 
 def _remove_runs(level: str, run_ids: Iterable[int]) -> int:
     """Remove runs that cannot be made again, as retention would; never the published one."""
-    with postgres.pointer(level) as pointer:
+    with locked_pointer(level) as pointer:
         removed = pointer.connection.execute(
             "DELETE FROM stage4.runs WHERE run_id = ANY(%s) AND run_id IS DISTINCT FROM"
             " (SELECT run_id FROM stage4.published WHERE level = %s)",
@@ -112,7 +113,7 @@ def _remove_runs(level: str, run_ids: Iterable[int]) -> int:
         return removed.rowcount
 
 
-def _move(pointer: postgres.Pointer, current: Pointer | None) -> None:
+def _move(pointer: Pointer, current: Pointer | None) -> None:
     """Let readers see the new load of the published run, and note what Stage 5 is to be told."""
     row = pointer.connection.execute(_PUBLISHED, [pointer.level]).fetchone()
     if row is None or row[1] is None or pointer.job_id is None:

@@ -13,8 +13,8 @@ from clustering_tasks.deleted_documents.tombstones import (
 )
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
-from stage4.database import Database
-from stage4.deleted import tombstones_of
+from stage4.database.connection import Database
+from stage4.database.tombstones import tombstones_of
 from stage4.deletions.hiding import hide
 
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10s'"

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from psycopg.sql import SQL, Composed
 
-from stage4 import schema
+from stage4.database import schema
 
 Kind = Literal["unchanged", "changed", "merged", "split", "appeared", "vanished"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -22,8 +22,8 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
-from stage4 import postgres
-from stage4.publish import publish_run
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
 from stage4_plugin import URL_PREFIX
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 
@@ -118,7 +118,7 @@ def cluster(folder: Path, level: str, job: str, settings: Json, as_of: datetime 
     run_all(run, UPath(folder / "output"), with_map=True)
     label = run.result("label").model_dump(mode="json")
     files = label["files"] | run.result("map").files
-    loaded = postgres.load(files, read_report(label["files"]["report"]))
+    loaded = load_run(files, read_report(label["files"]["report"]))
     assert publish_run(label)["published"]
     return Loaded(loaded["run_id"], files)
 

@@ -25,8 +25,9 @@ from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.redact.redact import forget
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
-from stage4 import postgres, tasks
-from stage4.publish import publish_run
+from stage4 import tasks
+from stage4.database.load import load_run
+from stage4.database.publish import publish_run
 from tests.integration.api.conftest import AS_OF, Json
 from tests.integration.conftest import Results
 
@@ -77,7 +78,7 @@ class Installation:
     def publish(self, run: Run) -> None:
         label = run.result("label").model_dump(mode="json")
         files = label["files"] | run.result("map").files
-        postgres.load(files, read_report(label["files"]["report"]))
+        load_run(files, read_report(label["files"]["report"]))
         assert publish_run(label)["published"]
 
     def carry_out(self) -> None:

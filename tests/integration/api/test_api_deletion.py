@@ -27,7 +27,7 @@ from clustering_tasks.steps.redact import redact as step
 from clustering_tasks.workspace import storage
 from clustering_tasks.workspace.artefacts import load_run
 from local.stage5_receiver import listening
-from stage4 import postgres, tasks
+from stage4 import tasks
 from stage4.api.cache import PREFIX
 from stage4.deletions import hiding, progress, replacing
 from tests.integration.api.conftest import Api, bearer, serving

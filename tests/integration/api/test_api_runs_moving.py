@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stage4.database.pointer import locked_pointer
 
 from clustering_tasks.settings.deployment import deployment
-from stage4 import postgres
+from stage4.database.load import load_run
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
@@ -25,9 +26,9 @@ def api(results: Results) -> Iterator[Api]:
 def load(label: Label, *, publish: bool = True) -> int:
     files = label.write()
     report = report_of(files)
-    loaded = postgres.load(files["files"], report)
+    loaded = load_run(files["files"], report)
     if publish:
-        with postgres.pointer(report.level) as pointer:
+        with locked_pointer(report.level) as pointer:
             pointer.move(pointer.find(report.job_id))
     run_id: int = loaded["run_id"]
     return run_id

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from psycopg.sql import SQL
 
-from stage4 import postgres
+from stage4.database.load import load_run
 from tests.integration.api.conftest import Api, Corpus
 from tests.integration.conftest import CONNECTION_VARIABLE
 from tests.integration.label_files import Label, report_of
@@ -64,7 +64,7 @@ def test_a_run_without_a_map_says_so(
     viewer: Api, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label = Label(tmp_path, level="storylines", job_id="cluster_storylines.mapless__1").write()
-    run_id = postgres.load(label["files"], report_of(label))["run_id"]
+    run_id = load_run(label["files"], report_of(label))["run_id"]
     answer = viewer.ask("GET", "map/storylines", params={"run": run_id})
     assert answer.status_code == 404
     assert "has no map" in answer.json()["detail"]

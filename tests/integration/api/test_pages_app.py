@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from psycopg.sql import SQL, Literal
 
-from stage4 import postgres
+from stage4.database.load import load_run
 from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
 from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
 from tests.integration.api.conftest import Corpus, Json, token
@@ -155,7 +155,7 @@ def hostile(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     points = folder / "points.csv"
     points.write_text("\n".join(['"rank","kind","cluster_id","vector_id","x","y","size"', *lines]))
     files = label["files"] | {"points_csv": str(points)}
-    run_id = postgres.load(files, report_of(label))["run_id"]
+    run_id = load_run(files, report_of(label))["run_id"]
     titled = json.dumps([{"id": HOSTILE, "title": HOSTILE * 100, "similarity": 0.5}])
     with corpus.results.server.connect(corpus.results.database) as connection:
         connection.execute(

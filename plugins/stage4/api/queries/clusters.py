@@ -14,10 +14,10 @@ import orjson
 from psycopg.sql import SQL, Composable, Composed
 from psycopg.sql import Literal as Value
 
-from stage4 import schema
 from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries import words
 from stage4.api.queries.runs import RunKey
+from stage4.database import schema
 
 Order = Literal["size", "start", "label"]
 

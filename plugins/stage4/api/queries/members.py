@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from psycopg.sql import SQL, Composed
 
-from stage4 import schema
 from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
+from stage4.database import schema
 
 Order = Literal["probability", "similarity"]
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Literal
 
-from stage4 import schema
 from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
+from stage4.database import schema
 
 # Of the parent and not of the partition: a run without a map has none.
 _HAS_MAP = SQL("SELECT EXISTS (SELECT FROM stage4.points WHERE run_id = {run_id}) AS there")

@@ -5,7 +5,7 @@ import re
 from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Value
 
-from stage4 import schema
+from stage4.database import schema
 
 # Not one that is excluded (`-sports`), nor one in quotes that are closed.
 _LAST_WORD = re.compile(r'(?:^|[\s"])([^\s"-][^\s"]*)$')

@@ -63,7 +63,7 @@ INDEXES = {
 }
 MEMBERS_BY_CLUSTER = "CREATE INDEX members_by_cluster ON stage4.members (run_id, cluster_id)"
 
-# The same expression as stage4.schema.centroid(), whose queries it serves.
+# The same expression as stage4.database.schema.centroid(), whose queries it serves.
 NEIGHBOURS = """
 CREATE INDEX IF NOT EXISTS {table}_neighbours ON stage4.{table}
 USING hnsw ((centroid::halfvec({dimension})) halfvec_cosine_ops)

@@ -6,8 +6,8 @@ from psycopg.sql import SQL
 from clustering_tasks.deleted_documents.tombstones import Tombstones, tombstones
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
-from stage4 import schema
-from stage4.database import Database
+from stage4.database import schema
+from stage4.database.connection import Database
 
 
 def tombstones_of(connection: Database) -> Tombstones:

@@ -5,7 +5,7 @@ from typing import Any
 
 from clustering_tasks.publication.files import remove_files
 from clustering_tasks.settings.deployment import deployment
-from stage4 import postgres
+from stage4.database.pointer import locked_pointer
 
 # The published run, and the one that a roll-back would lead to.
 _DELETE_OLD = """
@@ -42,11 +42,11 @@ def prune(level: str, keep_days: int, *, conn_id: str | None = None) -> dict[str
         `{"level": ..., "removed_runs": 2, "removed_files": 3, "kept_jobs": [...]}`, for XCom.
 
     Raises:
-        AirflowFailException, AirflowException: as `stage4.postgres.load`.
+        AirflowFailException, AirflowException: as `stage4.database.load.load`.
         BadInputError: `published.json` is damaged.
     """
     before = (datetime.now(UTC) - timedelta(days=keep_days)).date()
-    with postgres.pointer(level, conn_id=conn_id) as pointer:
+    with locked_pointer(level, conn_id=conn_id) as pointer:
         values = {"level": level, "days": keep_days}
         removed = pointer.connection.execute(_DELETE_OLD, values).fetchall()
         kept = {job for (job,) in pointer.connection.execute(_JOBS, [level]).fetchall()}

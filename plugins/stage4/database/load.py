@@ -15,9 +15,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from clustering_tasks.publication.report import Report
 from psycopg.types.json import Jsonb
 
-from stage4.database import Database, database
-from stage4.deleted import refuse_deleted
-from stage4.partitions import COLUMNS, Partitions, await_readers, sweep
+from stage4.database.connection import Database, database
+from stage4.database.partitions import COLUMNS, Partitions, await_readers, sweep
+from stage4.database.tombstones import refuse_deleted
 
 Act = Literal["publish", "roll_back", "delete_document"]
 

@@ -1,7 +1,7 @@
 """Publish an earlier run again: the way back from a run that should not have been published.
 
 The DAG `roll_back` does it, and tells Stage 5 and whoever follows the level's asset. Where Airflow
-is down, `python -m stage4.roll_back LEVEL [RUN_ID]` does it without telling anybody, with `plugins`
+is down, `python -m stage4.database.roll_back LEVEL [RUN_ID]` does it without telling anybody, with `plugins`
 on PYTHONPATH. The next run of the level is published as ever.
 """
 
@@ -22,8 +22,8 @@ from clustering_tasks.publication.files import publish_files_again
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.storage import read_json
-from stage4 import postgres
-from stage4.database import database
+from stage4.database.connection import database
+from stage4.database.pointer import Pointer, locked_pointer
 
 _SHOWN = 10
 # The run before the present one, whatever runs were rolled back from since.
@@ -62,7 +62,7 @@ def choose_run(level: str, run_id: int | None = None, *, conn_id: str | None = N
     Raises:
         AirflowFailException, AirflowException: as `roll_back`.
     """
-    with postgres.pointer(level, conn_id=conn_id) as pointer:
+    with locked_pointer(level, conn_id=conn_id) as pointer:
         return _choose(pointer, run_id)[0]
 
 
@@ -88,7 +88,7 @@ def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = No
         AirflowException: the database went away; worth another try.
         BadInputError: the run's own JSONL is gone.
     """
-    with postgres.pointer(level, conn_id=conn_id) as pointer:
+    with locked_pointer(level, conn_id=conn_id) as pointer:
         chosen, report = _choose(pointer, run_id)
         files = publish_files_again(
             report,
@@ -123,7 +123,7 @@ def stored_report(run_id: int, *, conn_id: str | None = None) -> Report:
     return Report.model_validate(row[0])
 
 
-def _choose(pointer: postgres.Pointer, run_id: int | None) -> tuple[int, Report]:
+def _choose(pointer: Pointer, run_id: int | None) -> tuple[int, Report]:
     values = {"level": pointer.level, "run_id": run_id, "limit": _SHOWN}
     if run_id is None:
         before = pointer.connection.execute(_BEFORE, values).fetchone()
@@ -135,9 +135,7 @@ def _choose(pointer: postgres.Pointer, run_id: int | None) -> tuple[int, Report]
     return int(str(values["run_id"])), Report.model_validate(found[0])
 
 
-def _no_such_run(
-    pointer: postgres.Pointer, run_id: int | None, choices: list[tuple[Any, ...]]
-) -> str:
+def _no_such_run(pointer: Pointer, run_id: int | None, choices: list[tuple[Any, ...]]) -> str:
     what = (
         f"no run of {pointer.level} was published before {pointer.job_id or 'now'}"
         if run_id is None
@@ -159,7 +157,9 @@ def _label_uri(report: Report) -> str | None:
 
 def main() -> None:
     """Roll a level back, or end with a message that says what to do."""
-    parser = argparse.ArgumentParser(prog="python -m stage4.roll_back", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m stage4.database.roll_back", description=__doc__
+    )
     parser.add_argument("level", choices=LEVELS)
     parser.add_argument("run_id", type=int, nargs="?", help="default: the one before")
     arguments = parser.parse_args()

@@ -15,8 +15,8 @@ from psycopg import errors
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from upath import UPath
 
-from stage4 import schema
-from stage4.database import Database
+from stage4.database import schema
+from stage4.database.connection import Database
 
 COLUMNS = {
     "clusters": (

@@ -13,8 +13,8 @@ from clustering_tasks.publication.report import Report, read_report
 
 from clustering_tasks.publication.files import Pointer, publish_files, published
 from clustering_tasks.settings.deployment import deployment
-from stage4 import postgres
-from stage4.alerts import drift
+from stage4.database.alerts import drift
+from stage4.database.pointer import locked_pointer
 
 
 def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
     """
     report = read_report(label["files"]["report"])
     _pass_gate(report, check_gate(report, report.settings.publish))
-    with postgres.pointer(report.level) as pointer:
+    with locked_pointer(report.level) as pointer:
         run_id = pointer.find(report.job_id)
         _pass_gate(report, drift(pointer.connection, run_id, report))
         if pointer.as_of is not None and pointer.as_of > report.as_of:

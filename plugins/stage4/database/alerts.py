@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowException
 from clustering_tasks.publication.report import Report
 
 from clustering_tasks.publication.alerts import METRICS, Alert, Metrics, check_drift, find_alerts
-from stage4.database import Database, database
+from stage4.database.connection import Database, database
 
 # A roll-back does not take a run out of the history: the median bears it.
 _HISTORY = """

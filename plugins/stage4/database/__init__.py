@@ -1,0 +1,1 @@
+"""The results database: its schema, loading, publication and retention."""
