@@ -124,13 +124,13 @@ def notify_stage5(label: Mapping[str, Any], published: Mapping[str, Any]) -> Jso
         AirflowException: Stage 5 is required and did not take the event (AirflowFailException
             when it refused it).
     """
-    from stage4 import notify
+    from stage4.clients import stage5
 
     conn_id = _stage5()
     files = [published["clusters_jsonl"], published["dated_jsonl"]]
     with airflow_errors():
-        event = notify.completion_event(read_report(label["files"]["report"]), files)
-    key = notify.publication_key(event["job_id"], published["publication_id"])
+        event = stage5.completion_event(read_report(label["files"]["report"]), files)
+    key = stage5.publication_key(event["job_id"], published["publication_id"])
     return _tell(event, conn_id, key)
 
 
@@ -179,15 +179,15 @@ def notify_roll_back(rolled_back: Mapping[str, Any]) -> Json:
     Raises:
         AirflowSkipException, AirflowException: as `notify_stage5`.
     """
-    from stage4 import notify
+    from stage4.clients import stage5
     from stage4.database import roll_back
 
     conn_id = _stage5()
     report = roll_back.stored_report(rolled_back["run_id"])
     files = [rolled_back["clusters_jsonl"], rolled_back["dated_jsonl"]]
     number = rolled_back["publication_id"]
-    event = notify.rolled_back_event(report, files, number)
-    return _tell(event, conn_id, notify.publication_key(report.job_id, number))
+    event = stage5.rolled_back_event(report, files, number)
+    return _tell(event, conn_id, stage5.publication_key(report.job_id, number))
 
 
 def prune(level: str) -> Json:
@@ -291,10 +291,10 @@ def _stage5() -> str:
 
 
 def _tell(event: Json, conn_id: str, key: str) -> Json:
-    from stage4 import notify
+    from stage4.clients import stage5
 
     try:
-        return notify.deliver(event, conn_id, key)
+        return stage5.deliver(event, conn_id, key)
     except AirflowException as error:
         if deployment().stage5_required:
             raise
@@ -312,7 +312,7 @@ def _require_files(level: str) -> None:
 
 
 def _stage3_count(level: str) -> int | None:
-    from stage4 import stage3
+    from stage4.clients import stage3
 
     where = deployment()
     if where.stage3_url is None:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from clustering_tasks.errors import BadInputError, SettingsError, TransientError
-from stage4.stage3 import count_vectors
+from stage4.clients.stage3 import count_vectors
 from tests.integration.http_server import Server, serving
 
 STATISTICS = {
