@@ -19,11 +19,15 @@ from airflow.sdk import (
 
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
-from stage4 import tasks
 from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params
 from stage4.runners import step_operator
+from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
+from stage4.tasks.housekeeping import clean_workspace, prune
+from stage4.tasks.level import check_settings, check_stage3, load_postgres, publish
+from stage4.tasks.roll_back import choose_run, roll_back
+from stage4.tasks.stage5 import notify_deletion, notify_roll_back, notify_stage5
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
@@ -72,8 +76,8 @@ def housekeeping_dag(doc_md: str | None) -> DAG:
         doc_md,
         schedule=_at(HOUSEKEEPING),
     ) as dag:
-        pruned = [_python(f"prune_{level}", tasks.prune, level=level) for level in LEVELS]
-        _python("clean_workspace", tasks.clean_workspace, pruned=[task.output for task in pruned])
+        pruned = [_python(f"prune_{level}", prune, level=level) for level in LEVELS]
+        _python("clean_workspace", clean_workspace, pruned=[task.output for task in pruned])
     return dag
 
 
@@ -85,13 +89,13 @@ def delete_document_dag(doc_md: str | None) -> DAG:
         doc_md,
         schedule=_at(DELETIONS),
     ) as dag:
-        begin = _python("begin", tasks.begin_deletion)
-        finish = _python("finish", tasks.finish_deletion, begun=begin.output)
+        begin = _python("begin", start_deletion)
+        finish = _python("finish", close_deletion, begun=begin.output)
         for level in LEVELS:
             forget = step_operator()(task_id=f"forget_{level}", step="forget", level=level)
-            carry_out = _python(f"carry_out_{level}", tasks.carry_out_deletion, level=level)
+            carry_out = _python(f"carry_out_{level}", reload_level, level=level)
             begin >> forget >> carry_out >> finish
-        finish >> _python("notify_stage5", tasks.notify_deletion)
+        finish >> _python("notify_stage5", notify_deletion)
     return dag
 
 
@@ -104,11 +108,9 @@ def roll_back_dag(doc_md: str | None) -> DAG:
         schedule=None,
         params=_ROLL_BACK,
     ) as dag:
-        chosen = _python("choose_run", tasks.choose_run)
-        done = _python(
-            "roll_back", tasks.roll_back_run, outlets=[ROLLED_BACK], chosen=chosen.output
-        )
-        _python("notify_stage5", tasks.notify_roll_back, rolled_back=done.output)
+        chosen = _python("choose_run", choose_run)
+        done = _python("roll_back", roll_back, outlets=[ROLLED_BACK], chosen=chosen.output)
+        _python("notify_stage5", notify_roll_back, rolled_back=done.output)
     return dag
 
 
@@ -160,7 +162,7 @@ def _at(cron: str) -> CronTriggerTimetable:
 
 
 def _wire_level(level: Level) -> None:
-    checked = _python("check_stage3", tasks.check_stage3, level=level.name)
+    checked = _python("check_stage3", check_stage3, level=level.name)
     snapshot = _step(level, "snapshot", options=checked.output, inlets=[stage3_asset(level)])
     plan = _step(level, "plan")
     cluster = _cluster(level, plan.output)
@@ -172,17 +174,13 @@ def _wire_level(level: Level) -> None:
     # Without a map the explorer has a gap, without clusters Stage 5 has nothing.
     load = _python(
         "load_postgres",
-        tasks.load_run,
+        load_postgres,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         label=label.output,
         map=draw.output,
     )
-    publish = _python(
-        "publish", tasks.publish_run, outlets=[clusters_asset(level)], label=label.output
-    )
-    notify = _python(
-        "notify_stage5", tasks.notify_stage5, label=label.output, published=publish.output
-    )
+    publish = _python("publish", publish, outlets=[clusters_asset(level)], label=label.output)
+    notify = _python("notify_stage5", notify_stage5, label=label.output, published=publish.output)
     snapshot >> plan >> cluster >> merge >> label >> draw >> load >> publish >> notify
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
@@ -221,7 +219,7 @@ def _python(
 
 
 def _wire_all_levels() -> None:
-    checked = _python("check_settings", tasks.check_settings)
+    checked = _python("check_settings", check_settings)
     for level in LEVELS:
         checked >> TriggerDagRunOperator(
             task_id=f"cluster_{level}",

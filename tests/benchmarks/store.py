@@ -127,7 +127,7 @@ def measured(connection: Connection) -> dict[str, Figure]:
 
 def compared(connection: Connection) -> dict[str, Figure]:
     """Time the differences between the two newest runs: the summary, and a page."""
-    from stage4.queries.differences import page_query, summary_query
+    from stage4.api.queries.differences import page_query, summary_query
 
     runs = connection.execute("SELECT run_id FROM stage4.runs ORDER BY run_id DESC LIMIT 2")
     pair = [run_id for (run_id,) in runs]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from clustering_tasks.settings.levels import LEVELS
-from stage4.runs import job_id
+from stage4.job_ids import job_id
 from tests.e2e.clearing import clear
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published, served

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from stage4.runs import job_id
+from stage4.job_ids import job_id
 from tests.e2e.clearing import clear
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published, served

@@ -11,8 +11,7 @@ import orjson
 import pytest
 
 from clustering_tasks.steps.label.records import cluster_id
-from stage4.database.load import load_run
-from stage4.queries.differences import (
+from stage4.api.queries.differences import (
     KINDS,
     RELATED,
     Change,
@@ -21,6 +20,7 @@ from stage4.queries.differences import (
     page_query,
     summary_query,
 )
+from stage4.database.load import load_run
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 

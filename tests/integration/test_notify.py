@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from clustering_tasks.publication.report import Report
+from stage4.tasks.stage5 import notify_stage5
 
 from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver, listening
-from stage4 import tasks
 from stage4.clients import stage5
 from tests.integration.http_server import Server, serving
 
@@ -88,7 +88,7 @@ def require(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tell(label: dict[str, Any]) -> dict[str, Any]:
     published = {"clusters_jsonl": FILES[0], "dated_jsonl": FILES[1], "publication_id": 23}
-    return tasks.notify_stage5(label, published)
+    return notify_stage5(label, published)
 
 
 def test_the_event_is_the_contracts() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stage4.tasks.housekeeping import clean_workspace, prune
 
 from clustering_tasks.settings.deployment import deployment
-from stage4 import tasks
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.database.retention import prune
@@ -110,8 +110,8 @@ def test_the_tasks_of_housekeeping(
 ) -> None:
     monkeypatch.setenv("STAGE4_RETENTION_DAYS", "55")
     deployment.cache_clear()
-    pruned = [tasks.prune(level) for level in ("events", "entities")]
+    pruned = [prune(level) for level in ("events", "entities")]
     assert [each["removed_runs"] for each in pruned] == [3, 0]
-    cleaned = tasks.clean_workspace(pruned)
+    cleaned = clean_workspace(pruned)
     assert cleaned is not None
     assert cleaned["left_bytes"] > 0

@@ -9,10 +9,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from structlog.testing import capture_logs
 
 from clustering_tasks.publication.alerts import SECONDS, STEPS
-from stage4 import tasks
 from stage4.database import alerts
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
+from stage4.tasks.level import load_postgres
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.label_files import Label, report_of
 
@@ -36,7 +36,7 @@ def published(first: Label, count: int) -> Label:
 
 def load(label: Label) -> tuple[dict[str, Any], dict[str, Any]]:
     files = label.write()
-    return files, tasks.load_run(files)
+    return files, load_postgres(files)
 
 
 def stored(results: Results) -> list[tuple[Any, ...]]:

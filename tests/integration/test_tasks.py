@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from stage4.tasks.errors import airflow_errors
 
 from clustering_tasks.errors import BadInputError, ResourcesError, SettingsError, TransientError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import RunSettings, run_settings
-from stage4 import tasks
+from stage4.tasks.level import check_settings, check_stage3
 from tests.integration.http_server import serving
 
 
@@ -30,7 +31,7 @@ def indices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
-    assert tasks.check_stage3("events", DagRun()) == {
+    assert check_stage3("events", DagRun()) == {
         "settings": RunSettings().model_dump(mode="json"),
         "stage3_count": None,
     }
@@ -40,35 +41,35 @@ def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
     "conf", [{"hdbscan": {"min_cluster_size": 8}}, {"hdbscan.min_cluster_size": 8}]
 )
 def test_settings_come_nested_or_dotted(indices: Path, conf: dict[str, Any]) -> None:
-    settings = tasks.check_stage3("events", DagRun(conf))["settings"]
+    settings = check_stage3("events", DagRun(conf))["settings"]
     assert run_settings(settings) == run_settings({"hdbscan.min_cluster_size": 8})
 
 
 def test_every_wrong_setting_is_named_and_nothing_is_tried_again(indices: Path) -> None:
     conf = {"typo": 1, "hdbscan": {"min_cluster_size": 1}, "neighbours.k": "many"}
     with pytest.raises(AirflowFailException) as error:
-        tasks.check_stage3("events", DagRun(conf))
+        check_stage3("events", DagRun(conf))
     for name in ("typo", "hdbscan.min_cluster_size", "neighbours.k"):
         assert name in str(error.value)
 
 
 def test_what_the_level_cannot_use_is_refused_before_anything_is_copied(indices: Path) -> None:
     with pytest.raises(AirflowFailException, match=r"filter\.entity_types"):
-        tasks.check_stage3("events", DagRun({"filter": {"entity_types": ["PER"]}}))
-    chosen = tasks.check_stage3("events", DagRun({"filter.event_types": ["protest", "strike"]}))
+        check_stage3("events", DagRun({"filter": {"entity_types": ["PER"]}}))
+    chosen = check_stage3("events", DagRun({"filter.event_types": ["protest", "strike"]}))
     assert chosen["settings"]["filter"]["event_types"] == ["protest", "strike"]
 
 
 def test_a_missing_pair_is_named_with_its_folder(indices: Path) -> None:
     with pytest.raises(AirflowFailException) as error:
-        tasks.check_stage3("entities", DagRun())
+        check_stage3("entities", DagRun())
     assert f"{indices} has no entities.index and no entities_metadata.json" in str(error.value)
 
 
 def test_half_a_pair_is_not_enough(indices: Path) -> None:
     (indices / "events_metadata.json").unlink()
     with pytest.raises(AirflowFailException, match=r"has no events_metadata\.json"):
-        tasks.check_stage3("events", DagRun())
+        check_stage3("events", DagRun())
 
 
 def test_stage3_counts_where_it_has_a_url(indices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,30 +81,30 @@ def test_stage3_counts_where_it_has_a_url(indices: Path, monkeypatch: pytest.Mon
             "/health": (200, {"status": "healthy"}),
             "/statistics": (200, {"backends": {"faiss": {"indices": known}}}),
         }
-        assert tasks.check_stage3("events", DagRun())["stage3_count"] == 7
+        assert check_stage3("events", DagRun())["stage3_count"] == 7
         stage3.answers["/health"] = (503, {})
         with pytest.raises(AirflowException, match="503") as error:
-            tasks.check_stage3("events", DagRun())
+            check_stage3("events", DagRun())
     assert not isinstance(error.value, AirflowFailException)
 
 
 def test_cluster_all_hands_each_level_its_conf() -> None:
-    levels = tasks.check_settings(DagRun({"common": {"neighbours.k": 16}}))
+    levels = check_settings(DagRun({"common": {"neighbours.k": 16}}))
     assert levels["documents"] == {"neighbours": {"k": 16}}
 
 
 def test_cluster_all_refuses_what_a_level_would() -> None:
     with pytest.raises(AirflowFailException, match="typo"):
-        tasks.check_settings(DagRun({"documents": {"typo": 1}}))
+        check_settings(DagRun({"documents": {"typo": 1}}))
 
 
 @pytest.mark.parametrize("kind", [SettingsError, BadInputError, ResourcesError])
 def test_fatal_errors_are_not_tried_again(kind: type[Exception]) -> None:
-    with pytest.raises(AirflowFailException, match="why"), tasks.airflow_errors():
+    with pytest.raises(AirflowFailException, match="why"), airflow_errors():
         raise kind("why")
 
 
 def test_a_transient_error_is_tried_again() -> None:
-    with pytest.raises(AirflowException, match="why") as error, tasks.airflow_errors():
+    with pytest.raises(AirflowException, match="why") as error, airflow_errors():
         raise TransientError("why")
     assert not isinstance(error.value, AirflowFailException)

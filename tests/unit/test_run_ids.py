@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from stage4.runs import as_of, job_id
+from stage4.job_ids import as_of, job_id
 
 
 @dataclass

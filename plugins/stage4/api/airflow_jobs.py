@@ -23,7 +23,7 @@ from clustering_tasks.settings.levels import LEVELS
 from stage4.api.job_progress import TELLING, Instance, progress_of
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
-from stage4.runs import job_id
+from stage4.job_ids import job_id
 
 log = structlog.get_logger()
 

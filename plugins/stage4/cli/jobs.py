@@ -8,7 +8,7 @@ from stage4.cli.failures import errors
 from stage4.cli.forecast import forecast
 from stage4.cli.server import AIRFLOW, STAGE4, Server, named
 from stage4.cli.settings import ALL, conf
-from stage4.runs import job_id
+from stage4.job_ids import job_id
 
 _RUNS_LOOKED_AT = 50
 

@@ -15,9 +15,9 @@ from starlette.staticfiles import StaticFiles
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.problems import ProblemError
 from stage4.api.security import Access, dag_id
+from stage4.job_ids import job_id
 from stage4.pages.door import Door
 from stage4.pages.progress import Progress
-from stage4.runs import job_id
 
 _HERE = Path(__file__).parent
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}

@@ -13,7 +13,7 @@ from upath import UPath
 
 from clustering_tasks.errors import FATAL_EXIT_CODES
 from clustering_tasks.settings.deployment import deployment
-from stage4.runs import as_of, job_id
+from stage4.job_ids import as_of, job_id
 
 PLAN_RESULT_KEY = "result"
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import redis
 from clustering_tasks.publication.report import read_report
 from psycopg import sql
+from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
@@ -25,7 +26,6 @@ from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.redact.redact import forget
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
-from stage4 import tasks
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from tests.integration.api.conftest import AS_OF, Json
@@ -83,11 +83,11 @@ class Installation:
 
     def carry_out(self) -> None:
         """Do what the DAG `delete_document` does."""
-        begun = tasks.begin_deletion()
+        begun = start_deletion()
         for level in LEVELS:
             self.forget(level)
-            tasks.carry_out_deletion(level)
-        tasks.finish_deletion(begun)
+            reload_level(level)
+        close_deletion(begun)
 
     def forget(self, level: str) -> dict[str, Any]:
         where = UPath(self.workspace)

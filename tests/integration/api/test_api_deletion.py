@@ -16,6 +16,8 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.utils.session import create_session
 from sqlalchemy import select
+from stage4.tasks.delete_document import start_deletion
+from stage4.tasks.stage5 import notify_deletion
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME
@@ -27,7 +29,6 @@ from clustering_tasks.steps.redact import redact as step
 from clustering_tasks.workspace import storage
 from clustering_tasks.workspace.artefacts import load_run
 from local.stage5_receiver import listening
-from stage4 import tasks
 from stage4.api.cache import PREFIX
 from stage4.deletions import hiding, progress, replacing
 from tests.integration.api.conftest import Api, bearer, serving
@@ -297,7 +298,7 @@ def test_another_secret_is_refused_everywhere(
     assert "not the secret" in answer.json()["detail"]
     assert made.rows("SELECT count(*) FROM stage4.deletions") == [(1,)]
     with pytest.raises(AirflowFailException, match="not the secret"):
-        tasks.begin_deletion()
+        start_deletion()
 
 
 def test_a_run_that_was_under_way_is_not_loaded_and_leaves_nothing(
@@ -414,13 +415,13 @@ def test_stage_5_is_told_which_clusters_have_changed_and_which_are_gone(
     made.carry_out()
     after = made.published_records("events")
     with pytest.raises(AirflowSkipException):
-        tasks.notify_deletion()
+        notify_deletion()
     with listening("a token") as stage5:
         for name, value in stage5.environment().items():
             monkeypatch.setenv(name, value)
         deployment.cache_clear()
-        assert tasks.notify_deletion() == {"events": 4}
-        assert tasks.notify_deletion() == {"events": 0}
+        assert notify_deletion() == {"events": 4}
+        assert notify_deletion() == {"events": 0}
     (event,) = [each for each in stage5.received if each["embedding_type"] == "event"]
     assert event["event_type"] == "clustering.document.deleted"
     held = {name for name, record in before.items() if document in record["document_ids"]}
@@ -535,4 +536,4 @@ def test_the_dag_itself_carries_it_out(
 
 def test_nothing_to_do_is_skipped(made: Installation) -> None:
     with pytest.raises(AirflowSkipException):
-        tasks.begin_deletion()
+        start_deletion()

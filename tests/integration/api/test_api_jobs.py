@@ -8,7 +8,7 @@ import pytest
 from airflow.utils.session import create_session
 from sqlalchemy import update
 
-from stage4.runs import job_id
+from stage4.job_ids import job_id
 from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
 from tests.integration.api.conftest import Api, Corpus
 

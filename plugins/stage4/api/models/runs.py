@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from stage4.api.models.shared import Json, Page
 from stage4.api.parameters import LevelName
-from stage4.queries.differences import Kind
+from stage4.api.queries.differences import Kind
 
 RunState = Literal["current", "published", "loaded"]
 

@@ -8,8 +8,8 @@ from psycopg.rows import args_row
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.pool import Reader, Row
+from stage4.api.queries.differences import Change, Kind, Summary, page_query, summary_query
 from stage4.api.queries.runs import RunKey
-from stage4.queries.differences import Change, Kind, Summary, page_query, summary_query
 
 _TIMES_AS_LONG = 6
 

@@ -31,9 +31,9 @@ from stage4.api.parameters import (
 from stage4.api.problems import ProblemError
 from stage4.api.queries import comparison
 from stage4.api.queries import runs as stored
+from stage4.api.queries.differences import Kind
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
-from stage4.queries.differences import Kind
 
 router = APIRouter(tags=["runs"])
 

@@ -1,1 +1,0 @@
-"""What is asked of the results database: SQL with names to fill in, and the rows that it gives."""

@@ -1,0 +1,1 @@
+"""Tasks that run in the Airflow worker, one module per DAG."""
