@@ -47,10 +47,10 @@ images: ## Build the container images (see images/build.sh for its settings)
 	@images/build.sh
 
 docs: setup ## Write the generated reference pages again
-	@$(PYTHON_IN_VENV) -m clustering_tasks.reference
-	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.reference
-	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.schema_reference
-	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m stage4.cli.reference
+	@$(PYTHON_IN_VENV) -m tools.docs.settings_reference
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.dags_reference
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.schema_reference
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.terminal_reference
 
 BENCH := PYTHONPATH=. PYTHONWARNINGS=ignore $(PYTHON_IN_VENV) -m tests.benchmarks
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stage4 import schema_reference
 from stage4.database.connection import database
 from tests.integration.conftest import Results
+from tools.docs import schema_reference
 
 REPO = Path(__file__).parents[2]
 

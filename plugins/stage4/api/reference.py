@@ -1,10 +1,10 @@
-"""docs/reference/api.md, written from the OpenAPI document; by `python -m stage4.reference`."""
+"""docs/reference/api.md, written from the OpenAPI document; by `python -m tools.docs.dags_reference`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clustering_tasks.reference import page, table
 from stage4.api.openapi import EVERYWHERE
+from tools.docs.settings_reference import page, table
 
 PAGE = "docs/reference/api.md"
 Json = Mapping[str, Any]

@@ -1,6 +1,6 @@
 """docs/reference/dags.md and api.md: the DAGs and the REST API as a fresh installation has them.
 
-`PYTHONPATH=.:plugins python -m stage4.reference` writes them; `--check` fails if one differs.
+`PYTHONPATH=.:plugins python -m tools.docs.dags_reference` writes them; `--check` fails if one differs.
 """
 
 import os
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustering_tasks.reference import page, run, table
 from clustering_tasks.settings.levels import LEVELS
+from tools.docs.settings_reference import page, run, table
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 PAGE = "docs/reference/dags.md"
-COMMAND = "python -m stage4.reference"
+COMMAND = "python -m tools.docs.dags_reference"
 
 
 def main() -> int:
