@@ -24,14 +24,13 @@ from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
+from clustering_tasks.engine.time_gaps import find_gaps, split_at_gaps
 from clustering_tasks.engine.tsne import Grid, push_on_grid, tsne
 from clustering_tasks.engine.unit_rows import checked, unit_rows
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
 from clustering_tasks.evidence.words import shares_of_smaller
-from clustering_tasks.settings.run import TemporalSettings
-from clustering_tasks.steps.merge.time_gaps import coherent
 
 
 def warm_up() -> float:
@@ -59,7 +58,7 @@ def warm_up() -> float:
     products(vectors, labels, labels, other)
     shares_of_smaller(labels, labels, labels[:-1], labels[:-1], other)
     dated = np.zeros((12, 2))
-    coherent(labels, other, dated, found.ids, weight, TemporalSettings(max_gap_days=1))
+    split_at_gaps(labels, find_gaps(labels, dated, 1.0), found.ids, weight, 1.0)
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
     nearest_centroids(vectors, kmeans(vectors, weight, 3, 12))
     ward_linkage(vectors, found.ids, weight, -np.inf)

@@ -9,23 +9,23 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 
-Matrix = npt.NDArray[np.float32]
 Json = dict[str, Any]
 DIMENSION = 16
 SMALL: Json = {"algorithm": "hdbscan", "input": {"dimension": DIMENSION}}
 """Settings that these folders need; the algorithm is pinned because its default may change."""
 
 
-def unit(rows: npt.ArrayLike) -> Matrix:
+def unit(rows: npt.ArrayLike) -> F32:
     """Scale rows to length 1."""
     values = np.asarray(rows, dtype=np.float64)
-    scaled: Matrix = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+    scaled: F32 = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
     return scaled
 
 
-def scattered(count: int, seed: int = 0, dimension: int = DIMENSION) -> Matrix:
+def scattered(count: int, seed: int = 0, dimension: int = DIMENSION) -> F32:
     """Random directions: nothing to cluster."""
     return unit(np.random.default_rng(seed).normal(size=(count, dimension)))
 
@@ -36,7 +36,7 @@ def blobs(
     seed: int = 0,
     spread: float = 0.08,
     dimension: int = DIMENSION,
-) -> Matrix:
+) -> F32:
     """Groups around random directions, one after the other, then random directions."""
     rng = np.random.default_rng(seed)
     centres = unit(rng.normal(size=(len(sizes), dimension)))
@@ -95,7 +95,7 @@ def plain_metadata(level: str, number: int) -> Json:
     return fields[level]()
 
 
-def faiss_index(vectors: Matrix, kind: str = "flat_ip") -> tuple[faiss.Index, list[int]]:
+def faiss_index(vectors: F32, kind: str = "flat_ip") -> tuple[faiss.Index, list[int]]:
     """Build an index; return it with the ids under which it knows the vectors."""
     count, dimension = vectors.shape
     ids = list(range(count))
@@ -122,7 +122,7 @@ class Stage3Folder:
     def write(
         self,
         level: str,
-        vectors: Matrix,
+        vectors: F32,
         metadata: Sequence[Json] | None = None,
         *,
         kind: str = "flat_ip",

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from clustering_tasks.algorithms.hdbscan import beyond_window
 from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Floats, Partition, graph_partition
+from clustering_tasks.algorithms.partition import Block, Partition, graph_partition
+from clustering_tasks.arrays import F32, F64
 from clustering_tasks.engine.agreement import agrees, cuts_about
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.complete_linkage import complete_linkage
@@ -51,7 +51,7 @@ def agglomerative(block: Block, settings: RunSettings, _choice: Choice) -> Parti
     )
 
 
-def _hierarchy(smoothed: Floats, block: Block, settings: RunSettings) -> _Hierarchy:
+def _hierarchy(smoothed: F32, block: Block, settings: RunSettings) -> _Hierarchy:
     """Grow what the caller asks for; `auto` is average linkage's or, where both agree, Ward's."""
     own = settings.agglomerative
     if own.linkage != "auto":
@@ -63,13 +63,13 @@ def _hierarchy(smoothed: Floats, block: Block, settings: RunSettings) -> _Hierar
     return ward if agrees(ward.cut, average.cut, block.weight) else average
 
 
-def _one(linkage: str, smoothed: Floats, block: Block, settings: RunSettings) -> _Hierarchy:
+def _one(linkage: str, smoothed: F32, block: Block, settings: RunSettings) -> _Hierarchy:
     tree = _GROWN[linkage](smoothed, block, settings)
     cuts = ward_cuts(tree) if linkage == "ward" else None
     return _Hierarchy(linkage, tree, _cut(tree, smoothed, block, settings, cuts))
 
 
-def _ward_about(cut: Cut, smoothed: Floats, block: Block) -> _Hierarchy:
+def _ward_about(cut: Cut, smoothed: F32, block: Block) -> _Hierarchy:
     tree = ward_linkage(smoothed, block.ids, block.weight, -np.inf)
     groups = int(cut.labels.max(initial=-1)) + 1
     cuts = cuts_about(tree, len(block.weight), groups)
@@ -84,12 +84,12 @@ def _least(settings: RunSettings) -> float:
     return LEAST if own.least_similarity is None else min(LEAST, own.least_similarity)
 
 
-def _average(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+def _average(smoothed: F32, block: Block, settings: RunSettings) -> Linkage:
     linkage = average_linkage(smoothed, block.ids, block.weight, _least(settings))
     return _enough(linkage, smoothed, block, settings, average_linkage)
 
 
-def _ward(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+def _ward(smoothed: F32, block: Block, settings: RunSettings) -> Linkage:
     threshold = settings.agglomerative.least_similarity
     least = -np.inf if threshold is None else threshold
     linkage = ward_linkage(smoothed, block.ids, block.weight, least)
@@ -98,7 +98,7 @@ def _ward(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
 
 def _enough(
     linkage: Linkage,
-    smoothed: Floats,
+    smoothed: F32,
     block: Block,
     settings: RunSettings,
     grow: Callable[..., Linkage],
@@ -110,7 +110,7 @@ def _enough(
     return bridged(linkage, smoothed, block.weight, grow)
 
 
-def _complete(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+def _complete(smoothed: F32, block: Block, settings: RunSettings) -> Linkage:
     """Compare all pairs of what hangs together; two nodes beyond the window never meet."""
     own = settings.agglomerative
     least = _least(settings) if own.least_similarity is None else own.least_similarity
@@ -126,7 +126,7 @@ def _complete(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
     )
 
 
-def _single(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
+def _single(smoothed: F32, block: Block, settings: RunSettings) -> Linkage:
     """Take the edges of the spanning tree by their length; none leads beyond the window."""
     nothing = np.zeros(len(smoothed), dtype=np.float32)
     edges = spanning_tree(smoothed, block.ids, _distances(smoothed, block), nothing)
@@ -135,7 +135,7 @@ def _single(smoothed: Floats, block: Block, settings: RunSettings) -> Linkage:
     return Linkage(edges.first[near], edges.second[near], similarity[near])
 
 
-_GROWN: dict[str, Callable[[Floats, Block, RunSettings], Linkage]] = {
+_GROWN: dict[str, Callable[[F32, Block, RunSettings], Linkage]] = {
     "average": _average,
     "complete": _complete,
     "single": _single,
@@ -143,7 +143,7 @@ _GROWN: dict[str, Callable[[Floats, Block, RunSettings], Linkage]] = {
 }
 
 
-def _distances(smoothed: Floats, block: Block) -> Floats:
+def _distances(smoothed: F32, block: Block) -> F32:
     """Distances of the smoothed vectors along the edges: (n, k)."""
     distances = np.full(block.ids.shape, np.inf, dtype=np.float32)
     exact_distances(smoothed, smoothed, np.flatnonzero(block.ids >= 0), 0, block.ids, distances)
@@ -152,10 +152,10 @@ def _distances(smoothed: Floats, block: Block) -> Floats:
 
 def _cut(
     linkage: Linkage,
-    smoothed: Floats,
+    smoothed: F32,
     block: Block,
     settings: RunSettings,
-    cuts: npt.NDArray[np.float64] | None,
+    cuts: F64 | None,
 ) -> Cut:
     own, nodes = settings.agglomerative, len(block.weight)
     if own.clusters is not None:

@@ -1,6 +1,11 @@
 """What an algorithm takes beside the neighbour graph: memory, and an idea of the time."""
 
-from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.engine.cells import cell_count, probe_count
+from clustering_tasks.engine.neighbours import BATCH_ROWS, CHUNK_ROWS, TILE_COLUMNS, TILE_ROWS
+from clustering_tasks.engine.threads import thread_count
+from clustering_tasks.settings.run import NeighbourSettings, RunSettings
+
+_PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
 
 # Copies of the features that an algorithm holds: the smoothed ones, and their sums or the features
 # that they are made from. The others read them where they need them.
@@ -62,3 +67,29 @@ def seconds(
 
 def _compares_all(algorithm: str, settings: RunSettings) -> bool:
     return algorithm == "agglomerative" and settings.agglomerative.linkage == "complete"
+
+
+def most_memory(nodes: int, largest: int, dimension: int, k: int, held: int) -> int:
+    """Forecast the memory of the task that takes most, in bytes.
+
+    Args:
+        nodes: of the level.
+        largest: nodes of its largest block.
+        dimension: of the vectors.
+        k: neighbours of a node.
+        held: what the algorithm makes of that block, in bytes.
+    """
+    graph = nodes * k * 8
+    queries = min(nodes, BATCH_ROWS + 2 * CHUNK_ROWS) * dimension * 4
+    products = min(largest, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4 * thread_count()
+    # `merge` holds the graph twice while evidence changes it
+    return _PROGRAM_BYTES + max(queries + products, graph * 4 + held)
+
+
+def compared_with(n: int, settings: NeighbourSettings) -> float:
+    """Forecast how many rows a row of a block of n is compared with."""
+    if n <= settings.exact_rows:
+        return n
+    cells = cell_count(n)
+    # rows lie in large cells more often than cells are large: 1.8 times, measured
+    return cells + 1.8 * n * min(probe_count(n, settings.probes) / cells, 1)

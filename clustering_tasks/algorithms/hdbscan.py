@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.arrays import I32, Mask
 from clustering_tasks.engine.condensed_tree import Selection, condense, select
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
 from clustering_tasks.engine.window import days_apart
@@ -40,7 +40,7 @@ def hdbscan(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     return Partition(selection.labels, selection.probabilities, selection.outlier_scores, tree)
 
 
-def beyond_window(block: Block, edges: Edges, window_days: float | None) -> npt.NDArray[np.bool_]:
+def beyond_window(block: Block, edges: Edges, window_days: float | None) -> Mask:
     """Tell which edges are between items further apart than the window (TM-2): (n - 1,).
 
     The graph has none, but what it leaves in pieces is bridged by the vectors alone.
@@ -50,7 +50,7 @@ def beyond_window(block: Block, edges: Edges, window_days: float | None) -> npt.
     return days_apart(block.span, edges.first, edges.second) > window_days
 
 
-def _joined_last(edges: Edges, apart: npt.NDArray[np.bool_]) -> tuple[Edges, npt.NDArray[np.bool_]]:
+def _joined_last(edges: Edges, apart: Mask) -> tuple[Edges, Mask]:
     """Make some edges the longest of the tree, so that clusters end where they would begin."""
     longest = np.maximum(edges.reachability.max(initial=0), _FARTHEST)
     distance = np.where(apart, longest, edges.distance)
@@ -62,9 +62,9 @@ def _joined_last(edges: Edges, apart: npt.NDArray[np.bool_]) -> tuple[Edges, npt
 
 def _without(
     edges: Edges,
-    apart: npt.NDArray[np.bool_],
+    apart: Mask,
     selection: Selection,
-    weight: npt.NDArray[np.int32],
+    weight: I32,
     least: int,
 ) -> Selection:
     """Cut clusters where only such an edge holds them together; too small a piece is noise.

@@ -3,14 +3,15 @@
 import numpy as np
 
 from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Floats, Ints, Partition, numbered
+from clustering_tasks.algorithms.partition import Block, Partition, numbered
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine import kmeans as engine
 from clustering_tasks.engine.cluster_count import estimate
 from clustering_tasks.engine.nearest_centroids import Nearest, nearest_centroids
 from clustering_tasks.engine.silhouette_cut import trim_small
 from clustering_tasks.engine.smoothing import smooth
-from clustering_tasks.settings.run import RunSettings, TemporalSettings
-from clustering_tasks.steps.merge.time_gaps import coherent
+from clustering_tasks.engine.time_gaps import find_gaps, split_at_gaps
+from clustering_tasks.settings.run import RunSettings
 
 # Cosine distances below are rounding: the vectors are the same.
 _SAME = np.float32(1e-6)
@@ -43,7 +44,7 @@ def kmeans(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     )
 
 
-def confidence(nearest: Nearest) -> Floats:
+def confidence(nearest: Nearest) -> F32:
     """Membership by the distances a and b to the nearest and the second nearest centroid.
 
     b^2 / (a^2 + b^2): that of fuzzy c-means (Bezdek 1981, m = 2) between these two. From 0.5, half
@@ -59,7 +60,7 @@ def confidence(nearest: Nearest) -> Floats:
     return np.asarray(share)
 
 
-def _related(labels: Ints, block: Block) -> Ints:
+def _related(labels: I32, block: Block) -> I32:
     """Dissolve clusters whose members are on average no more alike than unrelated vectors.
 
     Their sum is no longer than the root of their number: k-means divides even what has nothing in
@@ -74,17 +75,16 @@ def _related(labels: Ints, block: Block) -> Ints:
     return np.where(related[labels], labels, -1).astype(np.int32)
 
 
-def _within_window(labels: Ints, block: Block, settings: RunSettings) -> Ints:
+def _within_window(labels: I32, block: Block, settings: RunSettings) -> I32:
     """Split clusters where no two items are within the window: k-means knows no links (TM-2)."""
     days = settings.temporal.window_days
     if days is None or block.span is None:
         return labels
-    gaps = TemporalSettings(max_gap_days=days)
-    nothing = np.zeros(len(labels), dtype=np.float32)
-    return coherent(labels, nothing, block.span, block.ids, block.weight, gaps).labels
+    gaps = find_gaps(labels, block.span, days)
+    return split_at_gaps(labels, gaps, block.ids, block.weight, days)
 
 
-def _centroid_of_each(labels: Ints, found: Ints) -> Ints:
+def _centroid_of_each(labels: I32, found: I32) -> I32:
     """Return the centroid of each cluster that is left."""
     clustered = np.flatnonzero(labels >= 0)
     return found[clustered[np.unique(labels[clustered], return_index=True)[1]]]

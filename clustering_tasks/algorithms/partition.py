@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.membership import share_inside
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.workspace.artefacts import Metric
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -29,18 +27,18 @@ class Block:
     """
 
     vectors: Vectors
-    ids: Ints
-    distances: Floats
-    weight: Ints
-    span: npt.NDArray[np.float64] | None = None
+    ids: I32
+    distances: F32
+    weight: I32
+    span: F64 | None = None
 
     @property
-    def similarity(self) -> Floats:
+    def similarity(self) -> F32:
         """Similarity of the edges: (n, k), -inf where there is none."""
         similarity = 1 - np.square(self.distances) / 2
         return np.where(self.ids >= 0, similarity, -np.inf).astype(np.float32)
 
-    def part(self, rows: npt.NDArray[np.int64]) -> "Block":
+    def part(self, rows: I64) -> "Block":
         """Some rows, (m,) ascending, numbered anew, and the edges among them."""
         number = np.full(len(self.weight) + 1, -1, dtype=np.int32)  # the last stands for none
         number[rows] = np.arange(len(rows), dtype=np.int32)
@@ -69,14 +67,14 @@ class Partition:
         facts: what the algorithm chose itself, for the report.
     """
 
-    labels: Ints
-    probabilities: Floats
-    outlier_scores: Floats
+    labels: I32
+    probabilities: F32
+    outlier_scores: F32
     tree: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     facts: Mapping[str, Metric] = field(default_factory=dict)
 
 
-def numbered(labels: Ints, weight: Ints) -> Ints:
+def numbered(labels: I32, weight: I32) -> I32:
     """Number clusters without gaps; those of one item become noise.
 
     Args:
@@ -92,8 +90,8 @@ def numbered(labels: Ints, weight: Ints) -> Ints:
 
 def graph_partition(
     block: Block,
-    labels: Ints,
-    strength: Floats,
+    labels: I32,
+    strength: F32,
     tree: Mapping[str, npt.NDArray[np.generic]] | None = None,
     facts: Mapping[str, Metric] | None = None,
 ) -> Partition:

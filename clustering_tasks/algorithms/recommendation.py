@@ -13,6 +13,7 @@ from upath import UPath
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.costs import compared_with, held_bytes, most_memory, seconds
 from clustering_tasks.algorithms.method import choose
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import Level
@@ -21,7 +22,6 @@ from clustering_tasks.stage3.copy import find_pair
 from clustering_tasks.stage3.index import open_index
 from clustering_tasks.workspace.resources import available_memory
 from clustering_tasks.workspace.storage import is_local
-from clustering_tasks.workspace.vector_files import Matrix
 
 # What comes next where the machine is too small, dearest first.
 _CHEAPER = ("label_propagation", "hdbscan")
@@ -140,7 +140,7 @@ def this_machine(dimension: int) -> Machine:
     return Machine(available_memory(), cores, best / _ROWS**2 / cores)
 
 
-def _timed(one: Matrix, other: Matrix) -> Iterator[float]:
+def _timed(one: F32, other: F32) -> Iterator[float]:
     for _ in range(3):
         started = time.perf_counter()
         one @ other.T

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from clustering_tasks.algorithms.hdbscan import hdbscan
 from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Ints, Partition, numbered
+from clustering_tasks.algorithms.partition import Block, Partition, numbered
+from clustering_tasks.arrays import I32, I64, Mask
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
@@ -29,12 +30,12 @@ class Cell:
         found: the partition of these nodes.
     """
 
-    rows: npt.NDArray[np.int64]
-    inside: npt.NDArray[np.bool_]
+    rows: I64
+    inside: Mask
     found: Partition
 
     @property
-    def labels(self) -> Ints:
+    def labels(self) -> I32:
         """Labels without the clusters that lie wholly in the border: others know them better."""
         labels = self.found.labels
         return np.where(np.isin(labels, labels[self.inside]), labels, -1).astype(np.int32)
@@ -79,16 +80,14 @@ def two_stage(block: Block, settings: RunSettings, choice: Choice) -> Partition:
     )
 
 
-def _clustered(block: Block, cell_of: Ints, settings: RunSettings, choice: Choice) -> list[Cell]:
+def _clustered(block: Block, cell_of: I32, settings: RunSettings, choice: Choice) -> list[Cell]:
     return [
         Cell(rows, inside, hdbscan(block.part(rows), settings, choice))
         for rows, inside in _views(block.ids, cell_of)
     ]
 
 
-def _views(
-    ids: Ints, cell_of: Ints
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+def _views(ids: I32, cell_of: I32) -> Iterator[tuple[I64, Mask]]:
     """Yield the nodes that each cell sees, and which of them are its own."""
     order = np.argsort(cell_of, kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(cell_of[order])) + 1):
@@ -97,7 +96,7 @@ def _views(
         yield rows, cell_of[rows] == cell_of[own[0]]
 
 
-def _joined(cells: Sequence[Cell], weight: Ints, least: int) -> Ints:
+def _joined(cells: Sequence[Cell], weight: I32, least: int) -> I32:
     """Join the cells' clusters; what stays below the least size becomes noise."""
     views = [View(cell.rows, cell.labels) for cell in cells]
     group = np.append(joined_views(views, weight), np.int32(-1))

@@ -8,13 +8,10 @@ gains .02 of B-cubed F1 on storylines and .005 on documents, and where it sees m
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F64, I32
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.silhouette_cut import Cut
-
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 
 FEWER, MORE = 0.5, 1.15
 WORSE = 0.01  # of the silhouette: as much as it differs between cuts that score alike
@@ -22,7 +19,7 @@ _CUTS = 20
 _MORE_GROUPS = 1.1  # clusters of one included
 
 
-def cuts_about(tree: Linkage, nodes: int, groups: int) -> Doubles:
+def cuts_about(tree: Linkage, nodes: int, groups: int) -> F64:
     """Where to cut a tree so that about as many groups are left as another cut has.
 
     Args:
@@ -40,11 +37,11 @@ def cuts_about(tree: Linkage, nodes: int, groups: int) -> Doubles:
     # Half-way to the next merge, the last one to twice its distance: where a part of the items is
     # cut there, too, it merges a little later.
     ends = np.append(tree.similarity, 2 * tree.similarity[-1:] - 1).astype(np.float64)
-    cuts: Doubles = (ends[done - 1] + ends[done]) / 2
+    cuts: F64 = (ends[done - 1] + ends[done]) / 2
     return cuts
 
 
-def agrees(other: Cut, cut: Cut, weights: Ints) -> bool:
+def agrees(other: Cut, cut: Cut, weights: I32) -> bool:
     """Tell whether another hierarchy's cut sees the same clusters, and as well.
 
     Args:
@@ -58,5 +55,5 @@ def agrees(other: Cut, cut: Cut, weights: Ints) -> bool:
     return as_many and other.silhouette >= cut.silhouette - WORSE
 
 
-def _clusters(cut: Cut, weights: Ints) -> int:
+def _clusters(cut: Cut, weights: I32) -> int:
     return int((np.bincount(cut.labels, weights) >= 2).sum())

@@ -4,22 +4,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import keep_largest
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.window import Window
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 RANK = 16
 _SAMPLE = 512
 _ROWS = 16_384
 
 
-def link_back(ids: Ints, distances: Floats) -> tuple[Ints, Floats]:
+def link_back(ids: I32, distances: F32) -> tuple[I32, F32]:
     """Offer every edge to its other end, which keeps its k nearest.
 
     A row that looked for neighbours in too few cells is found by those that looked in its own:
@@ -35,7 +32,7 @@ def link_back(ids: Ints, distances: Floats) -> tuple[Ints, Floats]:
 
 
 @kernel
-def offer(ids: Ints, distances: Floats, linked: Ints, nearest: Floats) -> None:
+def offer(ids: I32, distances: F32, linked: I32, nearest: F32) -> None:
     """Insert each row into the neighbours of its neighbours, where it is nearer than their last."""
     n, k = ids.shape
     for i in range(n):
@@ -70,7 +67,7 @@ class Recall:
     error: float | None
 
 
-def recall(vectors: Vectors, ids: Ints, rank: int = RANK, window: Window | None = None) -> Recall:
+def recall(vectors: Vectors, ids: I32, rank: int = RANK, window: Window | None = None) -> Recall:
     """Compare the first neighbours of evenly spaced rows with the true ones.
 
     Args:

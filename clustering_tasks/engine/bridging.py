@@ -3,20 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.errors import ResourcesError
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 _MOST_COMPONENTS = 4096
 
 
-def bridged(
-    linkage: Linkage, vectors: Floats, weights: Ints, grow: Callable[..., Linkage]
-) -> Linkage:
+def bridged(linkage: Linkage, vectors: F32, weights: I32, grow: Callable[..., Linkage]) -> Linkage:
     """Compare what the graph does not link all with all, until one cluster is left.
 
     Args:

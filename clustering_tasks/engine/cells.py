@@ -10,13 +10,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import tile_threads
-
-Floats = npt.NDArray[np.float32]
 
 # Sampled rows per cell, and Lloyd's rounds: more of either gained nothing measurable.
 _SAMPLED_ROWS = 32
@@ -43,12 +42,12 @@ def sample_step(n: int) -> int:
     return max(n // (cell_count(n) * _SAMPLED_ROWS), 1)
 
 
-def bounds_of(cell: npt.NDArray[np.int16], count: int) -> npt.NDArray[np.int64]:
+def bounds_of(cell: npt.NDArray[np.int16], count: int) -> I64:
     """First row of each of `count` cells, and the number of rows, from every row's, ascending."""
     return np.searchsorted(cell, np.arange(count + 1)).astype(np.int64)
 
 
-def train_cells(sample: Floats, count: int) -> Floats:
+def train_cells(sample: F32, count: int) -> F32:
     """Find the centres of cells by spherical k-means (Dhillon and Modha 2001).
 
     Args:
@@ -72,7 +71,7 @@ def train_cells(sample: Floats, count: int) -> Floats:
     return np.asarray(centres[order])
 
 
-def find_neighbours(vectors: Floats, k: int, exact_rows: int, probes: int) -> Neighbours:
+def find_neighbours(vectors: F32, k: int, exact_rows: int, probes: int) -> Neighbours:
     """Find the k nearest others of all of some vectors in memory, in cells where they are many.
 
     Args:
@@ -96,7 +95,7 @@ def find_neighbours(vectors: Floats, k: int, exact_rows: int, probes: int) -> Ne
     return Neighbours(ids, distances)
 
 
-def _means(sample: Floats, cell: npt.NDArray[np.int16], centres: Floats) -> npt.NDArray[np.float32]:
+def _means(sample: F32, cell: npt.NDArray[np.int16], centres: F32) -> F32:
     sums = np.zeros_like(centres)
     add_rows(sample, cell.astype(np.int32), sums)
     # a cell that nothing is nearest to stays where it is
@@ -104,7 +103,7 @@ def _means(sample: Floats, cell: npt.NDArray[np.int16], centres: Floats) -> npt.
     return np.where(filled[:, None], unit(sums), centres)
 
 
-def nearest_cells(vectors: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int16]:
+def nearest_cells(vectors: F32, centres: F32, probes: int) -> npt.NDArray[np.int16]:
     """Numbers of the `probes` cells nearest to each vector, nearest first: (n, probes)."""
     with tile_threads() as pool:
         blocks = (vectors[start : start + _ROWS] for start in range(0, len(vectors), _ROWS))
@@ -112,7 +111,7 @@ def nearest_cells(vectors: Floats, centres: Floats, probes: int) -> npt.NDArray[
     return np.concatenate([np.empty((0, probes), np.int16), *found])
 
 
-def nearest_of_some(block: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int16]:
+def nearest_of_some(block: F32, centres: F32, probes: int) -> npt.NDArray[np.int16]:
     """Do what `nearest_cells` does for some thousand vectors, in the thread that calls."""
     products = block @ centres.T
     found = np.empty((len(block), probes), dtype=np.int16)
@@ -121,7 +120,7 @@ def nearest_of_some(block: Floats, centres: Floats, probes: int) -> npt.NDArray[
 
 
 @kernel
-def keep_highest(products: Floats, found: npt.NDArray[np.int16]) -> None:
+def keep_highest(products: F32, found: npt.NDArray[np.int16]) -> None:
     """Write the columns of each row's highest products, highest first; of equals the first."""
     probes = found.shape[1]
     values = np.empty(probes, np.float32)

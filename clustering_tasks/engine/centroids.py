@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import dot
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
-Blocks = Iterable[tuple[int, npt.NDArray[np.float32]]]
+Blocks = Iterable[tuple[int, F32]]
 
 _ROWS = 8192
 
@@ -26,16 +25,16 @@ class Sums:
         sizes: (c,) int64.
     """
 
-    vectors: Floats
-    sizes: npt.NDArray[np.int64]
+    vectors: F64
+    sizes: I64
 
     @property
-    def squares(self) -> Floats:
+    def squares(self) -> F64:
         """Squared lengths of the sums: (c,)."""
         return row_products(self.vectors, np.arange(len(self.sizes), dtype=np.int32), self)
 
     @property
-    def centroids(self) -> npt.NDArray[np.float32]:
+    def centroids(self) -> F32:
         """Mean of the members, L2-normalised (LV-7): (c, d)."""
         unit = np.empty(self.vectors.shape, dtype=np.float32)
         # by rows: at a million events the sums are a gigabyte and must not be copied in float64
@@ -46,7 +45,7 @@ class Sums:
         return unit
 
     @property
-    def intra_similarity(self) -> Floats:
+    def intra_similarity(self) -> F64:
         """Mean cosine over all pairs of members: (c,), from the norm of the sum; NaN for one."""
         pairs = self.sizes * (self.sizes - 1.0)
         undefined = np.full(len(pairs), np.nan)
@@ -54,7 +53,7 @@ class Sums:
             np.divide(self.squares - self.sizes, pairs, out=undefined, where=pairs > 0)
         )
 
-    def grouped(self, group_of: Ints) -> "Sums":
+    def grouped(self, group_of: I32) -> "Sums":
         """Add clusters up: cluster i becomes part of cluster `group_of[i]`."""
         count = int(group_of.max(initial=-1)) + 1
         ones = np.ones(len(group_of))
@@ -63,7 +62,7 @@ class Sums:
         return Sums(np.asarray(matrix @ self.vectors), np.asarray(matrix @ self.sizes))
 
 
-def cluster_sums(blocks: Blocks, labels: Ints, clusters: int, dimension: int) -> Sums:
+def cluster_sums(blocks: Blocks, labels: I32, clusters: int, dimension: int) -> Sums:
     """Add up each cluster's vectors, a block of rows at a time, in the order of the rows.
 
     Args:
@@ -79,7 +78,7 @@ def cluster_sums(blocks: Blocks, labels: Ints, clusters: int, dimension: int) ->
     return Sums(vectors, sizes)
 
 
-def row_products(rows: npt.NDArray[np.floating], cluster: Ints, sums: Sums) -> Floats:
+def row_products(rows: npt.NDArray[np.floating], cluster: I32, sums: Sums) -> F64:
     """Product of each row with the sum of a cluster of its own: (m,), 0 where that is negative.
 
     Args:
@@ -93,7 +92,7 @@ def row_products(rows: npt.NDArray[np.floating], cluster: Ints, sums: Sums) -> F
 
 
 @kernel
-def add_rows(block: npt.NDArray[np.float32], labels: Ints, sums: npt.NDArray[np.floating]) -> None:
+def add_rows(block: F32, labels: I32, sums: npt.NDArray[np.floating]) -> None:
     """Add each row to its cluster's sum."""
     for i in range(len(labels)):
         if labels[i] >= 0:
@@ -102,9 +101,7 @@ def add_rows(block: npt.NDArray[np.float32], labels: Ints, sums: npt.NDArray[np.
 
 
 @kernel
-def multiply_rows(
-    rows: npt.NDArray[np.floating], cluster: Ints, sums: Floats, products: Floats
-) -> None:
+def multiply_rows(rows: npt.NDArray[np.floating], cluster: I32, sums: F64, products: F64) -> None:
     """Write each row's product with its cluster's sum, in float64."""
     for i in range(len(cluster)):
         if cluster[i] >= 0:

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.kmeans import gather, refine, seeds
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.shuffle import shuffled
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 _SAMPLE = 4096
 _ROUNDS = 4
@@ -35,7 +32,7 @@ class Trial:
     silhouette: float
 
 
-def estimate(vectors: Floats, weights: Ints, method: Literal["silhouette", "elbow"]) -> Trial:
+def estimate(vectors: F32, weights: I32, method: Literal["silhouette", "elbow"]) -> Trial:
     """Try counts from 1 to half the nodes, each 1.4 times the last, then some around the best.
 
     `silhouette` takes the highest; 1 where none is positive. `elbow` takes the knee of the inertia
@@ -66,7 +63,7 @@ def estimate(vectors: Floats, weights: Ints, method: Literal["silhouette", "elbo
     return best_of(np.linspace(below, above, _BETWEEN + 2).astype(int).tolist())
 
 
-def _try(rows: Floats, weights: Ints, start: Floats) -> Trial:
+def _try(rows: F32, weights: I32, start: F32) -> Trial:
     centroids = refine(rows, weights, start, _ROUNDS)
     nearest = nearest_centroids(rows, centroids)
     apart = np.maximum(1 - nearest.similarity.astype(np.float64), 0)

@@ -6,19 +6,15 @@ components can be taken one by one.
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from clustering_tasks.arrays import F32, F64, I32, Mask
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.exact import cosines
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.shuffle import shuffled
 from clustering_tasks.engine.window import blank
 from clustering_tasks.errors import ResourcesError
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Spans = npt.NDArray[np.float64]
 
 _ROWS = 1024
 # Above the largest difference between the similarity of an edge and that of the same pair here.
@@ -28,12 +24,12 @@ _NEVER = np.float32(-2)
 
 
 def complete_linkage(
-    vectors: Floats,
-    ids: Ints,
-    similarity: Floats,
+    vectors: F32,
+    ids: I32,
+    similarity: F32,
     least: float,
     most_nodes: int,
-    span: Spans | None = None,
+    span: F64 | None = None,
     window_days: float | None = None,
 ) -> Linkage:
     """Grow the complete-linkage tree of unit vectors.
@@ -77,15 +73,15 @@ def complete_linkage(
     return Linkage(first[order], second[order], merged[order])
 
 
-def _components(ids: Ints, linked: npt.NDArray[np.bool_]) -> Ints:
+def _components(ids: I32, linked: Mask) -> I32:
     rows, at = np.nonzero(linked & (ids >= 0))
     ones = np.ones(len(rows), dtype=bool)
     graph = sparse.csr_array((ones, (rows, ids[rows, at])), (len(ids), len(ids)))
-    component: Ints = sparse.csgraph.connected_components(graph, directed=False)[1]
+    component: I32 = sparse.csgraph.connected_components(graph, directed=False)[1]
     return component
 
 
-def _pairs(vectors: Floats) -> Floats:
+def _pairs(vectors: F32) -> F32:
     similarity = np.empty((len(vectors), len(vectors)), dtype=np.float32)
     for start in range(0, len(vectors), _ROWS):
         block = slice(start, start + _ROWS)
@@ -93,12 +89,12 @@ def _pairs(vectors: Floats) -> Floats:
     return similarity
 
 
-def _forbid(similarity: Floats, span: Spans, window_days: float) -> None:
+def _forbid(similarity: F32, span: F64, window_days: float) -> None:
     blank(similarity, np.arange(len(span), dtype=np.int32), 0, span, window_days)
     similarity[np.isnan(similarity)] = _NEVER
 
 
-def _tree(similarity: Floats, rows: Ints, least: float) -> tuple[Ints, Ints, Floats]:
+def _tree(similarity: F32, rows: I32, least: float) -> tuple[I32, I32, F32]:
     first, second = np.empty((2, len(rows) - 1), np.int32)
     merged = np.empty(len(rows) - 1, np.float32)
     chain_pairs(similarity, first, second, merged)
@@ -107,7 +103,7 @@ def _tree(similarity: Floats, rows: Ints, least: float) -> tuple[Ints, Ints, Flo
 
 
 @kernel
-def chain_pairs(similarity: Floats, first: Ints, second: Ints, merged: Floats) -> None:
+def chain_pairs(similarity: F32, first: I32, second: I32, merged: F32) -> None:
     """Merge reciprocal nearest neighbours until one cluster is left; overwrites `similarity`.
 
     A cluster is known by its first node. Of equals the predecessor in the chain is the nearest,

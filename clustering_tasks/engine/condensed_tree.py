@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64, I32, I64, Mask
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.engine.spanning_tree import Edges, find
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
+from clustering_tasks.engine.disjoint_set import find
+from clustering_tasks.engine.spanning_tree import Edges
 
 # Density is 1 / distance. Identical items would be infinitely dense; below this they count as such.
 _LEAST_DISTANCE = 1e-6
@@ -34,12 +32,12 @@ class CondensedTree:
         least: smallest number of items that counts as a cluster.
     """
 
-    parent: Ints
-    birth: Floats
-    size: npt.NDArray[np.int64]
-    leaves_at: Floats
-    leaves_from: Ints
-    weight: Ints
+    parent: I32
+    birth: F64
+    size: I64
+    leaves_at: F64
+    leaves_from: I32
+    weight: I32
     least: int
 
 
@@ -54,13 +52,13 @@ class Selection:
         stabilities: (labels,) excess of mass of each cluster.
     """
 
-    labels: Ints
-    probabilities: npt.NDArray[np.float32]
-    outlier_scores: npt.NDArray[np.float32]
-    stabilities: Floats
+    labels: I32
+    probabilities: F32
+    outlier_scores: F32
+    stabilities: F64
 
 
-def condense(edges: Edges, weight: Ints, min_cluster_size: int) -> CondensedTree:
+def condense(edges: Edges, weight: I32, min_cluster_size: int) -> CondensedTree:
     """Condense the single-linkage tree of a spanning tree.
 
     Args:
@@ -77,7 +75,7 @@ def condense(edges: Edges, weight: Ints, min_cluster_size: int) -> CondensedTree
 
 
 @kernel
-def dendrogram(first: Ints, second: Ints, weight: Ints) -> tuple[Ints, npt.NDArray[np.int64]]:
+def dendrogram(first: I32, second: I32, weight: I32) -> tuple[I32, I64]:
     """Single linkage: (n - 1, 2) children and (2 n - 1,) sizes; merge m is node n + m."""
     n = len(weight)
     children = np.empty((n - 1, 2), np.int32)
@@ -98,13 +96,13 @@ def dendrogram(first: Ints, second: Ints, weight: Ints) -> tuple[Ints, npt.NDArr
 
 @kernel
 def condense_dendrogram(
-    children: Ints,
-    size: npt.NDArray[np.int64],
-    density: Floats,
-    weight: Ints,
+    children: I32,
+    size: I64,
+    density: F64,
+    weight: I32,
     min_cluster_size: int,
     most_dense: float,
-) -> tuple[Ints, Floats, Floats, Ints, npt.NDArray[np.int64]]:
+) -> tuple[I32, F64, F64, I32, I64]:
     """Walk the dendrogram from its root; parts below the minimum size fall out of their cluster."""
     n = len(weight)
     parent = np.empty(2 * n, np.int32)
@@ -162,7 +160,7 @@ def select(
     return _describe(tree, labels, chosen, stability)
 
 
-def stabilities(tree: CondensedTree) -> Floats:
+def stabilities(tree: CondensedTree) -> F64:
     """Excess of mass of each cluster: how many items live in it, over which range of density."""
     lives = tree.weight * (tree.leaves_at - tree.birth[tree.leaves_from])
     own = np.bincount(tree.leaves_from, lives, minlength=len(tree.parent))
@@ -171,7 +169,7 @@ def stabilities(tree: CondensedTree) -> Floats:
     return np.asarray(own + np.bincount(parent, gain, minlength=len(tree.parent)))
 
 
-def _most_stable(tree: CondensedTree, stability: Floats) -> npt.NDArray[np.bool_]:
+def _most_stable(tree: CondensedTree, stability: F64) -> Mask:
     best = stability.copy()
     below = np.zeros(len(best))
     keep = np.ones(len(best), dtype=bool)
@@ -184,7 +182,7 @@ def _most_stable(tree: CondensedTree, stability: Floats) -> npt.NDArray[np.bool_
     return keep
 
 
-def _leaves(tree: CondensedTree) -> npt.NDArray[np.bool_]:
+def _leaves(tree: CondensedTree) -> Mask:
     leaf = np.ones(len(tree.parent), dtype=bool)
     leaf[tree.parent[1:]] = False
     return leaf
@@ -195,9 +193,7 @@ def _is_one_vector(tree: CondensedTree) -> bool:
     return len(tree.weight) == 1
 
 
-def _raise_to(
-    tree: CondensedTree, chosen: npt.NDArray[np.bool_], epsilon: float, allow_root: bool
-) -> npt.NDArray[np.bool_]:
+def _raise_to(tree: CondensedTree, chosen: Mask, epsilon: float, allow_root: bool) -> Mask:
     raised = np.zeros_like(chosen)
     for cluster in np.flatnonzero(_topmost(tree.parent, chosen)):
         at = int(cluster)
@@ -209,7 +205,7 @@ def _raise_to(
     return raised
 
 
-def _topmost(parent: Ints, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _topmost(parent: I32, chosen: Mask) -> Mask:
     covered = np.zeros(len(chosen), dtype=bool)
     for cluster in range(1, len(chosen)):
         above = parent[cluster]
@@ -217,7 +213,7 @@ def _topmost(parent: Ints, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool
     return chosen & ~covered
 
 
-def _nearest_chosen(parent: Ints, chosen: npt.NDArray[np.bool_]) -> Ints:
+def _nearest_chosen(parent: I32, chosen: Mask) -> I32:
     """Label of each cluster's topmost chosen ancestor or itself, -1 for none."""
     top = _topmost(parent, chosen)
     labels = np.where(top, np.cumsum(top) - 1, -1).astype(np.int32)
@@ -227,7 +223,7 @@ def _nearest_chosen(parent: Ints, chosen: npt.NDArray[np.bool_]) -> Ints:
     return labels
 
 
-def _in_root(tree: CondensedTree, epsilon: float) -> npt.NDArray[np.bool_]:
+def _in_root(tree: CondensedTree, epsilon: float) -> Mask:
     """Tell which nodes belong to a root that was chosen, as hdbscan does.
 
     With an epsilon those denser than it; else those that stay until the root splits or ends.
@@ -237,9 +233,7 @@ def _in_root(tree: CondensedTree, epsilon: float) -> npt.NDArray[np.bool_]:
     return np.asarray(tree.leaves_at >= _last_leaves_at(tree)[0])
 
 
-def _describe(
-    tree: CondensedTree, labels: Ints, chosen: npt.NDArray[np.bool_], stability: Floats
-) -> Selection:
+def _describe(tree: CondensedTree, labels: I32, chosen: Mask, stability: F64) -> Selection:
     top = _topmost(tree.parent, chosen)
     peak = np.append(_last_leaves_at(tree)[top], 1.0)[labels]
     own = np.where(labels >= 0, np.minimum(tree.leaves_at, peak) / peak, 0.0)
@@ -253,7 +247,7 @@ def _describe(
     )
 
 
-def _last_leaves_at(tree: CondensedTree) -> Floats:
+def _last_leaves_at(tree: CondensedTree) -> F64:
     """Density at which each cluster ends: its last node leaves, or it splits."""
     ends = np.zeros(len(tree.parent))
     np.maximum.at(ends, tree.leaves_from, tree.leaves_at)
@@ -261,7 +255,7 @@ def _last_leaves_at(tree: CondensedTree) -> Floats:
     return ends
 
 
-def _deepest(tree: CondensedTree) -> Floats:
+def _deepest(tree: CondensedTree) -> F64:
     """Density at which the last node leaves each cluster or one below it."""
     deepest = _last_leaves_at(tree)
     for cluster in range(len(deepest) - 1, 0, -1):

@@ -1,19 +1,16 @@
 """Density-based validity (DBCV: Moulavi et al. 2014), as far as a spanning tree tells it."""
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.engine.spanning_tree import find
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
+from clustering_tasks.engine.disjoint_set import find
 
 _NOTHING, _SEVERAL = -1, -2
 
 
 def relative_validity(
-    first: Ints, second: Ints, reachability: Floats, labels: Ints, weights: Ints
+    first: I32, second: I32, reachability: F32, labels: I32, weights: I32
 ) -> float | None:
     """Compare each cluster's density with that of what separates it from the others.
 
@@ -52,13 +49,13 @@ def relative_validity(
 
 @kernel
 def connect(
-    first: Ints,
-    second: Ints,
-    length: Floats,
-    labels: Ints,
-    sparseness: npt.NDArray[np.float64],
-    separation: npt.NDArray[np.float64],
-) -> Ints:
+    first: I32,
+    second: I32,
+    length: F32,
+    labels: I32,
+    sparseness: F64,
+    separation: F64,
+) -> I32:
     """Let the edges join, shortest first, and note where a cluster first meets another.
 
     Returns:

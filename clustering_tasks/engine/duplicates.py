@@ -1,17 +1,16 @@
 """Near-duplicates: copies of an item with small changes, as agencies' texts are reprinted."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
+
+from clustering_tasks.arrays import F32, I32
 
 # Cosine .98 and more. On titles of real news it separates reprints (trailing outlet, "update 1")
 # from other texts about the same event.
 _FARTHEST = float(np.sqrt(2 - 2 * 0.98))
 
 
-def near_duplicates(
-    ids: npt.NDArray[np.int32], distances: npt.NDArray[np.float32]
-) -> npt.NDArray[np.int32]:
+def near_duplicates(ids: I32, distances: F32) -> I32:
     """Number the groups of near-duplicates: (m,) int32; a node without any has its own number.
 
     Args:
@@ -21,5 +20,5 @@ def near_duplicates(
     rows, columns = np.nonzero((distances <= _FARTHEST) & (ids >= 0))
     shape = (len(ids), len(ids))
     graph = sparse.csr_array((np.ones(len(rows), bool), (rows, ids[rows, columns])), shape=shape)
-    groups: npt.NDArray[np.int32] = sparse.csgraph.connected_components(graph, directed=False)[1]
+    groups: I32 = sparse.csgraph.connected_components(graph, directed=False)[1]
     return groups

@@ -1,8 +1,8 @@
 """Choosing the least similarity of an edge for label propagation, without gold."""
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.label_propagation import above, spread, strongest
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.silhouette_cut import (
@@ -12,9 +12,6 @@ from clustering_tasks.engine.silhouette_cut import (
     sampled,
 )
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-
 LEAST, MOST, STEP = 0.3, 0.75, 0.05
 # Nodes that it is chosen on: consecutive ones, which of a large block are whole cells, so that they
 # keep their neighbours.
@@ -22,7 +19,7 @@ _NODES = 100_000
 
 
 def choose_threshold(
-    vectors: Vectors, ids: Ints, similarity: Floats, weights: Ints, k: int
+    vectors: Vectors, ids: I32, similarity: F32, weights: I32, k: int
 ) -> tuple[float, float]:
     """Find the least similarity whose communities have the highest mean simplified silhouette.
 

@@ -7,25 +7,23 @@ of two unit vectors' products passes the square of the scale.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+from clustering_tasks.arrays import F32, F64
 
 # float32 holds whole numbers up to 2^24, float64 up to 2^53; two bits are left for what rounding
 # adds to the length, up to 65,536 dimensions.
 COARSE, FINE = 2.0**11, 2.0**25
 
 
-def coarse(vectors: Floats) -> Floats:
+def coarse(vectors: F32) -> F32:
     """Round unit vectors to whole numbers of 1/COARSE: (n, d); products are right to about 1e-4."""
     return np.asarray(np.rint(vectors * np.float32(COARSE)))
 
 
-def cosines(one: Floats, other: Floats) -> Doubles:
+def cosines(one: F32, other: F32) -> F64:
     """Cosines of all pairs of unit vectors, (n, d) and (m, d), right to 1e-7: (n, m)."""
     return np.asarray(_fine(one) @ _fine(other).T) / FINE**2
 
 
-def _fine(vectors: Floats) -> Doubles:
+def _fine(vectors: F32) -> F64:
     return np.asarray(np.rint(vectors.astype(np.float64) * FINE))

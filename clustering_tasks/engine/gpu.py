@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 
+from clustering_tasks.arrays import F32, I32, I64
 from clustering_tasks.engine.cells import cell_count, sample_step
 from clustering_tasks.engine.neighbours import SPARE
 from clustering_tasks.engine.rows import Vectors
 
 log = structlog.get_logger()
 
-Ints = npt.NDArray[np.int32]
 Device = Literal["cpu", "gpu"]
 
 # A flat index compares everything; above, an inverted file compares with a hundredth.
@@ -38,7 +37,7 @@ class Candidates:
         batch: queries of one call, after it was halved for want of memory.
     """
 
-    ids: Ints
+    ids: I32
     batch: int
 
 
@@ -119,12 +118,12 @@ def propose(index: Any, vectors: Vectors, start: int, stop: int, k: int) -> Cand
     return Candidates(ids, batch)
 
 
-def _search(index: Any, queries: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64]:
+def _search(index: Any, queries: F32, count: int) -> I64:
     # one more: the row itself is among its nearest
     return np.asarray(_within_memory(lambda: index.search(queries, count + 1)[1]))
 
 
-def without_self(found: npt.NDArray[np.int64], start: int) -> Ints:
+def without_self(found: I64, start: int) -> I32:
     """Drop each query's own row, or its last candidate where a copy of it came before: (m, c - 1).
 
     Args:
@@ -133,7 +132,7 @@ def without_self(found: npt.NDArray[np.int64], start: int) -> Ints:
     """
     own = found == np.arange(start, start + len(found))[:, None]
     own[~own.any(axis=1), -1] = True
-    others: Ints = found[~own].reshape(len(found), -1).astype(np.int32)
+    others: I32 = found[~own].reshape(len(found), -1).astype(np.int32)
     return others
 
 

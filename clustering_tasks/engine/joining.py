@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.centroids import Sums
 from clustering_tasks.engine.exact import cosines
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.rows import Vectors
 
 
-def mutual_best(sums: Sums, block: npt.NDArray[np.int32], least: float) -> npt.NDArray[np.int32]:
+def mutual_best(sums: Sums, block: I32, least: float) -> I32:
     """Join clusters of different blocks that are each other's most similar, until none are left.
 
     Being each other's best is the guard: joining whatever is similar enough chains (measured on
@@ -41,9 +41,7 @@ def mutual_best(sums: Sums, block: npt.NDArray[np.int32], least: float) -> npt.N
         group = joined[group]
 
 
-def _round(
-    centroids: npt.NDArray[np.float32], blocks: list[set[int]], least: float
-) -> npt.NDArray[np.int32]:
+def _round(centroids: F32, blocks: list[set[int]], least: float) -> I32:
     similarity = centroids @ centroids.T
     for i, own in enumerate(blocks):
         similarity[i, [j for j, other in enumerate(blocks) if own & other]] = -np.inf
@@ -61,9 +59,7 @@ _NEAREST = 6
 _ASTRIDE = 0.1
 
 
-def joined_cells(
-    ids: npt.NDArray[np.int32], weights: npt.NDArray[np.int32], cell_of: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int32]:
+def joined_cells(ids: I32, weights: I32, cell_of: I32) -> I32:
     """Join cells whose border runs through something dense, which would fill each of them.
 
     That is where at least a tenth of the items of one have a node of the other among their six
@@ -97,10 +93,10 @@ def joined_cells(
 
 def with_nearest(
     vectors: Vectors,
-    weights: npt.NDArray[np.int32],
-    cell_of: npt.NDArray[np.int32],
-    alone: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.int32]:
+    weights: I32,
+    cell_of: I32,
+    alone: Mask,
+) -> I32:
     """Join some cells with the cell whose centroid is nearest to theirs.
 
     Args:
@@ -118,7 +114,7 @@ def with_nearest(
     one = np.flatnonzero(alone)
     pairs = (np.ones(len(one)), (one, similarity[one].argmax(axis=1)))
     links = sparse.csr_array(pairs, (len(alone), len(alone)))
-    cells: npt.NDArray[np.int32] = sparse.csgraph.connected_components(links, directed=False)[1]
+    cells: I32 = sparse.csgraph.connected_components(links, directed=False)[1]
     return cells[cell_of]
 
 
@@ -131,8 +127,8 @@ class View:
         labels: (m,) int32 clusters from 0, negative for noise.
     """
 
-    rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int32]
+    rows: I64
+    labels: I32
 
     @property
     def clusters(self) -> int:
@@ -140,7 +136,7 @@ class View:
         return int(self.labels.max(initial=-1)) + 1
 
 
-def joined_views(views: Sequence[View], weights: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def joined_views(views: Sequence[View], weights: I32) -> I32:
     """Find which clusters of different views are one.
 
     Two are, where each holds more than half of what the other holds in sight of both. Clusters of
@@ -171,5 +167,5 @@ def joined_views(views: Sequence[View], weights: npt.NDArray[np.int32]) -> npt.N
     most &= view_of[a] != view_of[b]
     same = sparse.csr_array((np.ones(int(most.sum())), (a[most], b[most])), (shape[0], shape[0]))
     mutual = same.multiply(same.T)
-    group: npt.NDArray[np.int32] = sparse.csgraph.connected_components(mutual, directed=False)[1]
+    group: I32 = sparse.csgraph.connected_components(mutual, directed=False)[1]
     return group

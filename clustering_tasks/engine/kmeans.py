@@ -6,19 +6,14 @@ centroid is decided in a written order (`nearest_centroids`), and so are all sum
 """
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.exact import COARSE, coarse
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.shuffle import shuffled
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
-Rows = npt.NDArray[np.int64]
 
 _SEED = 20_260_301
 _ROWS = 65_536
@@ -37,7 +32,7 @@ _ROWS_PER_CENTROID = 256
 _MOST_PASSES = 4
 
 
-def kmeans(vectors: Vectors, weights: Ints, k: int, mini_batch_above: int) -> Floats:
+def kmeans(vectors: Vectors, weights: I32, k: int, mini_batch_above: int) -> F32:
     """Find the centroids of k clusters.
 
     Args:
@@ -64,18 +59,18 @@ def kmeans(vectors: Vectors, weights: Ints, k: int, mini_batch_above: int) -> Fl
     return found[int(np.argmin([inertia(rows, counts, centroids) for centroids in found]))]
 
 
-def inertia(vectors: Floats, weights: Ints, centroids: Floats) -> float:
+def inertia(vectors: F32, weights: I32, centroids: F32) -> float:
     """Items times cosine distance to their nearest centroid, summed."""
     similarity = nearest_centroids(vectors, centroids).similarity[:, 0].astype(np.float64)
     return float(((1 - similarity) * weights).sum())
 
 
-def gather(vectors: Vectors, rows: Rows) -> Floats:
+def gather(vectors: Vectors, rows: I64) -> F32:
     """Copy rows: (len(rows), d) float32."""
     return np.ascontiguousarray(vectors[rows], dtype=np.float32)
 
 
-def seeds(vectors: Floats, weights: Ints, k: int, start: int = 0) -> Rows:
+def seeds(vectors: F32, weights: I32, k: int, start: int = 0) -> I64:
     """Choose k different rows by greedy k-means++ (Arthur and Vassilvitskii 2007).
 
     Each is the best of some that are drawn with the chances of their squared distance to the
@@ -94,7 +89,7 @@ def seeds(vectors: Floats, weights: Ints, k: int, start: int = 0) -> Rows:
         return _spread(coarse(vectors), weights.astype(np.float64), draws)
 
 
-def _spread(whole: Floats, weights: Doubles, draws: Doubles) -> Rows:
+def _spread(whole: F32, weights: F64, draws: F64) -> I64:
     apart = np.full(len(whole), COARSE**2)  # whole numbers: no sum of them is rounded
     chosen: list[int] = []
     for draw in draws:
@@ -111,7 +106,7 @@ def _spread(whole: Floats, weights: Doubles, draws: Doubles) -> Rows:
     return np.array(chosen, dtype=np.int64)
 
 
-def refine(vectors: Floats, weights: Ints, centroids: Floats, rounds: int) -> Floats:
+def refine(vectors: F32, weights: I32, centroids: F32, rounds: int) -> F32:
     """Move centroids to the means of their clusters until no row changes sides (Lloyd 1982).
 
     A centroid without rows moves to the row that is farthest from its own.
@@ -137,7 +132,7 @@ def refine(vectors: Floats, weights: Ints, centroids: Floats, rounds: int) -> Fl
     return centroids
 
 
-def _by_mini_batches(vectors: Vectors, weights: Ints, order: Rows, centroids: Floats) -> Floats:
+def _by_mini_batches(vectors: Vectors, weights: I32, order: I64, centroids: F32) -> F32:
     """Let each batch move its nearest centroids, by less the more rows they have seen."""
     n, k = len(vectors), len(centroids)
     size = max(_LEAST_BATCH, 2 * k)
@@ -151,7 +146,7 @@ def _by_mini_batches(vectors: Vectors, weights: Ints, order: Rows, centroids: Fl
     return centroids
 
 
-def unit_means(vectors: Vectors, weights: Ints, labels: Ints, count: int) -> Floats:
+def unit_means(vectors: Vectors, weights: I32, labels: I32, count: int) -> F32:
     """Means of clusters, L2-normalised: (count, d).
 
     Args:
@@ -168,14 +163,14 @@ def unit_means(vectors: Vectors, weights: Ints, labels: Ints, count: int) -> Flo
     return _unit(sums)
 
 
-def _unit(sums: Doubles) -> Floats:
+def _unit(sums: F64) -> F32:
     centroids = np.empty(sums.shape, dtype=np.float32)
     normalise(sums, centroids)
     return centroids
 
 
 @kernel
-def add(vectors: Floats, weights: Ints, labels: Ints, sums: Doubles) -> None:
+def add(vectors: F32, weights: I32, labels: I32, sums: F64) -> None:
     """Add each row, times its weight, to the sum of its cluster, if it is in one."""
     for i in range(len(labels)):
         if labels[i] < 0:
@@ -185,7 +180,7 @@ def add(vectors: Floats, weights: Ints, labels: Ints, sums: Doubles) -> None:
 
 
 @kernel
-def normalise(sums: Doubles, centroids: Floats) -> None:
+def normalise(sums: F64, centroids: F32) -> None:
     """Write the sums at length 1."""
     for i in range(len(sums)):
         square = 0.0

@@ -1,18 +1,15 @@
 """Label propagation on a weighted graph (Raghavan, Albert, Kumara 2007), deterministic."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 _ROUNDS = 50  # real collections settle in 5 to 12
 
 
-def propagate(ids: Ints, similarity: Floats, weights: Ints, least: float, k: int) -> Ints:
+def propagate(ids: I32, similarity: F32, weights: I32, least: float, k: int) -> I32:
     """Group nodes by the label that most of their edges' weight bears.
 
     Args:
@@ -28,7 +25,7 @@ def propagate(ids: Ints, similarity: Floats, weights: Ints, least: float, k: int
     return spread(strongest(ids, similarity, least, k), weights)
 
 
-def spread(graph: sparse.csr_array, weights: Ints) -> Ints:
+def spread(graph: sparse.csr_array, weights: I32) -> I32:
     """Group nodes by the labels around them, as `propagate` does; all edges count."""
     labels = np.arange(graph.shape[0], dtype=np.int32)
     settle(
@@ -49,7 +46,7 @@ def above(graph: sparse.csr_array, least: float) -> sparse.csr_array:
     return sparse.csr_array((graph.data[keep], graph.indices[keep], bounds), shape=graph.shape)
 
 
-def strongest(ids: Ints, similarity: Floats, least: float, k: int) -> sparse.csr_array:
+def strongest(ids: I32, similarity: F32, least: float, k: int) -> sparse.csr_array:
     """Keep each node's k strongest edges above `least`, in both directions: (n, n)."""
     n = len(ids)
     order = np.lexsort((ids, -similarity))[:, :k]
@@ -62,9 +59,7 @@ def strongest(ids: Ints, similarity: Floats, least: float, k: int) -> sparse.csr
 
 
 @kernel
-def settle(
-    bounds: Ints, columns: Ints, values: Floats, weights: Ints, labels: Ints, rounds: int
-) -> None:
+def settle(bounds: I32, columns: I32, values: F32, weights: I32, labels: I32, rounds: int) -> None:
     """Give each node in turn the heaviest label around it, until none changes.
 
     A node's own label wins a tie, then the lowest. Its copies vote for its own.

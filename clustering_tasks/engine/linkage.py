@@ -8,15 +8,12 @@ them, by their sums. By chains of nearest neighbours (Murtagh 1983), n log n in 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.products import dot
-from clustering_tasks.engine.spanning_tree import find
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -28,24 +25,24 @@ class Linkage:
         similarity: (m,) float32 their mean similarity, never above that of an earlier merge.
     """
 
-    first: Ints
-    second: Ints
-    similarity: Floats
+    first: I32
+    second: I32
+    similarity: F32
 
     def merges(self, similarity: float) -> int:
         """Count the merges of at least `similarity`."""
         return int(np.searchsorted(-self.similarity, -np.float32(similarity), side="right"))
 
-    def cut(self, nodes: int, similarity: float) -> Ints:
+    def cut(self, nodes: int, similarity: float) -> I32:
         """Labels when all merges of at least `similarity` are done: (nodes,) int32 from 0."""
         done = self.merges(similarity)
         ones = np.ones(done, dtype=bool)
         graph = sparse.csr_array((ones, (self.first[:done], self.second[:done])), (nodes, nodes))
-        labels: Ints = sparse.csgraph.connected_components(graph, directed=False)[1]
+        labels: I32 = sparse.csgraph.connected_components(graph, directed=False)[1]
         return labels
 
 
-def symmetric(ids: Ints) -> tuple[Ints, Ints]:
+def symmetric(ids: I32) -> tuple[I32, I32]:
     """Link both ways: row bounds (n + 1,) and columns of the graph's symmetric form."""
     rows = np.repeat(np.arange(len(ids), dtype=np.int32), (ids >= 0).sum(axis=1))
     shape = (len(ids), len(ids))
@@ -55,7 +52,7 @@ def symmetric(ids: Ints) -> tuple[Ints, Ints]:
     return both.indptr.astype(np.int32), both.indices.astype(np.int32)
 
 
-def average_linkage(vectors: Floats, ids: Ints, weights: Ints, least: float) -> Linkage:
+def average_linkage(vectors: F32, ids: I32, weights: I32, least: float) -> Linkage:
     """Grow the average-linkage tree of unit vectors along the edges of a graph.
 
     Args:
@@ -96,13 +93,13 @@ _SLACK = np.float32(1e-5)  # of float32 sums of bounds
 @kernel
 def contract(
     a: int,
-    parent: Ints,
-    following: Ints,
-    starts: Ints,
-    stops: Ints,
-    columns: Ints,
-    bound: Floats,
-    seen: Ints,
+    parent: I32,
+    following: I32,
+    starts: I32,
+    stops: I32,
+    columns: I32,
+    bound: F32,
+    seen: I32,
     tick: int,
 ) -> None:
     """Leave one link per neighbouring cluster of cluster `a`, at the front of its segments."""
@@ -130,15 +127,15 @@ def contract(
 def most_similar(
     a: int,
     before: int,
-    sums: Floats,
-    sizes: Floats,
-    following: Ints,
-    starts: Ints,
-    stops: Ints,
-    columns: Ints,
-    bound: Floats,
-    grown: Floats,
-    seen_grown: Floats,
+    sums: F32,
+    sizes: F32,
+    following: I32,
+    starts: I32,
+    stops: I32,
+    columns: I32,
+    bound: F32,
+    grown: F32,
+    seen_grown: F32,
 ) -> tuple[int, np.float32]:
     """Find the cluster most similar to cluster `a` among those that it is linked to.
 
@@ -171,15 +168,15 @@ def most_similar(
 def absorb(
     a: int,
     b: int,
-    sums: Floats,
-    sizes: Floats,
-    parent: Ints,
-    following: Ints,
-    starts: Ints,
-    stops: Ints,
-    bound: Floats,
-    grown: Floats,
-    seen_grown: Floats,
+    sums: F32,
+    sizes: F32,
+    parent: I32,
+    following: I32,
+    starts: I32,
+    stops: I32,
+    bound: F32,
+    grown: F32,
+    seen_grown: F32,
 ) -> None:
     """Make cluster `b` part of cluster `a`.
 
@@ -197,7 +194,7 @@ def absorb(
 
 
 @kernel
-def unite(a: int, b: int, sums: Floats, sizes: Floats, parent: Ints, following: Ints) -> None:
+def unite(a: int, b: int, sums: F32, sizes: F32, parent: I32, following: I32) -> None:
     """Append the segments of cluster `b` to those of cluster `a`, and add up what they hold."""
     end = a
     while following[end] >= 0:
@@ -210,16 +207,16 @@ def unite(a: int, b: int, sums: Floats, sizes: Floats, parent: Ints, following: 
 
 @kernel
 def chain(
-    sums: Floats,
-    sizes: Floats,
-    starts: Ints,
-    stops: Ints,
-    columns: Ints,
-    bound: Floats,
+    sums: F32,
+    sizes: F32,
+    starts: I32,
+    stops: I32,
+    columns: I32,
+    bound: F32,
     least: float,
-    first: Ints,
-    second: Ints,
-    similarity: Floats,
+    first: I32,
+    second: I32,
+    similarity: F32,
 ) -> int:
     """Merge reciprocal nearest neighbours until none are left; return the number of merges.
 

@@ -1,17 +1,15 @@
 """The plane in which the points of a small group differ most, for many groups."""
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F64, I64
 from clustering_tasks.engine.compile import kernel
-
-Floats = npt.NDArray[np.float64]
 
 _ROUNDS = 20  # of the power method; the plane is for the eye
 
 
 @kernel
-def turn(points: Floats, bounds: npt.NDArray[np.int64], flat: Floats) -> None:
+def turn(points: F64, bounds: I64, flat: F64) -> None:
     """Write each group's points on the two main axes through 0.
 
     Args:
@@ -34,7 +32,7 @@ def turn(points: Floats, bounds: npt.NDArray[np.int64], flat: Floats) -> None:
 
 
 @kernel
-def find_axis(rows: Floats, axis: Floats) -> None:
+def find_axis(rows: F64, axis: F64) -> None:
     """Write the direction in which points, (m, k), lie furthest from 0; no direction for none."""
     farthest, most = 0, -1.0
     for i in range(len(rows)):
@@ -59,7 +57,7 @@ def find_axis(rows: Floats, axis: Floats) -> None:
 
 
 @kernel
-def normalise(axis: Floats) -> None:
+def normalise(axis: F64) -> None:
     """Bring a vector to length 1; one of next to nothing becomes 0."""
     square = 0.0
     for c in range(len(axis)):

@@ -1,13 +1,11 @@
 """How firmly a node belongs to its cluster, for methods that have no density."""
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
+from clustering_tasks.arrays import F32, I32
 
 
-def share_inside(labels: Ints, ids: Ints, strength: Floats, weights: Ints) -> Floats:
+def share_inside(labels: I32, ids: I32, strength: F32, weights: I32) -> F32:
     """Share of a node's edge weight that stays inside its cluster: (n,) float32, 0 for noise.
 
     Args:

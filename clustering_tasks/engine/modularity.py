@@ -1,15 +1,12 @@
 """Modularity of a partition of the neighbour graph (Newman and Girvan 2004)."""
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.compile import kernel
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
-
-def modularity(ids: Ints, distances: Floats, labels: Ints, gamma: float = 1.0) -> float | None:
+def modularity(ids: I32, distances: F32, labels: I32, gamma: float = 1.0) -> float | None:
     """Share of edge weight inside clusters, less what their nodes' edges would have by chance.
 
     An edge weighs its cosine, a negative one nothing; where two nodes are each other's neighbours
@@ -36,9 +33,7 @@ def modularity(ids: Ints, distances: Floats, labels: Ints, gamma: float = 1.0) -
 
 
 @kernel
-def add_strengths(
-    ids: Ints, distances: Floats, labels: Ints, strength: npt.NDArray[np.float64]
-) -> float:
+def add_strengths(ids: I32, distances: F32, labels: I32, strength: F64) -> float:
     """Add up the weights of each node's edges, at both ends; return the weight inside clusters."""
     inside = 0.0
     for i in range(ids.shape[0]):

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32, I64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import dot
 from clustering_tasks.engine.rows import Vectors
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 _ROWS = 16_384
 _CANDIDATES = 6
@@ -33,11 +30,11 @@ class Nearest:
         similarity: (m, 2) float32 cosines, -1 where there is none.
     """
 
-    ids: Ints
-    similarity: Floats
+    ids: I32
+    similarity: F32
 
 
-def nearest_centroids(vectors: Vectors, centroids: Floats) -> Nearest:
+def nearest_centroids(vectors: Vectors, centroids: F32) -> Nearest:
     """Find the two nearest centroids of each row.
 
     Args:
@@ -63,7 +60,7 @@ def nearest_centroids(vectors: Vectors, centroids: Floats) -> Nearest:
     return Nearest(ids, similarity)
 
 
-def _candidates(index: Any, block: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _candidates(index: Any, block: F32) -> tuple[F32, I64]:
     """Search a FAISS index for a few that may be the nearest: (m, j) products and numbers, j >= 2.
 
     Where that is little work all are candidates, because it is done before threads have woken up.
@@ -77,13 +74,13 @@ def _candidates(index: Any, block: Floats) -> tuple[Floats, npt.NDArray[np.int64
 
 @kernel
 def decide(
-    block: Floats,
-    centroids: Floats,
-    candidates: npt.NDArray[np.int64],
-    rough: Floats,
+    block: F32,
+    centroids: F32,
+    candidates: I64,
+    rough: F32,
     slack: np.float32,
-    ids: Ints,
-    similarity: Floats,
+    ids: I32,
+    similarity: F32,
 ) -> None:
     """Write the two nearest of the candidates, or of all where others come too close to them."""
     for i in range(len(block)):
@@ -97,7 +94,7 @@ def decide(
 
 
 @kernel
-def offer(vector: Floats, centroids: Floats, centroid: int, ids: Ints, similarity: Floats) -> None:
+def offer(vector: F32, centroids: F32, centroid: int, ids: I32, similarity: F32) -> None:
     """Enter a centroid if it is one of the two nearest so far."""
     s = dot(vector, centroids[centroid])
     if ids[0] < 0 or s > similarity[0] or (s == similarity[0] and centroid < ids[0]):

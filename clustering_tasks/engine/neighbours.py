@@ -15,15 +15,12 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32, I64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import squared_distance
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.threads import ahead, tile_threads
 from clustering_tasks.engine.window import Window
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Rows = npt.NDArray[np.int64]
 
 # Of 256, 512 and 1,024 the fastest for parts of 2,500 rows on two threads, by a sixth: enough tiles
 # for every thread, and still large products.
@@ -47,8 +44,8 @@ class Neighbours:
         distances: (m, k) float32 Euclidean distances, infinite where there are fewer than k.
     """
 
-    ids: Ints
-    distances: Floats
+    ids: I32
+    distances: F32
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Cells:
         probes: (n, p) int16 cells that each row is compared with; None: all.
     """
 
-    bounds: Rows
+    bounds: I64
     probes: npt.NDArray[np.int16] | None = None
 
     @property
@@ -79,7 +76,7 @@ def exact_neighbours(vectors: Vectors, start: int, stop: int, k: int) -> Neighbo
     return search(vectors, all_cells(len(vectors)), start, stop, k)
 
 
-def measured(vectors: Vectors, start: int, candidates: Ints, k: int) -> Neighbours:
+def measured(vectors: Vectors, start: int, candidates: I32, k: int) -> Neighbours:
     """Order candidates by their exact distances and keep the nearest.
 
     Args:
@@ -209,10 +206,10 @@ class Chunk:
     """
 
     numbers: range
-    bounds: Rows
-    vectors: Floats
+    bounds: I64
+    vectors: F32
 
-    def cells(self) -> Iterator[tuple[int, int, Floats]]:
+    def cells(self) -> Iterator[tuple[int, int, F32]]:
         """Yield each cell's number, its first row and its rows."""
         for number, (a, b) in zip(self.numbers, pairwise(self.bounds.tolist()), strict=True):
             yield number, a, self.vectors[a - self.bounds[0] : b - self.bounds[0]]
@@ -230,7 +227,7 @@ def _chunks(pool: ThreadPoolExecutor, vectors: Vectors, cells: Cells) -> Iterato
     return ahead(pool, read, _cells_of_chunks(cells.bounds))
 
 
-def _cells_of_chunks(bounds: Rows) -> Iterable[range]:
+def _cells_of_chunks(bounds: I64) -> Iterable[range]:
     """Group consecutive cells into chunks of about `CHUNK_ROWS` rows."""
     first = 0
     while first < len(bounds) - 1:
@@ -245,7 +242,7 @@ class Tile:
 
     def __init__(
         self,
-        queries: Floats,
+        queries: F32,
         cells: Cells,
         start: int,
         candidates: int,
@@ -265,7 +262,7 @@ class Tile:
             numbers = np.arange(len(cells.bounds))
             self._probing_bounds = np.searchsorted(probes.ravel()[order], numbers)
 
-    def compare(self, cell: int, first: int, members: Floats) -> None:
+    def compare(self, cell: int, first: int, members: F32) -> None:
         """Keep the most similar of a cell's rows, which begin at row `first`."""
         if self._probing is None:
             rows, queries = np.arange(len(self._queries), dtype=np.int32), self._queries
@@ -287,7 +284,7 @@ class Tile:
         self._sorted = self.ids.ravel()[self._order]
         self._values.fill(np.inf)
 
-    def measure(self, first: int, members: Floats) -> None:
+    def measure(self, first: int, members: F32) -> None:
         """Compute the distances to candidates among rows that begin at row `first`."""
         here = slice(*np.searchsorted(self._sorted, [first, first + len(members)]))
         exact_distances(self._queries, members, self._order[here], first, self.ids, self._values)
@@ -302,16 +299,14 @@ class Tile:
 
 
 @kernel
-def gather(vectors: Floats, rows: Ints, gathered: Floats) -> None:
+def gather(vectors: F32, rows: I32, gathered: F32) -> None:
     """Copy rows; unlike numpy's indexing, other threads run meanwhile."""
     for i in range(len(rows)):
         gathered[i] = vectors[rows[i]]
 
 
 @kernel
-def keep_largest(
-    products: Floats, rows: Ints, start: int, column: int, values: Floats, ids: Ints
-) -> None:
+def keep_largest(products: F32, rows: I32, start: int, column: int, values: F32, ids: I32) -> None:
     """Update each query's min-heap of its largest products; a row is no neighbour of itself.
 
     Row i of `products` belongs to query `rows[i]`, which is row `start + rows[i]` of all. Of equal
@@ -353,7 +348,7 @@ def keep_largest(
 
 @kernel
 def exact_distances(
-    queries: Floats, members: Floats, places: Rows, first: int, ids: Ints, distances: Floats
+    queries: F32, members: F32, places: I64, first: int, ids: I32, distances: F32
 ) -> None:
     """Compute distances by differences, at some places of the flattened `ids`.
 

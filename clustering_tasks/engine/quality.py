@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.engine.centroids import Blocks, Floats, Ints, Sums, row_products
+from clustering_tasks.arrays import F32, F64, I32, I64
+from clustering_tasks.engine.centroids import Blocks, Sums, row_products
 
 # Pairs that are compared: half a second on two cores, whatever the level's size.
 ITEM_PAIRS = 1 << 25
@@ -42,12 +43,12 @@ class Fit:
         sampled: (m, d) float32 their vectors.
     """
 
-    products: Floats
-    sample: npt.NDArray[np.int64]
-    sampled: npt.NDArray[np.float32]
+    products: F64
+    sample: I64
+    sampled: F32
 
 
-def fit(blocks: Blocks, labels: Ints, sums: Sums) -> Fit:
+def fit(blocks: Blocks, labels: I32, sums: Sums) -> Fit:
     """Compare each row with its own cluster, and gather the rows that `silhouette` needs."""
     sample = item_sample(labels, len(sums.sizes))
     sampled = np.empty((len(sample), sums.vectors.shape[1]), dtype=np.float32)
@@ -60,7 +61,7 @@ def fit(blocks: Blocks, labels: Ints, sums: Sums) -> Fit:
     return Fit(products, sample, sampled)
 
 
-def item_sample(labels: Ints, clusters: int) -> npt.NDArray[np.int64]:
+def item_sample(labels: I32, clusters: int) -> I64:
     """Choose the rows whose silhouette is taken: all clustered ones of a small level, sorted."""
     rows = np.flatnonzero(labels >= 0)
     if len(rows) <= _MOST_ITEMS and len(rows) * clusters <= ITEM_PAIRS:
@@ -68,14 +69,14 @@ def item_sample(labels: Ints, clusters: int) -> npt.NDArray[np.int64]:
     return _choose(rows, min(max(ITEM_PAIRS // clusters, _LEAST_ITEMS), _MOST_ITEMS))
 
 
-def cluster_sample(clusters: int) -> npt.NDArray[np.int64]:
+def cluster_sample(clusters: int) -> I64:
     """Choose the clusters that are compared with all: every one of few, sorted."""
     if clusters * clusters <= CLUSTER_PAIRS:
         return np.arange(clusters)
     return _choose(np.arange(clusters), max(CLUSTER_PAIRS // clusters, _LEAST_CLUSTERS))
 
 
-def _choose(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+def _choose(rows: I64, count: int) -> I64:
     if count >= len(rows):
         return rows
     # rows are in the order of vector ids, so that the choice does not depend on the input's order
@@ -83,7 +84,7 @@ def _choose(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
     return rows[np.sort(chosen)]
 
 
-def centroid_similarity(fitted: Fit, labels: Ints, sums: Sums) -> npt.NDArray[np.float32]:
+def centroid_similarity(fitted: Fit, labels: I32, sums: Sums) -> F32:
     """Cosine of each row to its cluster's centroid: (n,) float32, NaN for rows without cluster."""
     similarity = np.full(len(labels), np.nan, dtype=np.float32)
     rows = np.flatnonzero(labels >= 0)
@@ -92,7 +93,7 @@ def centroid_similarity(fitted: Fit, labels: Ints, sums: Sums) -> npt.NDArray[np
     return similarity
 
 
-def mean_spread(fitted: Fit, labels: Ints, sums: Sums) -> Floats:
+def mean_spread(fitted: Fit, labels: I32, sums: Sums) -> F64:
     """Mean Euclidean distance of each cluster's members to their mean vector: (c,).
 
     Members have length 1 (the snapshot makes it exact), so products with the sum are enough.
@@ -105,7 +106,7 @@ def mean_spread(fitted: Fit, labels: Ints, sums: Sums) -> Floats:
     return np.bincount(own, distances, minlength=len(sizes)) / sizes
 
 
-def silhouette(fitted: Fit, labels: Ints, sums: Sums) -> Estimate | None:
+def silhouette(fitted: Fit, labels: I32, sums: Sums) -> Estimate | None:
     """Mean silhouette of the clustered rows (Rousseeuw 1987) under cosine distance.
 
     The mean cosine of a unit vector to a cluster is its product with the cluster's sum over its
@@ -125,7 +126,7 @@ def silhouette(fitted: Fit, labels: Ints, sums: Sums) -> Estimate | None:
     return _estimate(np.where(sizes > 1, widths, 0.0), int((labels >= 0).sum()))
 
 
-def _most_similar(vectors: npt.NDArray[np.float32], own: Ints, sums: Sums) -> Ints:
+def _most_similar(vectors: F32, own: I32, sums: Sums) -> I32:
     """Find the cluster, not its own, that each row is most similar to on average: (m,) int32."""
     best = np.full(len(vectors), -1, dtype=np.int32)
     highest = np.full(len(vectors), -np.inf, dtype=np.float32)
@@ -138,7 +139,7 @@ def _most_similar(vectors: npt.NDArray[np.float32], own: Ints, sums: Sums) -> In
     return best
 
 
-def separation(spread: Floats, sums: Sums) -> tuple[Estimate | None, Estimate | None]:
+def separation(spread: F64, sums: Sums) -> tuple[Estimate | None, Estimate | None]:
     """Compare each cluster with its worst and its nearest rival.
 
     Args:
@@ -169,9 +170,7 @@ def separation(spread: Floats, sums: Sums) -> tuple[Estimate | None, Estimate | 
     return index, _estimate(np.clip(cosines, -1, 1), count)
 
 
-def _rivals(
-    sample: npt.NDArray[np.int64], spread: Floats, squares: Floats, sums: Sums
-) -> tuple[Ints, Ints]:
+def _rivals(sample: I64, spread: F64, squares: F64, sums: Sums) -> tuple[I32, I32]:
     """Find each sampled cluster's rival by Davies and Bouldin's ratio, and by cosine."""
     narrow, lengths = spread.astype(np.float32), np.sqrt(squares).astype(np.float32)
     rows = (sums.vectors[sample] / np.maximum(sums.sizes[sample], 1)[:, None]).astype(np.float32)
@@ -192,7 +191,7 @@ def _rivals(
     return best[0], best[1]
 
 
-def _means(sums: Sums) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+def _means(sums: Sums) -> Iterator[tuple[int, F32]]:
     """Yield the mean vectors in float32, some clusters at a time."""
     sizes = np.maximum(sums.sizes, 1)[:, None]
     for first in range(0, len(sizes), _COLUMNS):
@@ -200,15 +199,13 @@ def _means(sums: Sums) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         yield first, (sums.vectors[rows] / sizes[rows]).astype(np.float32)
 
 
-def _forbid(values: npt.NDArray[np.float32], own: npt.NDArray[np.integer]) -> None:
+def _forbid(values: F32, own: npt.NDArray[np.integer]) -> None:
     """Take out each row's own column, where it is among these."""
     rows = np.flatnonzero((own >= 0) & (own < values.shape[1]))
     values[rows, own[rows]] = -np.inf
 
 
-def _keep(
-    values: npt.NDArray[np.float32], first: int, best: Ints, highest: npt.NDArray[np.float32]
-) -> None:
+def _keep(values: F32, first: int, best: I32, highest: F32) -> None:
     """Note each row's highest value, and its column's number, where it is higher than before."""
     at = values.argmax(axis=1)
     found = values[np.arange(len(at)), at]
@@ -216,7 +213,7 @@ def _keep(
     best[higher], highest[higher] = at[higher] + first, found[higher]
 
 
-def _estimate(values: Floats, population: int) -> Estimate:
+def _estimate(values: F64, population: int) -> Estimate:
     """Mean of a sample drawn without replacement, and its standard error."""
     missing = 1 - len(values) / population
     error = np.sqrt(values.var(ddof=1) / len(values) * missing) if missing else 0.0

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from numba import types
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.compile import kernel
 
 _pread: Any = types.ExternalFunction(
@@ -14,9 +13,7 @@ _pread: Any = types.ExternalFunction(
 
 
 @kernel
-def read_rows(
-    descriptor: int, start: int, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.float32]
-) -> int:
+def read_rows(descriptor: int, start: int, positions: I64, rows: F32) -> int:
     """Read the rows at some positions, each with a `pread` of its own.
 
     Read one by one from Python, each would have to get the interpreter lock back from a thread

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import dot
 
@@ -16,11 +17,11 @@ class Vectors(Protocol):
     """
 
     def __len__(self) -> int: ...
-    def __getitem__(self, rows: Any, /) -> npt.NDArray[np.float32]: ...
+    def __getitem__(self, rows: Any, /) -> F32: ...
     def __array__(self, dtype: Any = None, /) -> npt.NDArray[Any]: ...
 
 
-def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def unit(rows: F32) -> F32:
     """Return the rows, (n, d) float32, L2-normalised; rows of zeros stay what they are."""
     scaled = np.empty_like(rows, order="C")
     scale(np.ascontiguousarray(rows), scaled)
@@ -28,7 +29,7 @@ def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 @kernel
-def scale(rows: npt.NDArray[np.float32], scaled: npt.NDArray[np.float32]) -> None:
+def scale(rows: F32, scaled: F32) -> None:
     """Write the rows at length 1; numpy would go over them three times."""
     for i in range(len(rows)):
         length = max(np.sqrt(dot(rows[i], rows[i])), np.float32(1e-12))

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import I64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.rows import Vectors
 
@@ -10,7 +11,7 @@ _ROWS = 65_536
 _SEED = 20_260_301
 
 
-def shuffled(vectors: Vectors) -> npt.NDArray[np.int64]:
+def shuffled(vectors: Vectors) -> I64:
     """Order rows at random: the same vectors in the same order, wherever their rows are.
 
     The first m rows of the order are a random sample. A row's place is a hash of its bits.

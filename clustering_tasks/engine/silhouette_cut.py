@@ -4,17 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.products import dot
 from clustering_tasks.engine.rows import Vectors
-from clustering_tasks.engine.spanning_tree import find
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 
 LEAST, MOST, STEP = 0.08, 0.86, 0.02
 # Cuts whose silhouettes differ by less are as good; the finest of them splits what is in doubt.
@@ -36,7 +32,7 @@ class Cut:
         silhouette: mean simplified silhouette there, None where no cut had a positive one.
     """
 
-    labels: Ints
+    labels: I32
     similarity: float
     silhouette: float | None
 
@@ -51,11 +47,11 @@ class Grouping:
         sizes: (c,) items.
     """
 
-    labels: Ints
-    sums: Floats
-    sizes: Floats
+    labels: I32
+    sums: F32
+    sizes: F32
 
-    def coarser(self, labels: Ints) -> "Grouping":
+    def coarser(self, labels: I32) -> "Grouping":
         """Group whole clusters anew: the sums are of sums, not of all nodes."""
         into = np.empty(len(self.sums), dtype=np.int32)
         into[self.labels] = labels
@@ -64,7 +60,7 @@ class Grouping:
         )
 
 
-def grouped(labels: Ints, vectors: Floats, weights: Ints, sizes: Floats) -> Grouping:
+def grouped(labels: I32, vectors: F32, weights: I32, sizes: F32) -> Grouping:
     """Add up the vectors of each cluster.
 
     Args:
@@ -80,7 +76,7 @@ def grouped(labels: Ints, vectors: Floats, weights: Ints, sizes: Floats) -> Grou
 
 
 def choose_cut(
-    linkage: Linkage, vectors: Floats, ids: Ints, weights: Ints, cuts: Doubles | None = None
+    linkage: Linkage, vectors: F32, ids: I32, weights: I32, cuts: F64 | None = None
 ) -> Cut:
     """Cut a hierarchy where the mean simplified silhouette (Hruschka 2004) is highest.
 
@@ -104,22 +100,22 @@ def choose_cut(
     return Cut(linkage.cut(n, cuts[at]), float(cuts[at]), float(scores[at]))
 
 
-def finest_best(scores: Doubles) -> int:
+def finest_best(scores: F64) -> int:
     """Return the first of the scores, of cuts from the finest on, that are as good as the best."""
     return int(np.argmax(scores >= scores.max() - _TOLERANCE))
 
 
-def sampled(n: int) -> npt.NDArray[np.int64]:
+def sampled(n: int) -> I64:
     """Evenly spaced ones of n nodes, whose silhouettes stand for all."""
     return np.arange(0, n, max(n // _SAMPLE, 1))
 
 
 def _scores(
     linkage: Linkage,
-    cuts: npt.NDArray[np.float64],
-    vectors: Floats,
-    ids: Ints,
-    weights: Ints,
+    cuts: F64,
+    vectors: F32,
+    ids: I32,
+    weights: I32,
 ) -> Iterator[float]:
     """Score the cuts, finest first: every one joins clusters of the one before."""
     n = len(vectors)
@@ -141,7 +137,7 @@ def _scores(
 
 
 @kernel
-def join(parent: Ints, first: Ints, second: Ints, start: int, stop: int) -> None:
+def join(parent: I32, first: I32, second: I32, start: int, stop: int) -> None:
     """Do the merges from `start` up to `stop` in a forest whose roots are the lowest nodes."""
     for merge in range(start, stop):
         a, b = find(parent, first[merge]), find(parent, second[merge])
@@ -149,7 +145,7 @@ def join(parent: Ints, first: Ints, second: Ints, start: int, stop: int) -> None
 
 
 @kernel
-def number(parent: Ints) -> Ints:
+def number(parent: I32) -> I32:
     """Number the trees of a forest whose roots are the lowest nodes: (n,) int32 from 0."""
     labels = np.empty(len(parent), np.int32)
     count = 0
@@ -163,7 +159,7 @@ def number(parent: Ints) -> Ints:
     return labels
 
 
-def ward_cuts(linkage: Linkage) -> Doubles:
+def ward_cuts(linkage: Linkage) -> F64:
     """Where to try cutting a tree of Ward's: its distances grow with the clusters, without end.
 
     Returns:
@@ -177,10 +173,10 @@ def ward_cuts(linkage: Linkage) -> Doubles:
 
 def mean_silhouette(
     grouping: Grouping,
-    vectors: Floats,
-    ids: Ints,
-    weights: Ints,
-    sample: npt.NDArray[np.int64],
+    vectors: F32,
+    ids: I32,
+    weights: I32,
+    sample: I64,
 ) -> float:
     """Mean simplified silhouette of a sample of nodes, 0 with fewer than two clusters."""
     if len(grouping.sums) < 2:
@@ -196,9 +192,7 @@ def mean_silhouette(
     return float(np.average(widths, weights=weights[sample]))
 
 
-def _nearest_other(
-    grouping: Grouping, vectors: Floats, sample: npt.NDArray[np.int64], lengths: Floats
-) -> Floats:
+def _nearest_other(grouping: Grouping, vectors: F32, sample: I64, lengths: F32) -> F32:
     """Highest cosine to another cluster's centroid, over all of them.
 
     Among many clusters they are small, and the nearest is one of those that a node's neighbours are
@@ -207,12 +201,12 @@ def _nearest_other(
     products = vectors[sample] @ grouping.sums.T
     products /= lengths
     products[np.arange(len(sample)), grouping.labels[sample]] = -1
-    highest: Floats = products.max(axis=1)
+    highest: F32 = products.max(axis=1)
     return highest
 
 
 @kernel
-def norms(vectors: Floats, lengths: Floats) -> None:
+def norms(vectors: F32, lengths: F32) -> None:
     """Write the length of each vector, at least 1e-12."""
     for i in range(len(vectors)):
         lengths[i] = max(np.sqrt(dot(vectors[i], vectors[i])), np.float32(1e-12))
@@ -220,14 +214,14 @@ def norms(vectors: Floats, lengths: Floats) -> None:
 
 @kernel
 def nearest_linked(
-    labels: Ints,
-    vectors: Floats,
-    ids: Ints,
-    sample: npt.NDArray[np.int64],
-    sums: Floats,
-    lengths: Floats,
-    own: Floats,
-    other: Floats,
+    labels: I32,
+    vectors: F32,
+    ids: I32,
+    sample: I64,
+    sums: F32,
+    lengths: F32,
+    own: F32,
+    other: F32,
 ) -> None:
     """Write each node's cosine to its centroid, and the highest to a neighbour's, 0 for none."""
     for s in range(len(sample)):
@@ -241,13 +235,13 @@ def nearest_linked(
 
 
 @kernel
-def add_up(vectors: Floats, labels: Ints, weights: Ints, sums: Floats) -> None:
+def add_up(vectors: F32, labels: I32, weights: I32, sums: F32) -> None:
     """Add each node's vector, times its weight, to its cluster's sum."""
     for i in range(len(labels)):
         sums[labels[i]] += vectors[i] * weights[i]
 
 
-def trim_small(labels: Ints, vectors: Vectors, weights: Ints, largest: int, least: float) -> Ints:
+def trim_small(labels: I32, vectors: Vectors, weights: I32, largest: int, least: float) -> I32:
     """Take out of small clusters the members that are hardly similar to the others.
 
     A cluster of a few has little evidence for any one member; the silhouette does not see it.

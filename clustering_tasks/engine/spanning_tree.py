@@ -8,13 +8,11 @@ independent of the order of the rows.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.rows import Vectors
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 # Largest error of a distance from a float32 product of unit vectors: sqrt(768 * 2^-24 * 2) < 0.01.
 _ROUGH = 0.01
@@ -33,13 +31,13 @@ class Edges:
         distance: (n - 1,) float32 Euclidean distance.
     """
 
-    first: Ints
-    second: Ints
-    reachability: Floats
-    distance: Floats
+    first: I32
+    second: I32
+    reachability: F32
+    distance: F32
 
 
-def core_distances(ids: Ints, distances: Floats, weights: Ints, min_samples: int) -> Floats:
+def core_distances(ids: I32, distances: F32, weights: I32, min_samples: int) -> F32:
     """Distance from each node to its `min_samples`-th neighbour, itself not counted.
 
     Args:
@@ -63,7 +61,7 @@ def core_distances(ids: Ints, distances: Floats, weights: Ints, min_samples: int
     return np.where(alone, np.float32(0), core).astype(np.float32)
 
 
-def spanning_tree(vectors: Vectors, ids: Ints, distances: Floats, core: Floats) -> Edges:
+def spanning_tree(vectors: Vectors, ids: I32, distances: F32, core: F32) -> Edges:
     """Grow the minimum spanning tree of the mutual reachability graph.
 
     Over the neighbour graph by Boruvka's rounds; where that graph falls into several components,
@@ -91,17 +89,8 @@ def spanning_tree(vectors: Vectors, ids: Ints, distances: Floats, core: Floats) 
 
 
 @kernel
-def find(parent: Ints, node: int) -> int:
-    """Return the root of a node's tree, halving the path to it."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
-
-
-@kernel
 def improve(
-    best_w: Floats, best_d: Floats, best: Ints, root: int, w: float, d: float, a: int, b: int
+    best_w: F32, best_d: F32, best: I32, root: int, w: float, d: float, a: int, b: int
 ) -> None:
     """Remember edge (a, b), a < b, if it comes before the best edge of component `root`."""
     if best_w[root] < w:
@@ -118,13 +107,13 @@ def improve(
 @kernel
 def scan(
     i: int,
-    ids: Ints,
-    distances: Floats,
-    core: Floats,
-    parent: Ints,
-    best_w: Floats,
-    best_d: Floats,
-    best: Ints,
+    ids: I32,
+    distances: F32,
+    core: F32,
+    parent: I32,
+    best_w: F32,
+    best_d: F32,
+    best: I32,
 ) -> bool:
     """Offer a node's edges to the components at both ends; tell whether any leaves its own."""
     root_i = find(parent, i)
@@ -146,13 +135,13 @@ def scan(
 
 @kernel
 def grow(
-    ids: Ints,
-    distances: Floats,
-    core: Floats,
-    parent: Ints,
-    first: Ints,
-    second: Ints,
-    distance: Floats,
+    ids: I32,
+    distances: F32,
+    core: F32,
+    parent: I32,
+    first: I32,
+    second: I32,
+    distance: F32,
 ) -> int:
     """Join components along the graph's edges by Boruvka's rounds; return the number of edges.
 
@@ -188,12 +177,12 @@ def grow(
 
 def _bridge(
     vectors: Vectors,
-    core: Floats,
-    least: Floats,
-    component: Ints,
-    first: Ints,
-    second: Ints,
-    distance: Floats,
+    core: F32,
+    least: F32,
+    component: I32,
+    first: I32,
+    second: I32,
+    distance: F32,
     found: int,
 ) -> int:
     """Join every component but the largest to its nearest other one; return the number of edges.
@@ -222,7 +211,7 @@ def _bridge(
     return found
 
 
-def _searching(component: Ints, least: Floats) -> Ints:
+def _searching(component: I32, least: F32) -> I32:
     """Nodes outside the largest component, the most promising of every component first.
 
     They tell how near another component is, and most of the others need not be looked at then.
@@ -236,11 +225,11 @@ def _searching(component: Ints, least: Floats) -> Ints:
 
 
 def _rough_reachability(
-    queries: Floats, others: Floats, core: Floats, component: Ints, rows: Ints, column: int
-) -> Floats:
+    queries: F32, others: F32, core: F32, component: I32, rows: I32, column: int
+) -> F32:
     """Mutual reachability, off by at most `_ROUGH`, infinite within a component."""
     block = slice(column, column + len(others))
-    rough: Floats = 2 - 2 * (queries @ others.T)
+    rough: F32 = 2 - 2 * (queries @ others.T)
     np.sqrt(np.maximum(rough, 0, out=rough), out=rough)
     np.maximum(rough, core[rows][:, None], out=rough)
     np.maximum(rough, core[block][None, :], out=rough)
@@ -249,14 +238,14 @@ def _rough_reachability(
 
 
 def _refine(
-    rough: Floats,
-    queries: Floats,
-    others: Floats,
-    core: Floats,
-    component: Ints,
-    rows: Ints,
+    rough: F32,
+    queries: F32,
+    others: F32,
+    core: F32,
+    component: I32,
+    rows: I32,
     column: int,
-    best: Floats,
+    best: F32,
     pairs: list[tuple[float, float, int, int]],
 ) -> None:
     """Compute exactly what may be a component's shortest edge."""

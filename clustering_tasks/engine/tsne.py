@@ -13,13 +13,11 @@ import numpy.typing as npt
 import scipy.fft
 from scipy.sparse import csr_array
 
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.exact import coarse
 from clustering_tasks.engine.neighbours import Neighbours, exact_neighbours
 from clustering_tasks.engine.threads import thread_count
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 
 PERPLEXITY = 15
 NEIGHBOURS = 3 * PERPLEXITY
@@ -31,7 +29,7 @@ _START_WIDTH = 1e-4
 _PAIRS = 1500  # points of which all pairs cost less than the grid
 
 
-def tsne(vectors: npt.NDArray[np.float32]) -> Floats:
+def tsne(vectors: F32) -> F64:
     """Lay unit vectors out in the plane, similar ones beside each other: (n, 2).
 
     Args:
@@ -44,7 +42,7 @@ def tsne(vectors: npt.NDArray[np.float32]) -> Floats:
     return _descend(start, _affinities(near))
 
 
-def _principal_plane(vectors: npt.NDArray[np.float32]) -> Floats:
+def _principal_plane(vectors: F32) -> F64:
     """Project onto the two principal axes, as wide as t-SNE starts: (n, 2)."""
     if not len(vectors):
         return np.zeros((0, 2))
@@ -73,7 +71,7 @@ def _affinities(near: Neighbours) -> csr_array:
 
 
 @kernel
-def perplexities(squares: Floats, entropy: float, p: Floats) -> None:
+def perplexities(squares: F64, entropy: float, p: F64) -> None:
     """Write the probabilities of each row's neighbours, whose entropy is the one given.
 
     Args:
@@ -106,8 +104,8 @@ class Grid:
 
     side: int = 0
     cell: float = 0.0
-    transforms: Floats = field(default_factory=lambda: np.empty(0))
-    around: Floats = field(default_factory=lambda: np.empty(0))
+    transforms: F64 = field(default_factory=lambda: np.empty(0))
+    around: F64 = field(default_factory=lambda: np.empty(0))
 
     def fit(self, width: float) -> None:
         """Take a grid on which a picture of that width has room."""
@@ -123,7 +121,7 @@ class Grid:
         self.around = near[:4, :4].copy()
 
 
-def _descend(y: Floats, attraction: csr_array) -> Floats:
+def _descend(y: F64, attraction: csr_array) -> F64:
     """Move points until attraction and repulsion are in balance."""
     rate = max(len(y) / _EXAGGERATION / 4, 50.0)
     y, step, gains, grid = y.copy(), np.zeros_like(y), np.ones_like(y), Grid()
@@ -140,14 +138,14 @@ def _descend(y: Floats, attraction: csr_array) -> Floats:
     return y
 
 
-def _repulsion(y: Floats, grid: Grid) -> Floats:
+def _repulsion(y: F64, grid: Grid) -> F64:
     """How all others push each point: (n, 2)."""
     push = np.empty((len(y), 2))
     total = push_pairs(y, push) if len(y) <= _PAIRS else push_on_grid(grid, y, push)
     return push / max(total, 1e-12)
 
 
-def push_on_grid(grid: Grid, y: Floats, push: Floats) -> float:
+def push_on_grid(grid: Grid, y: F64, push: F64) -> float:
     """Do as `push_pairs`, by the grid."""
     low = y.min(axis=0)
     grid.fit(float((y.max(axis=0) - low).max()))
@@ -166,9 +164,7 @@ def _forward(values: npt.NDArray[np.floating], side: int) -> npt.NDArray[np.comp
 
 
 @kernel
-def attract(
-    indptr: npt.NDArray[np.int64], indices: Ints, data: Floats, y: Floats, pull: Floats
-) -> None:
+def attract(indptr: I64, indices: I32, data: F64, y: F64, pull: F64) -> None:
     """Write how a point's neighbours pull at it: (n, 2)."""
     for i in range(len(y)):
         x0, x1, s0, s1 = y[i, 0], y[i, 1], 0.0, 0.0
@@ -181,7 +177,7 @@ def attract(
 
 
 @kernel
-def push_pairs(y: Floats, push: Floats) -> float:
+def push_pairs(y: F64, push: F64) -> float:
     """Write how all others push each point: (n, 2); return the sum of all pairs' similarities."""
     push[:] = 0
     total = 0.0
@@ -201,7 +197,7 @@ def push_pairs(y: Floats, push: Floats) -> float:
 
 
 @kernel
-def weigh(t: float, weights: Floats) -> None:
+def weigh(t: float, weights: F64) -> None:
     """Write the four weights of cubic interpolation at `t` between the second and third node."""
     weights[0] = -t * (t - 1) * (t - 2) / 6
     weights[1] = (t + 1) * (t - 1) * (t - 2) / 2
@@ -210,7 +206,7 @@ def weigh(t: float, weights: Floats) -> None:
 
 
 @kernel
-def spread(y: Floats, low: Floats, cell: float, charges: npt.NDArray[np.float32]) -> None:
+def spread(y: F64, low: F64, cell: float, charges: F32) -> None:
     """Add each point to the grid around it: 1, and its two coordinates: (3, g, g)."""
     w0, w1 = np.empty(4), np.empty(4)
     for i in range(len(y)):
@@ -227,7 +223,7 @@ def spread(y: Floats, low: Floats, cell: float, charges: npt.NDArray[np.float32]
 
 
 @kernel
-def felt_of_itself(w0: Floats, w1: Floats, around: Floats) -> float:
+def felt_of_itself(w0: F64, w1: F64, around: F64) -> float:
     """What a point has added to the sum that is read at its own place: 1, but for the grid."""
     total = 0.0
     for a in range(4):
@@ -239,9 +235,7 @@ def felt_of_itself(w0: Floats, w1: Floats, around: Floats) -> float:
 
 
 @kernel
-def gather(
-    y: Floats, low: Floats, cell: float, felt: Floats, around: Floats, push: Floats
-) -> float:
+def gather(y: F64, low: F64, cell: float, felt: F64, around: F64, push: F64) -> float:
     """Read the grid at each point: write (n, 2) pushes, return the sum of all similarities.
 
     Args:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import dot
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 Digests = npt.NDArray[np.uint64]
 
 # Odd, so that no two words have the same product; with ones all over, so that a product carries a
@@ -21,7 +20,7 @@ _ONE, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _HALF = np.uint64(32)
 
 
-def checked(rows: Floats) -> tuple[Doubles, Digests]:
+def checked(rows: F32) -> tuple[F64, Digests]:
     """Measure rows, (n, d), and make a digest of each as a unit vector.
 
     Returns:
@@ -34,7 +33,7 @@ def checked(rows: Floats) -> tuple[Doubles, Digests]:
     return norms, digests
 
 
-def unit_rows(rows: Floats) -> Floats:
+def unit_rows(rows: F32) -> F32:
     """Return rows, (n, d), at length 1: their floats are the nearest to the exact ones, 0 is +0."""
     units = np.empty_like(rows)
     normalise(rows, units)
@@ -42,7 +41,7 @@ def unit_rows(rows: Floats) -> Floats:
 
 
 @kernel
-def check(rows: Floats, norms: Doubles, digests: Digests) -> None:
+def check(rows: F32, norms: F64, digests: Digests) -> None:
     """Write each row's norm and digest."""
     exact = np.empty(rows.shape[1], np.float64)
     unit = np.empty(rows.shape[1], np.float32)
@@ -52,7 +51,7 @@ def check(rows: Floats, norms: Doubles, digests: Digests) -> None:
 
 
 @kernel
-def normalise(rows: Floats, units: Floats) -> None:
+def normalise(rows: F32, units: F32) -> None:
     """Write each row at length 1."""
     exact = np.empty(rows.shape[1], np.float64)
     for i in range(len(rows)):
@@ -60,7 +59,7 @@ def normalise(rows: Floats, units: Floats) -> None:
 
 
 @kernel
-def at_length_one(row: Floats, exact: Doubles, unit: Floats) -> float:
+def at_length_one(row: F32, exact: F64, unit: F32) -> float:
     """Write a row at length 1 and return the length that it had; `exact` is for work."""
     exact[:] = row
     norm: float = np.sqrt(dot(exact, exact))

@@ -7,17 +7,14 @@ collections, with 32 neighbours, the cut that is chosen gives scipy's clusters (
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.linkage import Linkage, contract, symmetric, unite
 from clustering_tasks.engine.products import dot
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
-
-def ward_linkage(vectors: Floats, ids: Ints, weights: Ints, least: float) -> Linkage:
+def ward_linkage(vectors: F32, ids: I32, weights: I32, least: float) -> Linkage:
     """Grow the tree along the edges of a graph.
 
     A merge's similarity is 1 - h^2 / 2 of Ward's distance h, as scipy has it: the root of twice
@@ -50,7 +47,7 @@ def ward_linkage(vectors: Floats, ids: Ints, weights: Ints, least: float) -> Lin
 
 
 @kernel
-def added_error(a: int, b: int, sums: Floats, sizes: Floats, squares: Floats) -> np.float32:
+def added_error(a: int, b: int, sums: F32, sizes: F32, squares: F32) -> np.float32:
     """Squared error that the merge of two clusters adds; never negative."""
     apart = (
         squares[a] / (sizes[a] * sizes[a])
@@ -64,13 +61,13 @@ def added_error(a: int, b: int, sums: Floats, sizes: Floats, squares: Floats) ->
 def least_error(
     a: int,
     before: int,
-    sums: Floats,
-    sizes: Floats,
-    squares: Floats,
-    following: Ints,
-    starts: Ints,
-    stops: Ints,
-    columns: Ints,
+    sums: F32,
+    sizes: F32,
+    squares: F32,
+    following: I32,
+    starts: I32,
+    stops: I32,
+    columns: I32,
 ) -> tuple[int, np.float32]:
     """Find the linked cluster whose merge with cluster `a` adds the least error.
 
@@ -91,15 +88,15 @@ def least_error(
 
 @kernel
 def chain_by_error(
-    sums: Floats,
-    sizes: Floats,
-    starts: Ints,
-    stops: Ints,
-    columns: Ints,
+    sums: F32,
+    sizes: F32,
+    starts: I32,
+    stops: I32,
+    columns: I32,
     most: np.float32,
-    first: Ints,
-    second: Ints,
-    added: Floats,
+    first: I32,
+    second: I32,
+    added: F32,
 ) -> int:
     """Merge reciprocal nearest neighbours until none are left; return the number of merges.
 

@@ -7,13 +7,9 @@ hardly hold one from within the window.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.compile import kernel
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Spans = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,10 +21,10 @@ class Window:
         days: its width.
     """
 
-    spans: Spans
+    spans: F64
     days: float
 
-    def rule_out(self, products: Floats, rows: Ints, first: int) -> None:
+    def rule_out(self, products: F32, rows: I32, first: int) -> None:
         """Make products NaN, which nothing keeps, where the two rows are too far apart.
 
         Args:
@@ -39,7 +35,7 @@ class Window:
         blank(products, rows, first, self.spans, self.days)
 
 
-def days_apart(spans: Spans, rows: Ints, columns: Ints) -> Spans:
+def days_apart(spans: F64, rows: I32, columns: I32) -> F64:
     """Days between the spans of two rows: (m,) float64, 0 when they touch, NaN for undated.
 
     Args:
@@ -53,7 +49,7 @@ def days_apart(spans: Spans, rows: Ints, columns: Ints) -> Spans:
 
 
 @kernel
-def blank(products: Floats, rows: Ints, first: int, spans: Spans, days: float) -> None:
+def blank(products: F32, rows: I32, first: int, spans: F64, days: float) -> None:
     """Write NaN where two rows are more than `days` apart; an undated row is apart from none."""
     for i in range(products.shape[0]):
         begin, end = spans[rows[i], 0], spans[rows[i], 1]

@@ -9,15 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.algorithms.method import Weights
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.threads import tile_threads
 from clustering_tasks.evidence.dates import decay, window
 from clustering_tasks.evidence.kinds import other_domain, other_event_type
 from clustering_tasks.evidence.pairs import NodeFacts, Pairs, Piece
 from clustering_tasks.evidence.stories import likeness_of_documents, other_story
 from clustering_tasks.evidence.words import likeness_of_mentions, same_sentence
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 _ROWS = 32_768  # of a thread at a time: what is known of their pairs takes 0.1 GB
 
@@ -34,9 +32,7 @@ EVIDENCE: dict[str, Piece] = {
 }
 
 
-def with_evidence(
-    ids: Ints, distances: Floats, facts: NodeFacts, weights: Weights
-) -> tuple[Ints, Floats]:
+def with_evidence(ids: I32, distances: F32, facts: NodeFacts, weights: Weights) -> tuple[I32, F32]:
     """Let all evidence speak in the distances of the edges, sqrt(2 - 2 similarity).
 
     Args:
@@ -60,8 +56,8 @@ def with_evidence(
 
 
 def _with_evidence(
-    ids: Ints, distances: Floats, facts: NodeFacts, weights: Weights, start: int
-) -> tuple[Ints, Floats]:
+    ids: I32, distances: F32, facts: NodeFacts, weights: Weights, start: int
+) -> tuple[I32, F32]:
     ids, distances = ids[start : start + _ROWS], distances[start : start + _ROWS]
     rows, at = np.nonzero(ids >= 0)
     added = np.zeros(ids.shape, dtype=np.float32)
@@ -76,9 +72,7 @@ def _with_evidence(
     return ids, distances
 
 
-def adjustment(
-    rows: Ints, columns: Ints, distances: Floats, facts: NodeFacts, weights: Weights
-) -> Floats:
+def adjustment(rows: I32, columns: I32, distances: F32, facts: NodeFacts, weights: Weights) -> F32:
     """Add up what all pieces with a weight say of some pairs: (m,) float32, -inf for no edge.
 
     Args:

@@ -1,16 +1,14 @@
 """What the dates of two items say. An undated item is neutral: nothing is known about its pairs."""
 
 import numpy as np
-import numpy.typing as npt
 
 from clustering_tasks.algorithms.method import Weights
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence.pairs import NodeFacts, Pairs
 
-Floats = npt.NDArray[np.float32]
 
-
-def decay(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+def decay(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Make similarity s to s exp(-days apart / decay), pair by pair (TM-1).
 
     On pairs: shrinking vectors by their age would move old items to the origin and invent clusters
@@ -20,11 +18,11 @@ def decay(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
         return np.zeros_like(pairs.similarity)
     apart = np.nan_to_num(days_apart(facts.span, pairs.rows, pairs.columns))
     lost = 1 - np.exp(-apart / weights.decay_days)
-    lowered: Floats = (-np.maximum(pairs.similarity, 0) * lost).astype(np.float32)
+    lowered: F32 = (-np.maximum(pairs.similarity, 0) * lost).astype(np.float32)
     return lowered
 
 
-def window(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+def window(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Rule out edges between items further apart in time than the window: -inf (TM-2)."""
     if weights.window_days is None:
         return np.zeros_like(pairs.similarity)

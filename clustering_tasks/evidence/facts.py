@@ -1,20 +1,18 @@
 """Gathering what is known of nodes from the items that they stand for."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clustering_tasks.algorithms.method import Weights
+from clustering_tasks.arrays import I32
 from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import read_mentions
 from clustering_tasks.graph.features import DocumentVectors, load_documents
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.time_ranges import read_spans
 from clustering_tasks.workspace.artefacts import Result
-
-Ints = npt.NDArray[np.int32]
 
 _COLUMNS = ["mention", "document_id", "sentence", "domain", "event_type"]
 _NONE = np.iinfo(np.int32).max
@@ -41,7 +39,7 @@ def node_facts(snapshot: Result, plan: Result, nodes: Nodes, weights: Weights) -
     )
 
 
-def shared_code(values: pa.ChunkedArray, nodes: Nodes) -> Ints:
+def shared_code(values: pa.ChunkedArray, nodes: Nodes) -> I32:
     """A number for what all of a node's items have that have any: (n,), -1 for none or several."""
     codes = pd.factorize(values.to_pandas(), sort=True)[0].astype(np.int32)
     rows = np.flatnonzero((nodes.node_of_row >= 0) & (codes >= 0))
@@ -52,7 +50,7 @@ def shared_code(values: pa.ChunkedArray, nodes: Nodes) -> Ints:
     return np.where(lowest == highest, highest, np.int32(-1))
 
 
-def sentences(documents: pa.ChunkedArray, texts: pa.ChunkedArray) -> Ints:
+def sentences(documents: pa.ChunkedArray, texts: pa.ChunkedArray) -> I32:
     """A number for each sentence of each document: (n,), -1 where one of them is not known."""
     document, text = (pd.factorize(column.to_pandas())[0] for column in (documents, texts))
     both = document.astype(np.int64) * (text.max(initial=0) + 1) + text

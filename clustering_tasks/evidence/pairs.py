@@ -3,14 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from clustering_tasks.algorithms.method import Weights
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.graph.features import DocumentVectors
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -23,10 +18,10 @@ class Pairs:
         similarity: (m,) float32 the cosine and what the pieces before have added.
     """
 
-    rows: Ints
-    columns: Ints
-    cosine: Floats
-    similarity: Floats
+    rows: I32
+    columns: I32
+    cosine: F32
+    similarity: F32
 
 
 @dataclass(frozen=True)
@@ -39,9 +34,9 @@ class Mentions:
         text: (n,) int32 the text of each node.
     """
 
-    bounds: Ints
-    letters: Ints
-    text: Ints
+    bounds: I32
+    letters: I32
+    text: I32
 
 
 @dataclass(frozen=True)
@@ -63,10 +58,10 @@ class NodeFacts:
     """
 
     mentions: Mentions
-    sentence: Ints
-    span: npt.NDArray[np.float64]
-    domain: Ints
-    event_type: Ints
+    sentence: I32
+    span: F64
+    domain: I32
+    event_type: I32
     documents: DocumentVectors
     stories: DocumentVectors
 
@@ -86,4 +81,4 @@ class NodeFacts:
         )
 
 
-Piece = Callable[[Pairs, NodeFacts, Weights], Floats]
+Piece = Callable[[Pairs, NodeFacts, Weights], F32]

@@ -1,26 +1,23 @@
 """What the documents of two items say: whether they can tell of the same thing at all."""
 
 import numpy as np
-import numpy.typing as npt
 
 from clustering_tasks.algorithms.method import Weights
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import dot
 from clustering_tasks.evidence.pairs import NodeFacts, Pairs
 from clustering_tasks.graph.features import DocumentVectors
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
-
-def other_story(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+def other_story(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Lower the similarity by weight * max(0, gate - cosine of the documents' stories)."""
     likeness = np.nan_to_num(document_similarity(facts.stories, pairs), nan=1)
     lacking = np.maximum(0, np.float32(weights.gate_similarity) - likeness)
     return np.asarray(np.float32(-weights.gate_weight) * lacking)
 
 
-def likeness_of_documents(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+def likeness_of_documents(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Lower the similarity by weight * cosine of the documents, 0 where one is not known.
 
     Mentions in like documents have like vectors for that alone: what their documents explain says
@@ -30,7 +27,7 @@ def likeness_of_documents(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F
     return np.asarray(np.float32(-weights.document_weight) * likeness)
 
 
-def document_similarity(documents: DocumentVectors, pairs: Pairs) -> Floats:
+def document_similarity(documents: DocumentVectors, pairs: Pairs) -> F32:
     """Cosine of the documents of two nodes: (m,), NaN where one is not known."""
     similarity = np.full(len(pairs.rows), np.nan, dtype=np.float32)
     one, other = documents.of_node[pairs.rows], documents.of_node[pairs.columns]
@@ -39,7 +36,7 @@ def document_similarity(documents: DocumentVectors, pairs: Pairs) -> Floats:
 
 
 @kernel
-def products(vectors: Floats, one: Ints, other: Ints, similarity: Floats) -> None:
+def products(vectors: F32, one: I32, other: I32, similarity: F32) -> None:
     """Write the products of pairs of rows; pairs with a negative row are left as they are."""
     for e in range(len(one)):
         if one[e] >= 0 and other[e] >= 0:

@@ -1,14 +1,11 @@
 """What the words of two items say: what names them, and the sentence that they stand in."""
 
 import numpy as np
-import numpy.typing as npt
 
 from clustering_tasks.algorithms.method import Weights
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.evidence.pairs import Mentions, NodeFacts, Pairs
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 
 def read_mentions(mentions: list[str | None]) -> Mentions:
@@ -28,7 +25,7 @@ def read_mentions(mentions: list[str | None]) -> Mentions:
     return Mentions(bounds, letters, text.astype(np.int32))
 
 
-def likeness_of_mentions(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+def likeness_of_mentions(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Mix the likeness of the mentions into the cosine: weight * (likeness - cosine)."""
     likeness = mention_likeness(facts.mentions, pairs.rows, pairs.columns)
     known = np.isfinite(likeness)
@@ -36,7 +33,7 @@ def likeness_of_mentions(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Fl
     return np.where(known, mixed, np.float32(0))
 
 
-def same_sentence(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
+def same_sentence(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Lower the similarity of two mentions in one sentence by the penalty.
 
     Their vectors are alike for their context; a sentence seldom names the same thing twice.
@@ -45,7 +42,7 @@ def same_sentence(pairs: Pairs, facts: NodeFacts, weights: Weights) -> Floats:
     return np.where((one >= 0) & (one == other), -weights.sentence_penalty, 0).astype(np.float32)
 
 
-def mention_likeness(mentions: Mentions, rows: Ints, columns: Ints) -> Floats:
+def mention_likeness(mentions: Mentions, rows: I32, columns: I32) -> F32:
     """Share of the shorter mention's letter sequences that the other has too.
 
     A surname is like the full name, which a cosine of the sequences would not see.
@@ -65,9 +62,7 @@ def mention_likeness(mentions: Mentions, rows: Ints, columns: Ints) -> Floats:
 
 
 @kernel
-def shares_of_smaller(
-    bounds: Ints, elements: Ints, first: Ints, second: Ints, shares: Floats
-) -> None:
+def shares_of_smaller(bounds: I32, elements: I32, first: I32, second: I32, shares: F32) -> None:
     """Write for each pair of sets the share of the smaller one's elements that the other has.
 
     Set c holds `elements[bounds[c] : bounds[c + 1]]`, ascending. Pairs with an empty set are left

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.cells import (
     bounds_of,
     cell_count,
@@ -25,7 +26,7 @@ from clustering_tasks.engine.neighbours import Cells
 from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import NeighbourSettings
-from clustering_tasks.workspace.vector_files import Matrix, new_vectors
+from clustering_tasks.workspace.vector_files import new_vectors
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,7 @@ def load_cells(path: UPath) -> dict[int, Cells]:
         return {b: Cells(arrays[f"bounds-{b}"], arrays[f"probes-{b}"]) for b in blocks}
 
 
-def _train(
-    features: Features, bounds: npt.NDArray[np.int64], large: npt.NDArray[np.int64]
-) -> dict[int, Matrix]:
+def _train(features: Features, bounds: I64, large: I64) -> dict[int, F32]:
     """Train each large block's cells on evenly spaced nodes of it."""
     wanted = np.zeros(int(bounds[-1]), dtype=bool)
     for block in large:
@@ -110,15 +109,15 @@ def _train(
 
 def _probe(
     features: Features,
-    bounds: npt.NDArray[np.int64],
-    centres: Mapping[int, Matrix],
+    bounds: I64,
+    centres: Mapping[int, F32],
     counts: Mapping[int, int],
 ) -> npt.NDArray[np.int16]:
     """Find the cells of every node of a large block: (m, most of them); 0 for the others."""
     cells = np.zeros((int(bounds[-1]), max(counts.values())), dtype=np.int16)
     block_of = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
 
-    def probe(nodes: npt.NDArray[np.int64], vectors: Matrix) -> None:
+    def probe(nodes: I64, vectors: F32) -> None:
         for block, own in centres.items():
             here = np.flatnonzero(block_of[nodes] == block)
             found = nearest_of_some(vectors[here], own, counts[block])
@@ -128,7 +127,7 @@ def _probe(
     return cells
 
 
-def _one_group(nodes: Nodes, large: npt.NDArray[np.int64], name: str) -> Nodes:
+def _one_group(nodes: Nodes, large: I64, name: str) -> Nodes:
     """Let each large block with several groups be one: its nodes are no longer in their order."""
     group, names = nodes.group.copy(), nodes.group_names
     for first, last in pairwise(nodes.block_bounds().tolist()):

@@ -10,20 +10,19 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.algorithms.method import Choice
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Result
-from clustering_tasks.workspace.vector_files import Matrix, VectorFile, open_vectors
+from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
 
-Rows = npt.NDArray[np.int64]
 _Result = TypeVar("_Result")
 
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
@@ -41,8 +40,8 @@ class DocumentVectors:
         of_node: (n,) int32 row of each node's document, -1 where its context is not known.
     """
 
-    vectors: Matrix
-    of_node: npt.NDArray[np.int32]
+    vectors: F32
+    of_node: I32
 
     def save(self, path: UPath) -> None:
         """Write them to an `.npz` file."""
@@ -95,19 +94,19 @@ class Features:
     """
 
     file: VectorFile
-    position: npt.NDArray[np.int64]
+    position: I64
     documents: DocumentVectors
     context_weight: float
-    mean: npt.NDArray[np.float32]
+    mean: F32
 
-    def each(self, work: Callable[[Rows, Matrix], _Result]) -> Iterator[_Result]:
+    def each(self, work: Callable[[I64, F32], _Result]) -> Iterator[_Result]:
         """Let threads work on numbers of nodes, (m,), and their unit vectors, (m, d).
 
         Yields:
             what `work` returns, in the snapshot's order.
         """
 
-        def on(part: tuple[int, Matrix]) -> _Result:
+        def on(part: tuple[int, F32]) -> _Result:
             start, block = part
             nodes = self.position[start : start + len(block)]
             here = np.flatnonzero(nodes >= 0)
@@ -117,16 +116,16 @@ class Features:
         with tile_threads() as pool:
             yield from in_turn(pool, on, self.file.blocks())
 
-    def take(self, rows: Rows) -> Matrix:
+    def take(self, rows: I64) -> F32:
         """Compute the unit vectors of some rows of the snapshot, ascending: (m, d)."""
         return self._featured(self.file.take(rows), self.position[rows])
 
-    def of(self, nodes: Nodes, order: npt.NDArray[np.int64]) -> "Features":
+    def of(self, nodes: Nodes, order: I64) -> "Features":
         """Renumber: `nodes` are the same ones in another order, node i was node `order[i]`."""
         documents = replace(self.documents, of_node=self.documents.of_node[order])
         return replace(self, position=_position(nodes), documents=documents)
 
-    def _featured(self, vectors: Matrix, nodes: npt.NDArray[np.int64]) -> Matrix:
+    def _featured(self, vectors: F32, nodes: I64) -> F32:
         of_node = self.documents.of_node[nodes]
         known = np.flatnonzero(of_node >= 0)
         if self.context_weight and len(known):
@@ -145,16 +144,16 @@ def make_features(
     return replace(features, mean=_mean(features, nodes)) if choice.centred else features
 
 
-def _position(nodes: Nodes) -> npt.NDArray[np.int64]:
+def _position(nodes: Nodes) -> I64:
     position = np.full(len(nodes.node_of_row), -1, dtype=np.int64)
     position[nodes.row] = np.arange(len(nodes.row))
     return position
 
 
-def _mean(features: Features, nodes: Nodes) -> npt.NDArray[np.float32]:
-    def total_of(found: Rows, vectors: Matrix) -> npt.NDArray[np.float64]:
+def _mean(features: Features, nodes: Nodes) -> F32:
+    def total_of(found: I64, vectors: F32) -> F64:
         return np.asarray(nodes.weight[found].astype(np.float64) @ vectors)
 
     total = sum(features.each(total_of), np.zeros(features.file.shape[1]))
-    mean: npt.NDArray[np.float32] = (total / (nodes.weight.sum() + FEW)).astype(np.float32)
+    mean: F32 = (total / (nodes.weight.sum() + FEW)).astype(np.float32)
     return mean

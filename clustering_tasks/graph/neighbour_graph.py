@@ -2,16 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.arrays import F32, I32, Mask
 from clustering_tasks.engine.approximation import Recall, link_back, recall
-from clustering_tasks.evidence import with_evidence
-from clustering_tasks.evidence.facts import node_facts
 from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.time_ranges import read_window
@@ -30,9 +25,9 @@ class Graph:
         complete: (n,) whether the node's part was there.
     """
 
-    ids: npt.NDArray[np.int32]
-    distances: npt.NDArray[np.float32]
-    complete: npt.NDArray[np.bool_]
+    ids: I32
+    distances: F32
+    complete: Mask
 
 
 def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
@@ -62,7 +57,7 @@ def mend(graph: Graph, plan: Result, nodes: Nodes) -> list[slice]:
     """
     approximate = list(_approximate(graph, plan, nodes))
     for rows in approximate:
-        ids, distances = link_back(_of_block(graph, rows), graph.distances[rows])
+        ids, distances = link_back(of_block(graph, rows), graph.distances[rows])
         graph.distances[rows] = distances
         graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
     return approximate
@@ -77,7 +72,7 @@ def measure_recall(
     rows = max(approximate, key=lambda rows: rows.stop - rows.start)
     with open_vectors(plan.path("features")) as features:
         vectors = FileRows(features, rows.start, rows.stop)
-        return recall(vectors, _of_block(graph, rows), window=read_window(plan, temporal, rows))
+        return recall(vectors, of_block(graph, rows), window=read_window(plan, temporal, rows))
 
 
 def _approximate(graph: Graph, plan: Result, nodes: Nodes) -> Iterator[slice]:
@@ -88,29 +83,7 @@ def _approximate(graph: Graph, plan: Result, nodes: Nodes) -> Iterator[slice]:
             yield rows
 
 
-def _of_block(graph: Graph, rows: slice) -> npt.NDArray[np.int32]:
+def of_block(graph: Graph, rows: slice) -> I32:
     """Return the neighbours of a block's nodes by their numbers within it."""
     ids = graph.ids[rows]
     return np.where(ids >= 0, ids - np.int32(rows.start), np.int32(-1))
-
-
-def blocks(
-    snapshot: Result, plan: Result, nodes: Nodes, graph: Graph, choice: Choice
-) -> Iterator[tuple[slice, Block | None]]:
-    """Yield the nodes of each block and the block, with all evidence on its edges.
-
-    The block is None where one of its parts is missing.
-    """
-    facts = node_facts(snapshot, plan, nodes, choice.weights) if choice.weights.any() else None
-    with open_vectors(plan.path("features")) as features:
-        for first, last in pairwise(nodes.block_bounds().tolist()):
-            rows = slice(first, last)
-            if not graph.complete[rows].all():
-                yield rows, None
-                continue
-            ids, distances, span = _of_block(graph, rows), graph.distances[rows], None
-            if facts is not None:
-                ids, distances = with_evidence(ids, distances, facts.part(rows), choice.weights)
-                span = facts.span[rows]
-            vectors = FileRows(features, first, last)
-            yield rows, Block(vectors, ids, distances, nodes.weight[rows], span)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from upath import UPath
 
+from clustering_tasks.arrays import I32, I64, Mask
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN, Level
 from clustering_tasks.settings.run import RunSettings
 
@@ -33,19 +34,19 @@ class Nodes:
         group_names: what the groups are called.
     """
 
-    row: npt.NDArray[np.int64]
-    weight: npt.NDArray[np.int32]
-    block: npt.NDArray[np.int32]
-    group: npt.NDArray[np.int32]
-    node_of_row: npt.NDArray[np.int32]
+    row: I64
+    weight: I32
+    block: I32
+    group: I32
+    node_of_row: I32
     group_names: npt.NDArray[np.str_]
 
-    def block_bounds(self) -> npt.NDArray[np.int64]:
+    def block_bounds(self) -> I64:
         """Return the first node of each block, and the number of nodes at the end."""
         blocks = int(self.block[-1]) + 1 if len(self.block) else 0
         return np.searchsorted(self.block, np.arange(blocks + 1)).astype(np.int64)
 
-    def sorted_by(self, order: npt.NDArray[np.int64]) -> "Nodes":
+    def sorted_by(self, order: I64) -> "Nodes":
         """Number the nodes anew: node i becomes the one that was node `order[i]`."""
         new = np.empty(len(order), dtype=np.int32)
         new[order] = np.arange(len(order), dtype=np.int32)
@@ -81,7 +82,7 @@ def make_nodes(
     items: pd.DataFrame,
     level: Level,
     settings: RunSettings,
-    kept: npt.NDArray[np.bool_] | None = None,
+    kept: Mask | None = None,
 ) -> Nodes:
     """Put identical vectors of one block together.
 
@@ -123,7 +124,7 @@ def _block_fields(level: Level, settings: RunSettings) -> list[str]:
 
 def _named(
     items: pd.DataFrame, fields: list[str], nothing: str
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.str_]]:
+) -> tuple[I64, npt.NDArray[np.str_]]:
     """Number the rows by what they have in some fields: (n,) numbers, and what each one means.
 
     Numbers are in the order of the texts. Without fields all rows are called `nothing`.

@@ -1,17 +1,15 @@
 """When the items of each node were: the hull of their dates."""
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from clustering_tasks.arrays import F64
 from clustering_tasks.engine.window import Window
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import TemporalSettings
 from clustering_tasks.workspace.artefacts import Result
-
-Spans = npt.NDArray[np.float64]
 
 _MICROSECONDS_PER_DAY = 86_400e6
 
@@ -24,10 +22,10 @@ def write_spans(path: UPath, snapshot: Result, nodes: Nodes) -> None:
         np.save(file, node_spans(items, nodes), allow_pickle=False)
 
 
-def read_spans(plan: Result) -> Spans:
+def read_spans(plan: Result) -> F64:
     """Read what `write_spans` wrote: (n, 2) float64 days since 1970, NaN for undated."""
     with plan.path("spans").open("rb") as file:
-        spans: Spans = np.load(file, allow_pickle=False)
+        spans: F64 = np.load(file, allow_pickle=False)
     return spans
 
 
@@ -38,7 +36,7 @@ def read_window(plan: Result, settings: TemporalSettings, rows: slice) -> Window
     return Window(read_spans(plan)[rows], settings.window_days)
 
 
-def node_spans(items: pa.Table, nodes: Nodes) -> Spans:
+def node_spans(items: pa.Table, nodes: Nodes) -> F64:
     """First and last time of each node's items: (n, 2) float64 days since 1970, NaN for undated."""
     span = np.empty((len(nodes.row), 2))
     span[:, 0], span[:, 1] = np.inf, -np.inf
@@ -50,6 +48,6 @@ def node_spans(items: pa.Table, nodes: Nodes) -> Spans:
     return span
 
 
-def _days(times: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+def _days(times: pa.ChunkedArray) -> F64:
     microseconds = times.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False)
     return np.asarray(microseconds.to_numpy() / _MICROSECONDS_PER_DAY)

@@ -9,7 +9,7 @@ from upath import UPath
 from clustering_tasks.deleted_documents.mentions import Forget, forgetting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.publication.files import Pointer, published, write_pointer
+from clustering_tasks.publication.files import PublishedRun, published, write_published
 from clustering_tasks.workspace.storage import copy_whole, read_json, read_path
 
 
@@ -109,11 +109,11 @@ def _rewritten(run: UPath, deleted: Tombstones) -> UPath | None:
     return source if source.exists() and not _holds(source, deleted) else None
 
 
-def _point(current: Pointer, workspace: str) -> None:
+def _point(current: PublishedRun, workspace: str) -> None:
     """Name the artefact that the published run's JSONL is from by now."""
     record = read_path(workspace) / current.level / "runs" / current.job_id / "label.json"
     if current.label_uri is None or not record.exists():
         return
     uri = str(read_json(record)["uri"])
     if uri != current.label_uri:
-        write_pointer(workspace, current.model_copy(update={"label_uri": uri}))
+        write_published(workspace, current.model_copy(update={"label_uri": uri}))

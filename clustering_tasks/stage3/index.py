@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.errors import BadInputError
 
@@ -41,9 +41,9 @@ class FlatIndex:
     path: Path
     start: int
     dimension: int
-    ids: npt.NDArray[np.int64]
+    ids: I64
 
-    def take(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def take(self, positions: I64) -> F32:
         """Gather vectors: (len(positions), d) float32.
 
         Read, not mapped: mapped pages count in a process's resident memory, and where the vectors
@@ -113,7 +113,7 @@ class _Reader:
             raise self._damaged(f"{count} vectors of dimension {d} cannot have {floats} values")
         return self._step_over(floats * 4), count
 
-    def _ids(self) -> npt.NDArray[np.int64]:
+    def _ids(self) -> I64:
         count = self._numbers(_COUNT)[0]
         self._file.seek(self._step_over(count * 8))
         return np.fromfile(self._file, "<i8", count).astype(np.int64, copy=False)

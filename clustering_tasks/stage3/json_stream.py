@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from clustering_tasks.arrays import I64, Mask
 from clustering_tasks.errors import BadInputError
 
 _READ = 1 << 18  # what comes of a megabyte leaves the processor's cache: a third slower
@@ -35,8 +36,6 @@ _STEPS[list(b"}]")] = -1
 _CLOSING = {b"{": b"}", b"[": b"]"}
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
-Ints = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -50,7 +49,7 @@ class Batch:
 
     section: str
     members: dict[str, Any]
-    bounds: Ints
+    bounds: I64
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class _Marks:
         depth: (m,) how many brackets are open behind each.
     """
 
-    at: Ints
-    comma: npt.NDArray[np.bool_]
-    depth: Ints
+    at: I64
+    comma: Mask
+    depth: I64
 
 
 class Document:
@@ -141,7 +140,7 @@ class Document:
                 self._parse(opening + self._text)
                 return
 
-    def _batch(self, section: str, opening: bytes, cuts: Ints) -> Iterator[Batch]:
+    def _batch(self, section: str, opening: bytes, cuts: I64) -> Iterator[Batch]:
         """Yield the members that end at `cuts`, if they are those of an object."""
         text = self._text[: cuts[-1]]
         bounds = np.stack([np.append(0, cuts[:-1] + 1), cuts], axis=1)
@@ -234,7 +233,7 @@ def parse(text: bytes) -> Any:
     return value
 
 
-def read_members(file: BinaryIO, bounds: Ints) -> dict[str, Any]:
+def read_members(file: BinaryIO, bounds: I64) -> dict[str, Any]:
     """Read members of an object a second time, in any order, by the bounds of their batches."""
     pieces = [os.pread(file.fileno(), stop - start, start) for start, stop in bounds.tolist()]
     members: dict[str, Any] = parse(b"{" + b",".join(pieces) + b"}")
@@ -266,7 +265,7 @@ def _marks(text: bytes, depth: int) -> _Marks:
     return _Marks(at, byte == _COMMA, depth + np.cumsum(_STEPS[byte]))
 
 
-def _escaped(at: Ints, byte: npt.NDArray[np.uint8]) -> Ints:
+def _escaped(at: I64, byte: npt.NDArray[np.uint8]) -> I64:
     """Return which of the marks a backslash stands before that is no escaped one itself."""
     slash = np.flatnonzero(byte == _BACKSLASH)
     number = np.arange(len(slash))

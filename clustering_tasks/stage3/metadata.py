@@ -14,10 +14,10 @@ from typing import Any
 
 import ijson
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clustering_tasks.arrays import I64
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.examples import examples
@@ -27,8 +27,6 @@ from clustering_tasks.stage3.json_stream import Batch, Document, read_members
 _AGAIN = "Let Stage 3 write the pair again"
 _PICKLE_PROTO = b"\x80"  # the first byte of every pickle since protocol 2
 _TEXT = pa.large_string()  # ids may be more than 2 GB
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Metadata:
 
     path: Path
     vector_ids: pa.Array
-    bounds: Ints
+    bounds: I64
     id_map: tuple[pa.Array, pa.Array]
     reverse_id_map: tuple[pa.Array, pa.Array]
 
@@ -95,7 +93,7 @@ def read_metadata(path: Path, level: Level) -> Metadata:
     )
 
 
-def read_entries(metadata: Metadata, order: Ints, size: int) -> Iterator[dict[str, Entry]]:
+def read_entries(metadata: Metadata, order: I64, size: int) -> Iterator[dict[str, Entry]]:
     """Yield up to `size` vector ids at a time with their entries, in an order of one's own.
 
     Args:
@@ -108,7 +106,7 @@ def read_entries(metadata: Metadata, order: Ints, size: int) -> Iterator[dict[st
             yield read_members(file, metadata.bounds[order[start : start + size]])
 
 
-def positions(metadata: Metadata, ids: Ints, index: str) -> Ints:
+def positions(metadata: Metadata, ids: I64, index: str) -> I64:
     """Find each vector's position in the index, through the two id maps.
 
     Args:
@@ -200,7 +198,7 @@ def _integers(path: Path, batch: Batch, _level: Level) -> pa.Array:
     return pa.array(list(values), pa.int64())
 
 
-def _bounds(path: Path, batch: Batch, level: Level) -> Ints:
+def _bounds(path: Path, batch: Batch, level: Level) -> I64:
     for vector_id, entry in batch.members.items():
         if problem := _problem(vector_id, entry, level):
             raise BadInputError(

@@ -10,7 +10,7 @@ from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import load_nodes
-from clustering_tasks.graph.parts import Unit
+from clustering_tasks.graph.parts import Unit, part_name
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
@@ -18,11 +18,6 @@ from clustering_tasks.workspace.storage import read_json
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
 log = structlog.get_logger()
-
-
-def part_name(part: int) -> str:
-    """Name a part's result within its run."""
-    return f"cluster-{part}"
 
 
 def cluster(run: Run, part: int) -> Result:

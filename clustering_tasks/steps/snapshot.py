@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pyarrow.parquet import ParquetWriter
 from upath import UPath
 
+from clustering_tasks.arrays import F64, I64
 from clustering_tasks.deleted_documents.mentions import forgetting
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.engine.threads import in_turn
@@ -28,7 +29,6 @@ from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.index import FlatIndex, open_index
 from clustering_tasks.stage3.items import SCHEMA, Entry, document_id, item_batch
 from clustering_tasks.stage3.metadata import (
-    Ints,
     Metadata,
     positions,
     read_entries,
@@ -155,7 +155,7 @@ def _convert(
 _ODDITIES = ("undated", "unparsable_dates", "unknown_domains", "without_document")
 
 
-def _without(deleted: Tombstones, order: Ints, metadata: Metadata, level: Level) -> Ints:
+def _without(deleted: Tombstones, order: I64, metadata: Metadata, level: Level) -> I64:
     """Leave out the items of deleted documents; reads all entries once more, if there are any."""
     if not deleted.hashes:
         return order
@@ -165,7 +165,7 @@ def _without(deleted: Tombstones, order: Ints, metadata: Metadata, level: Level)
         for entry in some.values()
     ]
     gone = deleted.among(documents)
-    kept: Ints = order[[document not in gone for document in documents]]
+    kept: I64 = order[[document not in gone for document in documents]]
     return kept
 
 
@@ -181,26 +181,24 @@ def _forgotten(
         yield {name: each | {"metadata": forget(each["metadata"])} for name, each in some.items()}
 
 
-def _check(index: FlatIndex) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:
+def _check(index: FlatIndex) -> tuple[F64, npt.NDArray[np.uint64]]:
     """Measure all vectors in the order of the file; see `checked`."""
     blocks = (checked(index.take(rows)) for rows in _blocks(np.arange(len(index.ids))))
     norms, digests = zip((np.empty(0), np.empty((0, 2), np.uint64)), *blocks, strict=True)
     return np.concatenate(norms), np.concatenate(digests)
 
 
-def _write_vectors(path: UPath, index: FlatIndex, rows: Ints) -> None:
+def _write_vectors(path: UPath, index: FlatIndex, rows: I64) -> None:
     """Write the vectors at some positions at length 1, so that a dot product is a cosine."""
     blocks = (unit_rows(index.take(some)) for some in _blocks(rows))
     write_vectors(path, (len(rows), index.dimension), blocks)
 
 
-def _blocks(rows: Ints) -> Iterator[Ints]:
+def _blocks(rows: I64) -> Iterator[I64]:
     return (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
 
 
-def _refuse_long(
-    norms: npt.NDArray[np.float64], vector_ids: pa.Array, file_name: str, settings: InputSettings
-) -> None:
+def _refuse_long(norms: F64, vector_ids: pa.Array, file_name: str, settings: InputSettings) -> None:
     """Check that vectors have length 1 (IN-2); NaN compares false, so it is caught."""
     bad = np.flatnonzero(~(np.abs(norms - 1) <= settings.norm_tolerance))
     if len(bad):
@@ -212,7 +210,7 @@ def _refuse_long(
         )
 
 
-def _twins(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _twins(digests: npt.NDArray[np.uint64]) -> I64:
     """Return for each row the first row with the same digest, (n, 2): (n,) int64."""
     one, other = digests.T
     order = np.lexsort((other, one))  # stable: the first of equals comes first
@@ -227,7 +225,7 @@ def _write_items(
     path: UPath,
     entries: Iterable[dict[str, Entry]],
     level: Level,
-    twin: npt.NDArray[np.int64],
+    twin: I64,
 ) -> Counter[str]:
     """Write the items with the column `twin`, some entries at a time; return what was odd."""
     odd: Counter[str] = Counter()

@@ -2,12 +2,18 @@
 
 import io
 import os
+import shutil
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 from upath import UPath
+
+from clustering_tasks.errors import BadInputError
+
+_COPY_CHUNK = 1 << 20
 
 
 def is_local(path: UPath) -> bool:
@@ -69,3 +75,43 @@ def _read_into(file: BinaryIO, buffer: memoryview) -> int:
     chunk = file.read(min(len(buffer), 1 << 24))
     buffer[: len(chunk)] = chunk
     return len(chunk)
+
+
+def read_path(uri: str) -> UPath:
+    """Return a URI's path; a local one as a path that can be renamed, which `file://` cannot."""
+    path = UPath(uri)
+    return UPath(path.path) if is_local(path) else path
+
+
+def copy_whole(source: UPath, target: UPath) -> None:
+    """Copy a file so that a reader of the target sees the old content or the new, never a part.
+
+    Raises:
+        BadInputError: when the source does not exist.
+    """
+    if not source.exists():
+        raise BadInputError(f"{source} is gone: perform (or clear) `label` again")
+    if is_local(target):
+        _replace_local(source, target)
+        return
+    # From a local file, because a stream into an object store that breaks off in the middle is
+    # closed, and closing it publishes the part that was written.
+    with tempfile.TemporaryDirectory() as folder:
+        local = source
+        if not is_local(source):
+            local = UPath(folder) / "copy"
+            source.fs.get_file(source.path, local.path)
+        target.fs.put_file(local.path, target.path)
+
+
+def _replace_local(source: UPath, target: UPath) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with source.open("rb") as reader, beside.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, _COPY_CHUNK)
+            writer.flush()
+            os.fsync(writer.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)

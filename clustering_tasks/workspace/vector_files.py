@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.workspace.storage import is_local, read_exactly
-
-Matrix = npt.NDArray[np.float32]
 
 # 12 MB of 768 dimensions: a block is still in the processor's cache when it has been read, and its
 # memory is that of the one before. Of 32,768 rows each is new memory from the system: reading
@@ -26,7 +25,7 @@ Matrix = npt.NDArray[np.float32]
 BLOCK_ROWS = 4096
 
 
-def write_vectors(path: UPath, shape: tuple[int, int], blocks: Iterable[Matrix]) -> None:
+def write_vectors(path: UPath, shape: tuple[int, int], blocks: Iterable[F32]) -> None:
     """Write blocks of rows, (m, d) float32 each, as one `.npy` file of `shape` (n, d)."""
     with path.open("wb") as file:
         file.write(_header(shape))
@@ -54,7 +53,7 @@ class VectorFile:
         self._file = file
         self._start = file.tell()
 
-    def read(self, start: int, stop: int) -> Matrix:
+    def read(self, start: int, stop: int) -> F32:
         """Read the rows from `start` up to `stop`: (stop - start, d) float32."""
         rows = np.empty((stop - start, self.shape[1]), dtype=np.float32)
         self._file.seek(self._start + start * self.shape[1] * 4)
@@ -62,12 +61,12 @@ class VectorFile:
             read_exactly(self._file, rows.data.cast("B"))
         return rows
 
-    def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[int, Matrix]]:
+    def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[int, F32]]:
         """Yield the first row's number and the rows of each block of at most `size`."""
         for start in range(0, self.shape[0], size):
             yield start, self.read(start, min(start + size, self.shape[0]))
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Matrix:
+    def take(self, rows: I64) -> F32:
         """Gather rows, in the order given: (len(rows), d) float32.
 
         Reads the file once from the first row wanted to the last, in blocks, so that it costs as
@@ -95,7 +94,7 @@ class FileRows:
     def __len__(self) -> int:
         return self._last - self._first
 
-    def __getitem__(self, rows: slice | npt.NDArray[np.integer[Any]]) -> Matrix:
+    def __getitem__(self, rows: slice | npt.NDArray[np.integer[Any]]) -> F32:
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(len(self))
             return self._file.read(self._first + start, self._first + max(start, stop))
@@ -115,7 +114,7 @@ class VectorWriter:
         self._descriptor = descriptor
         self._start = len(header)
 
-    def write(self, positions: npt.NDArray[np.integer[Any]], rows: Matrix) -> None:
+    def write(self, positions: npt.NDArray[np.integer[Any]], rows: F32) -> None:
         """Write rows, (m, d), to their positions, (m,); neighbours in one go."""
         if not len(positions):
             return

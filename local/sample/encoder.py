@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.rows import unit
-
-Floats = npt.NDArray[np.float32]
 
 DIMENSION = 768
 _HALF = DIMENSION // 2
@@ -63,14 +61,14 @@ class TextEncoder:
         )
         return sparse.hstack([words, _CHARACTER_WEIGHT * characters], format="csr")
 
-    def _half(self, texts: Sequence[str]) -> Floats:
+    def _half(self, texts: Sequence[str]) -> F32:
         """Encode each distinct text once: most contexts are shared by several items."""
         place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         features = self._features(list(place))
         distinct = unit(np.asarray(features @ self._projection, dtype=np.float32))
         return distinct[[place[text] for text in texts]]
 
-    def encode(self, things: Sequence[str], contexts: Sequence[str]) -> Floats:
+    def encode(self, things: Sequence[str], contexts: Sequence[str]) -> F32:
         """Return unit vectors (n, `DIMENSION`) of the pairs; advances the noise by n rows."""
         rows = unit(np.hstack([self._half(things), self._half(contexts)]))
         noise = self._draw.standard_normal(rows.shape, dtype=np.float32)

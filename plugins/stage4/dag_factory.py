@@ -23,11 +23,8 @@ from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params
 from stage4.runners import step_operator
-from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
-from stage4.tasks.housekeeping import clean_workspace, prune
-from stage4.tasks.level import check_settings, check_stage3, load_postgres, publish
-from stage4.tasks.roll_back import choose_run, roll_back
-from stage4.tasks.stage5 import notify_deletion, notify_roll_back, notify_stage5
+from stage4.tasks import delete_document, housekeeping, roll_back, stage5
+from stage4.tasks import level as level_tasks
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
@@ -76,8 +73,10 @@ def housekeeping_dag(doc_md: str | None) -> DAG:
         doc_md,
         schedule=_at(HOUSEKEEPING),
     ) as dag:
-        pruned = [_python(f"prune_{level}", prune, level=level) for level in LEVELS]
-        _python("clean_workspace", clean_workspace, pruned=[task.output for task in pruned])
+        pruned = [_python(f"prune_{level}", housekeeping.prune, level=level) for level in LEVELS]
+        _python(
+            "clean_workspace", housekeeping.clean_workspace, pruned=[task.output for task in pruned]
+        )
     return dag
 
 
@@ -89,13 +88,13 @@ def delete_document_dag(doc_md: str | None) -> DAG:
         doc_md,
         schedule=_at(DELETIONS),
     ) as dag:
-        begin = _python("begin", start_deletion)
-        finish = _python("finish", close_deletion, begun=begin.output)
+        start = _python("start", delete_document.start_deletion)
+        close = _python("close", delete_document.close_deletion, begun=start.output)
         for level in LEVELS:
-            forget = step_operator()(task_id=f"forget_{level}", step="forget", level=level)
-            carry_out = _python(f"carry_out_{level}", reload_level, level=level)
-            begin >> forget >> carry_out >> finish
-        finish >> _python("notify_stage5", notify_deletion)
+            redact = step_operator()(task_id=f"redact_{level}", step="redact", level=level)
+            reload = _python(f"reload_{level}", delete_document.reload_level, level=level)
+            start >> redact >> reload >> close
+        close >> _python("notify_stage5", stage5.notify_deletion)
     return dag
 
 
@@ -108,9 +107,11 @@ def roll_back_dag(doc_md: str | None) -> DAG:
         schedule=None,
         params=_ROLL_BACK,
     ) as dag:
-        chosen = _python("choose_run", choose_run)
-        done = _python("roll_back", roll_back, outlets=[ROLLED_BACK], chosen=chosen.output)
-        _python("notify_stage5", notify_roll_back, rolled_back=done.output)
+        chosen = _python("choose_run", roll_back.choose_run)
+        done = _python(
+            "roll_back", roll_back.roll_back, outlets=[ROLLED_BACK], chosen=chosen.output
+        )
+        _python("notify_stage5", stage5.notify_roll_back, rolled_back=done.output)
     return dag
 
 
@@ -162,7 +163,7 @@ def _at(cron: str) -> CronTriggerTimetable:
 
 
 def _wire_level(level: Level) -> None:
-    checked = _python("check_stage3", check_stage3, level=level.name)
+    checked = _python("check_stage3", level_tasks.check_stage3, level=level.name)
     snapshot = _step(level, "snapshot", options=checked.output, inlets=[stage3_asset(level)])
     plan = _step(level, "plan")
     cluster = _cluster(level, plan.output)
@@ -174,13 +175,17 @@ def _wire_level(level: Level) -> None:
     # Without a map the explorer has a gap, without clusters Stage 5 has nothing.
     load = _python(
         "load_postgres",
-        load_postgres,
+        level_tasks.load_postgres,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         label=label.output,
         map=draw.output,
     )
-    publish = _python("publish", publish, outlets=[clusters_asset(level)], label=label.output)
-    notify = _python("notify_stage5", notify_stage5, label=label.output, published=publish.output)
+    publish = _python(
+        "publish", level_tasks.publish, outlets=[clusters_asset(level)], label=label.output
+    )
+    notify = _python(
+        "notify_stage5", stage5.notify_stage5, label=label.output, published=publish.output
+    )
     snapshot >> plan >> cluster >> merge >> label >> draw >> load >> publish >> notify
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
@@ -219,7 +224,7 @@ def _python(
 
 
 def _wire_all_levels() -> None:
-    checked = _python("check_settings", check_settings)
+    checked = _python("check_settings", level_tasks.check_settings)
     for level in LEVELS:
         checked >> TriggerDagRunOperator(
             task_id=f"cluster_{level}",

@@ -9,12 +9,9 @@ from typing import Any
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.settings.levels import LEVELS
-
-Matrix = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Items:
     """
 
     names: list[str]
-    vectors: Matrix
+    vectors: F32
     entries: list[dict[str, Any]]
     gold: list[str]
 
@@ -38,7 +35,7 @@ class Items:
         """Document of each item."""
         return [e["metadata"].get("document_id") or e["source_id"] for e in self.entries]
 
-    def take(self, rows: Rows) -> "Items":
+    def take(self, rows: I64) -> "Items":
         """Return the items of some rows, in their order."""
         return Items(
             [self.names[row] for row in rows],
@@ -66,7 +63,7 @@ class Collection:
             },
         )
 
-    def with_rows(self, level: str, rows: Rows) -> "Collection":
+    def with_rows(self, level: str, rows: I64) -> "Collection":
         """Keep some rows of a level, and of the others what belongs to the documents that stay."""
         items = self.levels[level].take(rows)
         rest = self.of_documents(items.documents)
@@ -87,7 +84,7 @@ def _read_level(folder: Path, level: str, gold: Mapping[str, str]) -> Items:
     metadata = json.loads((folder / f"{level}_metadata.json").read_bytes())
     names = [metadata["reverse_id_map"][str(row)] for row in range(index.ntotal)]
     entries = [metadata["metadata_store"][name] for name in names]
-    vectors: Matrix = index.reconstruct_n(0, index.ntotal)
+    vectors: F32 = index.reconstruct_n(0, index.ntotal)
     return Items(names, vectors, entries, [str(gold[name]) for name in names])
 
 

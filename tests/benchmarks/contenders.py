@@ -14,11 +14,10 @@ from typing import Any
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-Work = Callable[[int], Labels | None]
+from clustering_tasks.arrays import F32, I64
+
+Work = Callable[[int], I64 | None]
 
 REPEATS = 3
 # A contender that has taken as long is not repeated.
@@ -56,7 +55,7 @@ def peak_mb() -> float:
     return int(kilobytes) / 1024
 
 
-def _timed(work: Work) -> tuple[list[float], list[float], Labels | None]:
+def _timed(work: Work) -> tuple[list[float], list[float], I64 | None]:
     wall: list[float] = []
     processor: list[float] = []
     labels = None
@@ -79,7 +78,7 @@ def prepared(name: str, folder: Path, level: str, scratch: Path) -> tuple[Work, 
         run = TimedRun(folder, level, scratch, OURS[name])
         return run, run.facts
     index = faiss.read_index(str(folder / f"{level}.index"))
-    vectors: Matrix = index.reconstruct_n(0, index.ntotal)
+    vectors: F32 = index.reconstruct_n(0, index.ntotal)
     if name in SEARCHES:
         search = _Search(vectors, SEARCHES[name])
         return search, search.facts
@@ -87,7 +86,7 @@ def prepared(name: str, folder: Path, level: str, scratch: Path) -> tuple[Work, 
     return lambda _: PEERS[name](vectors), dict
 
 
-def _hdbscan(vectors: Matrix, **settings: str) -> Labels:
+def _hdbscan(vectors: F32, **settings: str) -> I64:
     """The package as the earlier service called it."""
     import hdbscan
 
@@ -95,7 +94,7 @@ def _hdbscan(vectors: Matrix, **settings: str) -> Labels:
     return np.asarray(model.fit(vectors.astype(np.float64)).labels_)
 
 
-def _sklearn(vectors: Matrix) -> Labels:
+def _sklearn(vectors: F32) -> I64:
     """scikit-learn's, for which an item is a neighbour of itself."""
     from sklearn.cluster import HDBSCAN
 
@@ -103,7 +102,7 @@ def _sklearn(vectors: Matrix) -> Labels:
     return np.asarray(model.fit(vectors).labels_)
 
 
-def _evoc(vectors: Matrix) -> Labels:
+def _evoc(vectors: F32) -> I64:
     from evoc import EVoC
 
     return np.asarray(EVoC(random_state=0).fit_predict(vectors))
@@ -112,7 +111,7 @@ def _evoc(vectors: Matrix) -> Labels:
 class _Search:
     """FAISS's search of all items among themselves, which is most of the work of any clustering."""
 
-    def __init__(self, vectors: Matrix, make: Callable[[Matrix], faiss.Index]) -> None:
+    def __init__(self, vectors: F32, make: Callable[[F32], faiss.Index]) -> None:
         self._vectors = vectors
         self._make = make
         self._ids = np.empty((0, 0), dtype=np.int64)
@@ -127,13 +126,13 @@ class _Search:
         return {"recall16": recall(self._vectors, rows, found)}
 
 
-def _flat(vectors: Matrix) -> faiss.Index:
+def _flat(vectors: F32) -> faiss.Index:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     return index
 
 
-def _inverted(vectors: Matrix, probes: int = 16) -> faiss.Index:
+def _inverted(vectors: F32, probes: int = 16) -> faiss.Index:
     lists = 2 ** round(np.log2(np.sqrt(len(vectors)) * 2))
     dimension = vectors.shape[1]
     index = faiss.IndexIVFFlat(
@@ -145,14 +144,12 @@ def _inverted(vectors: Matrix, probes: int = 16) -> faiss.Index:
     return index
 
 
-def sampled(count: int) -> npt.NDArray[np.int64]:
+def sampled(count: int) -> I64:
     """Choose the rows that recall is measured on."""
     return np.sort(np.random.default_rng(0).choice(count, min(count, 500), replace=False))
 
 
-def recall(
-    vectors: Matrix, rows: npt.NDArray[np.int64], found: list[npt.NDArray[np.int64]]
-) -> float:
+def recall(vectors: F32, rows: I64, found: list[I64]) -> float:
     """Share of the 16 nearest neighbours of some rows that were found; one as near counts."""
     similarity = vectors[rows] @ vectors.T
     similarity[np.arange(len(rows)), rows] = -np.inf
@@ -166,13 +163,13 @@ OURS: dict[str, dict[str, Any]] = {
     "ours, hdbscan": {"algorithm": "hdbscan"},
     "ours, hdbscan, exact graph": {"algorithm": "hdbscan", "neighbours.exact_rows": 1_000_000},
 }
-PEERS: dict[str, Callable[[Matrix], Labels]] = {
+PEERS: dict[str, Callable[[F32], I64]] = {
     "hdbscan": _hdbscan,
     "hdbscan generic": lambda vectors: _hdbscan(vectors, algorithm="generic"),
     "scikit-learn HDBSCAN": _sklearn,
     "EVoC": _evoc,
 }
-SEARCHES: dict[str, Callable[[Matrix], faiss.Index]] = {"FAISS flat": _flat, "FAISS IVF": _inverted}
+SEARCHES: dict[str, Callable[[F32], faiss.Index]] = {"FAISS flat": _flat, "FAISS IVF": _inverted}
 
 if __name__ == "__main__":
     main()

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-Ints = npt.NDArray[np.int64]
+from clustering_tasks.arrays import I64
 
 
 @dataclass(frozen=True)
@@ -20,11 +19,11 @@ class Contingency:
         gold_sizes, found_sizes: items of each cluster.
     """
 
-    gold: Ints
-    found: Ints
-    common: Ints
-    gold_sizes: Ints
-    found_sizes: Ints
+    gold: I64
+    found: I64
+    common: I64
+    gold_sizes: I64
+    found_sizes: I64
 
     @property
     def items(self) -> int:
@@ -48,5 +47,5 @@ def contingency(gold: Sequence[str], found: Sequence[str | None]) -> Contingency
     return Contingency(pairs.row, pairs.col, pairs.data, np.bincount(rows), np.bincount(columns))
 
 
-def _codes(names: list[str]) -> Ints:
+def _codes(names: list[str]) -> I64:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import psycopg
 from psycopg.rows import dict_row
 from sklearn.manifold import trustworthiness
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.steps.map.placement import (
     by_size,
     draw_members,
@@ -40,7 +40,6 @@ _SPANS = (2.2, 0.5, 0.1, 0.02)
 _VIEWS = 100  # of each span
 _JUDGED = 3000  # clusters of which the trustworthiness is computed
 _T = TypeVar("_T")
-Matrix = npt.NDArray[np.float32]
 Figures = dict[str, Any]
 
 
@@ -104,9 +103,7 @@ def timed(figures: Figures, name: str, work: Callable[[], _T]) -> _T:
     return done
 
 
-def members_of(
-    labels: npt.NDArray[np.int32], centroids: Matrix, spent: list[float]
-) -> Iterator[tuple[int, Matrix]]:
+def members_of(labels: I32, centroids: F32, spent: list[float]) -> Iterator[tuple[int, F32]]:
     """Make vectors around their centroids, a block at a time; making them adds to `spent`."""
     for start in range(0, len(labels), _BLOCK):
         began = time.perf_counter()

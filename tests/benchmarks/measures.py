@@ -6,14 +6,13 @@ Noise counts as clusters of one item. What is undefined is NaN: pairs where ther
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import v_measure_score
 
-from tests.benchmarks.contingency import Contingency, Ints, contingency
+from clustering_tasks.arrays import F64, I64
+from tests.benchmarks.contingency import Contingency, contingency
 
-Floats = npt.NDArray[np.float64]
 Triple = tuple[float, float, float]  # F1, precision, recall
 
 
@@ -62,7 +61,7 @@ def muc(table: Contingency) -> Triple:
     return _triple(_links(table.found, table.found_sizes), _links(table.gold, table.gold_sizes))
 
 
-def _links(clusters: Ints, sizes: Ints) -> float:
+def _links(clusters: I64, sizes: I64) -> float:
     pieces = np.bincount(clusters, minlength=len(sizes))
     return _ratio(float((sizes - pieces).sum()), float((sizes - 1).sum()))
 
@@ -74,7 +73,7 @@ def ceaf_e(table: Contingency) -> Triple:
     return _triple(total / len(table.found_sizes), total / len(table.gold_sizes))
 
 
-def _best_matching(rows: Ints, columns: Ints, values: Floats) -> float:
+def _best_matching(rows: I64, columns: I64, values: F64) -> float:
     """Highest sum of values, one per row and column; clusters that share nothing are apart."""
     count = int(rows.max()) + 1
     shape = (count + int(columns.max()) + 1,) * 2
@@ -119,7 +118,7 @@ def coverage(gold: Sequence[str], found: Sequence[str | None]) -> float:
     return _ratio(float((accompanied & clustered).sum()), float(accompanied.sum()))
 
 
-def _pairs(sizes: Ints) -> float:
+def _pairs(sizes: I64) -> float:
     return float((sizes * (sizes - 1) // 2).sum())
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 
-Matrix = npt.NDArray[np.float32]
+from clustering_tasks.arrays import F32, F64
+
 Found = list[str | None]
 
 CUTS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.7)
@@ -16,7 +17,7 @@ CUTS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.7)
 EVOC_SEEDS = range(5)
 
 
-def answers(vectors: Matrix) -> Iterator[tuple[str, list[Found]]]:
+def answers(vectors: F32) -> Iterator[tuple[str, list[Found]]]:
     """Cluster vectors by each peer's setting.
 
     Args:
@@ -38,7 +39,7 @@ def answers(vectors: Matrix) -> Iterator[tuple[str, list[Found]]]:
         yield "EVoC", [_evoc(vectors, seed) for seed in EVOC_SEEDS]
 
 
-def _hdbscan(distances: npt.NDArray[np.float64], size: int, samples: int, method: str) -> Found:
+def _hdbscan(distances: F64, size: int, samples: int, method: str) -> Found:
     """The package with a matrix of distances: the same tree as with vectors, many times faster."""
     model = hdbscan.HDBSCAN(
         min_cluster_size=size,
@@ -49,7 +50,7 @@ def _hdbscan(distances: npt.NDArray[np.float64], size: int, samples: int, method
     return _named(model.fit(distances).labels_)
 
 
-def _evoc(vectors: Matrix, seed: int) -> Found:
+def _evoc(vectors: F32, seed: int) -> Found:
     from evoc import EVoC
 
     return _named(EVoC(random_state=seed).fit_predict(vectors))

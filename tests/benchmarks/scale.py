@@ -22,6 +22,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32, I64
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 
 DATA = Path(os.environ.get("STAGE4_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -35,7 +36,6 @@ _WITHIN = 0.3  # squared distance of an item from its story's centre; real news:
 _SYLLABLES = "ba ce di fo gu ha ki lo mar nen pos rul sta tre vin wol zan \u00e9r \u00fcn sk\u00f8"
 _MINUTES_IN_TWO_YEARS = 1_051_200
 
-Matrix = npt.NDArray[np.float32]
 Json = dict[str, Any]
 
 
@@ -49,8 +49,8 @@ class Spectrum:
             centre, with an expected squared length of 1.
     """
 
-    sources: Matrix
-    scatter: Matrix
+    sources: F32
+    scatter: F32
 
 
 def write_scale_folder(folder: Path, level: str, n: int, seed: int = 0) -> None:
@@ -74,7 +74,7 @@ def write_scale_folder(folder: Path, level: str, n: int, seed: int = 0) -> None:
         _write_metadata(file, level, names, sources, story, seed)
 
 
-def stories(n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+def stories(n: int, rng: np.random.Generator) -> I32:
     """Draw each item's story: sizes fall as 1, 1/2, 1/3, ..., and no story has a single item."""
     weights = 1 / np.arange(1, max(n // ITEMS_PER_STORY, 1) + 1)
     sizes = np.maximum(weights / weights.sum() * n * (1 - _NOISE), 2).astype(int)
@@ -110,17 +110,17 @@ def level_spectrum(level: str) -> Spectrum:
     return Spectrum(np.concatenate(vectors), _scaled(scatter))
 
 
-def _collection(folder: Path, level: str) -> tuple[Matrix, npt.NDArray[np.int64]]:
+def _collection(folder: Path, level: str) -> tuple[F32, I64]:
     """Read a collection's vectors and the gold story of each."""
     index = faiss.read_index(str(folder / f"{level}.index"))
-    vectors: Matrix = index.reconstruct_n(0, index.ntotal)
+    vectors: F32 = index.reconstruct_n(0, index.ntotal)
     names = json.loads((folder / f"{level}_metadata.json").read_bytes())["reverse_id_map"]
     gold = json.loads((folder / "gold.json").read_bytes())[level]
     stories = [gold[names[str(row)]] for row in range(len(vectors))]
     return vectors, np.unique(stories, return_inverse=True)[1]
 
 
-def _residuals(vectors: Matrix, story: npt.NDArray[np.int64]) -> Matrix:
+def _residuals(vectors: F32, story: I64) -> F32:
     """Distances of items from the mean of their story, for stories of at least three."""
     sizes = np.bincount(story)
     means = np.zeros((len(sizes), vectors.shape[1]), dtype=np.float32)
@@ -129,18 +129,18 @@ def _residuals(vectors: Matrix, story: npt.NDArray[np.int64]) -> Matrix:
     return np.asarray((vectors - means[story])[sizes[story] >= 3])
 
 
-def _scaled(scatter: npt.NDArray[Any]) -> Matrix:
+def _scaled(scatter: npt.NDArray[Any]) -> F32:
     return np.asarray(scatter / np.linalg.norm(scatter), dtype=np.float32)
 
 
-def _unit(rows: npt.NDArray[Any]) -> Matrix:
+def _unit(rows: npt.NDArray[Any]) -> F32:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 def _write_index(
     path: Path,
-    story: npt.NDArray[np.int32],
-    copies: npt.NDArray[np.int64],
+    story: I32,
+    copies: I64,
     spectrum: Spectrum,
     seed: int,
 ) -> None:
@@ -158,7 +158,7 @@ def _write_index(
             file.write(block.astype("<f4").tobytes())
 
 
-def _block(start: int, story: npt.NDArray[np.int32], spectrum: Spectrum, seed: int) -> Matrix:
+def _block(start: int, story: I32, spectrum: Spectrum, seed: int) -> F32:
     """Make the vectors of some rows: (len(story), 768)."""
     # An item without a story has a centre of its own, numbered below -1.
     numbers = np.where(story >= 0, story, -2 - start - np.arange(len(story)))
@@ -170,7 +170,7 @@ def _block(start: int, story: npt.NDArray[np.int32], spectrum: Spectrum, seed: i
     return _unit(np.float32(np.sqrt(1 - _WITHIN)) * mixed[at] + within)
 
 
-def centre(number: int, spectrum: Spectrum, seed: int) -> Matrix:
+def centre(number: int, spectrum: Spectrum, seed: int) -> F32:
     """Mix a centre from two real vectors and some scatter: as far apart as real stories are."""
     rng = np.random.default_rng([seed, 2, number % (1 << 32)])
     one, other = spectrum.sources[rng.integers(len(spectrum.sources), size=2)]
@@ -187,7 +187,7 @@ def _write_metadata(
     level: str,
     names: list[str],
     sources: list[str],
-    story: npt.NDArray[np.int32],
+    story: I32,
     seed: int,
 ) -> None:
     """Write the three objects as Python's `json` does, an entry at a time."""
@@ -203,9 +203,7 @@ def _write_metadata(
     file.write("}}")
 
 
-def metadata_of(
-    level: str, sources: list[str], story: npt.NDArray[np.int32], seed: int
-) -> Iterator[Json]:
+def metadata_of(level: str, sources: list[str], story: I32, seed: int) -> Iterator[Json]:
     words = vocabulary(np.random.default_rng([seed, 3]))
     make = _MAKERS[level]
     for start in range(0, len(sources), _ROWS):

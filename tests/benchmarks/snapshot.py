@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 from upath import UPath
 
+from clustering_tasks.arrays import I32
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label.report import NEIGHBOURS, QUALITY
@@ -123,14 +123,14 @@ def merge_truth(run: Run, indices: Path) -> None:
     perform(run, "merge", "truth", lambda attempt: _merge(snapshot, truth(run, indices), attempt))
 
 
-def truth(run: Run, indices: Path) -> npt.NDArray[np.int32]:
+def truth(run: Run, indices: Path) -> I32:
     """Return each row's story, in the order of the snapshot, -1 for none."""
     file = np.load(indices / f"{run.level.name}_truth.npz")
-    story: npt.NDArray[np.int32] = file["story"][np.argsort(file["vector_id"])]
+    story: I32 = file["story"][np.argsort(file["vector_id"])]
     return story
 
 
-def _merge(snapshot: Result, labels: npt.NDArray[np.int32], attempt: Attempt) -> None:
+def _merge(snapshot: Result, labels: I32, attempt: Attempt) -> None:
     clusters = int(labels.max()) + 1
     with open_vectors(snapshot.path("vectors")) as vectors:
         sums = cluster_sums(vectors.blocks(), labels, clusters, DIMENSION)

@@ -22,9 +22,9 @@ from typing import Any
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import adjusted_rand_score
 
+from clustering_tasks.arrays import I64
 from tests.benchmarks.history import ROOT, Figure, add, new_entry
 from tests.benchmarks.scale import ITEMS_PER_DOCUMENT, write_scale_folder
 
@@ -43,7 +43,6 @@ CONTENDERS = {
 }
 _WARM_ITEMS = 2000
 _PERMUTATIONS = 3
-Labels = npt.NDArray[np.int64]
 
 
 def main() -> None:
@@ -64,7 +63,7 @@ def measured(n: int, names: Iterable[str], scratch: Path) -> dict[str, Figure]:
     """Measure the contenders that take part at a size."""
     folder = written(n, scratch)
     figures: dict[str, Figure] = {}
-    labels: dict[str, Labels] = {}
+    labels: dict[str, I64] = {}
     for name in (name for name in names if takes_part(name, n)):
         record, found = contend(name, folder)
         print(f"{n} {name}: {json.dumps(record)}", flush=True)
@@ -94,7 +93,7 @@ def written(n: int, scratch: Path) -> Path:
     return scratch / str(n)
 
 
-def contend(name: str, folder: Path) -> tuple[dict[str, Any], Labels | None]:
+def contend(name: str, folder: Path) -> tuple[dict[str, Any], I64 | None]:
     """Let a contender run in a process of its own; return what it took and its labels."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         command = [sys.executable, "-m", "tests.benchmarks.contenders", name, str(folder)]
@@ -106,13 +105,13 @@ def contend(name: str, folder: Path) -> tuple[dict[str, Any], Labels | None]:
         return record, np.load(labels) if labels.exists() else None
 
 
-def by_vector_id(folder: Path) -> npt.NDArray[np.int64]:
+def by_vector_id(folder: Path) -> I64:
     """Rows of the index in the order of their vector ids."""
     names = np.load(folder / f"{LEVEL}_truth.npz")["vector_id"]
     return np.argsort(names, kind="stable")
 
 
-def agreements(labels: dict[str, Labels]) -> dict[str, Figure]:
+def agreements(labels: dict[str, I64]) -> dict[str, Figure]:
     """Adjusted Rand indices of clusterings that should be the same; noise is one class."""
     pairs = {
         "ours, hdbscan/hdbscan_ari": ("hdbscan", "ours, hdbscan"),
@@ -125,7 +124,7 @@ def agreements(labels: dict[str, Labels]) -> dict[str, Figure]:
     }
 
 
-def permuted(folder: Path, ours: Labels) -> dict[str, Figure]:
+def permuted(folder: Path, ours: I64) -> dict[str, Figure]:
     """Agreement of ours, and of the package, with themselves when the rows change places."""
     import hdbscan
     from sklearn.metrics import pairwise_distances
@@ -153,7 +152,7 @@ def permuted(folder: Path, ours: Labels) -> dict[str, Figure]:
     }
 
 
-def _permute(folder: Path, target: Path, order: npt.NDArray[np.int64]) -> None:
+def _permute(folder: Path, target: Path, order: I64) -> None:
     """Write the same items in another order."""
     shutil.copytree(folder, target)
     index = faiss.read_index(str(folder / f"{LEVEL}.index"))

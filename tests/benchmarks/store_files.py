@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.label.records import cluster_id
@@ -49,7 +50,6 @@ _ITEM_SCHEMA = pa.schema(
         ("metadata", pa.string()),
     ]
 )
-Ints = npt.NDArray[np.int64]
 
 
 def write_run(folder: Path, members: int, day: int, seed: int = 0) -> dict[str, Any]:
@@ -105,9 +105,9 @@ def _item(source: str, metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _story(members: int, day: int, seed: int) -> Ints:
+def _story(members: int, day: int, seed: int) -> I64:
     """The story of each item on a day: (members,), -1 for none; every story has two items."""
-    story: Ints = stories(members, np.random.default_rng([seed, members])).astype(np.int64)
+    story: I64 = stories(members, np.random.default_rng([seed, members])).astype(np.int64)
     count = int(story.max(initial=-1)) + 1
     for number in range(1, day + 1):
         rng = np.random.default_rng([seed, 5, number])
@@ -134,13 +134,13 @@ class _Clusters:
         bounds: (c + 1,) where each cluster begins in `rows`.
     """
 
-    numbers: Ints
-    rows: Ints
-    bounds: Ints
+    numbers: I64
+    rows: I64
+    bounds: I64
 
 
 def _write_label(
-    own: Path, paths: dict[str, Path], items: Path, story: Ints, day: int, seed: int
+    own: Path, paths: dict[str, Path], items: Path, story: I64, day: int, seed: int
 ) -> None:
     numbers, cluster = np.unique(story, return_inverse=True)
     cluster = np.where(story < 0, -1, cluster - (numbers[:1] < 0).sum())
@@ -166,7 +166,7 @@ def _write_label(
     paths["report"].write_bytes(to_json(_report(len(story), sizes, day)))
 
 
-def _write_assignments(path: Path, cluster: Ints, rng: np.random.Generator) -> None:
+def _write_assignments(path: Path, cluster: I64, rng: np.random.Generator) -> None:
     noise = cluster < 0
     strength = rng.beta(5, 2, size=(2, len(cluster))).astype(np.float32)
     columns = {
@@ -219,7 +219,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
         }
 
 
-def _centroid(number: int, count: int, spectrum: Spectrum, seed: int) -> npt.NDArray[np.float32]:
+def _centroid(number: int, count: int, spectrum: Spectrum, seed: int) -> F32:
     """The story's centre; what was split off lies beside it."""
     found = centre(number % count, spectrum, seed)
     if number >= count:
@@ -235,7 +235,7 @@ def _span(times: npt.NDArray[np.datetime64]) -> list[datetime] | None:
     return [time.item().replace(tzinfo=UTC) for time in (known.min(), known.max())]
 
 
-def _report(members: int, sizes: Ints, day: int) -> dict[str, Any]:
+def _report(members: int, sizes: I64, day: int) -> dict[str, Any]:
     clustered = int(sizes.sum())
     return {
         "job_id": f"cluster_{LEVEL}.scheduled__{day}",

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
-from clustering_tasks.graph.parts import part_name
 
+from clustering_tasks.arrays import I64
 from clustering_tasks.graph.neighbour_graph import read_graph
+from clustering_tasks.graph.parts import part_name
 from clustering_tasks.steps.cluster import cluster
 from clustering_tasks.steps.label.label import label
 from clustering_tasks.steps.merge.merge import merge
@@ -44,7 +44,7 @@ class TimedRun:
         warm_up()
         self._perform(folder.parent / "warm", "warm")
 
-    def __call__(self, repeat: int) -> npt.NDArray[np.int64]:
+    def __call__(self, repeat: int) -> I64:
         """Perform the steps; return the label of each item, in the order of the vector ids."""
         if self._run is not None:
             shutil.rmtree(str(self._run.workspace))

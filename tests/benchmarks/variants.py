@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.benchmarks.collection import Collection, Rows, joined
+from clustering_tasks.arrays import I64
+from tests.benchmarks.collection import Collection, joined
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Variant:
         return self.group if self.seed is None else f"{self.group}, seed {self.seed}"
 
 
-Draw = Callable[[list[str], np.random.Generator], Rows]
+Draw = Callable[[list[str], np.random.Generator], I64]
 
 
 def variants(base: dict[str, Collection]) -> Iterator[Variant]:
@@ -66,7 +67,7 @@ def _drawn(
 def at_most(sizes: tuple[int, ...]) -> Draw:
     """Cut every story to one of these sizes, drawn for it alone."""
 
-    def draw(gold: list[str], rng: np.random.Generator) -> Rows:
+    def draw(gold: list[str], rng: np.random.Generator) -> I64:
         kept = []
         for rows in _stories(gold):
             most = int(rng.choice(sizes))
@@ -79,7 +80,7 @@ def at_most(sizes: tuple[int, ...]) -> Draw:
 def of_stories(count: int) -> Draw:
     """Keep some stories, whole."""
 
-    def draw(gold: list[str], rng: np.random.Generator) -> Rows:
+    def draw(gold: list[str], rng: np.random.Generator) -> I64:
         stories = _stories(gold)
         chosen = rng.choice(len(stories), count, replace=False)
         return np.sort(np.concatenate([stories[story] for story in chosen]))
@@ -87,12 +88,12 @@ def of_stories(count: int) -> Draw:
     return draw
 
 
-def half(gold: list[str], rng: np.random.Generator) -> Rows:
+def half(gold: list[str], rng: np.random.Generator) -> I64:
     """Keep half of the items."""
     return np.sort(rng.choice(len(gold), len(gold) // 2, replace=False))
 
 
-def _stories(gold: list[str]) -> list[Rows]:
+def _stories(gold: list[str]) -> list[I64]:
     of = np.unique(gold, return_inverse=True)[1]
     order = np.argsort(of, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(of[order])) + 1)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from clustering_tasks.publication.report import Report
-from stage4.tasks.stage5 import notify_stage5
 
+from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver, listening
-from stage4.clients import stage5
+from stage4.clients import stage5 as client
+from stage4.tasks.stage5 import notify_stage5
 from tests.integration.http_server import Server, serving
 
 TOKEN = "a token of Stage 5"
@@ -41,8 +41,8 @@ REPORT = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(stage5, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(stage5, "TIMEOUT_SECONDS", (0.5, 0.5))
+    monkeypatch.setattr(client, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", (0.5, 0.5))
     yield
     deployment.cache_clear()
 
@@ -92,7 +92,7 @@ def tell(label: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_event_is_the_contracts() -> None:
-    event = stage5.completion_event(Report.model_validate(REPORT), FILES)
+    event = client.completion_event(Report.model_validate(REPORT), FILES)
     assert datetime.fromisoformat(event.pop("timestamp")).utcoffset() is not None
     assert event == {
         "event_type": "clustering.job.completed",
@@ -113,7 +113,7 @@ def test_the_event_is_the_contracts() -> None:
 
 def test_without_clusters_there_is_no_average_size() -> None:
     counts = dict.fromkeys(REPORT["counts"], 0)  # type: ignore[call-overload]
-    event = stage5.completion_event(Report.model_validate(REPORT | {"counts": counts}), [])
+    event = client.completion_event(Report.model_validate(REPORT | {"counts": counts}), [])
     assert event["statistics"]["avg_cluster_size"] is None
 
 
@@ -142,7 +142,7 @@ def test_a_failing_stage5_fails_the_task_where_it_is_required(
     stage5: Stage5Receiver, label: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require(monkeypatch)
-    stage5.answers = [HTTPStatus.SERVICE_UNAVAILABLE] * stage5.ATTEMPTS
+    stage5.answers = [HTTPStatus.SERVICE_UNAVAILABLE] * client.ATTEMPTS
     with pytest.raises(AirflowException, match="failed 4 times, last with 503") as error:
         tell(label)
     assert not isinstance(error.value, AirflowFailException)
@@ -193,7 +193,7 @@ def test_a_slow_stage5_is_given_up_and_tried_again(
     server.answers["/hook"] = (200, 2.0)
     with pytest.raises(AirflowException, match=r"cannot be reached: .*timed out"):
         tell(label)
-    assert server.asked == ["/hook"] * stage5.ATTEMPTS
+    assert server.asked == ["/hook"] * client.ATTEMPTS
 
 
 def test_nobody_at_the_address_is_tried_again(

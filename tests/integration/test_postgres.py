@@ -15,13 +15,13 @@ import airflow.providers.postgres.hooks.postgres as postgres_provider
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from stage4.database.pointer import locked_pointer
 from structlog.testing import capture_logs
 
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database import partitions
 from stage4.database.connection import database
 from stage4.database.load import load_run
+from stage4.database.pointer import locked_pointer
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.label_files import Label, report_of
 
@@ -177,7 +177,7 @@ def test_loading_a_published_run_again_shows_the_old_rows_until_the_pointer_move
     publish(label)
     assert results.rows(marks) == [("second",)]
     assert f"members_{first}" in results.tables()  # a reader may be on its way to them
-    monkeypatch.setattr(postgres, "GRACE", "0")
+    monkeypatch.setattr("stage4.database.pointer.GRACE", "0")
     publish(label)
     assert results.rows(marks) == [("second",)]
     assert results.tables() == {f"clusters_{second}", f"members_{second}"}
@@ -397,7 +397,7 @@ def test_a_reader_that_stays_holds_up_neither_load_nor_publication(
 ) -> None:
     monkeypatch.setattr(partitions, "SWEEP_TIMEOUT", "100ms")
     monkeypatch.setattr(partitions, "READERS_TIMEOUT_SECONDS", 0.1)
-    monkeypatch.setattr(postgres, "GRACE", "0")
+    monkeypatch.setattr("stage4.database.pointer.GRACE", "0")
     label = Label(tmp_path).write()
     first = load(label)["run_id"]
     publish(label)
@@ -417,7 +417,7 @@ def test_a_reader_that_stays_holds_up_neither_load_nor_publication(
 def test_a_map_is_loaded_and_dropped_with_its_run(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "GRACE", "0")
+    monkeypatch.setattr("stage4.database.pointer.GRACE", "0")
     label = Label(tmp_path).write()
     points = tmp_path / "points.csv"
     points.write_text(

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg.errors import UndefinedTable
 from psycopg.sql import SQL
-from stage4.database.pointer import locked_pointer
 
 from stage4.database import schema
 from stage4.database.load import load_run
+from stage4.database.pointer import locked_pointer
 from tests.integration.conftest import Results
 from tests.integration.label_files import DIMENSION, Label, report_of
 
@@ -89,7 +89,7 @@ def test_a_reader_of_the_tables_never_sees_half_a_run(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grace: str
 ) -> None:
     """20 runs are published; every second one is loaded again while it is what readers see."""
-    monkeypatch.setattr(postgres, "GRACE", grace)
+    monkeypatch.setattr("stage4.database.pointer.GRACE", grace)
     done, label, published = threading.Event(), Label(tmp_path, size=SIZE), list[int]()
     with ThreadPoolExecutor(READERS) as pool:
         readers = [pool.submit(read_until, results, done) for _ in range(READERS)]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage4.tasks.housekeeping import clean_workspace, prune
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.database.retention import prune
 from stage4.database.roll_back import roll_back
+from stage4.tasks.housekeeping import clean_workspace
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 

@@ -8,20 +8,21 @@ from typing import Any
 import faiss
 import numpy as np
 
-from tests.stage3_folder import Matrix, Stage3Folder, faiss_index
+from clustering_tasks.arrays import F32
+from tests.stage3_folder import Stage3Folder, faiss_index
 
 Break = Callable[[Stage3Folder], object]
 LEVEL = "events"
 FIRST, SECOND = "event_emb_doc_0000_event_0", "event_emb_doc_0000_event_1"
 
 
-def vectors_of(folder: Stage3Folder) -> Matrix:
+def vectors_of(folder: Stage3Folder) -> F32:
     index = faiss.read_index(str(folder.index(LEVEL)))
-    vectors: Matrix = index.reconstruct_n(0, index.ntotal)
+    vectors: F32 = index.reconstruct_n(0, index.ntotal)
     return vectors
 
 
-def with_vectors(change: Callable[[Matrix], Matrix | None]) -> Break:
+def with_vectors(change: Callable[[F32], F32 | None]) -> Break:
     """Write the index again with vectors that were changed in place, or with those returned."""
 
     def apply(folder: Stage3Folder) -> None:
@@ -36,7 +37,7 @@ def with_vectors(change: Callable[[Matrix], Matrix | None]) -> Break:
 def times(number: float, row: slice | int = slice(None)) -> Break:
     """Multiply all vectors, or one."""
 
-    def change(vectors: Matrix) -> None:
+    def change(vectors: F32) -> None:
         vectors[row] *= np.float32(number)
 
     return with_vectors(change)
@@ -45,7 +46,7 @@ def times(number: float, row: slice | int = slice(None)) -> Break:
 def value(row: int, number: float) -> Break:
     """Set all components of one vector."""
 
-    def change(vectors: Matrix) -> None:
+    def change(vectors: F32) -> None:
         vectors[row] = number
 
     return with_vectors(change)

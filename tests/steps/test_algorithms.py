@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.plan import plan as planning
 from tests.conftest import Workbench
-from tests.stage3_folder import Matrix, blobs, plain_metadata, scattered
+from tests.stage3_folder import blobs, plain_metadata, scattered
 
 ONE_TYPE = {"entity_type": "ORG"}
 # The algorithms, and what is another one in all but name.
@@ -33,7 +34,7 @@ Done = dict[str, Any]
 
 
 def perform(
-    workbench: Workbench, level: str, method: str, vectors: Matrix, job: str = "job", **more: Any
+    workbench: Workbench, level: str, method: str, vectors: F32, job: str = "job", **more: Any
 ) -> Done:
     metadata = [plain_metadata(level, n) | ONE_TYPE for n in range(len(vectors))]
     workbench.stage3.write(level, vectors, metadata)

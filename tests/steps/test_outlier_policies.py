@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.arrays import F32
 from tests.conftest import Workbench
-from tests.stage3_folder import Matrix, blobs, plain_metadata, scattered
+from tests.stage3_folder import blobs, plain_metadata, scattered
 
 POLICIES: dict[str, dict[str, Any]] = {
     "skip": {},
@@ -26,7 +27,7 @@ algorithms = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
 def perform(
-    workbench: Workbench, vectors: Matrix, algorithm: str, policy: str, level: str = "documents"
+    workbench: Workbench, vectors: F32, algorithm: str, policy: str, level: str = "documents"
 ) -> Done:
     metadata = [plain_metadata(level, n) | {"entity_type": "ORG"} for n in range(len(vectors))]
     workbench.stage3.write(level, vectors, metadata)

@@ -8,16 +8,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.publication.files import published
 from clustering_tasks.settings.levels import LEVELS
 from tests.conftest import Workbench
-from tests.stage3_folder import Json, Matrix, blobs, plain_metadata, scattered
+from tests.stage3_folder import Json, blobs, plain_metadata, scattered
 
 SIZE = 5
 
 
 def perform(
-    workbench: Workbench, level: str, vectors: Matrix, job: str = "job", **settings: Any
+    workbench: Workbench, level: str, vectors: F32, job: str = "job", **settings: Any
 ) -> dict[str, Any]:
     """Cluster vectors; entities all have one type, because types never mix."""
     entity: Json = {"entity_type": "ORG"} if level == "entities" else {}

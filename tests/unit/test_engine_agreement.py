@@ -3,30 +3,28 @@
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from clustering_tasks.algorithms.agglomerative import agglomerative
 from clustering_tasks.algorithms.method import choose
 from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.agreement import MORE, WORSE, agrees, cuts_about
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.silhouette_cut import Cut
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
-from tests.stage3_folder import Matrix, blobs
-
-Ints = npt.NDArray[np.int32]
+from tests.stage3_folder import blobs
 
 
-def pairs(clusters: int, alone: int = 0) -> Ints:
+def pairs(clusters: int, alone: int = 0) -> I32:
     """Labels of clusters of two, and of some of one."""
     of_pairs = np.repeat(np.arange(clusters), 2)
     return np.append(of_pairs, clusters + np.arange(alone)).astype(np.int32)
 
 
-def ones(count: int) -> Ints:
+def ones(count: int) -> I32:
     return np.ones(count, dtype=np.int32)
 
 
@@ -83,7 +81,7 @@ def test_a_node_of_two_items_is_a_cluster() -> None:
     assert not agrees(second, first, ones(40) * 2)
 
 
-def found(vectors: Matrix, linkage: str, **more: float) -> tuple[object, Ints]:
+def found(vectors: F32, linkage: str, **more: float) -> tuple[object, I32]:
     at = exact_neighbours(vectors, 0, len(vectors), 30)
     block = Block(vectors, at.ids, at.distances, ones(len(vectors)))
     own = {"linkage": linkage, **more}

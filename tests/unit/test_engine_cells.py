@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours as module
 from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import (
@@ -14,7 +15,7 @@ from clustering_tasks.engine.cells import (
     train_cells,
 )
 from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
-from tests.stage3_folder import Matrix, blobs, unit
+from tests.stage3_folder import blobs, unit
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH_ROWS", 128)
 
 
-def in_cells(count: int, probes: int) -> tuple[Matrix, Cells]:
+def in_cells(count: int, probes: int) -> tuple[F32, Cells]:
     """Vectors in the order of their cells, and the cells."""
     vectors = blobs([90, 60, 40, 30], noise=180, dimension=24)
     nearest = nearest_cells(vectors, train_cells(vectors, count), probes)

@@ -4,9 +4,9 @@ from typing import Any
 
 import hdbscan
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from clustering_tasks.arrays import F64
 from clustering_tasks.engine.density_validity import relative_validity
 from tests.stage3_folder import blobs
 
@@ -58,7 +58,7 @@ def test_trees_with_one_cluster_or_none_are_left_out() -> None:
     assert found == pytest.approx((2 * (0.8 - 0.1) / 0.8 + 2 * (0.8 - 0.2) / 0.8) / 4)
 
 
-def packages(seed: int, noise: int) -> tuple[Any, npt.NDArray[np.float64]]:
+def packages(seed: int, noise: int) -> tuple[Any, F64]:
     vectors = blobs([40, 25, 12], noise=noise, seed=seed, spread=0.2).astype(np.float64)
     model = hdbscan.HDBSCAN(min_cluster_size=5, min_samples=3, gen_min_span_tree=True).fit(vectors)
     tree = model.minimum_spanning_tree_.to_numpy()

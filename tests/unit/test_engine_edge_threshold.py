@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.edge_threshold import LEAST, MOST, choose_threshold
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.engine.neighbours import exact_neighbours
-from tests.stage3_folder import Matrix, blobs
+from tests.stage3_folder import blobs
 
 
-def chosen(vectors: Matrix) -> tuple[float, float, int]:
+def chosen(vectors: F32) -> tuple[float, float, int]:
     """The threshold, its silhouette, and how many communities of several nodes it makes."""
     found = exact_neighbours(vectors, 0, len(vectors), 12)
     similarity = (1 - np.square(found.distances) / 2).astype(np.float32)

@@ -6,15 +6,15 @@ What only a GPU can do, run out of its memory, is pretended by an index that fai
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine import gpu as module
 from clustering_tasks.engine.gpu import has_gpu, make_index, propose, without_self
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.cluster import on_gpu
-from tests.stage3_folder import Matrix, blobs, scattered
+from tests.stage3_folder import blobs, scattered
 
 VECTORS = blobs([120, 80, 60], noise=140, dimension=32)
 N = len(VECTORS)
@@ -28,11 +28,11 @@ class Forgetful:
         self._most = most
         self.calls: list[int] = []
 
-    def search(self, queries: Matrix, count: int) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    def search(self, queries: F32, count: int) -> tuple[F32, I64]:
         self.calls.append(len(queries))
         if len(queries) > self._most:
             raise RuntimeError("Error in ... err == cudaSuccess failed: out of memory")
-        found: tuple[Matrix, npt.NDArray[np.int64]] = self._index.search(queries, count)
+        found: tuple[F32, I64] = self._index.search(queries, count)
         return found
 
 

@@ -12,22 +12,22 @@ from hdbscan._hdbscan_tree import outlier_scores
 from hdbscan.hdbscan_ import _tree_to_labels
 from sklearn.metrics import adjusted_rand_score
 
+from clustering_tasks.arrays import F32, I32, I64
 from clustering_tasks.engine.condensed_tree import CondensedTree, Selection, condense, select
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
-from tests.stage3_folder import Matrix, blobs, scattered
+from tests.stage3_folder import blobs, scattered
 
 Method = Literal["eom", "leaf"]
-Weights = npt.NDArray[np.int32]
 
 
-def grown(vectors: Matrix, weight: Weights, k: int = 32, min_samples: int = 3) -> Edges:
+def grown(vectors: F32, weight: I32, k: int = 32, min_samples: int = 3) -> Edges:
     found = exact_neighbours(vectors, 0, len(vectors), k)
     core = core_distances(found.ids, found.distances, weight, min_samples)
     return spanning_tree(vectors, found.ids, found.distances, core)
 
 
-def clustered(vectors: Matrix, weight: Weights | None = None, **settings: Any) -> Selection:
+def clustered(vectors: F32, weight: I32 | None = None, **settings: Any) -> Selection:
     weight = np.ones(len(vectors), dtype=np.int32) if weight is None else weight
     k, min_samples = settings.pop("k", 32), settings.pop("min_samples", 3)
     size = settings.pop("min_cluster_size", 5)
@@ -41,7 +41,7 @@ def same_partition(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> bool:
     return noise_agrees and len(pairs) == len(set(ours)) == len(set(theirs))
 
 
-def data(seed: int) -> Matrix:
+def data(seed: int) -> F32:
     spread = np.random.default_rng(seed).uniform(0.05, 0.3)
     return blobs([40, 25, 12, 8], noise=40, seed=seed, spread=spread)
 
@@ -70,7 +70,7 @@ def test_the_same_spanning_tree_gives_the_same_clusters(seed: int) -> None:
         )
 
 
-def answers_of_the_package(vectors: Matrix, method: Method) -> list[npt.NDArray[np.int64]]:
+def answers_of_the_package(vectors: F32, method: Method) -> list[I64]:
     """Ties of mutual reachability make its labels depend on the order of the rows: try seven."""
     model = hdbscan.HDBSCAN(
         min_cluster_size=5,
@@ -144,7 +144,7 @@ def test_copies_alone_can_make_a_cluster() -> None:
     assert found.probabilities[[2, 7]].tolist() == [1, 1]
 
 
-def sizes_of_clusters(selection: Selection, weight: Weights) -> list[int]:
+def sizes_of_clusters(selection: Selection, weight: I32) -> list[int]:
     kept = selection.labels >= 0
     return [int(size) for size in np.bincount(selection.labels[kept], weight[kept])]
 

@@ -9,26 +9,25 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine import nearest_centroids as module
 from clustering_tasks.engine.cluster_count import estimate
 from clustering_tasks.engine.exact import COARSE, coarse, cosines
 from clustering_tasks.engine.kmeans import kmeans, refine, seeds
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.shuffle import shuffled
-from tests.stage3_folder import Matrix, blobs, scattered, unit
-
-Ints = npt.NDArray[np.int32]
+from tests.stage3_folder import blobs, scattered, unit
 
 
-def ones(count: int) -> Ints:
+def ones(count: int) -> I32:
     return np.ones(count, dtype=np.int32)
 
 
-def labels_of(vectors: Matrix, centroids: Matrix) -> Ints:
+def labels_of(vectors: F32, centroids: F32) -> I32:
     return nearest_centroids(vectors, centroids).ids[:, 0]
 
 
-def inertia(vectors: Matrix, labels: npt.NDArray[np.integer]) -> float:
+def inertia(vectors: F32, labels: npt.NDArray[np.integer]) -> float:
     """Items' cosine distances to their clusters' centroids, summed."""
     lengths = [np.linalg.norm(vectors[labels == one].sum(axis=0)) for one in np.unique(labels)]
     return len(vectors) - float(sum(lengths))

@@ -11,6 +11,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.linkage import Linkage, average_linkage
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.silhouette_cut import (
@@ -20,16 +21,14 @@ from clustering_tasks.engine.silhouette_cut import (
     mean_silhouette,
     trim_small,
 )
-from tests.stage3_folder import Matrix, blobs, scattered, unit
-
-Ids = npt.NDArray[np.int32]
+from tests.stage3_folder import blobs, scattered, unit
 
 
-def neighbours(vectors: Matrix, k: int) -> Ids:
+def neighbours(vectors: F32, k: int) -> I32:
     return exact_neighbours(vectors, 0, len(vectors), k).ids
 
 
-def grown(vectors: Matrix, k: int | None = None, weight: Ids | None = None) -> Linkage:
+def grown(vectors: F32, k: int | None = None, weight: I32 | None = None) -> Linkage:
     count = len(vectors)
     weight = np.ones(count, dtype=np.int32) if weight is None else weight
     return average_linkage(vectors, neighbours(vectors, k or max(count - 1, 1)), weight, -1.0)

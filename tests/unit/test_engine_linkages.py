@@ -13,6 +13,7 @@ from sklearn.cluster import AgglomerativeClustering
 from clustering_tasks.algorithms.agglomerative import agglomerative
 from clustering_tasks.algorithms.method import choose
 from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.linkage import Linkage, average_linkage
@@ -23,28 +24,27 @@ from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.errors import ResourcesError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
-from tests.stage3_folder import Matrix, blobs, scattered
+from tests.stage3_folder import blobs, scattered
 
-Ints = npt.NDArray[np.int32]
 Method = Literal["average", "complete", "single", "ward"]
 METHODS: tuple[Method, ...] = ("average", "complete", "single", "ward")
 
 
-def ones(count: int) -> Ints:
+def ones(count: int) -> I32:
     return np.ones(count, dtype=np.int32)
 
 
-def similarities(vectors: Matrix, k: int) -> tuple[Ints, npt.NDArray[np.float32]]:
+def similarities(vectors: F32, k: int) -> tuple[I32, F32]:
     found = exact_neighbours(vectors, 0, len(vectors), k)
     return found.ids, (1 - np.square(found.distances) / 2).astype(np.float32)
 
 
-def complete(vectors: Matrix, least: float = -1.0, k: int | None = None) -> Linkage:
+def complete(vectors: F32, least: float = -1.0, k: int | None = None) -> Linkage:
     ids, similarity = similarities(vectors, k or len(vectors) - 1)
     return complete_linkage(vectors, ids, similarity, least, 1000)
 
 
-def ward(vectors: Matrix, k: int | None = None, weight: Ints | None = None) -> Linkage:
+def ward(vectors: F32, k: int | None = None, weight: I32 | None = None) -> Linkage:
     ids, _ = similarities(vectors, k or len(vectors) - 1)
     return ward_linkage(vectors, ids, ones(len(vectors)) if weight is None else weight, -np.inf)
 
@@ -54,7 +54,7 @@ def same_partition(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     return len(pairs) == len(set(one.tolist())) == len(set(other.tolist()))
 
 
-def assert_same_tree(linkage: Linkage, expected: npt.NDArray[np.float64], count: int) -> None:
+def assert_same_tree(linkage: Linkage, expected: F64, count: int) -> None:
     """The heights are scipy's, as similarities, and so are the clusters at some of them."""
     heights = 1 - np.square(expected[:, 2]) / 2
     np.testing.assert_allclose(linkage.similarity, heights, atol=2e-5)
@@ -192,12 +192,12 @@ def test_wards_cuts_reach_from_the_usual_to_the_last_merge() -> None:
     assert linkage.similarity.min() < LEAST
 
 
-def block_of(vectors: Matrix, k: int | None = None) -> Block:
+def block_of(vectors: F32, k: int | None = None) -> Block:
     found = exact_neighbours(vectors, 0, len(vectors), k or len(vectors) - 1)
     return Block(vectors, found.ids, found.distances, ones(len(vectors)))
 
 
-def clusters(block: Block, linkage: Method, **more: Any) -> Ints:
+def clusters(block: Block, linkage: Method, **more: Any) -> I32:
     """Labels by the algorithm, nothing trimmed; clusters of one are noise."""
     own = {"linkage": linkage, "trim_similarity": -1.0, **more}
     settings = run_settings({"algorithm": "agglomerative", "agglomerative": own})

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.modularity import modularity
 from clustering_tasks.engine.neighbours import exact_neighbours
-from tests.stage3_folder import Matrix, blobs, scattered
+from tests.stage3_folder import blobs, scattered
 
 
-def by_definition(vectors: Matrix, k: int, labels: list[int], gamma: float) -> float:
+def by_definition(vectors: F32, k: int, labels: list[int], gamma: float) -> float:
     """The double sum over all pairs of nodes, on the dense matrix of edge weights."""
     n = len(vectors)
     weights = np.zeros((n, n))

@@ -1,11 +1,11 @@
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering_tasks.arrays import F32, F64, I64
 from clustering_tasks.engine import neighbours as module
 from clustering_tasks.engine.neighbours import (
     Neighbours,
@@ -13,10 +13,10 @@ from clustering_tasks.engine.neighbours import (
     exact_neighbours,
     search_ranges,
 )
-from tests.stage3_folder import Matrix, blobs, scattered
+from tests.stage3_folder import blobs, scattered
 
 
-def brute_force(vectors: Matrix, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def brute_force(vectors: F32, k: int) -> tuple[I64, F64]:
     """Sort every other row by distance, then by its number."""
     doubles = vectors.astype(np.float64)
     distances = np.linalg.norm(doubles[:, None] - doubles[None], axis=2)
@@ -110,7 +110,7 @@ def test_where_there_are_too_few_neighbours_the_rest_is_empty(count: int) -> Non
         assert set(found.ids[row, :others]) == set(range(count)) - {row}
 
 
-def in_ranges(vectors: Matrix, starts: list[int], k: int) -> Neighbours:
+def in_ranges(vectors: F32, starts: list[int], k: int) -> Neighbours:
     bounds = [*starts, len(vectors)]
     found = [exact_neighbours(vectors, start, stop, k) for start, stop in pairwise(bounds)]
     return Neighbours(

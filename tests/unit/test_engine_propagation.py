@@ -1,27 +1,24 @@
 """Label propagation, smoothing, and the membership of methods without a density."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.label_propagation import above, propagate, strongest
 from clustering_tasks.engine.membership import share_inside
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.smoothing import NEIGHBOURS, THRESHOLD, smooth
-from tests.stage3_folder import Matrix, blobs
-
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
+from tests.stage3_folder import blobs
 
 
-def graph(vectors: Matrix, k: int = 8) -> tuple[Ints, Floats, Floats]:
+def graph(vectors: F32, k: int = 8) -> tuple[I32, F32, F32]:
     """Neighbours, their similarity and distance."""
     found = exact_neighbours(vectors, 0, len(vectors), k)
     similarity = np.where(found.ids >= 0, 1 - np.square(found.distances) / 2, -np.inf)
     return found.ids, similarity.astype(np.float32), found.distances
 
 
-def ones(count: int) -> Ints:
+def ones(count: int) -> I32:
     return np.ones(count, dtype=np.int32)
 
 

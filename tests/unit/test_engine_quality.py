@@ -2,10 +2,10 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from sklearn import metrics
 
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine import quality
 from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
@@ -20,35 +20,34 @@ from clustering_tasks.engine.quality import (
     separation,
     silhouette,
 )
-from tests.stage3_folder import Matrix, blobs, scattered, unit
+from tests.stage3_folder import blobs, scattered, unit
 
-Labels = npt.NDArray[np.int32]
 SIZES = [30, 21, 10, 2]
 
 
-def blocks(vectors: Matrix, size: int = 17) -> Iterator[tuple[int, Matrix]]:
+def blocks(vectors: F32, size: int = 17) -> Iterator[tuple[int, F32]]:
     for start in range(0, len(vectors), size):
         yield start, vectors[start : start + size]
 
 
 @pytest.fixture
-def vectors() -> Matrix:
+def vectors() -> F32:
     order = np.random.default_rng(7).permutation(sum(SIZES) + 12)
     return blobs(SIZES, noise=12, spread=0.15)[order]
 
 
 @pytest.fixture
-def labels() -> Labels:
+def labels() -> I32:
     order = np.random.default_rng(7).permutation(sum(SIZES) + 12)
     return np.repeat([0, 1, 2, 3, -1], [*SIZES, 12]).astype(np.int32)[order]
 
 
 @pytest.fixture
-def sums(vectors: Matrix, labels: Labels) -> Sums:
+def sums(vectors: F32, labels: I32) -> Sums:
     return cluster_sums(blocks(vectors), labels, 4, 16)
 
 
-def test_centroids_are_normalised_means(vectors: Matrix, labels: Labels, sums: Sums) -> None:
+def test_centroids_are_normalised_means(vectors: F32, labels: I32, sums: Sums) -> None:
     assert sums.sizes.tolist() == SIZES
     for cluster in range(4):
         mean = vectors[labels == cluster].astype(float).mean(axis=0)
@@ -56,7 +55,7 @@ def test_centroids_are_normalised_means(vectors: Matrix, labels: Labels, sums: S
 
 
 def test_intra_similarity_is_the_mean_cosine_of_all_pairs(
-    vectors: Matrix, labels: Labels, sums: Sums
+    vectors: F32, labels: I32, sums: Sums
 ) -> None:
     for cluster in range(4):
         members = vectors[labels == cluster].astype(float)
@@ -67,7 +66,7 @@ def test_intra_similarity_is_the_mean_cosine_of_all_pairs(
 
 
 def test_similarity_is_the_cosine_to_the_own_centroid(
-    vectors: Matrix, labels: Labels, sums: Sums
+    vectors: F32, labels: I32, sums: Sums
 ) -> None:
     found = centroid_similarity(fit(blocks(vectors), labels, sums), labels, sums)
     assert np.isnan(found[labels < 0]).all()
@@ -77,7 +76,7 @@ def test_similarity_is_the_cosine_to_the_own_centroid(
 
 
 def test_sums_of_joined_clusters_are_those_of_their_members(
-    vectors: Matrix, labels: Labels, sums: Sums
+    vectors: F32, labels: I32, sums: Sums
 ) -> None:
     group = np.array([0, 1, 0, 2], dtype=np.int32)
     together = np.where(labels >= 0, group[labels], -1).astype(np.int32)
@@ -87,24 +86,22 @@ def test_sums_of_joined_clusters_are_those_of_their_members(
     assert grouped.sizes.tolist() == expected.sizes.tolist() == [40, 21, 2]
 
 
-def silhouette_of(vectors: Matrix, labels: Labels, sums: Sums) -> Estimate | None:
+def silhouette_of(vectors: F32, labels: I32, sums: Sums) -> Estimate | None:
     return silhouette(fit(blocks(vectors), labels, sums), labels, sums)
 
 
-def separation_of(
-    vectors: Matrix, labels: Labels, sums: Sums
-) -> tuple[Estimate | None, Estimate | None]:
+def separation_of(vectors: F32, labels: I32, sums: Sums) -> tuple[Estimate | None, Estimate | None]:
     return separation(mean_spread(fit(blocks(vectors), labels, sums), labels, sums), sums)
 
 
-def test_silhouette_is_scikit_learns(vectors: Matrix, labels: Labels, sums: Sums) -> None:
+def test_silhouette_is_scikit_learns(vectors: F32, labels: I32, sums: Sums) -> None:
     kept = labels >= 0
     expected = metrics.silhouette_score(vectors[kept], labels[kept], metric="cosine")
     found = silhouette_of(vectors, labels, sums)
     assert found == Estimate(pytest.approx(expected, abs=1e-6), 0)  # type: ignore[arg-type]
 
 
-def test_an_item_alone_in_its_cluster_has_no_width(vectors: Matrix) -> None:
+def test_an_item_alone_in_its_cluster_has_no_width(vectors: F32) -> None:
     labels = np.repeat([0, 1, 2], [1, 40, len(vectors) - 41]).astype(np.int32)
     sums = cluster_sums(blocks(vectors), labels, 3, 16)
     expected = metrics.silhouette_score(vectors, labels, metric="cosine")
@@ -113,7 +110,7 @@ def test_an_item_alone_in_its_cluster_has_no_width(vectors: Matrix) -> None:
     assert found.value == pytest.approx(expected, abs=1e-6)
 
 
-def test_davies_bouldin_is_scikit_learns(vectors: Matrix, labels: Labels, sums: Sums) -> None:
+def test_davies_bouldin_is_scikit_learns(vectors: F32, labels: I32, sums: Sums) -> None:
     kept = labels >= 0
     expected = metrics.davies_bouldin_score(vectors[kept], labels[kept])
     index, _ = separation_of(vectors, labels, sums)
@@ -121,7 +118,7 @@ def test_davies_bouldin_is_scikit_learns(vectors: Matrix, labels: Labels, sums: 
 
 
 def test_inter_similarity_is_the_cosine_to_the_nearest_other_centroid(
-    vectors: Matrix, labels: Labels, sums: Sums
+    vectors: F32, labels: I32, sums: Sums
 ) -> None:
     cosines = sums.centroids @ sums.centroids.T - 2 * np.eye(4)
     _, inter = separation_of(vectors, labels, sums)
@@ -141,7 +138,7 @@ def test_many_clusters_are_compared_in_chunks(monkeypatch: pytest.MonkeyPatch) -
     assert whole[0].value == pytest.approx(expected, abs=1e-6)
 
 
-def many_clusters(items: int) -> tuple[Matrix, Labels]:
+def many_clusters(items: int) -> tuple[F32, I32]:
     """Items of 300 clusters in no order, every tenth in a wrong one."""
     labels = np.random.default_rng(3).permutation(np.arange(items) % 300).astype(np.int32)
     vectors = blobs([1] * 300, spread=0)[labels] + 0.1 * scattered(items, seed=4)
@@ -179,7 +176,7 @@ def test_the_sample_is_of_clustered_rows_and_the_same_every_time(
 
 
 @pytest.mark.parametrize("clusters", [0, 1])
-def test_quality_of_fewer_than_two_clusters_is_unknown(vectors: Matrix, clusters: int) -> None:
+def test_quality_of_fewer_than_two_clusters_is_unknown(vectors: F32, clusters: int) -> None:
     labels = np.full(len(vectors), clusters - 1, dtype=np.int32)
     sums = cluster_sums(blocks(vectors), labels, clusters, 16)
     assert silhouette_of(vectors, labels, sums) is None

@@ -1,32 +1,30 @@
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
+from clustering_tasks.arrays import F32, F64
 from clustering_tasks.engine import spanning_tree as module
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
-from tests.stage3_folder import Matrix, blobs, scattered, unit
-
-Doubles = npt.NDArray[np.float64]
+from tests.stage3_folder import blobs, scattered, unit
 
 
-def grown(vectors: Matrix, k: int, min_samples: int) -> tuple[Edges, npt.NDArray[np.float32]]:
+def grown(vectors: F32, k: int, min_samples: int) -> tuple[Edges, F32]:
     found = exact_neighbours(vectors, 0, len(vectors), k)
     weight = np.ones(len(vectors), dtype=np.int32)
     core = core_distances(found.ids, found.distances, weight, min_samples)
     return spanning_tree(vectors, found.ids, found.distances, core), core
 
 
-def all_distances(vectors: Matrix) -> Doubles:
+def all_distances(vectors: F32) -> F64:
     doubles = vectors.astype(np.float64)
-    distances: Doubles = np.linalg.norm(doubles[:, None] - doubles[None], axis=2)
+    distances: F64 = np.linalg.norm(doubles[:, None] - doubles[None], axis=2)
     return distances
 
 
-def reachability(vectors: Matrix, min_samples: int) -> Doubles:
+def reachability(vectors: F32, min_samples: int) -> F64:
     """Mutual reachability of every pair."""
     distances = all_distances(vectors)
     core = np.sort(distances, axis=1)[:, min_samples]  # the first is the row itself
@@ -64,7 +62,7 @@ def test_with_too_few_neighbours_the_last_one_counts() -> None:
     np.testing.assert_allclose(core, all_distances(vectors).max(axis=1), rtol=1e-5)
 
 
-def far_groups(groups: int, size: int, seed: int) -> Matrix:
+def far_groups(groups: int, size: int, seed: int) -> F32:
     """Tight groups around different axes."""
     rng = np.random.default_rng(seed)
     centres = np.repeat(np.eye(groups, 16), size, axis=0)

@@ -3,20 +3,19 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.engine.unit_rows import checked, unit_rows
 
-Matrix = npt.NDArray[np.float32]
 ROWS = arrays(np.float32, (7, 11), elements=st.floats(-4, 4, width=32))
 
 
 @given(ROWS)
-def test_norms_and_unit_rows_are_those_of_numpy(rows: Matrix) -> None:
+def test_norms_and_unit_rows_are_those_of_numpy(rows: F32) -> None:
     rows = rows[np.linalg.norm(rows, axis=1) > 1e-3]
     exact = rows.astype(np.float64)
     norms = np.linalg.norm(exact, axis=1)
@@ -26,7 +25,7 @@ def test_norms_and_unit_rows_are_those_of_numpy(rows: Matrix) -> None:
 
 @given(ROWS, st.integers(0, 6), st.integers(0, 10))
 def test_digests_are_the_same_for_the_same_unit_rows_alone(
-    rows: Matrix, row: int, column: int
+    rows: F32, row: int, column: int
 ) -> None:
     rows += np.float32(5)  # no row of zeros
     twins = rows.copy()

@@ -1,20 +1,18 @@
 """Neighbours within a window in time, exact and in cells, against brute force."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine import neighbours as module
 from clustering_tasks.engine.approximation import recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.neighbours import Cells, all_cells, search
 from clustering_tasks.engine.window import Window, days_apart
-from tests.stage3_folder import Matrix, blobs
-
-Ints = npt.NDArray[np.int32]
+from tests.stage3_folder import blobs
 
 
-def dated(n: int, seed: int = 0) -> npt.NDArray[np.float64]:
+def dated(n: int, seed: int = 0) -> F64:
     """Spans in a year, a tenth undated."""
     rng = np.random.default_rng(seed)
     first = rng.uniform(0, 365, n)
@@ -23,7 +21,7 @@ def dated(n: int, seed: int = 0) -> npt.NDArray[np.float64]:
     return spans
 
 
-def brute_force(vectors: Matrix, window: Window, k: int) -> Ints:
+def brute_force(vectors: F32, window: Window, k: int) -> I32:
     doubles = vectors.astype(np.float64)
     distances = np.linalg.norm(doubles[:, None] - doubles[None], axis=2)
     rows, columns = (side.ravel().astype(np.int32) for side in np.indices(distances.shape))

@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from clustering_tasks import evidence
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.method import Weights, choose
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence import EVIDENCE, adjustment, with_evidence
 from clustering_tasks.evidence.pairs import NodeFacts
@@ -26,7 +26,7 @@ from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot import snapshot
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.conftest import Workbench
-from tests.stage3_folder import Json, Matrix, blobs, scattered, unit
+from tests.stage3_folder import Json, blobs, scattered, unit
 
 
 @pytest.mark.parametrize("items", [0, 1000, 10_000_000])
@@ -73,7 +73,6 @@ def test_every_weight_has_its_piece() -> None:
     assert {*EVIDENCE, "gate_weight"} == {field.name for field in fields(Weights)}
 
 
-Ints = npt.NDArray[np.int32]
 IDS = np.array([[1, 2], [0, -1], [1, 0]], dtype=np.int32)
 COSINES = np.array([[0.9, 0.6], [0.9, 0], [0.8, 0.6]])
 DISTANCES = np.where(IDS >= 0, np.sqrt(2 - 2 * COSINES), np.inf).astype(np.float32)
@@ -103,7 +102,7 @@ EVERYTHING = Weights(
 )
 
 
-def edge_similarity(ids: Ints, distances: Matrix, facts: NodeFacts, weights: Weights) -> Matrix:
+def edge_similarity(ids: I32, distances: F32, facts: NodeFacts, weights: Weights) -> F32:
     """(n, k) the edges' cosine and what was added to it, -inf where there is none."""
     rows, at = np.nonzero(ids >= 0)
     found = np.full(ids.shape, -np.inf, dtype=np.float32)
@@ -304,7 +303,7 @@ def directly(facts: NodeFacts, mentions: list[str | None], i: int, j: int, cosin
     return float(s)
 
 
-def planned(workbench: Workbench, **settings: Any) -> tuple[list[str], Matrix]:
+def planned(workbench: Workbench, **settings: Any) -> tuple[list[str], F32]:
     """Vector ids and features of storylines with a context, in the order of the nodes."""
     run = workbench.start("storylines", algorithm="agglomerative", **settings)
     made, result = snapshot(run), plan(run)

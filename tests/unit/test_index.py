@@ -5,15 +5,16 @@ import faiss
 import numpy as np
 import pytest
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.stage3.index import open_index
-from tests.stage3_folder import Matrix, faiss_index, scattered
+from tests.stage3_folder import faiss_index, scattered
 
 KINDS = ["flat_ip", "flat_l2", "idmap", "idmap2"]
 VECTORS = scattered(10, dimension=8)
 
 
-def write(folder: Path, kind: str, vectors: Matrix = VECTORS) -> Path:
+def write(folder: Path, kind: str, vectors: F32 = VECTORS) -> Path:
     path = folder / "events.index"
     faiss.write_index(faiss_index(vectors, kind)[0], str(path))
     return path

@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.arrays import I32
 from clustering_tasks.settings.run import OutlierSettings, run_settings
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
@@ -20,11 +20,8 @@ from clustering_tasks.steps.merge.outlier_policy import (
 )
 from tests.stage3_folder import unit
 
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
-
-def ints(*values: int) -> Ints:
+def ints(*values: int) -> I32:
     return np.array(values, dtype=np.int32)
 
 
@@ -44,7 +41,7 @@ def edges(count: int, similarity: dict[int, dict[int, float]]) -> Block:
     return Block(np.eye(count, dtype=np.float32), ids, distances, np.ones(count, dtype=np.int32))
 
 
-def offered(block: Block, labels: Ints, **settings: Any) -> tuple[list[int], list[float]]:
+def offered(block: Block, labels: I32, **settings: Any) -> tuple[list[int], list[float]]:
     """The clusters that noise is offered, and their similarities; None is -1."""
     settings = {"outliers": {"policy": "nearest"}, **settings}
     offers = nearest_clusters(block, labels, run_settings(settings))
@@ -80,7 +77,7 @@ def test_a_neighbour_that_is_not_similar_has_no_vote() -> None:
     assert similarity[4] == pytest.approx(0.2, abs=1e-4)
 
 
-def by_centroids() -> tuple[Block, Ints]:
+def by_centroids() -> tuple[Block, I32]:
     """Two groups and a node that is linked to neither, nearer to the second."""
     rows = np.array([[1, 0, 0], [1, 0.1, 0], [0, 1, 0], [0, 1, 0.1], [0.3, 0.8, 0.2]])
     vectors = unit(rows)
@@ -103,7 +100,7 @@ def test_a_window_in_time_leaves_only_the_graph() -> None:
 
 
 @pytest.mark.parametrize("labels", [ints(-1, -1, -1, -1, -1), ints(0, 0, 1, 1, 1)])
-def test_without_noise_or_clusters_there_is_nothing_to_offer(labels: Ints) -> None:
+def test_without_noise_or_clusters_there_is_nothing_to_offer(labels: I32) -> None:
     assert offered(by_centroids()[0], labels)[0] == [-1] * 5
 
 
@@ -129,7 +126,7 @@ OFFERS = Offers(
 FIRM = np.array([1, 0.8, 0, 0, 0, 0, 0, 0], dtype=np.float32)
 
 
-def labels_after(settings: OutlierSettings, labels: Ints = LABELS) -> list[int]:
+def labels_after(settings: OutlierSettings, labels: I32 = LABELS) -> list[int]:
     weight = np.full(len(labels), 2, dtype=np.int32)
     treated = treat(labels, FIRM, OFFERS, weight, settings)
     joined = treated.labels != labels

@@ -3,28 +3,26 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.steps.merge.stability import LARGEST, remaining, stability
-from tests.stage3_folder import Matrix, blobs, scattered
-
-Ints = npt.NDArray[np.int32]
+from tests.stage3_folder import blobs, scattered
 
 
-def block_of(vectors: Matrix, weight: Ints | None = None, k: int = 8) -> Block:
+def block_of(vectors: F32, weight: I32 | None = None, k: int = 8) -> Block:
     found = exact_neighbours(vectors, 0, len(vectors), k)
     ones = np.ones(len(vectors), dtype=np.int32)
     return Block(vectors, found.ids, found.distances, ones if weight is None else weight)
 
 
-def answering(labels_of: Callable[[Block], Ints]) -> Callable[[Block], Partition]:
+def answering(labels_of: Callable[[Block], I32]) -> Callable[[Block], Partition]:
     def algorithm(block: Block) -> Partition:
         nothing = np.zeros(len(block.weight), dtype=np.float32)
         return Partition(labels_of(block), nothing, nothing)
@@ -36,7 +34,7 @@ def test_what_the_algorithm_sees_is_the_rest_of_the_block() -> None:
     block = block_of(scattered(40), np.arange(1, 41, dtype=np.int32))
     seen: list[Block] = []
 
-    def look(part: Block) -> Ints:
+    def look(part: Block) -> I32:
         seen.append(part)
         return np.zeros(len(part.weight), dtype=np.int32)
 
@@ -60,9 +58,9 @@ def test_it_is_the_highest_jaccard_similarity_by_items() -> None:
     weight[3] = 4
     block = block_of(scattered(20), weight)
     labels = np.repeat([0, 1], 10).astype(np.int32)
-    seen: list[Ints] = []
+    seen: list[I32] = []
 
-    def halves(part: Block) -> Ints:
+    def halves(part: Block) -> I32:
         """The first cluster is found again, and with it half of the second; the rest is noise."""
         new = np.where(np.arange(len(part.weight)) < 14, 0, -1).astype(np.int32)
         seen.append(part.weight)
@@ -94,7 +92,7 @@ def test_clusters_that_became_too_small_are_not_judged() -> None:
     assert (found[whole] == 0).all()
 
 
-def partition(vectors: Matrix, name: str) -> tuple[Block, Partition, RunSettings, Choice]:
+def partition(vectors: F32, name: str) -> tuple[Block, Partition, RunSettings, Choice]:
     settings = run_settings({"algorithm": name})
     choice = choose(settings, LEVELS["documents"], len(vectors))
     block = block_of(vectors)

@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.graph.features import DocumentVectors, load_documents
 from clustering_tasks.graph.nodes import load_nodes
-from clustering_tasks.steps.plan import story_vectors
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.plan.story_vectors import NEIGHBOURS, THRESHOLD, smoothed, story_vectors
 from clustering_tasks.steps.snapshot import snapshot
 from tests.conftest import Workbench
-from tests.stage3_folder import DIMENSION, Json, Matrix, blobs, plain_metadata, scattered, unit
+from tests.stage3_folder import DIMENSION, Json, blobs, plain_metadata, scattered, unit
 
 
-def direct(vectors: Matrix) -> Matrix:
+def direct(vectors: F32) -> F32:
     centred = unit(vectors - vectors.sum(axis=0) / (len(vectors) + 20))
     cosines = centred @ centred.T
     np.fill_diagonal(cosines, -1)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
@@ -11,24 +10,23 @@ from clustering_tasks.algorithms.hdbscan import hdbscan
 from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.algorithms.partition import Block, Partition
 from clustering_tasks.algorithms.two_stage import two_stage
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings, run_settings
-from tests.stage3_folder import Matrix, blobs, unit
-
-Ints = npt.NDArray[np.int32]
+from tests.stage3_folder import blobs, unit
 
 
 def view(rows: list[int], labels: list[int]) -> View:
     return View(np.array(rows), np.array(labels, dtype=np.int32))
 
 
-def ints(*values: int) -> Ints:
+def ints(*values: int) -> I32:
     return np.array(values, dtype=np.int32)
 
 
-def ones(count: int) -> Ints:
+def ones(count: int) -> I32:
     return np.ones(count, dtype=np.int32)
 
 
@@ -81,7 +79,7 @@ def test_where_nothing_is_clustered_there_is_nothing_to_join() -> None:
     assert joined_views([view([0, 1], [-1, -1]), view([1], [-1])], ones(2)).tolist() == []
 
 
-def ring(count: int) -> Ints:
+def ring(count: int) -> I32:
     """Each node's neighbours are the next and the one before."""
     at = np.arange(count, dtype=np.int32)
     return np.stack([(at + 1) % count, (at - 1) % count], axis=1)
@@ -128,7 +126,7 @@ def test_a_cell_joins_the_one_whose_centroid_is_nearest() -> None:
     assert with_nearest(unit(rows), heavy, cells, alone).tolist() == [0, 1, 1, 1, 0]
 
 
-def block_of(vectors: Matrix, k: int = 12) -> Block:
+def block_of(vectors: F32, k: int = 12) -> Block:
     found = exact_neighbours(vectors, 0, len(vectors), k)
     return Block(vectors, found.ids, found.distances, ones(len(vectors)))
 
@@ -145,7 +143,7 @@ def settings_of(cell_size: int, **more: Any) -> tuple[RunSettings, Choice]:
     return settings, choose(settings, LEVELS["documents"], 0)
 
 
-def alone(labels: Ints) -> Ints:
+def alone(labels: I32) -> I32:
     return np.where(labels >= 0, labels, np.arange(len(labels)) + len(labels)).astype(np.int32)
 
 

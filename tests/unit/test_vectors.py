@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.workspace.vector_files import (
     FileRows,
-    Matrix,
     new_vectors,
     open_vectors,
     write_vectors,
@@ -28,19 +28,19 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[UPath]:
 
 
 @pytest.fixture
-def rows(path: UPath) -> Matrix:
+def rows(path: UPath) -> F32:
     """What the file holds; it was written in blocks of different sizes."""
     rows = np.random.default_rng(1).normal(size=(ROWS, DIMENSION)).astype(np.float32)
     write_vectors(path, rows.shape, (rows[:1], rows[1:1], rows[1:50_000], rows[50_000:]))
     return rows
 
 
-def test_what_was_written_is_read_by_numpy_too(path: UPath, rows: Matrix) -> None:
+def test_what_was_written_is_read_by_numpy_too(path: UPath, rows: F32) -> None:
     with path.open("rb") as file:
         np.testing.assert_array_equal(np.load(file, allow_pickle=False), rows)
 
 
-def test_ranges_and_blocks_are_read(path: UPath, rows: Matrix) -> None:
+def test_ranges_and_blocks_are_read(path: UPath, rows: F32) -> None:
     with open_vectors(path) as file:
         assert file.shape == rows.shape
         np.testing.assert_array_equal(file.read(69_990, ROWS), rows[69_990:])
@@ -51,7 +51,7 @@ def test_ranges_and_blocks_are_read(path: UPath, rows: Matrix) -> None:
     np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), rows)
 
 
-def test_rows_are_gathered_in_any_order_also_twice(path: UPath, rows: Matrix) -> None:
+def test_rows_are_gathered_in_any_order_also_twice(path: UPath, rows: F32) -> None:
     wanted = np.random.default_rng(2).integers(0, ROWS, 5_000)
     wanted[:4] = [ROWS - 1, 0, 40_000, 0]
     with open_vectors(path) as file:
@@ -75,7 +75,7 @@ def test_a_file_of_doubles_is_refused(path: UPath) -> None:
         pass
 
 
-def test_a_file_that_was_cut_off_is_noticed(path: UPath, rows: Matrix) -> None:
+def test_a_file_that_was_cut_off_is_noticed(path: UPath, rows: F32) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with open_vectors(path) as file:
         file.read(0, ROWS - 1)
@@ -93,7 +93,7 @@ def test_rows_are_written_in_any_order(path: UPath) -> None:
         np.testing.assert_array_equal(written.read(0, 50), rows)
 
 
-def test_a_range_of_a_file_is_read_like_an_array(path: UPath, rows: Matrix) -> None:
+def test_a_range_of_a_file_is_read_like_an_array(path: UPath, rows: F32) -> None:
     with open_vectors(path) as file:
         part = FileRows(file, 10, 25)
         assert len(part) == 15

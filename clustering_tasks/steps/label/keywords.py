@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import count
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.steps.label.stop_words import STOP_WORDS
 
 # A word of letters, also with an apostrophe or hyphen inside; or an acronym with digits (G7, A320).
@@ -17,9 +17,6 @@ _WORD = re.compile(r"\b(?:[^\W\d_]{2,}(?:['\u2019-][^\W\d_]+)*|[^\W\d_]+\d+)\b")
 _PAIR_GAIN = 1.2
 _FIRST_PAIR = 1 << 32
 _END = -1  # of a text
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 
 class Keywords:
@@ -61,7 +58,7 @@ class Keywords:
         words = map(self._words.__getitem__, terms[single].tolist())
         return dict(zip(words, weights[single].tolist(), strict=True))
 
-    def _row(self, cluster: int) -> tuple[Ints, Floats]:
+    def _row(self, cluster: int) -> tuple[I64, F32]:
         here = slice(*self._bounds[cluster : cluster + 2])
         return self._terms[here], self._weights[here]
 
@@ -70,9 +67,7 @@ class Keywords:
         return f"{self._words[before - 1]} {self._words[last]}" if before else self._words[last]
 
 
-def _count(
-    texts: Iterable[str | None], vocabulary: dict[str, int]
-) -> tuple[Ints, npt.NDArray[np.int32]]:
+def _count(texts: Iterable[str | None], vocabulary: dict[str, int]) -> tuple[I64, I32]:
     """Return a cluster's terms, ascending, and how often it says each; new words are numbered."""
     numbers = [_END]
     for text in filter(None, texts):
@@ -87,7 +82,7 @@ def _count(
     return terms, counts.astype(np.int32)
 
 
-def _weights(terms: Ints, counts: list[npt.NDArray[np.int32]]) -> Floats:
+def _weights(terms: I64, counts: list[I32]) -> F32:
     """Frequency in the cluster times log(1 + mean words of a cluster / frequency in the level)."""
     said = np.concatenate([np.empty(0, np.int32), *counts])
     words = np.array([each.sum() for each in counts], dtype=np.int64)
@@ -95,18 +90,18 @@ def _weights(terms: Ints, counts: list[npt.NDArray[np.int32]]) -> Floats:
     rarity = np.log1p(words.sum() / max(len(words), 1) / np.bincount(which, said))
     rarity[known >= _FIRST_PAIR] *= _PAIR_GAIN
     share = said / np.repeat(words, [len(each) for each in counts])
-    weights: Floats = (share * rarity[which]).astype(np.float32)
+    weights: F32 = (share * rarity[which]).astype(np.float32)
     return weights
 
 
-def _heaviest(weights: Floats, count: int) -> npt.NDArray[np.bool_]:
+def _heaviest(weights: F32, count: int) -> Mask:
     """Choose `count` of the weights, the largest, and all that equal the least of them."""
     if count >= len(weights):
         return np.ones(len(weights), dtype=bool)
     return np.asarray(weights >= np.partition(weights, -count)[-count])
 
 
-def _apart(terms: Iterable[str], weights: Floats, count: int) -> list[str]:
+def _apart(terms: Iterable[str], weights: F32, count: int) -> list[str]:
     """Return up to `count` terms, heaviest first, that share no word with a heavier one."""
     kept: list[str] = []
     said: set[str] = set()

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from upath import UPath
 
+from clustering_tasks.arrays import I32
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record
@@ -70,6 +70,6 @@ def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[dict[str, An
         yield record(run, cluster)
 
 
-def _keywords(items: UPath, labels: npt.NDArray[np.int32], clusters: int) -> Keywords:
+def _keywords(items: UPath, labels: I32, clusters: int) -> Keywords:
     texts = pa.table(read_columns(items, ["text"]))
     return Keywords(part["text"] for part in by_cluster(texts, labels, clusters))

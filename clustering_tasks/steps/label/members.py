@@ -4,7 +4,7 @@ As rows a million items would be a million dictionaries: ten times the memory, a
 that `label` takes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from clustering_tasks.arrays import I32, I64
 from clustering_tasks.settings.levels import Level
+from clustering_tasks.workspace.columns import read_columns
 
 Columns = dict[str, npt.NDArray[Any]]
 """Items, in the order of their vector ids: texts are objects, None where there is none; times are
@@ -42,14 +44,7 @@ def read_members(items: UPath, assignments: UPath, level: Level) -> pa.Table:
     return pa.table(columns | _facts(items, level))
 
 
-def read_columns(path: UPath, names: Iterable[str]) -> dict[str, pa.Array]:
-    """Read columns of a Parquet file, one by one: all at once takes twice the memory."""
-    with path.open("rb") as file:
-        parquet = pq.ParquetFile(file)
-        return {name: parquet.read([name])[name].combine_chunks() for name in names}
-
-
-def by_cluster(table: pa.Table, labels: npt.NDArray[np.int32], clusters: int) -> Iterator[Columns]:
+def by_cluster(table: pa.Table, labels: I32, clusters: int) -> Iterator[Columns]:
     """Yield the members of each cluster, from the first to the last.
 
     Args:
@@ -69,7 +64,7 @@ def by_cluster(table: pa.Table, labels: npt.NDArray[np.int32], clusters: int) ->
             }
 
 
-def _groups(bounds: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def _groups(bounds: I64) -> Iterator[tuple[int, int]]:
     """Yield ranges of clusters that together have up to `_GROUP` members."""
     first = 0
     while first < len(bounds) - 1:
@@ -79,7 +74,7 @@ def _groups(bounds: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _values(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def _values(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], I64]:
     """Return a column's values and where each row's begin: one after the other but in lists."""
     array = column.combine_chunks()
     starts = np.arange(len(array) + 1)

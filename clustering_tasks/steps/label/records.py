@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.titles import CENTRAL, canonical_name, headline, shorten
 from clustering_tasks.workspace.artefacts import Run
@@ -29,7 +29,7 @@ class Cluster:
     """
 
     members: Columns
-    centroid: npt.NDArray[np.float32]
+    centroid: F32
     intra_similarity: float
     keywords: list[str]
     weights: dict[str, float]
@@ -83,7 +83,7 @@ def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
     return f"{cluster_type}_{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
-def _label(cluster: Cluster, central: npt.NDArray[np.int64], details: dict[str, Any]) -> str:
+def _label(cluster: Cluster, central: I64, details: dict[str, Any]) -> str:
     canonical = details.get("canonical_entity")
     label = shorten(canonical) if canonical else None
     label = label or headline(cluster.members["title"][central[:CENTRAL]].tolist(), cluster.weights)
@@ -91,14 +91,14 @@ def _label(cluster: Cluster, central: npt.NDArray[np.int64], details: dict[str, 
     return label or ", ".join(cluster.keywords[:5]) or most_central
 
 
-def _order(members: Columns, level: str) -> npt.NDArray[np.int64]:
+def _order(members: Columns, level: str) -> I64:
     """Put events into the order of time, undated ones last (LV-3)."""
     if level != "events":
         return np.arange(len(members["vector_id"]))
     return np.argsort(members["start_time"], kind="stable")  # NaT sorts behind all times
 
 
-def _rounded(values: npt.NDArray[np.float32]) -> list[float]:
+def _rounded(values: F32) -> list[float]:
     rounded: list[float] = np.round(values.astype(np.float64), 6).tolist()
     return rounded
 
@@ -120,7 +120,7 @@ def _most_frequent(values: Iterable[str | None], count: int) -> list[str]:
     return sorted(counts, key=lambda value: (-counts[value], value))[:count]
 
 
-def _representatives(members: Columns, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+def _representatives(members: Columns, rows: I64) -> list[dict[str, Any]]:
     ids, titles, similarity = (members[name][rows] for name in ("source_id", "title", "similarity"))
     return [
         {"id": each[0], "title": each[1], "similarity": each[2]}
@@ -128,7 +128,7 @@ def _representatives(members: Columns, rows: npt.NDArray[np.int64]) -> list[dict
     ]
 
 
-def _near_duplicates(members: Columns, order: npt.NDArray[np.int64]) -> list[list[str]]:
+def _near_duplicates(members: Columns, order: I64) -> list[list[str]]:
     groups: dict[int, list[str]] = {}
     ids = members["source_id"][order].tolist()
     for group, name in zip(members["near_duplicate"][order].tolist(), ids, strict=True):

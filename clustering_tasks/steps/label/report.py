@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import I64
 from clustering_tasks.workspace.artefacts import Metric, Result, Run
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
@@ -39,9 +39,7 @@ TAGS = ("tagged", "untagged", "per_item", "per_cluster")
 UNCOUNTED = ("llm_failures", "llm_timeouts", "parsing", "conflicts", "database")
 
 
-def make_report(
-    run: Run, snapshot: Result, merge: Result, sizes: npt.NDArray[np.int64]
-) -> dict[str, Any]:
+def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[str, Any]:
     """Sum a run up; a share of nothing is null.
 
     Args:
@@ -85,7 +83,7 @@ def _share(part: Metric, whole: int) -> float | None:
     return float(part or 0) / whole if whole else None
 
 
-def describe_sizes(sizes: npt.NDArray[np.int64]) -> dict[str, Any]:
+def describe_sizes(sizes: I64) -> dict[str, Any]:
     """Describe how large clusters are; what says nothing without clusters is null.
 
     Args:
@@ -103,7 +101,7 @@ def describe_sizes(sizes: npt.NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-_SIZES: dict[str, Callable[[npt.NDArray[np.int64]], Any]] = {
+_SIZES: dict[str, Callable[[I64], Any]] = {
     "min": np.min,
     "median": np.median,
     "mean": np.mean,
@@ -112,7 +110,7 @@ _SIZES: dict[str, Callable[[npt.NDArray[np.int64]], Any]] = {
 }
 
 
-def _histogram(sizes: npt.NDArray[np.int64]) -> Iterator[dict[str, int]]:
+def _histogram(sizes: I64) -> Iterator[dict[str, int]]:
     """Yield clusters and items by size: 2 to 3, 4 to 7, 8 to 15 and so on."""
     least = 2
     while least <= sizes.max():

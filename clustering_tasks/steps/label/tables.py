@@ -9,12 +9,12 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 from upath import UPath
 
+from clustering_tasks.arrays import I64
 from clustering_tasks.workspace.storage import to_json
 
 MEMBER_SCHEMA = pa.schema(
@@ -68,7 +68,7 @@ _MEMBERS = 16_384
 
 def write_clusters(
     records: Iterable[dict[str, Any]], jsonl: UPath, csv: UPath
-) -> tuple[list[str], npt.NDArray[np.int64]]:
+) -> tuple[list[str], I64]:
     """Write one line and one row per cluster; return their ids and sizes."""
     ids, sizes = list[str](), list[int]()
     records = iter(records)

@@ -3,12 +3,11 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyarrow.csv import write_csv
 
+from clustering_tasks.arrays import F64, I32, I64
 from clustering_tasks.steps.map.placement import (
-    Rows,
     by_size,
     draw_members,
     place_clusters,
@@ -63,10 +62,10 @@ def write_map(run: Run, snapshot: Result, merge: Result, label: Result, attempt:
 
 def _points(
     label: Result,
-    labels: npt.NDArray[np.int32],
-    sizes: Rows,
-    rows: Rows,
-    places: npt.NDArray[np.float64],
+    labels: I32,
+    sizes: I64,
+    rows: I64,
+    places: F64,
 ) -> pa.Table:
     """Put clusters and members together: of `POINTS_SCHEMA`, in the order of the places."""
     names = read_columns(label.path("members_parquet"), ["vector_id", "cluster_id"])

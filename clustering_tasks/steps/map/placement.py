@@ -3,16 +3,12 @@
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.exact import COARSE, coarse
 from clustering_tasks.engine.main_axes import turn
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.tsne import tsne
-
-Floats = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 _SEED = 20_260_301
 _DIMENSIONS = 32  # onto which members are projected before their cluster's plane is looked for
@@ -22,12 +18,12 @@ _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 _DIGITS = 5  # further ones depend on the processor, and nobody sees them
 
 
-def by_size(sizes: Rows) -> Rows:
+def by_size(sizes: I64) -> I64:
     """Order clusters by size, the largest first, equal ones by number: (c,)."""
     return np.lexsort((np.arange(len(sizes)), -sizes))
 
 
-def place_clusters(centroids: Matrix, sizes: Rows, most: int) -> Floats:
+def place_clusters(centroids: F32, sizes: I64, most: int) -> F64:
     """Lay clusters out, similar ones beside each other: (c, 2) between -1 and 1.
 
     Args:
@@ -46,7 +42,7 @@ def place_clusters(centroids: Matrix, sizes: Rows, most: int) -> Floats:
     return np.asarray(np.round(np.clip(places, -1, 1), _DIGITS), dtype=np.float64)
 
 
-def _into_square(places: Floats) -> Floats:
+def _into_square(places: F64) -> F64:
     if not len(places):
         return places
     low, high = places.min(axis=0), places.max(axis=0)
@@ -54,7 +50,7 @@ def _into_square(places: Floats) -> Floats:
     return np.asarray(1.9 * (places - (low + high) / 2) / width if width else 0 * places)
 
 
-def _beside(nearest: npt.NDArray[np.int32], laid_out: int) -> Floats:
+def _beside(nearest: I32, laid_out: int) -> F64:
     """Steps away from the nearest, each further out on a spiral around it: (m, 2)."""
     order = np.argsort(nearest, kind="stable")
     starts = np.searchsorted(nearest[order], nearest[order])
@@ -65,14 +61,14 @@ def _beside(nearest: npt.NDArray[np.int32], laid_out: int) -> Floats:
     return np.asarray(steps * (np.sqrt(place) / np.sqrt(3 * laid_out))[:, None])
 
 
-def radii(sizes: Rows) -> Floats:
+def radii(sizes: I64) -> F64:
     """Radius of the disc in which a cluster's members lie, its area by their number: (c,)."""
     whole = 4 * _COVERED / np.pi
     disc = np.sqrt(sizes * (whole / max(int(sizes.sum()), 1)))
     return np.asarray(np.minimum(disc, _LARGEST_DISC))
 
 
-def draw_members(labels: npt.NDArray[np.int32], sizes: Rows, most: int) -> Rows:
+def draw_members(labels: I32, sizes: I64, most: int) -> I64:
     """Draw members for the map, in the order in which a view shows them: their rows, (m,).
 
     Of a large cluster more are drawn than of a small one, by the root of its size: small ones are
@@ -95,13 +91,13 @@ def draw_members(labels: npt.NDArray[np.int32], sizes: Rows, most: int) -> Rows:
 
 
 def place_members(
-    blocks: Iterable[tuple[int, Matrix]],
-    rows: Rows,
-    cluster: npt.NDArray[np.int32],
-    centroids: Matrix,
-    places: Floats,
-    radius: Floats,
-) -> Floats:
+    blocks: Iterable[tuple[int, F32]],
+    rows: I64,
+    cluster: I32,
+    centroids: F32,
+    places: F64,
+    radius: F64,
+) -> F64:
     """Lay members out around their cluster, in the plane in which they differ most: (m, 2).
 
     Args:
@@ -125,17 +121,17 @@ def place_members(
     return np.round(places[cluster] + flat * radius[cluster, None], _DIGITS)
 
 
-def _axes(dimension: int) -> Floats:
+def _axes(dimension: int) -> F64:
     signs = np.random.default_rng(_SEED).integers(0, 2, (dimension, _DIMENSIONS))
     return np.asarray(2.0 * signs - 1)
 
 
-def _project(vectors: Matrix, axes: Floats) -> Floats:
+def _project(vectors: F32, axes: F64) -> F64:
     """Project on random directions: sums of whole numbers, which are exact."""
     return np.asarray(coarse(vectors).astype(np.float64) @ axes) / COARSE
 
 
-def _within_discs(projected: Floats, cluster: npt.NDArray[np.int32], clusters: int) -> Floats:
+def _within_discs(projected: F64, cluster: I32, clusters: int) -> F64:
     """Turn members, sorted by cluster, onto its two main axes, and into its unit disc: (m, 2)."""
     flat = np.zeros((len(projected), 2))
     turn(projected, np.searchsorted(cluster, np.arange(clusters + 1)), flat)

@@ -16,6 +16,7 @@ import structlog
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.method import Choice, choose
 from clustering_tasks.algorithms.partition import Partition
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.centroids import Sums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
@@ -42,7 +43,7 @@ from clustering_tasks.steps.merge.outlier_policy import (
 )
 from clustering_tasks.steps.merge.quality import measure_graph, measure_membership, measure_vectors
 from clustering_tasks.steps.merge.stability import stability
-from clustering_tasks.steps.merge.time_gaps import Coherent, coherent
+from clustering_tasks.steps.merge.time_gaps import Checked, check_gaps
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Metric,
@@ -71,14 +72,14 @@ class Clustering:
         offers: where each noise node could go, if the outlier policy asks.
     """
 
-    labels: npt.NDArray[np.int32]
-    probabilities: npt.NDArray[np.float32]
-    outlier_scores: npt.NDArray[np.float32]
-    block: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    labels: I32
+    probabilities: F32
+    outlier_scores: F32
+    block: I32 = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     trees: list[dict[str, npt.NDArray[np.generic]]] = field(default_factory=list)
     facts: dict[str, Metric] = field(default_factory=dict)
     largest: int = -1
-    stability: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    stability: F64 = field(default_factory=lambda: np.empty(0))
     offers: Offers = field(default_factory=lambda: no_offers(0))
 
     def add(self, block: int, rows: slice, found: Partition) -> None:
@@ -186,10 +187,10 @@ def _settle(
     graph: Graph,
     clustering: Clustering,
     vectors: VectorFile,
-) -> tuple[Coherent, Sums]:
+) -> tuple[Checked, Sums]:
     """Join what a partition tore apart and split what time does; the last word on who is where."""
 
-    def sums_of(labels: npt.NDArray[np.int32]) -> Sums:
+    def sums_of(labels: I32) -> Sums:
         rows, count = nodes.of_rows(labels, FILTERED), int(labels.max(initial=-1)) + 1
         return cluster_sums(vectors.blocks(), rows, count, vectors.shape[1])
 
@@ -199,7 +200,7 @@ def _settle(
         labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
         sums = sums.grouped(group)
     span = read_spans(plan)
-    final = coherent(
+    final = check_gaps(
         labels, clustering.probabilities, span, graph.ids, nodes.weight, run.settings.temporal
     )
     return final, sums_of(final.labels) if final.labels is not labels else sums
@@ -234,7 +235,7 @@ def _cluster(
     return clustering
 
 
-def _counts(labels: npt.NDArray[np.int32], clusters: int, parts: int) -> dict[str, Metric]:
+def _counts(labels: I32, clusters: int, parts: int) -> dict[str, Metric]:
     counts = {
         "read": len(labels),
         "clustered": int((labels >= 0).sum()),
@@ -252,9 +253,9 @@ def _write(
     nodes: Nodes,
     graph: Graph,
     clustering: Clustering,
-    labels: npt.NDArray[np.int32],
+    labels: I32,
     kinds: "pd.Series[str]",
-    similarity: npt.NDArray[np.float32],
+    similarity: F32,
     sums: Sums,
 ) -> None:
     status = np.select([labels == code for code in CODES.values()], list(CODES), "clustered")

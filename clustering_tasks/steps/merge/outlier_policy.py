@@ -3,21 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import structlog
 
 from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.centroids import Sums, row_products
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.settings.run import OutlierSettings, RunSettings
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.workspace.vector_files import VectorFile
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 
 MOST_PROBABLE = np.float32(0.5)
 # Neighbours that vote. B-cubed F1 on real documents clustered by HDBSCAN, without policy, with the
@@ -39,8 +35,8 @@ class Offers:
         similarity: (n,) float32 of the node and that cluster, -inf where there is none.
     """
 
-    node: Ints
-    similarity: Floats
+    node: I32
+    similarity: F32
 
     def enter(self, rows: slice, offers: "Offers") -> None:
         """Enter the offers to the nodes of a block."""
@@ -53,7 +49,7 @@ def no_offers(count: int) -> Offers:
     return Offers(np.full(count, -1, np.int32), np.full(count, -np.inf, np.float32))
 
 
-def nearest_clusters(block: Block, labels: Ints, settings: RunSettings) -> Offers:
+def nearest_clusters(block: Block, labels: I32, settings: RunSettings) -> Offers:
     """Find the cluster that each noise node of a block is nearest to, if the policy asks.
 
     Up to five of its most similar neighbours in the graph that are in a cluster vote by their
@@ -79,7 +75,7 @@ def nearest_clusters(block: Block, labels: Ints, settings: RunSettings) -> Offer
     return offers
 
 
-def _by_vote(block: Block, labels: Ints, noise: npt.NDArray[np.int64]) -> tuple[Ints, Floats]:
+def _by_vote(block: Block, labels: I32, noise: I64) -> tuple[I32, F32]:
     ids = block.ids[noise]
     likeness = np.where((ids >= 0) & (labels[ids] >= 0), block.similarity[noise], -np.inf)
     order = np.argsort(-likeness, axis=1, kind="stable")[:, :_VOTERS]
@@ -95,7 +91,7 @@ def _by_vote(block: Block, labels: Ints, noise: npt.NDArray[np.int64]) -> tuple[
     return node.astype(np.int32), likeness[at, first].astype(np.float32)
 
 
-def _by_centroid(block: Block, labels: Ints, rows: npt.NDArray[np.int64]) -> tuple[Ints, Floats]:
+def _by_centroid(block: Block, labels: I32, rows: I64) -> tuple[I32, F32]:
     centroids = unit_means(block.vectors, block.weight, labels, int(labels.max()) + 1)
     nearest = nearest_centroids(block.vectors[rows], centroids)
     members = np.flatnonzero(labels >= 0).astype(np.int32)
@@ -112,12 +108,12 @@ class Treated:
         probabilities: (n,) float32.
     """
 
-    labels: Ints
-    probabilities: Floats
+    labels: I32
+    probabilities: F32
 
 
 def treat(
-    labels: Ints, probabilities: Floats, offers: Offers, weight: Ints, settings: OutlierSettings
+    labels: I32, probabilities: F32, offers: Offers, weight: I32, settings: OutlierSettings
 ) -> Treated:
     """Let noise nodes join clusters, as the policy says; nothing joins without any similarity.
 
@@ -145,7 +141,7 @@ def treat(
     )
 
 
-def _until(able: Flags, similarity: Floats, weight: Ints, outliers: int, most: float) -> Flags:
+def _until(able: Mask, similarity: F32, weight: I32, outliers: int, most: float) -> Mask:
     """Let the most similar join until few enough are left; equally similar ones join together."""
     nodes = np.flatnonzero(able)
     nodes = nodes[np.argsort(-similarity[nodes], kind="stable")]
@@ -159,7 +155,7 @@ def _until(able: Flags, similarity: Floats, weight: Ints, outliers: int, most: f
     return np.asarray(able & (similarity >= similarity[nodes[enough[0] - 1]]))
 
 
-def assignment(core: Ints, labels: Ints, settings: OutlierSettings) -> "pd.Series[str]":
+def assignment(core: I32, labels: I32, settings: OutlierSettings) -> "pd.Series[str]":
     """Say how each item came to where it is: `core`, `nearest`, `individual`, or null.
 
     Args:
@@ -173,7 +169,7 @@ def assignment(core: Ints, labels: Ints, settings: OutlierSettings) -> "pd.Serie
 
 
 def enter_similarity(
-    similarity: Floats, vectors: VectorFile, core: Ints, labels: Ints, sums: Sums
+    similarity: F32, vectors: VectorFile, core: I32, labels: I32, sums: Sums
 ) -> None:
     """Enter the cosine of each item that joined to the centroid of its cluster's core.
 

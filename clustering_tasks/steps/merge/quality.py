@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.centroids import Sums
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.modularity import modularity
@@ -29,9 +30,6 @@ from clustering_tasks.workspace.vector_files import VectorFile
 
 log = structlog.get_logger()
 
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -42,11 +40,11 @@ class Measured:
         metrics: by the report's names.
     """
 
-    similarity: Floats
+    similarity: F32
     metrics: dict[str, Metric]
 
 
-def measure_vectors(vectors: VectorFile, labels: Ints, sums: Sums) -> Measured:
+def measure_vectors(vectors: VectorFile, labels: I32, sums: Sums) -> Measured:
     """Measure the clusters on the items' vectors, as Stage 3 gave them.
 
     Args:
@@ -73,8 +71,8 @@ def measure_vectors(vectors: VectorFile, labels: Ints, sums: Sums) -> Measured:
 def measure_graph(
     nodes: Nodes,
     graph: Graph,
-    labels: Ints,
-    found: Ints,
+    labels: I32,
+    found: I32,
     tree: Mapping[str, npt.NDArray[np.generic]],
 ) -> dict[str, Metric]:
     """Measure the clusters on the neighbour graph and on the tree that HDBSCAN grew.
@@ -99,7 +97,7 @@ def measure_graph(
 
 
 def measure_membership(
-    nodes: Nodes, found: Ints, probabilities: Floats, stability: npt.NDArray[np.float64]
+    nodes: Nodes, found: I32, probabilities: F32, stability: F64
 ) -> dict[str, Metric]:
     """Sum up how firmly items belong to their clusters, and how firmly clusters hold together.
 
@@ -124,7 +122,7 @@ def _estimate(name: str, estimate: Estimate | None) -> dict[str, Metric]:
     }
 
 
-def _mean(values: npt.NDArray[np.float64], weights: npt.NDArray[np.integer]) -> float | None:
+def _mean(values: F64, weights: npt.NDArray[np.integer]) -> float | None:
     """Weighted mean of what is known, None where nothing is."""
     known = np.isfinite(values)
     return float(np.average(values[known], weights=weights[known])) if known.any() else None

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.method import Choice
 from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.arrays import F64, I32
 from clustering_tasks.settings.run import RunSettings
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 
 # Nodes of a level up to which clustering it a second time costs less than a second.
 LARGEST = 5_000
@@ -21,7 +18,7 @@ _LEFT_OUT = 0.1
 
 def stability(
     block: Block, found: Partition, settings: RunSettings, choice: Choice, nodes: int
-) -> Floats:
+) -> F64:
     """Measure the stability of a block's clusters: (c,), NaN where it is not known.
 
     Args:
@@ -46,8 +43,8 @@ def stability(
 
 
 def remaining(
-    block: Block, labels: Ints, algorithm: Callable[[Block], Partition], least: int
-) -> Floats:
+    block: Block, labels: I32, algorithm: Callable[[Block], Partition], least: int
+) -> F64:
     """Cluster a block again without a tenth of its nodes, on what is left of its graph.
 
     Args:
@@ -75,10 +72,10 @@ def remaining(
     return np.where(left >= least, best, np.nan)
 
 
-def _left_out(labels: Ints) -> int:
+def _left_out(labels: I32) -> int:
     return int(len(labels) * _LEFT_OUT)
 
 
-def _sizes(labels: Ints, weight: Ints, count: int) -> Floats:
+def _sizes(labels: I32, weight: I32, count: int) -> F64:
     clustered = labels >= 0
     return np.bincount(labels[clustered], weight[clustered], minlength=count).astype(np.float64)

@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustering_tasks.arrays import Mask
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN
 from clustering_tasks.settings.run import FilterSettings
-
-Bools = npt.NDArray[np.bool_]
 
 COLUMNS = ("document_id", "domain", "event_type", "entity_type", "start_time", "end_time")
 
 
-def kept_rows(items: pd.DataFrame, settings: FilterSettings) -> Bools:
+def kept_rows(items: pd.DataFrame, settings: FilterSettings) -> Mask:
     """Tell which items pass every filter that is set: (n,).
 
     Args:
@@ -28,7 +26,7 @@ def kept_rows(items: pd.DataFrame, settings: FilterSettings) -> Bools:
     return kept
 
 
-def _passed(items: pd.DataFrame, settings: FilterSettings) -> Iterator[Bools]:
+def _passed(items: pd.DataFrame, settings: FilterSettings) -> Iterator[Mask]:
     if settings.domains is not None:
         domain = items["domain"].fillna(UNKNOWN_DOMAIN)
         yield domain.isin(settings.domains).to_numpy(bool)
@@ -45,7 +43,7 @@ def _passed(items: pd.DataFrame, settings: FilterSettings) -> Iterator[Bools]:
         yield _in_time(items, settings)
 
 
-def _in_time(items: pd.DataFrame, settings: FilterSettings) -> Bools:
+def _in_time(items: pd.DataFrame, settings: FilterSettings) -> Mask:
     """An item's span touches the window; an undated one is in it or not as the caller says."""
     inside = np.ones(len(items), dtype=bool)
     if settings.since is not None:

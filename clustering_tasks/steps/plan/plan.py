@@ -4,31 +4,20 @@ A part is a union of whole tiles of the neighbour search, and tiles depend on th
 one part or fifty give the same bits.
 """
 
-import math
 import time
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
-from clustering_tasks.algorithms.costs import held_bytes
+from clustering_tasks.algorithms.costs import compared_with, held_bytes, most_memory
 from clustering_tasks.algorithms.method import Choice, choose
-from clustering_tasks.engine.cells import cell_count, probe_count
-from clustering_tasks.engine.neighbours import (
-    BATCH_ROWS,
-    CHUNK_ROWS,
-    PROBING_TILE_ROWS,
-    TILE_COLUMNS,
-    TILE_ROWS,
-)
-from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.graph.cell_order import lay_out, save_cells, write_features
 from clustering_tasks.graph.features import document_vectors, make_features
 from clustering_tasks.graph.nodes import Nodes, make_nodes
+from clustering_tasks.graph.parts import make_parts, part_items, part_title
 from clustering_tasks.graph.time_ranges import write_spans
-from clustering_tasks.settings.run import NeighbourSettings, PartitionSettings, RunSettings
+from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
 from clustering_tasks.steps.plan.story_vectors import story_vectors
@@ -36,18 +25,6 @@ from clustering_tasks.workspace.artefacts import Attempt, Part, Result, Run, art
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 from clustering_tasks.workspace.storage import to_json
 from clustering_tasks.workspace.vector_files import open_vectors
-
-_PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A range of nodes of one group: whole tiles, searched against all nodes of their block."""
-
-    block: int
-    start: int
-    stop: int
-    name: str
 
 
 def plan(run: Run) -> Result:
@@ -114,7 +91,7 @@ def _plan(
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [
-        Part(part=number, name=_name(part), items=_items(part, nodes))
+        Part(part=number, name=part_title(part), items=part_items(part, nodes))
         for number, part in enumerate(parts)
     ]
     attempt.metrics = {
@@ -123,65 +100,6 @@ def _plan(
         "parts": len(parts),
         **forecast,
     }
-
-
-def make_parts(
-    nodes: Nodes, settings: PartitionSettings, in_cells: Collection[int] = ()
-) -> Iterator[list[Unit]]:
-    """Put the units together into at most `max_parts` parts of at least `min_part_rows` nodes.
-
-    Yields at least one part: a level without items has one without units.
-
-    Args:
-        nodes: of the level.
-        settings: see above.
-        in_cells: the blocks that are searched in cells, with larger tiles.
-    """
-    least = max(settings.min_part_rows, math.ceil(len(nodes.row) / settings.max_parts))
-    part: list[Unit] = []
-    rest = len(nodes.row)
-    for unit in _units(nodes, least, in_cells):
-        part.append(unit)
-        size = sum(unit.stop - unit.start for unit in part)
-        if size >= least and rest - size >= settings.min_part_rows:
-            yield part
-            part, rest = [], rest - size
-    yield part
-
-
-def _units(nodes: Nodes, least: int, in_cells: Collection[int]) -> Iterator[Unit]:
-    """Cut each group into ranges of whole tiles with about `least` nodes."""
-    change = np.flatnonzero(np.diff(nodes.block) | np.diff(nodes.group)) + 1
-    bounds = [0, *change.tolist(), len(nodes.row)]
-    for start, stop in pairwise(bounds):
-        if start == stop:
-            continue
-        step = _step(stop - start, least, nodes.block[start] in in_cells)
-        name = str(nodes.group_names[nodes.group[start]])
-        for first in range(start, stop, step):
-            last = min(first + step, stop)
-            whole = last - first == stop - start
-            rows = "" if whole else f" {first - start}-{last - start - 1}"
-            yield Unit(int(nodes.block[start]), first, last, name + rows)
-
-
-def _step(rows: int, least: int, in_cells: bool) -> int:
-    """Rows of a unit: whole tiles of at least `least` rows."""
-    if not in_cells:
-        return max(math.ceil(least / TILE_ROWS), 1) * TILE_ROWS
-    # Few units, all of a size: each reads all rows of the block, twice.
-    units = math.ceil(rows / max(least, BATCH_ROWS))
-    return math.ceil(rows / units / PROBING_TILE_ROWS) * PROBING_TILE_ROWS
-
-
-def _name(part: Iterable[Unit]) -> str:
-    names = list(dict.fromkeys(unit.name for unit in part))
-    shown = ", ".join(names[:2])
-    return f"{shown} and {len(names) - 2} more" if len(names) > 2 else shown or "nothing"
-
-
-def _items(part: Iterable[Unit], nodes: Nodes) -> int:
-    return sum(int(nodes.weight[unit.start : unit.stop].sum()) for unit in part)
 
 
 def _forecast(
@@ -198,32 +116,6 @@ def _forecast(
         "disk_bytes": n * (k * 8 + dimension * 4 + 100),
         "search_milliseconds": int(pairs * _seconds_per_pair(dimension) * 1e3),
     }
-
-
-def most_memory(nodes: int, largest: int, dimension: int, k: int, held: int) -> int:
-    """Forecast the memory of the task that takes most, in bytes.
-
-    Args:
-        nodes: of the level.
-        largest: nodes of its largest block.
-        dimension: of the vectors.
-        k: neighbours of a node.
-        held: what the algorithm makes of that block, in bytes.
-    """
-    graph = nodes * k * 8
-    queries = min(nodes, BATCH_ROWS + 2 * CHUNK_ROWS) * dimension * 4
-    products = min(largest, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4 * thread_count()
-    # `merge` holds the graph twice while evidence changes it
-    return _PROGRAM_BYTES + max(queries + products, graph * 4 + held)
-
-
-def compared_with(n: int, settings: NeighbourSettings) -> float:
-    """Forecast how many rows a row of a block of n is compared with."""
-    if n <= settings.exact_rows:
-        return n
-    cells = cell_count(n)
-    # rows lie in large cells more often than cells are large: 1.8 times, measured
-    return cells + 1.8 * n * min(probe_count(n, settings.probes) / cells, 1)
 
 
 def _seconds_per_pair(dimension: int) -> float:

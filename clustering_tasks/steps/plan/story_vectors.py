@@ -7,9 +7,9 @@ whether two mentions can be of the same thing at all (`clustering_tasks.evidence
 """
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.cells import find_neighbours
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.rows import unit
@@ -18,8 +18,6 @@ from clustering_tasks.graph.features import FEW, DocumentVectors
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import open_vectors
-
-Floats = npt.NDArray[np.float32]
 
 # Plateaus on ecbplus, whole and thinned: 5 to 15 neighbours, thresholds .3 to .5.
 NEIGHBOURS = 8
@@ -63,7 +61,7 @@ def story_vectors(
     return DocumentVectors(smoothed(vectors), of_node)
 
 
-def smoothed(vectors: Floats) -> Floats:
+def smoothed(vectors: F32) -> F32:
     """Take off what all documents share, and move each towards its nearest.
 
     Args:

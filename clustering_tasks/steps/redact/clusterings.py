@@ -1,9 +1,9 @@
 """A clustering without some of its items."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustering_tasks.arrays import I32, Mask
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.steps.merge.assignments import CODES, NOISE, write_clustering
 from clustering_tasks.steps.merge.outlier_policy import enter_similarity
@@ -12,11 +12,9 @@ from clustering_tasks.workspace.artefacts import Attempt, Result, Run
 from clustering_tasks.workspace.vector_files import open_vectors
 
 _SMALLEST = 2
-Bools = npt.NDArray[np.bool_]
-Codes = npt.NDArray[np.int32]
 
 
-def cut_clustering(run: Run, snapshot: Result, old: Result, stays: Bools, attempt: Attempt) -> None:
+def cut_clustering(run: Run, snapshot: Result, old: Result, stays: Mask, attempt: Attempt) -> None:
     """Write the clustering without some of its items.
 
     A cluster whose core has fewer than two members left is none any more; its members are noise.
@@ -50,7 +48,7 @@ def cut_clustering(run: Run, snapshot: Result, old: Result, stays: Bools, attemp
     }
 
 
-def _codes(assigned: pd.DataFrame) -> tuple[Codes, Codes]:
+def _codes(assigned: pd.DataFrame) -> tuple[I32, I32]:
     """Return the clusters of the rows, and those of the core: negative codes for all others."""
     others = assigned["status"].map(CODES).fillna(NOISE)
     labels = assigned["cluster"].fillna(others.astype("Int32")).to_numpy(np.int32)
@@ -59,7 +57,7 @@ def _codes(assigned: pd.DataFrame) -> tuple[Codes, Codes]:
     return labels, core.astype(np.int32)
 
 
-def _numbers(labels: Codes, core: Codes) -> tuple[int, Codes]:
+def _numbers(labels: I32, core: I32) -> tuple[int, I32]:
     """Number the clusters that stay anew: their count, and the new number of each old one.
 
     Returns:

@@ -4,13 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clustering_tasks.arrays import Mask
 from clustering_tasks.deleted_documents.mentions import forgetting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.steps.label.label import write_label
 from clustering_tasks.steps.map.map import write_map
 from clustering_tasks.steps.redact.clusterings import cut_clustering
 from clustering_tasks.steps.redact.records import COMPLETE, NEW, REPLACED, replace_records
-from clustering_tasks.steps.redact.snapshots import Bools, cut_snapshot
+from clustering_tasks.steps.redact.snapshots import cut_snapshot
 from clustering_tasks.workspace.artefacts import Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json, write_atomically
@@ -77,7 +78,7 @@ def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> tuple[Res
     return snapshot, merge
 
 
-def _stays(snapshot: Result, deleted: Tombstones) -> Bools:
+def _stays(snapshot: Result, deleted: Tombstones) -> Mask:
     """Which rows stay: (n,)."""
     documents = read_columns(snapshot.path("items"), ["document_id"])["document_id"]
     gone = pa.array(sorted(deleted.among(documents.unique().to_pylist())), pa.string())

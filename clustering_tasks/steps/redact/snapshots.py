@@ -3,11 +3,11 @@
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clustering_tasks.arrays import I64, Mask
 from clustering_tasks.deleted_documents.mentions import Forget
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.items import item_batch
@@ -17,10 +17,8 @@ from clustering_tasks.workspace.vector_files import open_vectors, write_vectors
 
 _ITEMS = 8192  # at a time
 
-Bools = npt.NDArray[np.bool_]
 
-
-def cut_snapshot(old: Result, stays: Bools, level: Level, forget: Forget, attempt: Attempt) -> None:
+def cut_snapshot(old: Result, stays: Mask, level: Level, forget: Forget, attempt: Attempt) -> None:
     """Write the snapshot without some of its rows, and without ids in what the others say.
 
     Args:
@@ -85,7 +83,7 @@ def _forgotten(batch: pa.RecordBatch, level: Level, forget: Forget) -> pa.Table:
     return pa.Table.from_batches([batch, made]).take(pa.array(order))
 
 
-def _twins(old: Result, stays: Bools) -> npt.NDArray[np.int64]:
+def _twins(old: Result, stays: Mask) -> I64:
     """Return for each row that stays the first such row with the same vector."""
     twin = read_columns(old.path("items"), ["twin"])["twin"].to_numpy()[stays]
     _, first, group = np.unique(twin, return_index=True, return_inverse=True)

@@ -1,4 +1,4 @@
-"""The results database: loading a run's rows, and the pointer that readers follow.
+"""Loading a run's rows into the results database.
 
 Every load has a `run_id` and a partition of its own in `stage4.clusters` and `stage4.members`:
 filled by COPY, checked, indexed and attached in one transaction, none of which blocks a reader.
@@ -7,23 +7,15 @@ filled by COPY, checked, indexed and attached in one transaction, none of which 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from airflow.sdk.exceptions import AirflowFailException
-from clustering_tasks.publication.report import Report
 from psycopg.types.json import Jsonb
 
+from clustering_tasks.publication.report import Report
 from stage4.database.connection import Database, database
 from stage4.database.partitions import COLUMNS, Partitions, await_readers, sweep
+from stage4.database.pointer import LOCK_TIMEOUT, lock, remove_replaced
 from stage4.database.tombstones import refuse_deleted
-
-Act = Literal["publish", "roll_back", "delete_document"]
-
-# Others hold these locks for the time of an index build or of a copy of the JSONL.
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10min'"
-GRACE = "1 minute"
 
 _INSERT_RUN = """
 INSERT INTO stage4.runs (
@@ -34,28 +26,6 @@ INSERT INTO stage4.runs (
     %(filtered)s, %(unassigned)s, %(clusters)s, %(coverage)s, %(outlier_share)s,
     %(largest_cluster_share)s, %(report)s
 ) RETURNING run_id
-"""
-# What a later load of the same job has replaced, except for what readers see or have just seen: a
-# statement whose snapshot is older than the pointer's move may not have reached the rows yet.
-_REMOVE_REPLACED = """
-DELETE FROM stage4.runs old WHERE level = %(level)s
-AND EXISTS (
-    SELECT FROM stage4.runs new
-    WHERE new.level = old.level AND new.job_id = old.job_id AND new.run_id > old.run_id
-)
-AND NOT EXISTS (
-    SELECT FROM stage4.published WHERE published.level = old.level
-    AND (published.run_id = old.run_id
-        OR old.published_at IS NOT NULL AND moved_at > now() - %(grace)s::interval)
-)
-"""
-_INSERT_PUBLICATION = """
-INSERT INTO stage4.publications (level, run_id, job_id, act)
-SELECT level, run_id, job_id, %(act)s FROM stage4.runs WHERE run_id = %(run_id)s
-AND NOT EXISTS (SELECT FROM stage4.published WHERE run_id = %(run_id)s)
-"""
-_LAST_PUBLICATION = """
-SELECT max(publication_id) FROM stage4.publications WHERE level = %s AND run_id = %s
 """
 _TAKE_OVER = (
     """
@@ -69,14 +39,9 @@ _TAKE_OVER = (
     FROM stage4.alerts WHERE run_id = %(old)s ORDER BY alert_id
     """,
 )
-_LOCK_POINTER = """
-SELECT runs.job_id, runs.as_of
-FROM stage4.published LEFT JOIN stage4.runs USING (level, run_id)
-WHERE published.level = %s FOR UPDATE OF published
-"""
 
 
-def load(
+def load_run(
     files: Mapping[str, str],
     report: Report,
     *,
@@ -109,7 +74,7 @@ def load(
     started = time.perf_counter()
     with database(conn_id) as connection:
         with connection.transaction():
-            connection.execute(_LOCK_TIMEOUT)
+            connection.execute(LOCK_TIMEOUT)
             run_id = _insert_run(connection, report)
             phases = _fill(Partitions(connection, run_id), files, report)
             _insert_metrics(connection, run_id, report)
@@ -118,7 +83,7 @@ def load(
             refuse_deleted(connection, run_id)
         await_readers(connection)
         with connection.transaction():
-            _remove_replaced(_lock(connection, report.level))
+            remove_replaced(lock(connection, report.level))
         sweep(connection)
     return {
         "run_id": run_id,
@@ -159,90 +124,6 @@ def _fill(partitions: Partitions, files: Mapping[str, str], report: Report) -> d
         for parent in parents:
             partitions.attach(parent)
     return phases
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """A level's pointer, locked against every other publisher until the transaction ends.
-
-    Attributes:
-        connection: inside the transaction.
-        level: plural name.
-        job_id: the run that readers see; None when nothing is published.
-        as_of: its moment.
-    """
-
-    connection: Database
-    level: str
-    job_id: str | None
-    as_of: datetime | None
-
-    def find(self, job_id: str) -> int:
-        """Return the `run_id` of a job's last load.
-
-        Raises:
-            AirflowFailException: when the job is not in the database.
-        """
-        found = self.connection.execute(
-            "SELECT max(run_id) FROM stage4.runs WHERE level = %s AND job_id = %s",
-            [self.level, job_id],
-        ).fetchone()
-        if found is None or found[0] is None:
-            raise AirflowFailException(
-                f"run {job_id} of {self.level} is not in the database: clear `load_postgres`"
-            )
-        return int(found[0])
-
-    def move(self, run_id: int, act: Act = "publish") -> int:
-        """Let readers see a load, when the transaction commits.
-
-        Returns:
-            `publication_id`: of this move; where readers see the load already, of the former.
-        """
-        self.connection.execute(_INSERT_PUBLICATION, {"run_id": run_id, "act": act})
-        self.connection.execute(
-            "UPDATE stage4.published SET run_id = %s, moved_at = now() WHERE level = %s",
-            [run_id, self.level],
-        )
-        self.connection.execute(
-            "UPDATE stage4.runs SET published_at = coalesce(published_at, now()) WHERE run_id = %s",
-            [run_id],
-        )
-        row = self.connection.execute(_LAST_PUBLICATION, [self.level, run_id]).fetchone()
-        assert row is not None  # noqa: S101 - an aggregate has a row
-        return int(row[0])
-
-
-@contextmanager
-def pointer(level: str, *, conn_id: str | None = None) -> Iterator[Pointer]:
-    """Lock a level's pointer for one transaction, so that one publisher at a time decides.
-
-    Readers are not held up. A load that was replaced and is no longer read is removed.
-
-    Raises:
-        AirflowFailException, AirflowException: as `load`.
-    """
-    with database(conn_id) as connection:
-        with connection.transaction():
-            locked = _lock(connection, level)
-            yield locked
-            _remove_replaced(locked)
-        sweep(connection)
-
-
-def _lock(connection: Database, level: str) -> Pointer:
-    connection.execute(_LOCK_TIMEOUT)
-    row = connection.execute(_LOCK_POINTER, [level]).fetchone()
-    if row is None:
-        raise AirflowFailException(
-            f"the database does not know level {level}: run `python -m stage4.setup`"
-        )
-    return Pointer(connection, level, *row)
-
-
-def _remove_replaced(pointer: Pointer) -> None:
-    values = {"level": pointer.level, "grace": GRACE}
-    pointer.connection.execute(_REMOVE_REPLACED, values)
 
 
 def _insert_run(connection: Database, report: Report) -> int:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
+
+from clustering_tasks.publication.files import PublishedRun, publish_files, published
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import Report, read_report
-
-from clustering_tasks.publication.files import Pointer, publish_files, published
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.alerts import drift
 from stage4.database.pointer import locked_pointer
@@ -68,7 +68,7 @@ def _superseded(level: str, job_id: str | None) -> dict[str, Any]:
 
 
 def _result(
-    level: str, job_id: str | None, current: Pointer | None, publication_id: int | None
+    level: str, job_id: str | None, current: PublishedRun | None, publication_id: int | None
 ) -> dict[str, Any]:
     return {
         "published": publication_id is not None,

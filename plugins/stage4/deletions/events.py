@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable
 
-from clustering_tasks.publication.files import Pointer
+from clustering_tasks.publication.files import PublishedRun
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database import schema
 from stage4.database.connection import database
@@ -23,7 +23,7 @@ def event_of(
     old: int,
     new: int,
     deleting: Mapping[str, list[str]],
-    current: Pointer | None,
+    current: PublishedRun | None,
 ) -> dict[str, Any]:
     """Write what Stage 5 is told of one level.
 

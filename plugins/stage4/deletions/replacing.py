@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
-from clustering_tasks.publication.report import read_report
 from psycopg.types.json import Jsonb
 from upath import UPath
 
 from clustering_tasks.deleted_documents.reload_marks import changed_runs
-from clustering_tasks.publication.files import Pointer, published
+from clustering_tasks.publication.files import PublishedRun, published
 from clustering_tasks.publication.redaction import forget_published
+from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.storage import read_json
 from stage4.database.connection import Database, database
@@ -113,7 +113,7 @@ def _remove_runs(level: str, run_ids: Iterable[int]) -> int:
         return removed.rowcount
 
 
-def _move(pointer: Pointer, current: Pointer | None) -> None:
+def _move(pointer: Pointer, current: PublishedRun | None) -> None:
     """Let readers see the new load of the published run, and note what Stage 5 is to be told."""
     row = pointer.connection.execute(_PUBLISHED, [pointer.level]).fetchone()
     if row is None or row[1] is None or pointer.job_id is None:

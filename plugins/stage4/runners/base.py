@@ -186,17 +186,6 @@ class StepOperator(BaseOperator):
         return f"{self.step}{part} of {self.level}"
 
 
-def step_operator() -> type[StepOperator]:
-    """Choose the runner that this installation's settings name."""
-    if deployment().runner == "docker":
-        from stage4.runners.docker import DockerStepOperator
-
-        return DockerStepOperator
-    from stage4.runners.process import ProcessStepOperator
-
-    return ProcessStepOperator
-
-
 def _details(fields: Mapping[str, Any]) -> Iterator[str]:
     if trace := fields.get("exception"):
         yield f"({str(trace).splitlines()[-1]})"

@@ -16,8 +16,6 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.utils.session import create_session
 from sqlalchemy import select
-from stage4.tasks.delete_document import start_deletion
-from stage4.tasks.stage5 import notify_deletion
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME
@@ -31,6 +29,8 @@ from clustering_tasks.workspace.artefacts import load_run
 from local.stage5_receiver import listening
 from stage4.api.cache import PREFIX
 from stage4.deletions import hiding, progress, replacing
+from stage4.tasks.delete_document import start_deletion
+from stage4.tasks.stage5 import notify_deletion
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.deletion_fixtures import (
     DENSE,
@@ -83,7 +83,7 @@ def made(
     name = server.create_database(original.results.database)
     results = Results(server, name, original.results.loader, original.results.reader)
     settle(monkeypatch, tmp_path, results)
-    monkeypatch.setattr(postgres, "GRACE", "0 seconds")
+    monkeypatch.setattr("stage4.database.pointer.GRACE", "0 seconds")
     monkeypatch.setattr(progress, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(progress, "_REPLACED_SECONDS", 10.0)
     yield copied(original, tmp_path, results)

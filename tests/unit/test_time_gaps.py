@@ -1,29 +1,28 @@
 """Gaps in a cluster's time against a direct computation, and what becomes of its members."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustering_tasks.arrays import F64
 from clustering_tasks.settings.run import TemporalSettings
-from clustering_tasks.steps.merge.time_gaps import Coherent, coherent
+from clustering_tasks.steps.merge.time_gaps import Checked, check_gaps
 
-Ints = npt.NDArray[np.int32]
 NEVER = float("nan")
 
 
 def settle(
     labels: list[int],
-    days: list[float] | npt.NDArray[np.float64],
+    days: list[float] | F64,
     ids: list[list[int]] | None = None,
     weight: list[int] | None = None,
     **temporal: object,
-) -> Coherent:
+) -> Checked:
     n = len(labels)
     span = np.array(days, dtype=np.float64)
     settings = TemporalSettings.model_validate({"max_gap_days": 5, **temporal})
-    return coherent(
+    return check_gaps(
         np.array(labels, dtype=np.int32),
         np.full(n, 0.5, dtype=np.float32),
         span if span.ndim == 2 else np.stack([span, span], axis=1),
@@ -91,7 +90,7 @@ def test_without_nodes_there_is_nothing_to_split() -> None:
 
 
 @st.composite
-def clusterings(draw: st.DrawFn) -> tuple[list[int], npt.NDArray[np.float64]]:
+def clusterings(draw: st.DrawFn) -> tuple[list[int], F64]:
     n = draw(st.integers(1, 25))
     labels = draw(st.lists(st.integers(-2, 3), min_size=n, max_size=n))
     names = sorted(label for label in set(labels) if label >= 0)
@@ -102,7 +101,7 @@ def clusterings(draw: st.DrawFn) -> tuple[list[int], npt.NDArray[np.float64]]:
     return labels, np.stack([first, first + length], axis=1)
 
 
-def pieces(members: list[int], span: npt.NDArray[np.float64]) -> list[list[int]]:
+def pieces(members: list[int], span: F64) -> list[list[int]]:
     """Directly: dated members are of one piece where a chain of short ways leads between them."""
     todo = [m for m in members if not np.isnan(span[m, 0])]
     found = []
@@ -120,7 +119,7 @@ def pieces(members: list[int], span: npt.NDArray[np.float64]) -> list[list[int]]
 
 @given(clusterings())
 def test_pieces_are_what_a_direct_computation_gives(
-    case: tuple[list[int], npt.NDArray[np.float64]],
+    case: tuple[list[int], F64],
 ) -> None:
     labels, span = case
     found = settle(labels, span)

@@ -1,0 +1,86 @@
+"""`report.json` of a run, as far as publishing and loading depend on it."""
+
+from typing import Annotated
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from upath import UPath
+
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.workspace.storage import read_json
+
+
+def _known_level(name: str) -> str:
+    if name not in LEVELS:
+        raise ValueError(f"no such level; known are {', '.join(LEVELS)}")
+    return name
+
+
+LevelName = Annotated[str, AfterValidator(_known_level)]
+Count = Annotated[int, Field(ge=0)]
+# Part of a file's name, so it must not lead out of its folder.
+JobId = Annotated[str, Field(pattern=r"^[^./\\\s][^/\\\s]*$", max_length=200)]
+
+
+class Counts(BaseModel):
+    """Where every item of a run went; `read` is the sum of the other four counts of items."""
+
+    model_config = ConfigDict(frozen=True)
+
+    read: Count
+    clustered: Count
+    noise: Count
+    filtered: Count
+    unassigned: Count
+    clusters: Count
+
+    @model_validator(mode="after")
+    def _every_item_is_accounted_for(self) -> "Counts":
+        found = self.clustered + self.noise + self.filtered + self.unassigned
+        if found != self.read:
+            raise ValueError(
+                f"read = {self.read}, but clustered + noise + filtered + unassigned = {found}"
+            )
+        return self
+
+
+class Report(BaseModel):
+    """`report.json` of `label`, as far as publishing and loading depend on it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    job_id: JobId
+    level: LevelName
+    as_of: AwareDatetime
+    algorithm: str
+    settings: RunSettings
+    counts: Counts
+    coverage: float | None
+    outlier_share: float | None
+    largest_cluster_share: float | None
+
+
+def read_report(uri: str) -> Report:
+    """Read and check `report.json`.
+
+    Raises:
+        BadInputError: when it is missing, is not JSON, or breaks its contract.
+    """
+    try:
+        return Report.model_validate(read_json(UPath(uri)))
+    except FileNotFoundError:
+        raise BadInputError(f"{uri} is gone: perform (or clear) `label` again") from None
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        raise BadInputError(
+            f"{uri} is no report: {error}. Perform (or clear) `label` again"
+        ) from None

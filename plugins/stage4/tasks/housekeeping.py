@@ -1,0 +1,44 @@
+"""Tasks of the DAG `housekeeping`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+
+from clustering_tasks.settings.deployment import deployment
+from stage4.tasks.errors import airflow_errors
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+
+def prune(level: str) -> Json:
+    """Remove a level's runs that are older than the installation keeps them."""
+    from stage4.database import retention
+
+    with airflow_errors():
+        return retention.prune(level, deployment().retention_days)
+
+
+def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
+    """Remove what no kept run refers to from the workspace, and more where it is too large.
+
+    Args:
+        pruned: the results of `prune`, of all levels.
+
+    Returns:
+        Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`); None where the workspace is an
+        object store.
+    """
+    from clustering_tasks.workspace import cleanup
+
+    where = deployment()
+    cleaned = cleanup.clean_workspace(
+        where.workspace,
+        {each["level"]: each["kept_jobs"] for each in pruned},
+        where.retention_days,
+        where.workspace_limit_bytes,
+    )
+    return None if cleaned is None else asdict(cleaned)
