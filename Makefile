@@ -5,7 +5,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --quiet --custom-compile-command "make lock" $(UPGRADE)
-CHECKED := clustering_tasks plugins dags local tests
+CHECKED := clustering_tasks plugins dags local tools tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,10 +47,10 @@ images: ## Build the container images (see images/build.sh for its settings)
 	@images/build.sh
 
 docs: setup ## Write the generated reference pages again
-	@$(PYTHON_IN_VENV) -m tools.docs.settings_reference
-	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.dags_reference
-	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.schema_reference
-	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.terminal_reference
+	@$(PYTHON_IN_VENV) -m tools.docs.settings
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.dags
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.schema
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.terminal
 
 BENCH := PYTHONPATH=. PYTHONWARNINGS=ignore $(PYTHON_IN_VENV) -m tests.benchmarks
 

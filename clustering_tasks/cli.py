@@ -19,7 +19,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
-from clustering_tasks.algorithms.method import choose
+from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
 from clustering_tasks.publication.report import JobId
@@ -125,12 +125,12 @@ def run_command(
     _print(pipeline.run_all(run, folder, _deleted(run.workspace), with_map=with_map))
 
 
-@app.command("forget")
-def forget_command(level: LevelName, workspace: Workspace, job: Job = "forget") -> None:
+@app.command("redact")
+def redact_command(level: LevelName, workspace: Workspace, job: Job = "redact") -> None:
     """Take deleted documents out of a level's runs; the DAG `delete_document` does it."""
     step = import_module("clustering_tasks.steps.redact.redact")
     where = _workspace(workspace)
-    _print(step.forget(where, _level(level), _job_id(job), _deleted(where)))
+    _print(step.redact(where, _level(level), _job_id(job), _deleted(where)))
 
 
 @app.command("recommend")
@@ -209,7 +209,9 @@ def _new_run(
     settings: RunSettings,
 ) -> Run:
     structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
-    choose(settings, _level(level), items=0)  # refuses what the level's algorithm cannot use
+    resolve_method(
+        settings, _level(level), items=0
+    )  # refuses what the level's algorithm cannot use
     run = Run(
         workspace=_workspace(workspace),
         level=_level(level),

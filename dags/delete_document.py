@@ -8,7 +8,7 @@ the document; here goes what is left of it.
 | task | does |
 |---|---|
 | `begin` | gives the steps the tombstones; skips the rest when there is nothing to do |
-| `forget_<level>` | takes the documents out of the workspace: complete runs get new artefacts without them, unfinished ones begin again with `snapshot` |
+| `redact_<level>` | takes the documents out of the workspace: complete runs get new artefacts without them, unfinished ones begin again with `snapshot` |
 | `carry_out_<level>` | loads these runs again, rewrites the JSONL, and moves readers to the published run without the documents |
 | `finish` | waits until the old rows are gone, clears the cache, closes the audit (`stage4.deletions`) |
 | `notify_stage5` | tells Stage 5 which clusters have changed and which are gone |

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering_tasks.algorithms.hdbscan import beyond_window
-from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Partition, graph_partition
+from clustering_tasks.algorithms.interface import Block, FlatClustering, graph_clustering
+from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, F64
 from clustering_tasks.engine.agreement import agrees, cuts_about
 from clustering_tasks.engine.bridging import bridged
@@ -31,14 +31,14 @@ class _Hierarchy:
     cut: Cut
 
 
-def agglomerative(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
+def agglomerative(block: Block, settings: RunSettings, _method: Method) -> FlatClustering:
     """Grow the tree, choose the cut, and take what is hardly similar out of small clusters."""
     own = settings.agglomerative
     smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
     grown = _hierarchy(smoothed, block, settings)
     tree, cut = grown.tree, grown.cut
     labels = trim_small(cut.labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
-    return graph_partition(
+    return graph_clustering(
         block,
         labels,
         np.square(np.maximum(block.similarity - np.float32(THRESHOLD), 0)),

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.algorithms.interface import Block, FlatClustering
+from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import I32, Mask
 from clustering_tasks.engine.condensed_tree import Selection, condense, select
 from clustering_tasks.engine.spanning_tree import Edges, core_distances, spanning_tree
@@ -17,7 +17,7 @@ from clustering_tasks.settings.run import RunSettings
 _FARTHEST = np.float32(2)
 
 
-def hdbscan(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
+def hdbscan(block: Block, settings: RunSettings, _method: Method) -> FlatClustering:
     """Cut the condensed tree; the tree kept is the spanning tree of mutual reachability."""
     own = settings.hdbscan
     core = core_distances(block.ids, block.distances, block.weight, own.min_samples)
@@ -37,7 +37,7 @@ def hdbscan(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
         "reachability": edges.reachability,
         "distance": edges.distance,
     }
-    return Partition(selection.labels, selection.probabilities, selection.outlier_scores, tree)
+    return FlatClustering(selection.labels, selection.probabilities, selection.outlier_scores, tree)
 
 
 def beyond_window(block: Block, edges: Edges, window_days: float | None) -> Mask:
@@ -65,7 +65,7 @@ def _without(
     apart: Mask,
     selection: Selection,
     weight: I32,
-    least: int,
+    min_size: int,
 ) -> Selection:
     """Cut clusters where only such an edge holds them together; too small a piece is noise.
 
@@ -80,7 +80,7 @@ def _without(
     inside = selection.labels >= 0
     pairs = np.stack([selection.labels[inside], component[inside]])
     piece = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
-    kept = np.bincount(piece, weight[inside]) >= least
+    kept = np.bincount(piece, weight[inside]) >= min_size
     labels = np.full(n, -1, dtype=np.int32)
     labels[inside] = np.where(kept, np.cumsum(kept) - 1, -1)[piece]
     probabilities = np.where(labels >= 0, selection.probabilities, np.float32(0))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Partition, numbered
+from clustering_tasks.algorithms.interface import Block, FlatClustering, numbered
+from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine import kmeans as engine
 from clustering_tasks.engine.cluster_count import estimate
@@ -17,7 +17,7 @@ from clustering_tasks.settings.run import RunSettings
 _SAME = np.float32(1e-6)
 
 
-def kmeans(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
+def kmeans(block: Block, settings: RunSettings, _method: Method) -> FlatClustering:
     """Give each node to its nearest centroid, and take out what is hardly similar there.
 
     The tree holds the centroids, in the space of the smoothed vectors: a column for each cluster,
@@ -35,7 +35,7 @@ def kmeans(block: Block, settings: RunSettings, _choice: Choice) -> Partition:
     found = nearest.ids[:, 0].copy()
     kept = trim_small(found, block.vectors, block.weight, own.trim_size, own.trim_similarity)
     labels = _within_window(numbered(_related(kept, block), block.weight), block, settings)
-    return Partition(
+    return FlatClustering(
         labels=labels,
         probabilities=np.where(labels >= 0, confidence(nearest), 0).astype(np.float32),
         outlier_scores=np.full(len(labels), np.nan, dtype=np.float32),

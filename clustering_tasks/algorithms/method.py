@@ -1,4 +1,4 @@
-"""What a run does where its caller left the choice open; pure: every step finds the same."""
+"""What a run does where its caller left the method open; pure: every step finds the same."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -48,7 +48,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Method:
     """The method of a run, nothing left open.
 
     Attributes:
@@ -69,11 +69,11 @@ class Choice:
     weights: Weights
 
     def record(self) -> dict[str, Any]:
-        """Return the choice as JSON types, for keys and reports."""
+        """Return the method as JSON types, for keys and reports."""
         return asdict(self)
 
 
-def choose(settings: RunSettings, level: Level, items: int) -> Choice:
+def resolve_method(settings: RunSettings, level: Level, items: int) -> Method:
     """Decide what `settings` leave open.
 
     Documents and storylines are about stories of any size, from pairs to hundreds: a hierarchy
@@ -100,7 +100,7 @@ def choose(settings: RunSettings, level: Level, items: int) -> Choice:
         algorithm = "label_propagation"
         reason = f"{items} items, more than {_LARGE}: communities need no copy of the vectors"
     plain, stories = algorithm in ("hdbscan", "two_stage"), not mentions
-    return Choice(
+    return Method(
         algorithm=algorithm,
         reason=reason,
         centred=algorithm in ("agglomerative", "kmeans")

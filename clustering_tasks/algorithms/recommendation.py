@@ -12,7 +12,7 @@ from upath import UPath
 
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.costs import compared_with, held_bytes, most_memory, seconds
-from clustering_tasks.algorithms.method import choose
+from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.errors import SettingsError
@@ -96,10 +96,10 @@ def recommend(settings: RunSettings, level: Level, items: int, machine: Machine)
         items: their number, an upper bound for the different vectors.
         machine: that it would run on.
     """
-    choice = choose(settings, level, items)
-    order = [choice.algorithm, *(name for name in ALGORITHMS if name != choice.algorithm)]
+    method = resolve_method(settings, level, items)
+    order = [method.algorithm, *(name for name in ALGORITHMS if name != method.algorithm)]
     forecast = {name: _forecast(name, settings, items, machine) for name in order}
-    algorithm, reason = choice.algorithm, choice.reason
+    algorithm, reason = method.algorithm, method.reason
     if settings.algorithm == "auto" and not forecast[algorithm].fits:
         smaller = [name for name in _CHEAPER if forecast[name].fits]
         reason = _too_large(forecast[algorithm], machine, smaller)

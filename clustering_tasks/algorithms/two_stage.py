@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.algorithms.hdbscan import hdbscan
-from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Partition, numbered
+from clustering_tasks.algorithms.interface import Block, FlatClustering, numbered
+from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import I32, I64, Mask
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
 from clustering_tasks.engine.kmeans import kmeans
@@ -32,7 +32,7 @@ class Cell:
 
     rows: I64
     inside: Mask
-    found: Partition
+    found: FlatClustering
 
     @property
     def labels(self) -> I32:
@@ -46,7 +46,7 @@ class Cell:
         return not (self.found.labels[self.inside] >= 0).any()
 
 
-def two_stage(block: Block, settings: RunSettings, choice: Choice) -> Partition:
+def two_stage(block: Block, settings: RunSettings, method: Method) -> FlatClustering:
     """Cluster each cell together with its border; what cells see alike at a border is one cluster.
 
     The border of a cell are all neighbours of its nodes in other cells. Without them a story that
@@ -64,14 +64,14 @@ def two_stage(block: Block, settings: RunSettings, choice: Choice) -> Partition:
     cell_of = nearest_centroids(block.vectors, centroids).ids[:, 0]
     cell_of = joined_cells(block.ids, block.weight, cell_of)
     inner = settings.model_copy(update={"hdbscan": own})
-    cells = _clustered(block, cell_of, inner, choice)
+    cells = _clustered(block, cell_of, inner, method)
     while len(cells) > 1 and any(cell.blank for cell in cells):
         blank = np.array([cell.blank for cell in cells])
         cell_of = with_nearest(block.vectors, block.weight, cell_of, blank)
-        cells = _clustered(block, cell_of, inner, choice)
+        cells = _clustered(block, cell_of, inner, method)
     labels = _joined(cells, block.weight, own.min_cluster_size)
     probabilities = _of_own_cell(cells, [cell.found.probabilities for cell in cells])
-    return Partition(
+    return FlatClustering(
         labels=labels,
         probabilities=np.where(labels >= 0, probabilities, 0).astype(np.float32),
         outlier_scores=_of_own_cell(cells, [cell.found.outlier_scores for cell in cells]),
@@ -80,9 +80,9 @@ def two_stage(block: Block, settings: RunSettings, choice: Choice) -> Partition:
     )
 
 
-def _clustered(block: Block, cell_of: I32, settings: RunSettings, choice: Choice) -> list[Cell]:
+def _clustered(block: Block, cell_of: I32, settings: RunSettings, method: Method) -> list[Cell]:
     return [
-        Cell(rows, inside, hdbscan(block.part(rows), settings, choice))
+        Cell(rows, inside, hdbscan(block.part(rows), settings, method))
         for rows, inside in _views(block.ids, cell_of)
     ]
 

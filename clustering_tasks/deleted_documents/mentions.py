@@ -15,7 +15,7 @@ import orjson
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.settings.levels import LEVELS
 
-Forget = Callable[[Any], Any]
+Redact = Callable[[Any], Any]
 """Gives what was said without the ids; the same object where it has none."""
 
 _PREFIXES = tuple(level.vector_prefix for level in LEVELS.values())
@@ -26,7 +26,7 @@ _KNOWN = 1 << 17  # answers that are remembered: a document is named by each of 
 _GONE = object()
 
 
-def forgetting(deleted: Tombstones) -> Forget:
+def redacting(deleted: Tombstones) -> Redact:
     """Return what takes ids of deleted documents and of their items out of JSON's values.
 
     An item's id goes from wherever it stands: a list loses it, a field becomes null, a key goes

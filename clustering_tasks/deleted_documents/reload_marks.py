@@ -1,4 +1,4 @@
-"""Marks on runs that `forget` has changed: they are to be loaded into the database again."""
+"""Marks on runs that `redact` has changed: they are to be loaded into the database again."""
 
 from upath import UPath
 

@@ -1,4 +1,4 @@
-"""Sums of unit vectors: centroids, similarities and quality follow from them exactly."""
+"""ClusterSums of unit vectors: centroids, similarities and quality follow from them exactly."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ROWS = 8192
 
 
 @dataclass(frozen=True)
-class Sums:
+class ClusterSums:
     """Sum vector and size of each cluster.
 
     Attributes:
@@ -53,16 +53,16 @@ class Sums:
             np.divide(self.squares - self.sizes, pairs, out=undefined, where=pairs > 0)
         )
 
-    def grouped(self, group_of: I32) -> "Sums":
+    def grouped(self, group_of: I32) -> "ClusterSums":
         """Add clusters up: cluster i becomes part of cluster `group_of[i]`."""
         count = int(group_of.max(initial=-1)) + 1
         ones = np.ones(len(group_of))
         shape = (count, len(group_of))
         matrix = sparse.csr_array((ones, (group_of, np.arange(len(group_of)))), shape=shape)
-        return Sums(np.asarray(matrix @ self.vectors), np.asarray(matrix @ self.sizes))
+        return ClusterSums(np.asarray(matrix @ self.vectors), np.asarray(matrix @ self.sizes))
 
 
-def cluster_sums(blocks: Blocks, labels: I32, clusters: int, dimension: int) -> Sums:
+def cluster_sums(blocks: Blocks, labels: I32, clusters: int, dimension: int) -> ClusterSums:
     """Add up each cluster's vectors, a block of rows at a time, in the order of the rows.
 
     Args:
@@ -75,10 +75,10 @@ def cluster_sums(blocks: Blocks, labels: I32, clusters: int, dimension: int) -> 
     for start, block in blocks:
         add_rows(block, labels[start : start + len(block)], vectors)
     sizes = np.bincount(labels[labels >= 0], minlength=clusters).astype(np.int64)
-    return Sums(vectors, sizes)
+    return ClusterSums(vectors, sizes)
 
 
-def row_products(rows: npt.NDArray[np.floating], cluster: I32, sums: Sums) -> F64:
+def row_products(rows: npt.NDArray[np.floating], cluster: I32, sums: ClusterSums) -> F64:
     """Product of each row with the sum of a cluster of its own: (m,), 0 where that is negative.
 
     Args:

@@ -29,7 +29,7 @@ class CondensedTree:
         leaves_at: (n,) density at which a node leaves its cluster.
         leaves_from: (n,) int32 that cluster.
         weight: (n,) int32 items per node.
-        least: smallest number of items that counts as a cluster.
+        min_size: smallest number of items that counts as a cluster.
     """
 
     parent: I32
@@ -38,7 +38,7 @@ class CondensedTree:
     leaves_at: F64
     leaves_from: I32
     weight: I32
-    least: int
+    min_size: int
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def select(
     chosen = _most_stable(tree, stability) if method == "eom" else _leaves(tree)
     chosen[0] &= allow_single_cluster
     if len(chosen) == 1:
-        enough = tree.weight.sum() >= tree.least
+        enough = tree.weight.sum() >= tree.min_size
         chosen[0] = enough and (allow_single_cluster or _is_one_vector(tree))
     if epsilon > 0:
         chosen = _raise_to(tree, chosen, epsilon, allow_single_cluster)

@@ -7,13 +7,13 @@ import numpy as np
 from scipy import sparse
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
-from clustering_tasks.engine.centroids import Sums
+from clustering_tasks.engine.centroids import ClusterSums
 from clustering_tasks.engine.exact import cosines
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.rows import Vectors
 
 
-def mutual_best(sums: Sums, block: I32, least: float) -> I32:
+def mutual_best(sums: ClusterSums, block: I32, min_similarity: float) -> I32:
     """Join clusters of different blocks that are each other's most similar, until none are left.
 
     Being each other's best is the guard: joining whatever is similar enough chains (measured on
@@ -22,7 +22,7 @@ def mutual_best(sums: Sums, block: I32, least: float) -> I32:
     Args:
         sums: of c clusters.
         block: (c,) the partition a cluster comes from; within one nothing is joined.
-        least: least cosine of two centroids that are joined.
+        min_similarity: least cosine of two centroids that are joined.
 
     Returns:
         (c,) int32 the group of each cluster, numbered from 0 in the order of first members.
@@ -31,7 +31,7 @@ def mutual_best(sums: Sums, block: I32, least: float) -> I32:
     blocks = [{int(b)} for b in block]
     while True:
         now = sums.grouped(group)
-        joined = _round(now.centroids, blocks, least)
+        joined = _round(now.centroids, blocks, min_similarity)
         if len(np.unique(joined)) == len(joined):
             return group
         blocks = [
@@ -41,13 +41,13 @@ def mutual_best(sums: Sums, block: I32, least: float) -> I32:
         group = joined[group]
 
 
-def _round(centroids: F32, blocks: list[set[int]], least: float) -> I32:
+def _round(centroids: F32, blocks: list[set[int]], min_similarity: float) -> I32:
     similarity = centroids @ centroids.T
     for i, own in enumerate(blocks):
         similarity[i, [j for j, other in enumerate(blocks) if own & other]] = -np.inf
     best = similarity.argmax(axis=1) if len(blocks) else np.empty(0, np.int64)
     at = np.arange(len(best))
-    mutual = (best[best] == at) & (similarity[at, best] >= least)
+    mutual = (best[best] == at) & (similarity[at, best] >= min_similarity)
     first = np.where(mutual, np.minimum(at, best), at)
     return np.unique(first, return_inverse=True)[1].astype(np.int32)
 

@@ -9,20 +9,20 @@ from clustering_tasks.engine.compile import kernel
 _ROUNDS = 50  # real collections settle in 5 to 12
 
 
-def propagate(ids: I32, similarity: F32, weights: I32, least: float, k: int) -> I32:
+def propagate(ids: I32, similarity: F32, weights: I32, min_similarity: float, k: int) -> I32:
     """Group nodes by the label that most of their edges' weight bears.
 
     Args:
         ids: (n, j) neighbours, -1 for none.
-        similarity: (n, j) of the edges; those not above `least` are left out.
+        similarity: (n, j) of the edges; those not above `min_similarity` are left out.
         weights: (n,) items per node.
-        least: see above.
+        min_similarity: see above.
         k: most similar neighbours kept of each node.
 
     Returns:
         (n,) int32 labels, arbitrary numbers; nodes without an edge have their own.
     """
-    return spread(strongest(ids, similarity, least, k), weights)
+    return spread(strongest(ids, similarity, min_similarity, k), weights)
 
 
 def spread(graph: sparse.csr_array, weights: I32) -> I32:
@@ -39,20 +39,20 @@ def spread(graph: sparse.csr_array, weights: I32) -> I32:
     return labels
 
 
-def above(graph: sparse.csr_array, least: float) -> sparse.csr_array:
-    """Leave out the edges not above `least`: what `strongest` finds with it, from one with less."""
-    keep = graph.data > least
+def above(graph: sparse.csr_array, min_similarity: float) -> sparse.csr_array:
+    """Leave out the edges not above `min_similarity`: what `strongest` finds with it, from one with less."""
+    keep = graph.data > min_similarity
     bounds = np.append(0, np.cumsum(keep))[graph.indptr]
     return sparse.csr_array((graph.data[keep], graph.indices[keep], bounds), shape=graph.shape)
 
 
-def strongest(ids: I32, similarity: F32, least: float, k: int) -> sparse.csr_array:
-    """Keep each node's k strongest edges above `least`, in both directions: (n, n)."""
+def strongest(ids: I32, similarity: F32, min_similarity: float, k: int) -> sparse.csr_array:
+    """Keep each node's k strongest edges above `min_similarity`, in both directions: (n, n)."""
     n = len(ids)
     order = np.lexsort((ids, -similarity))[:, :k]
     columns = np.take_along_axis(ids, order, axis=1)
     values = np.take_along_axis(similarity, order, axis=1)
-    keep = (columns >= 0) & (values > least)
+    keep = (columns >= 0) & (values > min_similarity)
     rows = np.repeat(np.arange(n), keep.sum(axis=1))
     graph = sparse.csr_array((values[keep], (rows, columns[keep])), shape=(n, n))
     return graph.maximum(graph.T).tocsr()

@@ -1,4 +1,4 @@
-"""Sums over the components of vectors, in an order that is written down.
+"""ClusterSums over the components of vectors, in an order that is written down.
 
 Eight partial sums fill a processor's vector registers whatever their width, and their order is the
 code's, not the compiler's: the same bits everywhere. One running sum would be as exact and cannot

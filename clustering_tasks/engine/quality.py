@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.arrays import F32, F64, I32, I64
-from clustering_tasks.engine.centroids import Blocks, Sums, row_products
+from clustering_tasks.engine.centroids import Blocks, ClusterSums, row_products
 
 # Pairs that are compared: half a second on two cores, whatever the level's size.
 ITEM_PAIRS = 1 << 25
@@ -48,7 +48,7 @@ class Fit:
     sampled: F32
 
 
-def fit(blocks: Blocks, labels: I32, sums: Sums) -> Fit:
+def fit(blocks: Blocks, labels: I32, sums: ClusterSums) -> Fit:
     """Compare each row with its own cluster, and gather the rows that `silhouette` needs."""
     sample = item_sample(labels, len(sums.sizes))
     sampled = np.empty((len(sample), sums.vectors.shape[1]), dtype=np.float32)
@@ -84,7 +84,7 @@ def _choose(rows: I64, count: int) -> I64:
     return rows[np.sort(chosen)]
 
 
-def centroid_similarity(fitted: Fit, labels: I32, sums: Sums) -> F32:
+def centroid_similarity(fitted: Fit, labels: I32, sums: ClusterSums) -> F32:
     """Cosine of each row to its cluster's centroid: (n,) float32, NaN for rows without cluster."""
     similarity = np.full(len(labels), np.nan, dtype=np.float32)
     rows = np.flatnonzero(labels >= 0)
@@ -93,7 +93,7 @@ def centroid_similarity(fitted: Fit, labels: I32, sums: Sums) -> F32:
     return similarity
 
 
-def mean_spread(fitted: Fit, labels: I32, sums: Sums) -> F64:
+def mean_spread(fitted: Fit, labels: I32, sums: ClusterSums) -> F64:
     """Mean Euclidean distance of each cluster's members to their mean vector: (c,).
 
     Members have length 1 (the snapshot makes it exact), so products with the sum are enough.
@@ -106,7 +106,7 @@ def mean_spread(fitted: Fit, labels: I32, sums: Sums) -> F64:
     return np.bincount(own, distances, minlength=len(sizes)) / sizes
 
 
-def silhouette(fitted: Fit, labels: I32, sums: Sums) -> Estimate | None:
+def silhouette(fitted: Fit, labels: I32, sums: ClusterSums) -> Estimate | None:
     """Mean silhouette of the clustered rows (Rousseeuw 1987) under cosine distance.
 
     The mean cosine of a unit vector to a cluster is its product with the cluster's sum over its
@@ -126,7 +126,7 @@ def silhouette(fitted: Fit, labels: I32, sums: Sums) -> Estimate | None:
     return _estimate(np.where(sizes > 1, widths, 0.0), int((labels >= 0).sum()))
 
 
-def _most_similar(vectors: F32, own: I32, sums: Sums) -> I32:
+def _most_similar(vectors: F32, own: I32, sums: ClusterSums) -> I32:
     """Find the cluster, not its own, that each row is most similar to on average: (m,) int32."""
     best = np.full(len(vectors), -1, dtype=np.int32)
     highest = np.full(len(vectors), -np.inf, dtype=np.float32)
@@ -139,7 +139,7 @@ def _most_similar(vectors: F32, own: I32, sums: Sums) -> I32:
     return best
 
 
-def separation(spread: F64, sums: Sums) -> tuple[Estimate | None, Estimate | None]:
+def separation(spread: F64, sums: ClusterSums) -> tuple[Estimate | None, Estimate | None]:
     """Compare each cluster with its worst and its nearest rival.
 
     Args:
@@ -170,7 +170,7 @@ def separation(spread: F64, sums: Sums) -> tuple[Estimate | None, Estimate | Non
     return index, _estimate(np.clip(cosines, -1, 1), count)
 
 
-def _rivals(sample: I64, spread: F64, squares: F64, sums: Sums) -> tuple[I32, I32]:
+def _rivals(sample: I64, spread: F64, squares: F64, sums: ClusterSums) -> tuple[I32, I32]:
     """Find each sampled cluster's rival by Davies and Bouldin's ratio, and by cosine."""
     narrow, lengths = spread.astype(np.float32), np.sqrt(squares).astype(np.float32)
     rows = (sums.vectors[sample] / np.maximum(sums.sizes[sample], 1)[:, None]).astype(np.float32)
@@ -191,7 +191,7 @@ def _rivals(sample: I64, spread: F64, squares: F64, sums: Sums) -> tuple[I32, I3
     return best[0], best[1]
 
 
-def _means(sums: Sums) -> Iterator[tuple[int, F32]]:
+def _means(sums: ClusterSums) -> Iterator[tuple[int, F32]]:
     """Yield the mean vectors in float32, some clusters at a time."""
     sizes = np.maximum(sums.sizes, 1)[:, None]
     for first in range(0, len(sizes), _COLUMNS):

@@ -241,7 +241,9 @@ def add_up(vectors: F32, labels: I32, weights: I32, sums: F32) -> None:
         sums[labels[i]] += vectors[i] * weights[i]
 
 
-def trim_small(labels: I32, vectors: Vectors, weights: I32, largest: int, least: float) -> I32:
+def trim_small(
+    labels: I32, vectors: Vectors, weights: I32, largest: int, min_similarity: float
+) -> I32:
     """Take out of small clusters the members that are hardly similar to the others.
 
     A cluster of a few has little evidence for any one member; the silhouette does not see it.
@@ -251,7 +253,7 @@ def trim_small(labels: I32, vectors: Vectors, weights: I32, largest: int, least:
         vectors: (n, d) unit vectors, not smoothed.
         weights: (n,) items per node.
         largest: clusters of more items are left alone.
-        least: mean similarity to the other members below which one is taken out.
+        min_similarity: mean similarity to the other members below which one is taken out.
 
     Returns:
         (n,) int32, those taken out -1.
@@ -264,5 +266,5 @@ def trim_small(labels: I32, vectors: Vectors, weights: I32, largest: int, least:
     to_all = np.einsum("ij,ij->i", members, grouping.sums[own])
     to_others = (to_all - 1) / np.maximum(grouping.sizes[own] - 1, 1)
     trimmed = labels.copy()
-    trimmed[small[to_others < least]] = -1
+    trimmed[small[to_others < min_similarity]] = -1
     return trimmed

@@ -11,7 +11,7 @@ from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import read_mentions
 from clustering_tasks.graph.features import DocumentVectors, load_documents
 from clustering_tasks.graph.nodes import Nodes
-from clustering_tasks.graph.time_ranges import read_spans
+from clustering_tasks.graph.time_ranges import read_time_ranges
 from clustering_tasks.workspace.artefacts import Result
 
 _COLUMNS = ["mention", "document_id", "sentence", "domain", "event_type"]
@@ -31,7 +31,7 @@ def node_facts(snapshot: Result, plan: Result, nodes: Nodes, weights: Weights) -
     return NodeFacts(
         mentions=read_mentions(first["mention"].to_pylist()),
         sentence=sentences(first["document_id"], first["sentence"]),
-        span=read_spans(plan),
+        span=read_time_ranges(plan),
         domain=shared_code(items["domain"], nodes),
         event_type=shared_code(items["event_type"], nodes),
         documents=read("documents", weights.document_weight),

@@ -54,7 +54,7 @@ class NodeFacts:
         span: (n, 2) float64 first and last time in days since 1970, NaN for undated.
         domain, event_type: (n,) int32 codes, -1 for unknown.
         documents: of the nodes, as the context tells.
-        stories: what the documents' stories are about (`clustering_tasks.steps.plan.story_vectors`).
+        stories: vectors of the documents' stories (`clustering_tasks.steps.plan.story_vectors`).
     """
 
     mentions: Mentions

@@ -30,7 +30,7 @@ from clustering_tasks.workspace.vector_files import new_vectors
 
 
 @dataclass(frozen=True)
-class Layout:
+class CellOrder:
     """Nodes in the order of the file of features, their features, and the large blocks' cells."""
 
     nodes: Nodes
@@ -38,7 +38,9 @@ class Layout:
     cells: Mapping[int, Cells]
 
 
-def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name: str) -> Layout:
+def order_by_cell(
+    features: Features, nodes: Nodes, settings: NeighbourSettings, name: str
+) -> CellOrder:
     """Cut large blocks into cells and order their nodes by cell.
 
     Args:
@@ -50,7 +52,7 @@ def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name:
     bounds = nodes.block_bounds()
     large = np.flatnonzero(np.diff(bounds) > settings.exact_rows)
     if not len(large):
-        return Layout(nodes, features, {})
+        return CellOrder(nodes, features, {})
     centres = _train(features, bounds, large)
     counts = {
         block: min(probe_count(int(bounds[block + 1] - bounds[block]), settings.probes), len(own))
@@ -64,10 +66,10 @@ def lay_out(features: Features, nodes: Nodes, settings: NeighbourSettings, name:
         own = own[:, : counts[block]]
         cells[block] = Cells(bounds_of(own[:, 0], len(centres[block])), own)
     nodes = _one_group(nodes.sorted_by(order), large, name)
-    return Layout(nodes, features.of(nodes, order), cells)
+    return CellOrder(nodes, features.of(nodes, order), cells)
 
 
-def write_features(path: UPath, layout: Layout) -> None:
+def write_features(path: UPath, layout: CellOrder) -> None:
     """Write the features in the order of the nodes: (m, d) float32."""
     with new_vectors(path, (len(layout.nodes.row), layout.features.file.shape[1])) as file:
         deque(layout.features.each(file.write), maxlen=0)

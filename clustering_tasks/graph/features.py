@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.algorithms.method import Choice
+from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.rows import unit
@@ -136,12 +136,12 @@ class Features:
 
 
 def make_features(
-    file: VectorFile, nodes: Nodes, documents: DocumentVectors, choice: Choice
+    file: VectorFile, nodes: Nodes, documents: DocumentVectors, method: Method
 ) -> Features:
     """Prepare the features of nodes; reads all vectors once where their mean is taken off."""
     nothing = np.zeros(file.shape[1], dtype=np.float32)
-    features = Features(file, _position(nodes), documents, choice.context_weight, nothing)
-    return replace(features, mean=_mean(features, nodes)) if choice.centred else features
+    features = Features(file, _position(nodes), documents, method.context_weight, nothing)
+    return replace(features, mean=_mean(features, nodes)) if method.centred else features
 
 
 def _position(nodes: Nodes) -> I64:

@@ -87,7 +87,8 @@ def make_nodes(
     """Put identical vectors of one block together.
 
     Args:
-        items: the snapshot's rows, with `twin`, `domain`, `event_type` and `entity_type`.
+        items: the snapshot's rows, with `first_identical_row`, `domain`, `event_type` and
+            `entity_type`.
         level: says what parts and blocks the level.
         settings: `scope` and `partition.by` add to the blocks.
         kept: (n,) rows that take part; default: all.
@@ -97,7 +98,7 @@ def make_nodes(
     if settings.scope == "partition" and level.parts_by != "entity_type":
         group, group_names = block, block_names
     rows = np.arange(len(items)) if kept is None else np.flatnonzero(kept)
-    keys = block[rows] * len(items) + items["twin"].to_numpy(np.int64)[rows]
+    keys = block[rows] * len(items) + items["first_identical_row"].to_numpy(np.int64)[rows]
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
     row = rows[first]  # np.unique returns the first of equals, and rows ascend
     order = np.lexsort((row, group[row], block[row]))

@@ -38,26 +38,26 @@ def make_parts(
         settings: see above.
         in_cells: the blocks that are searched in cells, with larger tiles.
     """
-    least = max(settings.min_part_rows, math.ceil(len(nodes.row) / settings.max_parts))
+    min_rows = max(settings.min_part_rows, math.ceil(len(nodes.row) / settings.max_parts))
     part: list[Unit] = []
     rest = len(nodes.row)
-    for unit in _units(nodes, least, in_cells):
+    for unit in _units(nodes, min_rows, in_cells):
         part.append(unit)
         size = sum(unit.stop - unit.start for unit in part)
-        if size >= least and rest - size >= settings.min_part_rows:
+        if size >= min_rows and rest - size >= settings.min_part_rows:
             yield part
             part, rest = [], rest - size
     yield part
 
 
-def _units(nodes: Nodes, least: int, in_cells: Collection[int]) -> Iterator[Unit]:
-    """Cut each group into ranges of whole tiles with about `least` nodes."""
+def _units(nodes: Nodes, min_rows: int, in_cells: Collection[int]) -> Iterator[Unit]:
+    """Cut each group into ranges of whole tiles with about `min_rows` nodes."""
     change = np.flatnonzero(np.diff(nodes.block) | np.diff(nodes.group)) + 1
     bounds = [0, *change.tolist(), len(nodes.row)]
     for start, stop in pairwise(bounds):
         if start == stop:
             continue
-        step = _step(stop - start, least, nodes.block[start] in in_cells)
+        step = _step(stop - start, min_rows, nodes.block[start] in in_cells)
         name = str(nodes.group_names[nodes.group[start]])
         for first in range(start, stop, step):
             last = min(first + step, stop)
@@ -66,12 +66,12 @@ def _units(nodes: Nodes, least: int, in_cells: Collection[int]) -> Iterator[Unit
             yield Unit(int(nodes.block[start]), first, last, name + rows)
 
 
-def _step(rows: int, least: int, in_cells: bool) -> int:
-    """Rows of a unit: whole tiles of at least `least` rows."""
+def _step(rows: int, min_rows: int, in_cells: bool) -> int:
+    """Rows of a unit: whole tiles of at least `min_rows` rows."""
     if not in_cells:
-        return max(math.ceil(least / TILE_ROWS), 1) * TILE_ROWS
+        return max(math.ceil(min_rows / TILE_ROWS), 1) * TILE_ROWS
     # Few units, all of a size: each reads all rows of the block, twice.
-    units = math.ceil(rows / max(least, BATCH_ROWS))
+    units = math.ceil(rows / max(min_rows, BATCH_ROWS))
     return math.ceil(rows / units / PROBING_TILE_ROWS) * PROBING_TILE_ROWS
 
 

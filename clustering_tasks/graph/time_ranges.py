@@ -14,7 +14,7 @@ from clustering_tasks.workspace.artefacts import Result
 _MICROSECONDS_PER_DAY = 86_400e6
 
 
-def write_spans(path: UPath, snapshot: Result, nodes: Nodes) -> None:
+def write_time_ranges(path: UPath, snapshot: Result, nodes: Nodes) -> None:
     """Write the first and last time of each node, in the order of the nodes."""
     with snapshot.path("items").open("rb") as file:
         items = pq.read_table(file, columns=["start_time", "end_time"])
@@ -22,9 +22,9 @@ def write_spans(path: UPath, snapshot: Result, nodes: Nodes) -> None:
         np.save(file, node_spans(items, nodes), allow_pickle=False)
 
 
-def read_spans(plan: Result) -> F64:
-    """Read what `write_spans` wrote: (n, 2) float64 days since 1970, NaN for undated."""
-    with plan.path("spans").open("rb") as file:
+def read_time_ranges(plan: Result) -> F64:
+    """Read what `write_time_ranges` wrote: (n, 2) float64 days since 1970, NaN for undated."""
+    with plan.path("time_ranges").open("rb") as file:
         spans: F64 = np.load(file, allow_pickle=False)
     return spans
 
@@ -33,7 +33,7 @@ def read_window(plan: Result, settings: TemporalSettings, rows: slice) -> Window
     """Read the window and the dates of consecutive nodes, None where no window is set."""
     if settings.window_days is None:
         return None
-    return Window(read_spans(plan)[rows], settings.window_days)
+    return Window(read_time_ranges(plan)[rows], settings.window_days)
 
 
 def node_spans(items: pa.Table, nodes: Nodes) -> F64:

@@ -113,7 +113,7 @@ class Watched:
         name: as in `stage4.metrics`; `seconds` is the sum of all steps'.
         title: in words.
         relative: whether a change counts as a share of the median; else as a difference.
-        least: the smallest difference that ever counts, in the metric's own unit.
+        min_difference: the smallest difference that ever counts, in the metric's own unit.
         if_low: what to do when it has fallen; None: nothing is wrong then.
         if_high: what to do when it has risen; None: nothing is wrong then.
         gated: whether `publish.max_drift` is about it.
@@ -122,7 +122,7 @@ class Watched:
     name: str
     title: str
     relative: bool
-    least: float
+    min_difference: float
     if_low: str | None
     if_high: str | None
     gated: bool = True
@@ -144,7 +144,7 @@ WATCHED = (
         "counts.read",
         "items read",
         relative=True,
-        least=1,
+        min_difference=1,
         if_low="Compare with what Stage 3 has taken in: a part of its delivery may be missing. "
         f"When it is complete, run the level again; {_BACK}.",
         if_high="Compare with what Stage 3 has taken in: items may have been delivered twice "
@@ -154,7 +154,7 @@ WATCHED = (
         "counts.clusters",
         "clusters",
         relative=True,
-        least=1,
+        min_difference=1,
         if_low=f"Look at `sizes.max` and the largest clusters: stories may have run together. "
         f"Then {_SETTINGS}; {_BACK}.",
         if_high=f"Look whether clusters of one story lie apart. Then {_SETTINGS}; {_BACK}.",
@@ -163,7 +163,7 @@ WATCHED = (
         "coverage",
         "share of the items in a cluster",
         relative=False,
-        least=0,
+        min_difference=0,
         if_low="Look at `counts.unassigned` (a part that failed), then at the outliers: "
         f"{_VECTORS}.",
         if_high=None,
@@ -172,7 +172,7 @@ WATCHED = (
         "raw_outlier_share",
         "share of outliers before the outlier policy",
         relative=False,
-        least=0,
+        min_difference=0,
         if_low=None,
         if_high=f"Look at some outliers: are they stories of their own? If not, {_VECTORS}; then "
         f"{_SETTINGS}.",
@@ -181,7 +181,7 @@ WATCHED = (
         "quality.silhouette",
         "mean silhouette",
         relative=False,
-        least=0,
+        min_difference=0,
         if_low=f"Clusters are less distinct than they were: {_VECTORS}; then {_SETTINGS}.",
         if_high=None,
     ),
@@ -189,7 +189,7 @@ WATCHED = (
         "sizes.mean",
         "mean size of a cluster",
         relative=True,
-        least=0,
+        min_difference=0,
         if_low=f"Look whether clusters of one story lie apart. Then {_SETTINGS}.",
         if_high="Look at the largest clusters and at `input.identical_vectors`: stories may have "
         f"run together, or the same items come many times. Then {_SETTINGS}.",
@@ -198,7 +198,7 @@ WATCHED = (
         SECONDS,
         "seconds of all steps",
         relative=True,
-        least=60,
+        min_difference=60,
         if_low=None,
         if_high="See which step it was (`seconds.*`), and whether other work was on the machine.",
         gated=False,
@@ -243,15 +243,15 @@ def check_drift(
         One sentence per metric that is too much worse than its history, naming the setting; none
         where `publish.max_drift` is unset or the history is too short.
     """
-    most = gate.max_drift
-    if most is None:
+    max_drift = gate.max_drift
+    if max_drift is None:
         return []
     return [
         f"{each.watched.title}: {each.value:.4g}, which is {each.times:.3g} times the usual "
         f"deviation ({each.allowed:.3g}) from {each.usual:.4g}, the median of {each.runs} "
-        f"published runs; publish.max_drift={most:g} is allowed"
+        f"published runs; publish.max_drift={max_drift:g} is allowed"
         for each in deviations(metrics, history, alerts)
-        if each.watched.gated and each.watched.action(each) is not None and each.times > most
+        if each.watched.gated and each.watched.action(each) is not None and each.times > max_drift
     ]
 
 
@@ -271,7 +271,7 @@ def deviations(
         usual = median(before)
         unusual = settings.deviations * _SIGMAS * median(abs(old - usual) for old in before)
         matters = settings.min_change * usual if watched.relative else settings.min_share_change
-        allowed = max(unusual, matters, watched.least)
+        allowed = max(unusual, matters, watched.min_difference)
         yield Deviation(watched, value, usual, allowed, len(before))
 
 

@@ -6,19 +6,19 @@ from typing import Any
 import orjson
 from upath import UPath
 
-from clustering_tasks.deleted_documents.mentions import Forget, forgetting
+from clustering_tasks.deleted_documents.mentions import Redact, redacting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.files import PublishedRun, published, write_published
 from clustering_tasks.workspace.storage import copy_whole, read_json, read_path
 
 
-def forget_published(
+def redact_published(
     level: str, deleted: Tombstones, *, workspace: str, output: str
 ) -> tuple[list[str], list[str]]:
     """Rewrite a level's published files that hold a deleted document; safe to repeat.
 
-    A file is replaced by what `forget` made of its run. Where that could not be made, the file is
+    A file is replaced by what `redact` made of its run. Where that could not be made, the file is
     removed, unless it is the published one. Two publishers of one level must not run at a time.
 
     Args:
@@ -81,18 +81,18 @@ def _records(path: UPath) -> Iterator[dict[str, Any]]:
 
 
 def _holds(path: UPath, deleted: Tombstones) -> bool:
-    forget = forgetting(deleted)
+    redact = redacting(deleted)
     return any(
-        deleted.among(record["document_ids"]) or _names(record, forget) for record in _records(path)
+        deleted.among(record["document_ids"]) or _names(record, redact) for record in _records(path)
     )
 
 
-def _names(record: dict[str, Any], forget: Forget) -> bool:
+def _names(record: dict[str, Any], redact: Redact) -> bool:
     """Whether storylines name events of deleted documents; a cluster of events names its own."""
     if record["cluster_type"] != "storyline":
         return False
     said = {"event_ids": record.get("event_ids")}
-    return forget(said) is not said
+    return redact(said) is not said
 
 
 def _job_of(path: UPath) -> str:
@@ -101,7 +101,7 @@ def _job_of(path: UPath) -> str:
 
 
 def _rewritten(run: UPath, deleted: Tombstones) -> UPath | None:
-    """What `forget` made of a run's JSONL; None where it could not."""
+    """What `redact` made of a run's JSONL; None where it could not."""
     try:
         source = read_path(read_json(run / "label.json")["files"]["clusters_jsonl"])
     except FileNotFoundError:

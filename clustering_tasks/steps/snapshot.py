@@ -17,7 +17,7 @@ from pyarrow.parquet import ParquetWriter
 from upath import UPath
 
 from clustering_tasks.arrays import F64, I64
-from clustering_tasks.deleted_documents.mentions import forgetting
+from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.engine.unit_rows import checked, unit_rows
@@ -48,7 +48,7 @@ from clustering_tasks.workspace.storage import is_local
 from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
 
 _ITEMS = 2048  # at a time
-_SCHEMA = SCHEMA.append(pa.field("twin", pa.int64(), nullable=False))
+_SCHEMA = SCHEMA.append(pa.field("first_identical_row", pa.int64(), nullable=False))
 # Columns in which values recur; looking for repetition in the others is most of the writing.
 _REPEATED = [
     *("document_id", "domain", "event_type", "entity_type", "sentence"),
@@ -77,7 +77,7 @@ def snapshot(
     if run.settings.evidence.context and has_pair(UPath(run.indices), context):
         _snapshot(run, context, "context", None, deleted)
     else:
-        run.forget("context")
+        run.discard("context")
     # The last: the step's result is there only when all of it has succeeded.
     return _snapshot(run, run.level, "snapshot", stage3_count, deleted)
 
@@ -138,15 +138,19 @@ def _convert(
         writing = beside.submit(
             _write_vectors, attempt.new_file("vectors", "vectors.npy"), index, rows
         )
-        twin = _twins(digests[rows])
-        entries = _forgotten(deleted, read_entries(metadata, order, _ITEMS))
-        odd = _write_items(attempt.new_file("items", "items.parquet"), entries, level, twin)
+        first_identical_row = _first_identical_rows(digests[rows])
+        entries = _redacted(deleted, read_entries(metadata, order, _ITEMS))
+        odd = _write_items(
+            attempt.new_file("items", "items.parquet"), entries, level, first_identical_row
+        )
         writing.result()
     attempt.metrics = {
         "items": len(order),
         "deleted": len(index.ids) - len(order),
         "dimension": index.dimension,
-        "identical_vectors": int((twin != np.arange(len(twin))).sum()),
+        "identical_vectors": int(
+            (first_identical_row != np.arange(len(first_identical_row))).sum()
+        ),
         "copies": copy.attempts,
         **{name: odd[name] for name in _ODDITIES},
     }
@@ -169,16 +173,16 @@ def _without(deleted: Tombstones, order: I64, metadata: Metadata, level: Level) 
     return kept
 
 
-def _forgotten(
+def _redacted(
     deleted: Tombstones, entries: Iterator[dict[str, Entry]]
 ) -> Iterator[dict[str, Entry]]:
     """Take the ids of deleted documents, and of their items, out of what others say."""
     if not deleted.hashes:
         yield from entries
         return
-    forget = forgetting(deleted)
+    redact = redacting(deleted)
     for some in entries:
-        yield {name: each | {"metadata": forget(each["metadata"])} for name, each in some.items()}
+        yield {name: each | {"metadata": redact(each["metadata"])} for name, each in some.items()}
 
 
 def _check(index: FlatIndex) -> tuple[F64, npt.NDArray[np.uint64]]:
@@ -210,7 +214,7 @@ def _refuse_long(norms: F64, vector_ids: pa.Array, file_name: str, settings: Inp
         )
 
 
-def _twins(digests: npt.NDArray[np.uint64]) -> I64:
+def _first_identical_rows(digests: npt.NDArray[np.uint64]) -> I64:
     """Return for each row the first row with the same digest, (n, 2): (n,) int64."""
     one, other = digests.T
     order = np.lexsort((other, one))  # stable: the first of equals comes first
@@ -225,15 +229,18 @@ def _write_items(
     path: UPath,
     entries: Iterable[dict[str, Entry]],
     level: Level,
-    twin: I64,
+    first_identical_row: I64,
 ) -> Counter[str]:
-    """Write the items with the column `twin`, some entries at a time; return what was odd."""
+    """Write the items with `first_identical_row`, some entries at a time; count oddities."""
     odd: Counter[str] = Counter()
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         for some in entries:
-            columns = [*item_batch(some, level, odd).columns, pa.array(twin[start:][: len(some)])]
+            columns = [
+                *item_batch(some, level, odd).columns,
+                pa.array(first_identical_row[start:][: len(some)]),
+            ]
             yield pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
             start += len(some)
 

@@ -111,7 +111,7 @@ class Run:
             )
         return result
 
-    def forget(self, name: str) -> None:
+    def discard(self, name: str) -> None:
         """Remove what an earlier try recorded under a name."""
         (self.folder / f"{name}.json").unlink(missing_ok=True)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clustering_tasks.algorithms.method import choose
+from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import nested, run_settings
@@ -54,7 +54,7 @@ def _misplaced(groups: Mapping[str, Any]) -> Iterator[str]:
 def _refused(levels: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for level, settings in levels.items():
         try:
-            choose(run_settings(settings), LEVELS[level], items=0)
+            resolve_method(run_settings(settings), LEVELS[level], items=0)
         except SettingsError as error:
             yield f"{level}: {error}"
 

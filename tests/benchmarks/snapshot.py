@@ -43,7 +43,7 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.graph.nodes import make_nodes
 run = load_run(UPath(sys.argv[1]), LEVELS[sys.argv[2]], sys.argv[3])
 with run.result("snapshot").path("items").open("rb") as file:
-    items = pd.read_parquet(file, columns=["twin", *COLUMNS])
+    items = pd.read_parquet(file, columns=["first_identical_row", *COLUMNS])
 make_nodes(items, run.level, run.settings)
 """
 # A small process in between: a process's peak begins with what its parent holds.

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from clustering_tasks.publication.report import read_report
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
+from clustering_tasks.publication.report import read_report
 from local.postgres import RESULTS, Postgres
 from tests.benchmarks.history import Figure, add, new_entry
 from tests.benchmarks.scale import DIMENSION
@@ -93,9 +93,8 @@ def store(folder: Path) -> Iterator[Connection]:
 
 def loaded(folder: Path, members: int, days: int) -> dict[str, Figure]:
     """Load and publish the runs of some days; the figures are the medians over them."""
-    from stage4.database.pointer import locked_pointer
-
     from stage4.database.load import load_run
+    from stage4.database.pointer import locked_pointer
 
     seconds: dict[str, list[float]] = {}
     for day in range(days):

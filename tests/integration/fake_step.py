@@ -58,7 +58,7 @@ def chatter(result: Path, argument: str) -> None:
     succeed(result, argument)
 
 
-def forget(_result: Path, _: str) -> None:
+def redact(_result: Path, _: str) -> None:
     """End well, without a result."""
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from clustering_tasks.publication.report import Report, read_report
 
+from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from stage4.database.partitions import COLUMNS

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import psycopg
-from clustering_tasks.publication.report import read_report
 
+from clustering_tasks.publication.report import read_report
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from tests.benchmarks import store

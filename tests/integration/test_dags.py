@@ -132,8 +132,8 @@ def test_a_deletion_ends_when_every_level_is_rewritten(dags: dict[str, DAG]) -> 
     dag = dags["delete_document"]
     upstream = {task.task_id: task.upstream_task_ids for task in dag.tasks}
     for level in LEVELS:
-        assert upstream[f"forget_{level}"] == {"begin"}
-        assert upstream[f"carry_out_{level}"] == {f"forget_{level}"}
+        assert upstream[f"redact_{level}"] == {"begin"}
+        assert upstream[f"carry_out_{level}"] == {f"redact_{level}"}
     assert upstream["finish"] == {"begin", *(f"carry_out_{level}" for level in LEVELS)}
     assert upstream["notify_stage5"] == {"finish"}
     assert "17 * * * *" in repr(dag.timetable)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
-from stage4.database.pointer import locked_pointer
 
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database.connection import database
 from stage4.database.load import load_run
+from stage4.database.pointer import locked_pointer
 from stage4.setup import MIGRATIONS, migrate
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of

@@ -160,7 +160,7 @@ def test_a_traceback_ends_in_the_message(
 def test_a_step_without_a_result_has_not_succeeded(
     workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAKE_STEP", "forget")
+    monkeypatch.setenv("FAKE_STEP", "redact")
     with pytest.raises(AirflowException, match=r"left no .*merge\.json"):
         operator("merge").execute(context)
 
@@ -168,7 +168,7 @@ def test_a_step_without_a_result_has_not_succeeded(
 def test_another_steps_result_is_refused(
     workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAKE_STEP", "forget")
+    monkeypatch.setenv("FAKE_STEP", "redact")
     run_folder(workspace).mkdir(parents=True)
     (run_folder(workspace) / "merge.json").write_text('{"step": "label"}')
     with pytest.raises(AirflowException, match="holds no result of merge"):

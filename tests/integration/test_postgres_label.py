@@ -5,10 +5,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from clustering_tasks.publication.report import read_report
 from upath import UPath
 
 from clustering_tasks.pipeline import run_all
+from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from stage4.database.pointer import Pointer, locked_pointer
 
 from clustering_tasks.publication.files import publish_files, published
 from stage4.database import publish
 from stage4.database.load import load_run
+from stage4.database.pointer import Pointer, locked_pointer
 from stage4.database.publish import publish_run
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from stage4.database.connection import database
 from tests.integration.conftest import Results
-from tools.docs import schema_reference
+from tools.docs import schema
 
 REPO = Path(__file__).parents[2]
 
 
 def test_the_page_is_up_to_date(results: Results) -> None:
     with database() as connection:
-        found = schema_reference.schema_page(connection)
-    assert (REPO / schema_reference.PAGE).read_text("utf-8") == found, "run `make docs`"
+        found = schema.schema_page(connection)
+    assert (REPO / schema.PAGE).read_text("utf-8") == found, "run `make docs`"

@@ -12,7 +12,7 @@ from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.database.retention import prune
 from stage4.database.roll_back import roll_back
-from stage4.tasks.housekeeping import clean_workspace
+from stage4.tasks import housekeeping
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 
@@ -110,8 +110,8 @@ def test_the_tasks_of_housekeeping(
 ) -> None:
     monkeypatch.setenv("STAGE4_RETENTION_DAYS", "55")
     deployment.cache_clear()
-    pruned = [prune(level) for level in ("events", "entities")]
+    pruned = [housekeeping.prune(level) for level in ("events", "entities")]
     assert [each["removed_runs"] for each in pruned] == [3, 0]
-    cleaned = clean_workspace(pruned)
+    cleaned = housekeeping.clean_workspace(pruned)
     assert cleaned is not None
     assert cleaned["left_bytes"] > 0

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg.sql import SQL, Literal
-from stage4.database.pointer import locked_pointer
 
 from stage4.database import partitions, schema
 from stage4.database.load import load_run
+from stage4.database.pointer import locked_pointer
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, csv_line, report_of
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from stage4.tasks.errors import airflow_errors
 
 from clustering_tasks.errors import BadInputError, ResourcesError, SettingsError, TransientError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import RunSettings, run_settings
+from stage4.tasks.errors import airflow_errors
 from stage4.tasks.level import check_settings, check_stage3
 from tests.integration.http_server import serving
 

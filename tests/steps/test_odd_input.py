@@ -105,4 +105,4 @@ def test_norms_within_the_tolerance_are_made_exact_and_identical_vectors_found(
     np.testing.assert_allclose(np.linalg.norm(rows.astype(float), axis=1), 1, atol=1e-7)
     assert not np.signbit(rows[:, 0]).any()
     assert result.metrics["identical_vectors"] == 1
-    assert pq.read_table(result.files["items"])["twin"].to_pylist() == [0, 1, 2, 2]
+    assert pq.read_table(result.files["items"])["first_identical_row"].to_pylist() == [0, 1, 2, 2]

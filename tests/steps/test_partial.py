@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from clustering_tasks.publication.gate import check_gate
-from clustering_tasks.publication.report import read_report
 
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.publication.gate import check_gate
+from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.levels import DOMAINS
 from clustering_tasks.steps.cluster import cluster
 from clustering_tasks.steps.label.label import label

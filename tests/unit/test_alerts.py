@@ -170,7 +170,7 @@ def test_deviations_are_those_of_numpy(
         matters = change * usual if watched.relative else change
         each = found[watched.name]
         assert each.usual == pytest.approx(usual)
-        assert each.allowed == pytest.approx(max(spread, matters, watched.least))
+        assert each.allowed == pytest.approx(max(spread, matters, watched.min_difference))
         assert each.runs == len(old)
 
 

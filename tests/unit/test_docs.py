@@ -11,7 +11,7 @@ from clustering_tasks.settings.deployment import DeploymentSettings
 from clustering_tasks.settings.run import RunSettings
 from stage4.cli import login
 from tests.readme import README, REPO
-from tools.docs import settings_reference
+from tools.docs import settings
 
 PAGES = [README, *sorted((REPO / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -69,7 +69,7 @@ def test_make_targets_and_commands_exist(page: Path) -> None:
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
-    commands = set(re.findall(r"^## (\S+)$", settings_reference.cli_page(), flags=re.MULTILINE))
+    commands = set(re.findall(r"^## (\S+)$", settings.cli_page(), flags=re.MULTILINE))
     named = set(re.findall(r"-m clustering_tasks\s+([a-z][a-z-]*)", text))
     assert named <= commands
 
@@ -77,14 +77,12 @@ def test_make_targets_and_commands_exist(page: Path) -> None:
 @pages
 def test_settings_and_variables_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    known = set(
-        re.findall(r"^\| `([\w.]+)` \|", settings_reference.settings_page(), flags=re.MULTILINE)
-    )
+    known = set(re.findall(r"^\| `([\w.]+)` \|", settings.settings_page(), flags=re.MULTILINE))
     groups = {name.split(".")[0] for name in known if "." in name} & set(RunSettings.model_fields)
     dotted = re.findall(rf"\b(?:{'|'.join(groups)})\.(?!json\b)[a-z_]+\b", text)
     assert set(dotted) <= known
     ours = {f"STAGE4_{name.upper()}" for name in DeploymentSettings.model_fields} | OTHER_VARIABLES
-    compose = set(re.findall(r"\bSTAGE4_\w+", settings_reference.env_example()))
+    compose = set(re.findall(r"\bSTAGE4_\w+", settings.env_example()))
     assert set(re.findall(r"\bSTAGE4_[A-Z0-9_]*[A-Z0-9]\b", text)) <= ours | compose
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clustering_tasks.algorithms.agglomerative import agglomerative
-from clustering_tasks.algorithms.method import choose
-from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.algorithms.interface import Block
+from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.agreement import MORE, WORSE, agrees, cuts_about
 from clustering_tasks.engine.linkage import Linkage
@@ -86,8 +86,8 @@ def found(vectors: F32, linkage: str, **more: float) -> tuple[object, I32]:
     block = Block(vectors, at.ids, at.distances, ones(len(vectors)))
     own = {"linkage": linkage, **more}
     settings = run_settings({"algorithm": "agglomerative", "agglomerative": own})
-    choice = choose(settings, LEVELS["documents"], len(vectors))
-    partition = agglomerative(block, settings, choice)
+    method = resolve_method(settings, LEVELS["documents"], len(vectors))
+    partition = agglomerative(block, settings, method)
     return partition.facts["linkage"], partition.labels
 
 

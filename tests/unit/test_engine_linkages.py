@@ -11,8 +11,8 @@ from scipy.spatial.distance import squareform
 from sklearn.cluster import AgglomerativeClustering
 
 from clustering_tasks.algorithms.agglomerative import agglomerative
-from clustering_tasks.algorithms.method import choose
-from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.algorithms.interface import Block
+from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.complete_linkage import complete_linkage
@@ -201,8 +201,8 @@ def clusters(block: Block, linkage: Method, **more: Any) -> I32:
     """Labels by the algorithm, nothing trimmed; clusters of one are noise."""
     own = {"linkage": linkage, "trim_similarity": -1.0, **more}
     settings = run_settings({"algorithm": "agglomerative", "agglomerative": own})
-    choice = choose(settings, LEVELS["documents"], len(block.weight))
-    return agglomerative(block, settings, choice).labels
+    method = resolve_method(settings, LEVELS["documents"], len(block.weight))
+    return agglomerative(block, settings, method).labels
 
 
 def alone(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ from sklearn import metrics
 
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine import quality
-from clustering_tasks.engine.centroids import Sums, cluster_sums
+from clustering_tasks.engine.centroids import ClusterSums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.engine.neighbours import exact_neighbours
@@ -43,11 +43,11 @@ def labels() -> I32:
 
 
 @pytest.fixture
-def sums(vectors: F32, labels: I32) -> Sums:
+def sums(vectors: F32, labels: I32) -> ClusterSums:
     return cluster_sums(blocks(vectors), labels, 4, 16)
 
 
-def test_centroids_are_normalised_means(vectors: F32, labels: I32, sums: Sums) -> None:
+def test_centroids_are_normalised_means(vectors: F32, labels: I32, sums: ClusterSums) -> None:
     assert sums.sizes.tolist() == SIZES
     for cluster in range(4):
         mean = vectors[labels == cluster].astype(float).mean(axis=0)
@@ -55,18 +55,18 @@ def test_centroids_are_normalised_means(vectors: F32, labels: I32, sums: Sums) -
 
 
 def test_intra_similarity_is_the_mean_cosine_of_all_pairs(
-    vectors: F32, labels: I32, sums: Sums
+    vectors: F32, labels: I32, sums: ClusterSums
 ) -> None:
     for cluster in range(4):
         members = vectors[labels == cluster].astype(float)
         pairs = [float(a @ b) for a, b in combinations(members, 2)]
         assert sums.intra_similarity[cluster] == pytest.approx(np.mean(pairs), abs=1e-6)
-    alone = Sums(vectors[:1].astype(float), np.array([1]))
+    alone = ClusterSums(vectors[:1].astype(float), np.array([1]))
     assert np.isnan(alone.intra_similarity).all()
 
 
 def test_similarity_is_the_cosine_to_the_own_centroid(
-    vectors: F32, labels: I32, sums: Sums
+    vectors: F32, labels: I32, sums: ClusterSums
 ) -> None:
     found = centroid_similarity(fit(blocks(vectors), labels, sums), labels, sums)
     assert np.isnan(found[labels < 0]).all()
@@ -76,7 +76,7 @@ def test_similarity_is_the_cosine_to_the_own_centroid(
 
 
 def test_sums_of_joined_clusters_are_those_of_their_members(
-    vectors: F32, labels: I32, sums: Sums
+    vectors: F32, labels: I32, sums: ClusterSums
 ) -> None:
     group = np.array([0, 1, 0, 2], dtype=np.int32)
     together = np.where(labels >= 0, group[labels], -1).astype(np.int32)
@@ -86,15 +86,17 @@ def test_sums_of_joined_clusters_are_those_of_their_members(
     assert grouped.sizes.tolist() == expected.sizes.tolist() == [40, 21, 2]
 
 
-def silhouette_of(vectors: F32, labels: I32, sums: Sums) -> Estimate | None:
+def silhouette_of(vectors: F32, labels: I32, sums: ClusterSums) -> Estimate | None:
     return silhouette(fit(blocks(vectors), labels, sums), labels, sums)
 
 
-def separation_of(vectors: F32, labels: I32, sums: Sums) -> tuple[Estimate | None, Estimate | None]:
+def separation_of(
+    vectors: F32, labels: I32, sums: ClusterSums
+) -> tuple[Estimate | None, Estimate | None]:
     return separation(mean_spread(fit(blocks(vectors), labels, sums), labels, sums), sums)
 
 
-def test_silhouette_is_scikit_learns(vectors: F32, labels: I32, sums: Sums) -> None:
+def test_silhouette_is_scikit_learns(vectors: F32, labels: I32, sums: ClusterSums) -> None:
     kept = labels >= 0
     expected = metrics.silhouette_score(vectors[kept], labels[kept], metric="cosine")
     found = silhouette_of(vectors, labels, sums)
@@ -110,7 +112,7 @@ def test_an_item_alone_in_its_cluster_has_no_width(vectors: F32) -> None:
     assert found.value == pytest.approx(expected, abs=1e-6)
 
 
-def test_davies_bouldin_is_scikit_learns(vectors: F32, labels: I32, sums: Sums) -> None:
+def test_davies_bouldin_is_scikit_learns(vectors: F32, labels: I32, sums: ClusterSums) -> None:
     kept = labels >= 0
     expected = metrics.davies_bouldin_score(vectors[kept], labels[kept])
     index, _ = separation_of(vectors, labels, sums)
@@ -118,7 +120,7 @@ def test_davies_bouldin_is_scikit_learns(vectors: F32, labels: I32, sums: Sums) 
 
 
 def test_inter_similarity_is_the_cosine_to_the_nearest_other_centroid(
-    vectors: F32, labels: I32, sums: Sums
+    vectors: F32, labels: I32, sums: ClusterSums
 ) -> None:
     cosines = sums.centroids @ sums.centroids.T - 2 * np.eye(4)
     _, inter = separation_of(vectors, labels, sums)
@@ -190,14 +192,14 @@ def test_davies_bouldin_of_clusters_with_the_same_mean_is_unknown() -> None:
     assert separation_of(vectors, labels, sums)[0] is None
 
 
-def at_angles(*degrees: float) -> Sums:
+def at_angles(*degrees: float) -> ClusterSums:
     """Clusters of two identical members at these angles in a plane."""
     radians = np.radians(degrees)
     directions = np.column_stack([np.cos(radians), np.sin(radians)])
-    return Sums(2 * directions, np.full(len(degrees), 2))
+    return ClusterSums(2 * directions, np.full(len(degrees), 2))
 
 
-def joined(sums: Sums, block: list[int], least: float = 0.9) -> list[int]:
+def joined(sums: ClusterSums, block: list[int], least: float = 0.9) -> list[int]:
     return [int(group) for group in mutual_best(sums, np.array(block, dtype=np.int32), least)]
 
 

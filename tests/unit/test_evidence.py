@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks import evidence
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.algorithms.method import Weights, choose
+from clustering_tasks.algorithms.method import Weights, resolve_method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence import EVIDENCE, adjustment, with_evidence
@@ -32,28 +32,28 @@ from tests.stage3_folder import Json, blobs, scattered, unit
 @pytest.mark.parametrize("items", [0, 1000, 10_000_000])
 @pytest.mark.parametrize("level", LEVELS)
 def test_auto_chooses_an_algorithm_and_says_why(level: str, items: int) -> None:
-    choice = choose(run_settings({"algorithm": "auto"}), LEVELS[level], items)
-    assert choice.algorithm in ALGORITHMS
-    assert choice.reason
-    assert choice.record()["algorithm"] == choice.algorithm
+    method = resolve_method(run_settings({"algorithm": "auto"}), LEVELS[level], items)
+    assert method.algorithm in ALGORITHMS
+    assert method.reason
+    assert method.record()["algorithm"] == method.algorithm
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("level", LEVELS)
 def test_what_is_asked_for_is_chosen(level: str, algorithm: str) -> None:
     settings = run_settings({"algorithm": algorithm, "evidence.context_weight": 0.25})
-    choice = choose(settings, LEVELS[level], 100)
-    assert (choice.algorithm, choice.reason) == (algorithm, "asked for")
-    assert choice.context_weight == 0.25
+    method = resolve_method(settings, LEVELS[level], 100)
+    assert (method.algorithm, method.reason) == (algorithm, "asked for")
+    assert method.context_weight == 0.25
 
 
 @pytest.mark.parametrize("algorithm", ["hdbscan", "two_stage"])
 def test_hdbscan_as_it_is_known_uses_the_vectors_alone(algorithm: str) -> None:
     for level in LEVELS.values():
-        choice = choose(run_settings({"algorithm": algorithm}), level, 100)
-        assert not choice.centred
-        assert choice.context_weight == 0
-        assert not choice.weights.any()
+        method = resolve_method(run_settings({"algorithm": algorithm}), level, 100)
+        assert not method.centred
+        assert method.context_weight == 0
+        assert not method.weights.any()
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Weights)])
@@ -63,7 +63,7 @@ def test_every_algorithm_takes_all_evidence_on_edges(algorithm: str, name: str) 
     settings = run_settings(
         {"algorithm": algorithm, f"{group}.{name}": 0.5, "temporal.decay": name == "decay_days"}
     )
-    weights = choose(settings, LEVELS["events"], 100).weights
+    weights = resolve_method(settings, LEVELS["events"], 100).weights
     assert getattr(weights, name) == 0.5
     plain = algorithm in ("hdbscan", "two_stage")
     assert weights.any() == (not plain or name != "gate_weight")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.deleted_documents.mentions import forgetting, written
+from clustering_tasks.deleted_documents.mentions import redacting, written
 from clustering_tasks.deleted_documents.tombstones import (
     NONE_DELETED,
     document_hash,
@@ -24,9 +24,9 @@ JSON = st.recursive(
 )
 
 
-def forget(said: Any, *documents: str) -> Any:
+def redact(said: Any, *documents: str) -> Any:
     hashes = [document_hash(SECRET, name) for name in documents]
-    return forgetting(tombstones(SECRET, hashes, {key_check(SECRET)}))(said)
+    return redacting(tombstones(SECRET, hashes, {key_check(SECRET)}))(said)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def forget(said: Any, *documents: str) -> Any:
     ],
 )
 def test_what_is_left(said: Any, left: Any) -> None:
-    assert forget(said, "a") == left
+    assert redact(said, "a") == left
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_is_left(said: Any, left: Any) -> None:
     ],
 )
 def test_what_names_no_deleted_document_is_the_same_object(said: Any) -> None:
-    assert forget(said, "a") is said
+    assert redact(said, "a") is said
 
 
 @given(NAMES, st.sampled_from(sorted(LEVELS)), st.text("0123456789ab", min_size=1), JSON)
@@ -64,16 +64,16 @@ def test_every_form_of_an_id_is_found(document: str, name: str, number: str, oth
     level = LEVELS[name]
     source = document if name == "documents" else f"{document}_{level.cluster_type}_{number}"
     said = {"item_ids": [source, level.vector_prefix + source], "other": [other]}
-    assert forget(said, document)["item_ids"] == []
+    assert redact(said, document)["item_ids"] == []
     assert written(document) in (json.dumps(said, ensure_ascii=False))
 
 
 @given(JSON)
 def test_without_deleted_documents_nothing_is_taken_out(said: Any) -> None:
-    assert forgetting(NONE_DELETED)(said) is said
+    assert redacting(NONE_DELETED)(said) is said
 
 
 @given(JSON, NAMES)
 def test_what_is_left_names_nothing(said: Any, document: str) -> None:
-    left = forget({"ids": [said, f"{document}_event_1"], "said": said}, document)
-    assert forget(left, document) is left
+    left = redact({"ids": [said, f"{document}_event_1"], "said": said}, document)
+    assert redact(left, document) is left

@@ -8,7 +8,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.arrays import I32
 from clustering_tasks.settings.run import OutlierSettings, run_settings
 from clustering_tasks.steps.merge.outlier_policy import (

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from clustering_tasks.graph.parts import Unit, make_parts
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from upath import UPath
 
 from clustering_tasks.graph.nodes import Nodes, load_nodes, make_nodes
+from clustering_tasks.graph.parts import Unit, make_parts
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import PartitionSettings, run_settings
 from clustering_tasks.steps.plan import plan as module
@@ -105,7 +105,7 @@ def test_parts_of_a_block_in_cells_are_even_and_hardly_larger_than_a_batch(
 
 
 def items(**columns: list[Any]) -> pd.DataFrame:
-    count = len(columns["twin"])
+    count = len(columns["first_identical_row"])
     empty = {name: [None] * count for name in ("domain", "event_type", "entity_type")}
     return pd.DataFrame(empty | columns)
 
@@ -115,7 +115,7 @@ def make(level: str, frame: pd.DataFrame, **settings: Any) -> Nodes:
 
 
 def test_identical_rows_are_one_node() -> None:
-    nodes = make("documents", items(twin=[0, 1, 0, 3, 1, 0]))
+    nodes = make("documents", items(first_identical_row=[0, 1, 0, 3, 1, 0]))
     assert nodes.row.tolist() == [0, 1, 3]
     assert nodes.weight.tolist() == [3, 2, 1]
     assert nodes.node_of_row.tolist() == [0, 1, 0, 2, 1, 0]
@@ -140,9 +140,11 @@ def test_nodes_are_those_of_the_definition(
 ) -> None:
     settings = {"scope": "partition"} | chosen if chosen else chosen
     first_of: dict[int, int] = {}
-    twin = [first_of.setdefault(number, row) for row, (number, *_) in enumerate(drawn)]
+    first_identical_row = [
+        first_of.setdefault(number, row) for row, (number, *_) in enumerate(drawn)
+    ]
     domain, kind = [each[1] for each in drawn], [each[2] for each in drawn]
-    frame = items(twin=twin, domain=domain, event_type=kind)
+    frame = items(first_identical_row=first_identical_row, domain=domain, event_type=kind)
     kept = np.array([each[3] for each in drawn], dtype=bool)
     nodes = make_nodes(frame, LEVELS["events"], run_settings(settings), kept)
 
@@ -153,13 +155,13 @@ def test_nodes_are_those_of_the_definition(
     rows = [row for row in range(len(drawn)) if kept[row]]
     first: dict[tuple[str, int], int] = {}
     for row in rows:
-        first.setdefault((block[row], twin[row]), row)
+        first.setdefault((block[row], first_identical_row[row]), row)
     expected = sorted(first.values(), key=lambda row: (block[row], group[row], row))
     assert nodes.row.tolist() == expected
     at = {row: node for node, row in enumerate(expected)}
     node_of_row = [-1] * len(drawn)
     for row in rows:
-        node_of_row[row] = at[first[block[row], twin[row]]]
+        node_of_row[row] = at[first[block[row], first_identical_row[row]]]
     assert nodes.node_of_row.tolist() == node_of_row
     assert nodes.weight.tolist() == [node_of_row.count(node) for node in range(len(expected))]
     blocks = sorted({block[row] for row in expected})
@@ -169,7 +171,7 @@ def test_nodes_are_those_of_the_definition(
 
 
 def test_no_rows_are_no_nodes() -> None:
-    nodes = make("events", items(twin=[]))
+    nodes = make("events", items(first_identical_row=[]))
     assert len(nodes.row) == 0
     assert nodes.block_bounds().tolist() == [0]
 
@@ -178,7 +180,7 @@ DOMAINS = ["sports_entertainment", "economic_activity", None, "economic_activity
 
 
 def test_at_level_scope_domains_are_groups_of_one_block() -> None:
-    nodes = make("events", items(twin=[0, 1, 2, 0], domain=DOMAINS))
+    nodes = make("events", items(first_identical_row=[0, 1, 2, 0], domain=DOMAINS))
     assert nodes.block.tolist() == [0, 0, 0]
     # identical rows are one node, whatever their domains; it lies in that of the first
     assert nodes.node_of_row[0] == nodes.node_of_row[3]
@@ -187,7 +189,9 @@ def test_at_level_scope_domains_are_groups_of_one_block() -> None:
 
 
 def test_at_partition_scope_domains_are_blocks() -> None:
-    nodes = make("events", items(twin=[0, 1, 2, 0], domain=DOMAINS), scope="partition")
+    nodes = make(
+        "events", items(first_identical_row=[0, 1, 2, 0], domain=DOMAINS), scope="partition"
+    )
     assert nodes.block.tolist() == [0, 0, 1, 2]
     assert nodes.row[nodes.node_of_row].tolist() == [0, 1, 2, 3]
     assert nodes.weight.tolist() == [1, 1, 1, 1]
@@ -195,7 +199,9 @@ def test_at_partition_scope_domains_are_blocks() -> None:
 
 def test_a_partition_by_event_type_is_finer() -> None:
     frame = items(
-        twin=[0, 1, 2], domain=["health_medical"] * 3, event_type=["protest", None, "protest"]
+        first_identical_row=[0, 1, 2],
+        domain=["health_medical"] * 3,
+        event_type=["protest", None, "protest"],
     )
     chosen = {"scope": "partition", "partition.by": "domain_event_type"}
     nodes = make("events", frame, **chosen)
@@ -208,14 +214,14 @@ def test_a_partition_by_event_type_is_finer() -> None:
 
 @pytest.mark.parametrize("scope", ["level", "partition"])
 def test_entity_types_are_blocks_at_any_scope(scope: str) -> None:
-    frame = items(twin=[0, 0, 2, 2], entity_type=["PER", "ORG", None, "PER"])
+    frame = items(first_identical_row=[0, 0, 2, 2], entity_type=["PER", "ORG", None, "PER"])
     nodes = make("entities", frame, scope=scope)
     assert len(set(nodes.node_of_row.tolist())) == 4
     assert nodes.block.tolist() == [0, 1, 1, 2]
 
 
 def test_nodes_are_read_as_they_were_saved(tmp_path: Path) -> None:
-    nodes = make("events", items(twin=[0, 1, 2, 0], domain=DOMAINS))
+    nodes = make("events", items(first_identical_row=[0, 1, 2, 0], domain=DOMAINS))
     nodes.save(UPath(tmp_path / "nodes.npz"))
     read = load_nodes(UPath(tmp_path / "nodes.npz"))
     for name in Nodes.__annotations__:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clustering_tasks.publication.report import Report
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
@@ -19,6 +18,7 @@ from clustering_tasks.publication.files import (
     published,
     remove_files,
 )
+from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.run import RunSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 import pytest
-from clustering_tasks.publication.gate import check_gate
-from clustering_tasks.publication.report import Report, read_report
 
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.publication.gate import check_gate
+from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.run import PublishSettings, RunSettings
 
 REPORT: dict[str, Any] = {

@@ -6,7 +6,7 @@ import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.costs import held_bytes, seconds
-from clustering_tasks.algorithms.method import choose
+from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.algorithms.recommendation import (
     Forecast,
     Machine,
@@ -33,9 +33,9 @@ def of(found: Recommendation, algorithm: str) -> Forecast:
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_large_machine_gets_what_auto_chooses(level: str, items: int) -> None:
     settings = run_settings({"algorithm": "auto"})
-    choice = choose(settings, LEVELS[level], items)
+    method = resolve_method(settings, LEVELS[level], items)
     found = recommend(settings, LEVELS[level], items, LARGE)
-    assert (found.algorithm, found.reason) == (choice.algorithm, choice.reason)
+    assert (found.algorithm, found.reason) == (method.algorithm, method.reason)
     assert found.forecast[0].algorithm == found.algorithm
     assert {forecast.algorithm for forecast in found.forecast} == set(ALGORITHMS)
     assert all(forecast.fits for forecast in found.forecast)
@@ -58,7 +58,7 @@ def test_a_machine_that_is_too_small_gets_what_holds_less() -> None:
 def test_a_machine_that_is_too_small_for_all_is_told_so(level: str) -> None:
     settings = run_settings({"algorithm": "auto"})
     found = recommend(settings, LEVELS[level], 90_000, replace(LARGE, memory_bytes=1000))
-    assert found.algorithm == choose(settings, LEVELS[level], 90_000).algorithm
+    assert found.algorithm == resolve_method(settings, LEVELS[level], 90_000).algorithm
     assert "larger machine, or scope=partition" in found.reason
 
 

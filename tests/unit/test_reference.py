@@ -8,25 +8,23 @@ from dotenv import dotenv_values
 from clustering_tasks import errors
 from clustering_tasks.settings.deployment import DeploymentSettings
 from clustering_tasks.settings.run import RunSettings, nested, run_settings
-from tools.docs import settings_reference
+from tools.docs import settings
 
 
 def test_generated_pages_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
-    assert settings_reference.run(settings_reference.pages, ["--check"]) == 0, (
-        capsys.readouterr().out
-    )
+    assert settings.run(settings.pages, ["--check"]) == 0, capsys.readouterr().out
 
 
 def test_check_names_what_differs_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(settings_reference, "REPO", tmp_path)
+    monkeypatch.setattr(settings, "REPO", tmp_path)
     written = {"docs/a.md": "new", "docs/b.md": "same"}
-    assert settings_reference.run(lambda: written, []) == 0
+    assert settings.run(lambda: written, []) == 0
     (tmp_path / "docs/a.md").write_text("old")
     capsys.readouterr()
 
-    assert settings_reference.run(lambda: written, ["--check"]) == 1
+    assert settings.run(lambda: written, ["--check"]) == 1
 
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["docs/a.md"]
     assert (tmp_path / "docs/a.md").read_text() == "old"
@@ -39,7 +37,7 @@ def names_in(text: str) -> set[str]:
 
 
 def test_every_setting_of_a_run_is_described_under_a_name_that_is_accepted() -> None:
-    names = names_in(settings_reference.settings_page())
+    names = names_in(settings.settings_page())
     assert "hdbscan.min_cluster_size" in names
     dumped = RunSettings().model_dump(mode="json")
     accepted = run_settings({name: value for name, value in leaves(dumped) if name in names})
@@ -66,7 +64,7 @@ def test_the_example_env_file_states_the_defaults(
         monkeypatch.delenv(f"STAGE4_{name.upper()}", raising=False)
     monkeypatch.chdir(tmp_path)
     ours = f"# {DeploymentSettings.model_config['env_prefix']}"
-    lines = settings_reference.env_example().partition("docker-compose")[0].splitlines()
+    lines = settings.env_example().partition("docker-compose")[0].splitlines()
     settings = [line.removeprefix("# ") for line in lines if line.startswith(ours)]
     (tmp_path / "example").write_text("\n".join(settings))
 
@@ -80,7 +78,7 @@ def names() -> list[str]:
 
 
 def test_every_exit_code_is_listed_with_whether_it_is_retried() -> None:
-    rows = [line.split(" | ") for line in settings_reference.errors_page().splitlines()]
+    rows = [line.split(" | ") for line in settings.errors_page().splitlines()]
     retried = {row[0].strip("| "): row[2] for row in rows if len(row) == 4}
     for error in errors.Stage4Error.__subclasses__():
         fatal = error.exit_code in errors.FATAL_EXIT_CODES
@@ -88,7 +86,7 @@ def test_every_exit_code_is_listed_with_whether_it_is_retried() -> None:
 
 
 def test_every_command_and_option_is_listed() -> None:
-    text = settings_reference.cli_page()
+    text = settings.cli_page()
     for command in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "sample"):
         assert f"\n## {command}\n" in text
     assert "`--stage3-count`" in text

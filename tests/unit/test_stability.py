@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.algorithms.method import Choice, choose
-from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.algorithms.interface import Block, FlatClustering
+from clustering_tasks.algorithms.method import Method, resolve_method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.levels import LEVELS
@@ -22,10 +22,10 @@ def block_of(vectors: F32, weight: I32 | None = None, k: int = 8) -> Block:
     return Block(vectors, found.ids, found.distances, ones if weight is None else weight)
 
 
-def answering(labels_of: Callable[[Block], I32]) -> Callable[[Block], Partition]:
-    def algorithm(block: Block) -> Partition:
+def answering(labels_of: Callable[[Block], I32]) -> Callable[[Block], FlatClustering]:
+    def algorithm(block: Block) -> FlatClustering:
         nothing = np.zeros(len(block.weight), dtype=np.float32)
-        return Partition(labels_of(block), nothing, nothing)
+        return FlatClustering(labels_of(block), nothing, nothing)
 
     return algorithm
 
@@ -92,33 +92,33 @@ def test_clusters_that_became_too_small_are_not_judged() -> None:
     assert (found[whole] == 0).all()
 
 
-def partition(vectors: F32, name: str) -> tuple[Block, Partition, RunSettings, Choice]:
+def partition(vectors: F32, name: str) -> tuple[Block, FlatClustering, RunSettings, Method]:
     settings = run_settings({"algorithm": name})
-    choice = choose(settings, LEVELS["documents"], len(vectors))
+    method = resolve_method(settings, LEVELS["documents"], len(vectors))
     block = block_of(vectors)
-    return block, ALGORITHMS[name](block, settings, choice), settings, choice
+    return block, ALGORITHMS[name](block, settings, method), settings, method
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_clear_groups_are_stable(name: str) -> None:
-    block, found, settings, choice = partition(blobs([15, 12, 9], spread=0.02), name)
+    block, found, settings, method = partition(blobs([15, 12, 9], spread=0.02), name)
     clusters = int(found.labels.max()) + 1
-    values = stability(block, found, settings, choice, 36)
+    values = stability(block, found, settings, method, 36)
     assert values.tolist() == [1] * clusters
     assert clusters == 3
 
 
 def test_groups_in_a_cloud_are_less_stable_than_clear_ones() -> None:
-    block, found, settings, choice = partition(scattered(300), "hdbscan")
-    values = stability(block, found, settings, choice, 300)
+    block, found, settings, method = partition(scattered(300), "hdbscan")
+    values = stability(block, found, settings, method, 300)
     assert np.nanmean(values) < 0.95
 
 
 def test_large_levels_are_not_measured() -> None:
-    block, found, settings, choice = partition(blobs([15, 12]), "hdbscan")
-    assert np.isnan(stability(block, found, settings, choice, LARGEST + 1)).tolist() == [True, True]
+    block, found, settings, method = partition(blobs([15, 12]), "hdbscan")
+    assert np.isnan(stability(block, found, settings, method, LARGEST + 1)).tolist() == [True, True]
 
 
 def test_a_block_without_items_has_no_clusters() -> None:
-    block, found, settings, choice = partition(scattered(1), "label_propagation")
-    assert stability(block, found, settings, choice, 1).tolist() == []
+    block, found, settings, method = partition(scattered(1), "label_propagation")
+    assert stability(block, found, settings, method, 1).tolist() == []

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from clustering_tasks.algorithms.hdbscan import hdbscan
-from clustering_tasks.algorithms.method import Choice, choose
-from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.algorithms.interface import Block, FlatClustering
+from clustering_tasks.algorithms.method import Method, resolve_method
 from clustering_tasks.algorithms.two_stage import two_stage
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.joining import View, joined_cells, joined_views, with_nearest
@@ -131,7 +131,7 @@ def block_of(vectors: F32, k: int = 12) -> Block:
     return Block(vectors, found.ids, found.distances, ones(len(vectors)))
 
 
-def settings_of(cell_size: int, **more: Any) -> tuple[RunSettings, Choice]:
+def settings_of(cell_size: int, **more: Any) -> tuple[RunSettings, Method]:
     hdbscan = {"min_cluster_size": 5, "min_samples": 3, **more}
     settings = run_settings(
         {
@@ -140,14 +140,14 @@ def settings_of(cell_size: int, **more: Any) -> tuple[RunSettings, Choice]:
             "two_stage": {"cell_size": cell_size, **hdbscan},
         }
     )
-    return settings, choose(settings, LEVELS["documents"], 0)
+    return settings, resolve_method(settings, LEVELS["documents"], 0)
 
 
 def alone(labels: I32) -> I32:
     return np.where(labels >= 0, labels, np.arange(len(labels)) + len(labels)).astype(np.int32)
 
 
-def assert_equal(one: Partition, other: Partition) -> None:
+def assert_equal(one: FlatClustering, other: FlatClustering) -> None:
     np.testing.assert_array_equal(one.labels, other.labels)
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
     np.testing.assert_array_equal(one.outlier_scores, other.outlier_scores)

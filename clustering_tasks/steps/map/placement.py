@@ -23,17 +23,17 @@ def by_size(sizes: I64) -> I64:
     return np.lexsort((np.arange(len(sizes)), -sizes))
 
 
-def place_clusters(centroids: F32, sizes: I64, most: int) -> F64:
+def place_clusters(centroids: F32, sizes: I64, max_clusters: int) -> F64:
     """Lay clusters out, similar ones beside each other: (c, 2) between -1 and 1.
 
     Args:
         centroids: (c, d) unit vectors.
         sizes: (c,) members.
-        most: clusters that are laid out by their neighbours, the largest; each other one lies
-            beside the one of these that it is most similar to.
+        max_clusters: number of clusters, the largest, that are laid out by their neighbours; each
+            other one lies beside the most similar of these.
     """
     order = by_size(sizes)
-    first, others = order[:most], order[most:]
+    first, others = order[:max_clusters], order[max_clusters:]
     places = np.zeros((len(sizes), 2))
     places[first] = _into_square(tsne(np.ascontiguousarray(centroids[first], dtype=np.float32)))
     if len(others):
@@ -68,7 +68,7 @@ def radii(sizes: I64) -> F64:
     return np.asarray(np.minimum(disc, _LARGEST_DISC))
 
 
-def draw_members(labels: I32, sizes: I64, most: int) -> I64:
+def draw_members(labels: I32, sizes: I64, max_members: int) -> I64:
     """Draw members for the map, in the order in which a view shows them: their rows, (m,).
 
     Of a large cluster more are drawn than of a small one, by the root of its size: small ones are
@@ -77,7 +77,7 @@ def draw_members(labels: I32, sizes: I64, most: int) -> I64:
     Args:
         labels: (n,) cluster of each row, negative for none.
         sizes: (c,) rows of each cluster.
-        most: members drawn in all.
+        max_members: members drawn in all.
     """
     order = np.lexsort((np.random.default_rng(_SEED).random(len(labels)), labels))
     order = order[np.searchsorted(labels[order], 0) :]
@@ -86,7 +86,7 @@ def draw_members(labels: I32, sizes: I64, most: int) -> I64:
     number = np.arange(len(order)) - starts[cluster] + 1
     turn = number.astype(np.float64) ** 2 / sizes[cluster]
     size_rank = np.argsort(by_size(sizes))
-    first = np.lexsort((size_rank[cluster], turn))[:most]
+    first = np.lexsort((size_rank[cluster], turn))[:max_members]
     return np.asarray(order[first], dtype=np.int64)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from clustering_tasks.engine.centroids import Sums
+from clustering_tasks.engine.centroids import ClusterSums
 from clustering_tasks.workspace.artefacts import Attempt
 
 # In place of the number of a cluster.
@@ -11,7 +11,7 @@ NOISE, UNASSIGNED, FILTERED = -1, -2, -3
 CODES = {"noise": NOISE, "unassigned": UNASSIGNED, "filtered": FILTERED}
 
 
-def write_clustering(attempt: Attempt, assignments: pd.DataFrame, sums: Sums) -> None:
+def write_clustering(attempt: Attempt, assignments: pd.DataFrame, sums: ClusterSums) -> None:
     """Write `assignments.parquet`, a row for each of the snapshot's, and `centroids.npz`.
 
     Args:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.algorithms.interface import Block
+from clustering_tasks.algorithms.method import Method
 from clustering_tasks.evidence import with_evidence
 from clustering_tasks.evidence.facts import node_facts
 from clustering_tasks.graph.neighbour_graph import Graph, of_block
@@ -14,13 +14,13 @@ from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
 
 def blocks(
-    snapshot: Result, plan: Result, nodes: Nodes, graph: Graph, choice: Choice
+    snapshot: Result, plan: Result, nodes: Nodes, graph: Graph, method: Method
 ) -> Iterator[tuple[slice, Block | None]]:
     """Yield the nodes of each block and the block, with all evidence on its edges.
 
     The block is None where one of its parts is missing.
     """
-    facts = node_facts(snapshot, plan, nodes, choice.weights) if choice.weights.any() else None
+    facts = node_facts(snapshot, plan, nodes, method.weights) if method.weights.any() else None
     with open_vectors(plan.path("features")) as features:
         for first, last in pairwise(nodes.block_bounds().tolist()):
             rows = slice(first, last)
@@ -29,7 +29,7 @@ def blocks(
                 continue
             ids, distances, span = of_block(graph, rows), graph.distances[rows], None
             if facts is not None:
-                ids, distances = with_evidence(ids, distances, facts.part(rows), choice.weights)
+                ids, distances = with_evidence(ids, distances, facts.part(rows), method.weights)
                 span = facts.span[rows]
             vectors = FileRows(features, first, last)
             yield rows, Block(vectors, ids, distances, nodes.weight[rows], span)

@@ -14,17 +14,17 @@ import pandas as pd
 import structlog
 
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.algorithms.method import Choice, choose
-from clustering_tasks.algorithms.partition import Partition
+from clustering_tasks.algorithms.interface import FlatClustering
+from clustering_tasks.algorithms.method import Method, resolve_method
 from clustering_tasks.arrays import F32, F64, I32
-from clustering_tasks.engine.centroids import Sums, cluster_sums
+from clustering_tasks.engine.centroids import ClusterSums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, read_graph
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.parts import part_name
-from clustering_tasks.graph.time_ranges import read_spans
+from clustering_tasks.graph.time_ranges import read_time_ranges
 from clustering_tasks.steps.merge.assignments import (
     CODES,
     FILTERED,
@@ -82,7 +82,7 @@ class Clustering:
     stability: F64 = field(default_factory=lambda: np.empty(0))
     offers: Offers = field(default_factory=lambda: no_offers(0))
 
-    def add(self, block: int, rows: slice, found: Partition) -> None:
+    def add(self, block: int, rows: slice, found: FlatClustering) -> None:
         """Enter the partition of one block."""
         labels = found.labels + np.int32(len(self.block))
         self.labels[rows] = np.where(found.labels >= 0, labels, NOISE)
@@ -106,13 +106,13 @@ def merge(run: Run) -> Result:
     """
     snapshot, plan = run.result("snapshot"), run.result("plan")
     parts = _parts(run, plan)
-    choice = choose(run.settings, run.level, int(snapshot.metrics["items"] or 0))
+    method = resolve_method(run.settings, run.level, int(snapshot.metrics["items"] or 0))
     read = run.settings.model_dump(include={"scope", "temporal", "merge", "outliers", *ALGORITHMS})
     key = artefact_key(
-        "merge", [snapshot, plan, *parts.values()], read, [choice.record(), sorted(parts)]
+        "merge", [snapshot, plan, *parts.values()], read, [method.record(), sorted(parts)]
     )
     return perform(
-        run, "merge", key, lambda attempt: _merge(run, choice, snapshot, plan, parts, attempt)
+        run, "merge", key, lambda attempt: _merge(run, method, snapshot, plan, parts, attempt)
     )
 
 
@@ -138,7 +138,7 @@ def _parts(run: Run, plan: Result) -> dict[int, Result]:
 
 def _merge(
     run: Run,
-    choice: Choice,
+    method: Method,
     snapshot: Result,
     plan: Result,
     parts: dict[int, Result],
@@ -149,7 +149,7 @@ def _merge(
     approximate = mend(graph, plan, nodes)
     with ThreadPoolExecutor(1) as beside:  # products, while metadata keeps the interpreter busy
         measuring = beside.submit(measure_recall, graph, plan, approximate, run.settings.temporal)
-        clustering = _cluster(run, choice, snapshot, plan, nodes, graph)
+        clustering = _cluster(run, method, snapshot, plan, nodes, graph)
     found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:
         final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
@@ -170,8 +170,8 @@ def _merge(
         "neighbour_search": " ".join(_searches(parts)) or None,
         "neighbour_recall": found_of_true.value if found_of_true else None,
         "neighbour_recall_error": found_of_true.error if found_of_true else None,
-        "algorithm": choice.algorithm,
-        "algorithm_reason": choice.reason,
+        "algorithm": method.algorithm,
+        "algorithm_reason": method.reason,
         "clusters_with_gap": final.gaps,
         **clustering.facts,
     }
@@ -187,10 +187,10 @@ def _settle(
     graph: Graph,
     clustering: Clustering,
     vectors: VectorFile,
-) -> tuple[Checked, Sums]:
+) -> tuple[Checked, ClusterSums]:
     """Join what a partition tore apart and split what time does; the last word on who is where."""
 
-    def sums_of(labels: I32) -> Sums:
+    def sums_of(labels: I32) -> ClusterSums:
         rows, count = nodes.of_rows(labels, FILTERED), int(labels.max(initial=-1)) + 1
         return cluster_sums(vectors.blocks(), rows, count, vectors.shape[1])
 
@@ -199,7 +199,7 @@ def _settle(
         group = mutual_best(sums, clustering.block, run.settings.merge.join_similarity)
         labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
         sums = sums.grouped(group)
-    span = read_spans(plan)
+    span = read_time_ranges(plan)
     final = check_gaps(
         labels, clustering.probabilities, span, graph.ids, nodes.weight, run.settings.temporal
     )
@@ -214,7 +214,7 @@ def _searches(parts: Mapping[int, Result]) -> list[str]:
 
 
 def _cluster(
-    run: Run, choice: Choice, snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
+    run: Run, method: Method, snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
 ) -> Clustering:
     """Cluster each block of the graph; one with a missing part stays unassigned."""
     n = len(nodes.row)
@@ -224,13 +224,13 @@ def _cluster(
         outlier_scores=np.full(n, np.nan, dtype=np.float32),
         offers=no_offers(n),
     )
-    algorithm = ALGORITHMS[choice.algorithm]
-    for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph, choice)):
+    algorithm = ALGORITHMS[method.algorithm]
+    for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph, method)):
         if block is not None:
-            found = algorithm(block, run.settings, choice)
+            found = algorithm(block, run.settings, method)
             clustering.add(number, rows, found)
             clustering.offers.enter(rows, nearest_clusters(block, found.labels, run.settings))
-            again = stability(block, found, run.settings, choice, n)
+            again = stability(block, found, run.settings, method, n)
             clustering.stability = np.append(clustering.stability, again)
     return clustering
 
@@ -256,7 +256,7 @@ def _write(
     labels: I32,
     kinds: "pd.Series[str]",
     similarity: F32,
-    sums: Sums,
+    sums: ClusterSums,
 ) -> None:
     status = np.select([labels == code for code in CODES.values()], list(CODES), "clustered")
     clustered = pd.Series(labels >= 0)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import structlog
 
-from clustering_tasks.algorithms.partition import Block
+from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.arrays import F32, I32, I64, Mask
-from clustering_tasks.engine.centroids import Sums, row_products
+from clustering_tasks.engine.centroids import ClusterSums, row_products
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.settings.run import OutlierSettings, RunSettings
@@ -169,7 +169,7 @@ def assignment(core: I32, labels: I32, settings: OutlierSettings) -> "pd.Series[
 
 
 def enter_similarity(
-    similarity: F32, vectors: VectorFile, core: I32, labels: I32, sums: Sums
+    similarity: F32, vectors: VectorFile, core: I32, labels: I32, sums: ClusterSums
 ) -> None:
     """Enter the cosine of each item that joined to the centroid of its cluster's core.
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import structlog
 
 from clustering_tasks.arrays import F32, F64, I32
-from clustering_tasks.engine.centroids import Sums
+from clustering_tasks.engine.centroids import ClusterSums
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.modularity import modularity
 from clustering_tasks.engine.quality import (
@@ -44,7 +44,7 @@ class Measured:
     metrics: dict[str, Metric]
 
 
-def measure_vectors(vectors: VectorFile, labels: I32, sums: Sums) -> Measured:
+def measure_vectors(vectors: VectorFile, labels: I32, sums: ClusterSums) -> Measured:
     """Measure the clusters on the items' vectors, as Stage 3 gave them.
 
     Args:

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from clustering_tasks.algorithms import ALGORITHMS
-from clustering_tasks.algorithms.method import Choice
-from clustering_tasks.algorithms.partition import Block, Partition
+from clustering_tasks.algorithms.interface import Block, FlatClustering
+from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F64, I32
 from clustering_tasks.settings.run import RunSettings
 
@@ -17,7 +17,7 @@ _LEFT_OUT = 0.1
 
 
 def stability(
-    block: Block, found: Partition, settings: RunSettings, choice: Choice, nodes: int
+    block: Block, found: FlatClustering, settings: RunSettings, method: Method, nodes: int
 ) -> F64:
     """Measure the stability of a block's clusters: (c,), NaN where it is not known.
 
@@ -25,7 +25,7 @@ def stability(
         block: see `Block`.
         found: its partition.
         settings: with which it was found; a cut or a count that was chosen then is kept.
-        choice: with which it was found.
+        method: with which it was found.
         nodes: of the whole level, which is not measured above `LARGEST`.
     """
     if nodes > LARGEST:
@@ -37,13 +37,13 @@ def stability(
         "kmeans": settings.kmeans.model_copy(update={"k": k}),
     }
     settings = settings.model_copy(update=kept)
-    algorithm = ALGORITHMS[choice.algorithm]
-    least = getattr(getattr(settings, choice.algorithm), "min_cluster_size", 2)
-    return remaining(block, found.labels, lambda part: algorithm(part, settings, choice), least)
+    algorithm = ALGORITHMS[method.algorithm]
+    min_size = getattr(getattr(settings, method.algorithm), "min_cluster_size", 2)
+    return remaining(block, found.labels, lambda part: algorithm(part, settings, method), min_size)
 
 
 def remaining(
-    block: Block, labels: I32, algorithm: Callable[[Block], Partition], least: int
+    block: Block, labels: I32, algorithm: Callable[[Block], FlatClustering], min_size: int
 ) -> F64:
     """Cluster a block again without a tenth of its nodes, on what is left of its graph.
 
@@ -51,11 +51,11 @@ def remaining(
         block: see `Block`.
         labels: (n,) clusters that were found in it, from 0, negative for noise.
         algorithm: that found them; called with the smaller block.
-        least: items that it takes to be a cluster.
+        min_size: items that it takes to be a cluster.
 
     Returns:
         (c,) the highest Jaccard similarity of each cluster's remaining items to a cluster found
-        now. NaN for clusters of which fewer than `least` items are left: nothing could find them.
+        now. NaN for clusters with fewer than `min_size` items left: nothing could find them.
     """
     kept = np.sort(np.random.default_rng(0).permutation(len(labels))[_left_out(labels) :])
     weight = block.weight[kept]
@@ -69,7 +69,7 @@ def remaining(
     common = sparse.csr_array((weight[both], (before[both], after[both])), shape=shape).tocoo()
     share = common.data / (left[common.row] + found[common.col] - common.data)
     np.maximum.at(best, common.row, share)
-    return np.where(left >= least, best, np.nan)
+    return np.where(left >= min_size, best, np.nan)
 
 
 def _left_out(labels: I32) -> int:

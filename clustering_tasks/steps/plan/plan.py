@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from clustering_tasks.algorithms.costs import compared_with, held_bytes, most_memory
-from clustering_tasks.algorithms.method import Choice, choose
-from clustering_tasks.graph.cell_order import lay_out, save_cells, write_features
+from clustering_tasks.algorithms.method import Method, resolve_method
+from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
 from clustering_tasks.graph.features import document_vectors, make_features
 from clustering_tasks.graph.nodes import Nodes, make_nodes
 from clustering_tasks.graph.parts import make_parts, part_items, part_title
-from clustering_tasks.graph.time_ranges import write_spans
+from clustering_tasks.graph.time_ranges import write_time_ranges
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
@@ -35,32 +35,32 @@ def plan(run: Run) -> Result:
     """
     snapshot, context = run.result("snapshot"), run.find_result("context")
     settings = run.settings
-    choice = choose(settings, run.level, int(snapshot.metrics["items"] or 0))
+    method = resolve_method(settings, run.level, int(snapshot.metrics["items"] or 0))
     read = {
         "scope": settings.scope,
         "partition": settings.partition.model_dump(),
         "neighbours": settings.neighbours.model_dump(),
         "filter": settings.filter.model_dump(mode="json"),
-        "centred": choice.centred,
-        "context_weight": choice.context_weight,
-        "stories": choice.weights.gate_similarity > 0,
-        "documents": choice.weights.document_weight > 0,
+        "centred": method.centred,
+        "context_weight": method.context_weight,
+        "stories": method.weights.gate_similarity > 0,
+        "documents": method.weights.document_weight > 0,
     }
     inputs = [snapshot] if context is None else [snapshot, context]
     key = artefact_key("plan", inputs, read, run.level.name)
-    return perform(run, "plan", key, lambda attempt: _plan(run, choice, snapshot, context, attempt))
+    return perform(run, "plan", key, lambda attempt: _plan(run, method, snapshot, context, attempt))
 
 
 def _plan(
-    run: Run, choice: Choice, snapshot: Result, context: Result | None, attempt: Attempt
+    run: Run, method: Method, snapshot: Result, context: Result | None, attempt: Attempt
 ) -> None:
-    columns = ["twin", *FILTERED_BY]
+    columns = ["first_identical_row", *FILTERED_BY]
     with snapshot.path("items").open("rb") as file:
         items = pd.read_parquet(file, columns=columns)
     kept = kept_rows(items, run.settings.filter)
     nodes = make_nodes(items, run.level, run.settings, kept)
     dimension = int(snapshot.metrics["dimension"] or 0)
-    forecast = _forecast(nodes, dimension, run.settings, choice)
+    forecast = _forecast(nodes, dimension, run.settings, method)
     check_fits(
         forecast["memory_bytes"],
         available_memory(),
@@ -75,19 +75,19 @@ def _plan(
     )
     documents = document_vectors(items["document_id"].iloc[nodes.row], context)
     with open_vectors(snapshot.path("vectors")) as file:
-        features = make_features(file, nodes, documents, choice)
-        layout = lay_out(features, nodes, run.settings.neighbours, run.level.name)
-        write_features(attempt.new_file("features", "features.npy"), layout)
-    nodes, documents = layout.nodes, layout.features.documents
+        features = make_features(file, nodes, documents, method)
+        ordered = order_by_cell(features, nodes, run.settings.neighbours, run.level.name)
+        write_features(attempt.new_file("features", "features.npy"), ordered)
+    nodes, documents = ordered.nodes, ordered.features.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
-    if choice.weights.document_weight:
+    if method.weights.document_weight:
         documents.save(attempt.new_file("documents", "documents.npz"))
-    write_spans(attempt.new_file("spans", "spans.npy"), snapshot, nodes)
-    save_cells(attempt.new_file("cells", "cells.npz"), layout.cells)
-    if choice.weights.gate_similarity:
+    write_time_ranges(attempt.new_file("time_ranges", "time_ranges.npy"), snapshot, nodes)
+    save_cells(attempt.new_file("cells", "cells.npz"), ordered.cells)
+    if method.weights.gate_similarity:
         stories = story_vectors(snapshot, items["document_id"], nodes, documents)
-        stories.save(attempt.new_file("stories", "stories.npz"))
-    parts = list(make_parts(nodes, run.settings.partition, frozenset(layout.cells)))
+        stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
+    parts = list(make_parts(nodes, run.settings.partition, frozenset(ordered.cells)))
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [
@@ -103,13 +103,13 @@ def _plan(
 
 
 def _forecast(
-    nodes: Nodes, dimension: int, settings: RunSettings, choice: Choice
+    nodes: Nodes, dimension: int, settings: RunSettings, method: Method
 ) -> dict[str, int]:
     """Forecast the work: most memory of a task, disk (both in bytes), the search's time (ms)."""
     n = len(nodes.row)
     sizes = np.diff(nodes.block_bounds()).astype(float)
     k, largest = settings.neighbours.k, int(sizes.max(initial=0))
-    held = held_bytes(choice.algorithm, settings, largest, dimension)
+    held = held_bytes(method.algorithm, settings, largest, dimension)
     pairs = sum(size * compared_with(int(size), settings.neighbours) for size in sizes)
     return {
         "memory_bytes": most_memory(n, largest, dimension, k, held),

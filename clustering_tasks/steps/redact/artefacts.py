@@ -15,7 +15,7 @@ _MADE_OF_SNAPSHOTS = ("plan", "cluster", "merge", "label", "map")
 
 
 @dataclass
-class Found:
+class Redaction:
     """What was done to a level's runs, and the artefacts that must go."""
 
     rewritten: int = 0
@@ -24,7 +24,7 @@ class Found:
     kept: set[str] = field(default_factory=set)
 
 
-def remove_artefacts(workspace: UPath, level: Level, deleted: Tombstones, found: Found) -> int:
+def remove_artefacts(workspace: UPath, level: Level, deleted: Tombstones, found: Redaction) -> int:
     """Remove what holds a deleted document, and what was made of it; returns how many."""
     present = {artefact_name(str(path)): path for path in _artefacts(workspace, level)}
     holding = {name for name, path in present.items() if snapshot_holds(path, deleted)}

@@ -1,4 +1,4 @@
-"""Step `forget`: takes deleted documents out of a level's workspace.
+"""Step `redact`: takes deleted documents out of a level's workspace.
 
 A run that is complete gets new artefacts without them, made by the code of its steps: the snapshot
 and the clustering are cut, quality and centroids measured again, `label` and `map` performed again.
@@ -19,7 +19,7 @@ from upath import UPath
 from clustering_tasks.deleted_documents.reload_marks import mark_changed
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from clustering_tasks.settings.levels import Level
-from clustering_tasks.steps.redact.artefacts import Found, remove_artefacts
+from clustering_tasks.steps.redact.artefacts import Redaction, remove_artefacts
 from clustering_tasks.steps.redact.records import records_of, replace_records, runs_of
 from clustering_tasks.steps.redact.rewriting import can_be_cut, rewrite
 from clustering_tasks.steps.redact.search import run_holds
@@ -31,7 +31,7 @@ _IDLE_SECONDS = 3600.0  # from then on an unfinished attempt, or a copy, is a ki
 log = structlog.get_logger()
 
 
-def forget(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> Result:
+def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> Result:
     """Take deleted documents out of all runs and artefacts of a level.
 
     Args:
@@ -45,15 +45,15 @@ def forget(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
         holds nothing; they begin again with `snapshot`), `artefacts_removed`.
     """
     started = time.perf_counter()
-    found = Found()
+    found = Redaction()
     for folder in runs_of(workspace, level):
         replace_records(folder)
-        _forget_in_run(load_run(workspace, level, folder.name), deleted, found)
+        _redact_run(load_run(workspace, level, folder.name), deleted, found)
     removed = remove_artefacts(workspace, level, deleted, found)
     remove_leftovers(workspace, level.name, _IDLE_SECONDS)
     folder = workspace / level.name / "runs" / job_id
     result = Result(
-        step="forget",
+        step="redact",
         key=deleted.digest,
         uri=str(folder),
         files={},
@@ -64,17 +64,17 @@ def forget(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
         },
         seconds=time.perf_counter() - started,
     )
-    write_atomically(folder / "forget.json", to_json(result.model_dump(mode="json")))
+    write_atomically(folder / "redact.json", to_json(result.model_dump(mode="json")))
     return result
 
 
-def _forget_in_run(run: Run, deleted: Tombstones, found: Found) -> None:
+def _redact_run(run: Run, deleted: Tombstones, found: Redaction) -> None:
     named = deleted.among(run.settings.filter.document_ids or ())
     records = records_of(run.folder)
     if not named and not run_holds(records, deleted):
         return
     found.doomed |= {
-        artefact_name(r.uri) for n, r in records.items() if n not in ("context", "forget")
+        artefact_name(r.uri) for n, r in records.items() if n not in ("context", "redact")
     }
     mark_changed(run.folder)
     run = _without_names(run, named)
@@ -84,7 +84,7 @@ def _forget_in_run(run: Run, deleted: Tombstones, found: Found) -> None:
         log.info("run rewritten", job_id=run.job_id)
         return
     for name in records:
-        run.forget(name)
+        run.discard(name)
     found.given_up += 1
     log.info("run given up: it begins again with `snapshot`", job_id=run.job_id)
 

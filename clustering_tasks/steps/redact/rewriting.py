@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clustering_tasks.arrays import Mask
-from clustering_tasks.deleted_documents.mentions import forgetting
+from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.steps.label.label import write_label
 from clustering_tasks.steps.map.map import write_map
@@ -65,7 +65,7 @@ def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> tuple[Res
         run,
         "snapshot",
         artefact_key("snapshot", [old], {}, hashes),
-        lambda attempt: cut_snapshot(old, stays, run.level, forgetting(deleted), attempt),
+        lambda attempt: cut_snapshot(old, stays, run.level, redacting(deleted), attempt),
         f"{NEW}snapshot",
     )
     merge = perform(

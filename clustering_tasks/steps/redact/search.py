@@ -8,7 +8,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.deleted_documents.mentions import forgetting
+from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.columns import read_columns
@@ -61,11 +61,11 @@ def _name(path: UPath, deleted: Tombstones) -> bool:
 
 
 def _say(batches: Iterable[pa.RecordBatch], deleted: Tombstones) -> bool:
-    forget = forgetting(deleted)
+    redact = redacting(deleted)
     for batch in batches:
         for text in batch.column(0).to_pylist():
             said = orjson.loads(text)
-            if forget(said) is not said:
+            if redact(said) is not said:
                 return True
     return False
 

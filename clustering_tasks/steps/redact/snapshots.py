@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clustering_tasks.arrays import I64, Mask
-from clustering_tasks.deleted_documents.mentions import Forget
+from clustering_tasks.deleted_documents.mentions import Redact
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.items import item_batch
 from clustering_tasks.workspace.artefacts import Attempt, Result
@@ -18,17 +18,17 @@ from clustering_tasks.workspace.vector_files import open_vectors, write_vectors
 _ITEMS = 8192  # at a time
 
 
-def cut_snapshot(old: Result, stays: Mask, level: Level, forget: Forget, attempt: Attempt) -> None:
+def cut_snapshot(old: Result, stays: Mask, level: Level, redact: Redact, attempt: Attempt) -> None:
     """Write the snapshot without some of its rows, and without ids in what the others say.
 
     Args:
         old: the snapshot, n rows.
         stays: (n,) which of them stay.
         level: of the items.
-        forget: takes the ids out of an item's metadata.
+        redact: takes the ids out of an item's metadata.
         attempt: of the new one.
     """
-    twin = _twins(old, stays)
+    first_identical_row = _first_identical_rows(old, stays)
     with (
         old.path("items").open("rb") as source,
         attempt.new_file("items", "items.parquet").open("wb") as target,
@@ -38,17 +38,21 @@ def cut_snapshot(old: Result, stays: Mask, level: Level, forget: Forget, attempt
         for batch in pq.ParquetFile(source).iter_batches(_ITEMS):
             kept = batch.filter(pa.array(stays[read : read + len(batch)]))
             read += len(batch)
-            mine = pa.array(twin[written : written + len(kept)])
+            mine = pa.array(first_identical_row[written : written + len(kept)])
             written += len(kept)
-            writer.write_table(_forgotten(_with_column(kept, "twin", mine), level, forget))
+            writer.write_table(
+                _redacted(_with_column(kept, "first_identical_row", mine), level, redact)
+            )
     with open_vectors(old.path("vectors")) as vectors:
         blocks = (block[stays[start : start + len(block)]] for start, block in vectors.blocks())
         shape = int(stays.sum()), vectors.shape[1]
         write_vectors(attempt.new_file("vectors", "vectors.npy"), shape, blocks)
     attempt.metrics = old.metrics | {
-        "items": len(twin),
+        "items": len(first_identical_row),
         "deleted": int(old.metrics.get("deleted") or 0) + int((~stays).sum()),
-        "identical_vectors": int((twin != np.arange(len(twin))).sum()),
+        "identical_vectors": int(
+            (first_identical_row != np.arange(len(first_identical_row))).sum()
+        ),
     }
 
 
@@ -57,34 +61,41 @@ def _with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Recor
     return batch.set_column(at, batch.schema.field(at), values)
 
 
-def _forgotten(batch: pa.RecordBatch, level: Level, forget: Forget) -> pa.Table:
+def _redacted(batch: pa.RecordBatch, level: Level, redact: Redact) -> pa.Table:
     """Make the rows anew whose metadata name what is deleted, as `snapshot` will in the next run.
 
     Args:
         batch: items, m rows.
         level: of the items.
-        forget: takes the ids out of an item's metadata.
+        redact: takes the ids out of an item's metadata.
 
     Returns:
         (m) rows in the same order.
     """
     said = [orjson.loads(text) for text in batch["metadata"].to_pylist()]
-    left = [forget(each) for each in said]
+    left = [redact(each) for each in said]
     rows = [row for row in range(len(said)) if left[row] is not said[row]]
     if not rows:
         return pa.Table.from_batches([batch])
-    names = {name: batch[name].take(pa.array(rows)) for name in ("vector_id", "source_id", "twin")}
+    names = {
+        name: batch[name].take(pa.array(rows))
+        for name in ("vector_id", "source_id", "first_identical_row")
+    }
     ids = zip(names["vector_id"].to_pylist(), names["source_id"].to_pylist(), rows, strict=True)
     entries = {name: {"source_id": source, "metadata": left[row]} for name, source, row in ids}
     made = item_batch(entries, level, Counter())
-    made = pa.RecordBatch.from_arrays([*made.columns, names["twin"]], schema=batch.schema)
+    made = pa.RecordBatch.from_arrays(
+        [*made.columns, names["first_identical_row"]], schema=batch.schema
+    )
     order = np.arange(len(batch))
     order[rows] = len(batch) + np.arange(len(rows))
     return pa.Table.from_batches([batch, made]).take(pa.array(order))
 
 
-def _twins(old: Result, stays: Mask) -> I64:
+def _first_identical_rows(old: Result, stays: Mask) -> I64:
     """Return for each row that stays the first such row with the same vector."""
-    twin = read_columns(old.path("items"), ["twin"])["twin"].to_numpy()[stays]
-    _, first, group = np.unique(twin, return_index=True, return_inverse=True)
+    first_identical_row = read_columns(old.path("items"), ["first_identical_row"])[
+        "first_identical_row"
+    ].to_numpy()[stays]
+    _, first, group = np.unique(first_identical_row, return_index=True, return_inverse=True)
     return np.asarray(first[group], dtype=np.int64)

@@ -11,9 +11,9 @@ import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
-from clustering_tasks.publication.report import Report
 from requests.auth import AuthBase
 
+from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.levels import LEVELS
 
 CONVENTIONAL_PATH = "/webhooks/clustering-completed"

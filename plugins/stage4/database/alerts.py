@@ -5,9 +5,9 @@ from typing import Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowException
-from clustering_tasks.publication.report import Report
 
 from clustering_tasks.publication.alerts import METRICS, Alert, Metrics, check_drift, find_alerts
+from clustering_tasks.publication.report import Report
 from stage4.database.connection import Database, database
 
 # A roll-back does not take a run out of the history: the median bears it.
@@ -49,8 +49,8 @@ def watch(
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
-        The alerts as `clustering_tasks.publication.alerts.Alert.record`; None where the database did not
-        answer, so that nothing is known.
+        The alerts as `clustering_tasks.publication.alerts.Alert.record`; None where the database
+        did not answer, so that nothing is known.
     """
     try:
         with database(conn_id) as connection, connection.transaction():
@@ -68,7 +68,7 @@ def watch(
 
 
 def drift(connection: Database, run_id: int, report: Report) -> list[str]:
-    """Apply the gate's condition on drift to a loaded run; see `clustering_tasks.publication.alerts`."""
+    """Apply the gate's condition on drift (`clustering_tasks.publication.alerts`) to a load."""
     if report.settings.publish.max_drift is None:
         return []
     return check_drift(

@@ -10,11 +10,11 @@ from typing import Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowFailException
-from clustering_tasks.publication.report import Counts
 from psycopg import errors
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from upath import UPath
 
+from clustering_tasks.publication.report import Counts
 from stage4.database import schema
 from stage4.database.connection import Database
 

@@ -1,8 +1,8 @@
 """Publish an earlier run again: the way back from a run that should not have been published.
 
-The DAG `roll_back` does it, and tells Stage 5 and whoever follows the level's asset. Where Airflow
-is down, `python -m stage4.database.roll_back LEVEL [RUN_ID]` does it without telling anybody, with `plugins`
-on PYTHONPATH. The next run of the level is published as ever.
+The DAG `roll_back` does it, and notifies Stage 5 and the followers of the level's asset. Where
+Airflow is down, `python -m stage4.database.roll_back LEVEL [RUN_ID]`, with `plugins` on PYTHONPATH,
+does it without a notification. The next run of the level is published as ever.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from typing import Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from clustering_tasks.publication.report import Report
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.files import publish_files_again
+from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.storage import read_json

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.deleted_documents.mentions import forgetting
+from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from stage4.database import schema
 from stage4.database.connection import Database
@@ -99,12 +99,12 @@ def hide(connection: Database, document_id: str, this: Tombstones) -> dict[str, 
     """
     counts: dict[str, Counter[str]] = {}
     connection.execute(_UNNAME, {"document": document_id, "gone": GONE_NAME})
-    forget = forgetting(this)
+    redact = redacting(this)
     for run_id, level, published in connection.execute(_RUNS).fetchall():
         if found := _hide_in_run(connection, run_id, document_id):
             counts.setdefault(level, Counter()).update(found)
         if published:
-            hide_mentions(connection, run_id, document_id, forget)
+            hide_mentions(connection, run_id, document_id, redact)
     return {level: dict(count) for level, count in counts.items()}
 
 

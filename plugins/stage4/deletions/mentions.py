@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.deleted_documents.mentions import Forget, written
+from clustering_tasks.deleted_documents.mentions import Redact, written
 from stage4.database import schema
 from stage4.database.connection import Database
 
@@ -25,30 +25,30 @@ UPDATE stage4.runs SET changed_at = clock_timestamp(), deleting = jsonb_build_ob
 """
 
 
-def hide_mentions(connection: Database, run_id: int, document_id: str, forget: Forget) -> None:
+def hide_mentions(connection: Database, run_id: int, document_id: str, redact: Redact) -> None:
     """Take the ids out of a run's members and clusters.
 
     Reads all members: of a million 3 s. So it is for published runs alone; the others' go with
-    the step `forget`, which finds them in the snapshots.
+    the step `redact`, which finds them in the snapshots.
 
     Args:
         connection: inside a transaction, in which the document's own rows are gone.
         run_id: of the load.
         document_id: of the document.
-        forget: takes ids of it and its items out of a value.
+        redact: takes ids of it and its items out of a value.
     """
     tables = {name: schema.partition(name, run_id) for name in ("members", "clusters")}
     text = written(document_id)
     values = {"id": text, "pattern": re.escape(text) + '["_]'}
     rows = connection.execute(SQL(_SAYING).format(**tables), values).fetchall()
-    said = [(vector, cluster, old, forget(old)) for vector, cluster, old in rows]
+    said = [(vector, cluster, old, redact(old)) for vector, cluster, old in rows]
     new = [(Jsonb(now), vector) for vector, _, old, now in said if now is not old]
     if not new:
         return
     _write(connection, tables["members"], ("metadata", "vector_id"), new)
     touched = {cluster for _, cluster, old, now in said if now is not old and cluster is not None}
     found = connection.execute(SQL(_RECORDS).format(**tables), [sorted(touched)]).fetchall()
-    records = [(Jsonb(now), name) for name, old in found if (now := forget(old)) is not old]
+    records = [(Jsonb(now), name) for name, old in found if (now := redact(old)) is not old]
     _write(connection, tables["clusters"], ("record", "cluster_id"), records)
     changed = sorted(name for _, name in records)
     connection.execute(_CHANGED, {"run_id": run_id, "changed": Jsonb(changed)})

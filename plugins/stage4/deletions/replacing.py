@@ -1,4 +1,4 @@
-"""Loading the runs that `forget` has written again, and moving readers to them."""
+"""Loading the runs that `redact` has written again, and moving readers to them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.reload_marks import changed_runs
 from clustering_tasks.publication.files import PublishedRun, published
-from clustering_tasks.publication.redaction import forget_published
+from clustering_tasks.publication.redaction import redact_published
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.storage import read_json
@@ -42,7 +42,7 @@ WHERE level = %s
 
 
 def carry_out(level: str) -> dict[str, Any]:
-    """Replace a level's runs that lack a deleted document, behind the step `forget`.
+    """Replace a level's runs that lack a deleted document, behind the step `redact`.
 
     Readers see the runs as they were hidden, then the new ones whole. Safe to repeat.
 
@@ -62,7 +62,7 @@ def carry_out(level: str) -> dict[str, Any]:
     loaded = [run_id for run_id, job in pending if _load_again(level, run_id, job)]
     removed = _remove_runs(level, [run_id for run_id, _ in pending if run_id not in loaded])
     with locked_pointer(level) as pointer:
-        rewritten, gone = forget_published(
+        rewritten, gone = redact_published(
             level, deleted, workspace=where.workspace, output=where.output_uri
         )
         _move(pointer, published(where.workspace, level))
@@ -76,7 +76,7 @@ def carry_out(level: str) -> dict[str, Any]:
 
 
 def _note_changed(connection: Database, level: str) -> None:
-    """Note which runs `forget` has changed, those too of which the request changed no row."""
+    """Note which runs `redact` has changed, those too of which the request changed no row."""
     marks = changed_runs(UPath(deployment().workspace), level)
     connection.execute(_CHANGED, {"level": level, "jobs": list(marks)})
     for mark in marks.values():
@@ -84,7 +84,7 @@ def _note_changed(connection: Database, level: str) -> None:
 
 
 def _load_again(level: str, run_id: int, job: str) -> bool:
-    """Load what `forget` made of a run; False where it could make nothing."""
+    """Load what `redact` made of a run; False where it could make nothing."""
     folder = UPath(deployment().workspace) / level / "runs" / job
     files = {**_files(folder / "label.json"), **_files(folder / "map.json")}
     needed = ("report", "clusters_csv", "members_csv", "clusters_jsonl")

@@ -219,7 +219,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
             remove_container(self.cli, self.container["Id"])
 
 
-_TELLS_DELETED = ("snapshot", "forget")  # by the secret; the other steps do without it
+_TELLS_DELETED = ("snapshot", "redact")  # by the secret; the other steps do without it
 
 
 def _gpus() -> list[DeviceRequest]:

@@ -29,8 +29,8 @@ def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
         pruned: the results of `prune`, of all levels.
 
     Returns:
-        Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`); None where the workspace is an
-        object store.
+        Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`); None where the workspace
+        is an object store.
     """
     from clustering_tasks.workspace import cleanup
 

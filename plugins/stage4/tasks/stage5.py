@@ -73,6 +73,11 @@ def notify_deletion() -> Json:
 
 
 def stage5_connection() -> str:
+    """Name the Airflow connection of Stage 5.
+
+    Raises:
+        AirflowSkipException: none is set.
+    """
     conn_id = deployment().stage5_conn_id
     if conn_id is None:
         raise AirflowSkipException("STAGE4_STAGE5_CONN_ID is not set: nobody to tell")
@@ -80,6 +85,7 @@ def stage5_connection() -> str:
 
 
 def deliver(event: Json, conn_id: str, key: str) -> Json:
+    """Send an event to Stage 5; a failure fails the task only where Stage 5 is required."""
     from stage4.clients import stage5
 
     try:

@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from clustering_tasks.publication.report import read_report
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 from upath import UPath
 
 from clustering_tasks.pipeline import run_all
+from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings

@@ -13,21 +13,21 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
-from clustering_tasks.publication.report import read_report
 from psycopg import sql
-from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
 from clustering_tasks.pipeline import run_all
+from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
-from clustering_tasks.steps.redact.redact import forget
+from clustering_tasks.steps.redact.redact import redact
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
+from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from tests.integration.api.conftest import AS_OF, Json
 from tests.integration.conftest import Results
 
@@ -85,14 +85,14 @@ class Installation:
         """Do what the DAG `delete_document` does."""
         begun = start_deletion()
         for level in LEVELS:
-            self.forget(level)
+            self.redact(level)
             reload_level(level)
         close_deletion(begun)
 
-    def forget(self, level: str) -> dict[str, Any]:
+    def redact(self, level: str) -> dict[str, Any]:
         where = UPath(self.workspace)
         deleted = read_tombstones(where, deployment().deletion_key)
-        return dict(forget(where, LEVELS[level], "delete_document.1", deleted).metrics)
+        return dict(redact(where, LEVELS[level], "delete_document.1", deleted).metrics)
 
     def found(self, *needles: str) -> list[str]:
         """Name every row, file and key of the cache that says one of the texts."""

@@ -330,7 +330,7 @@ def crash(*_: Any, **__: Any) -> None:
         (rewriting, "replace_records"),
         (step, "remove_artefacts"),
         (replacing, "_load_again"),
-        (replacing, "forget_published"),
+        (replacing, "redact_published"),
         (replacing, "event_of"),
         (progress, "clear_cache"),
     ],

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage4.database.pointer import locked_pointer
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.load import load_run
+from stage4.database.pointer import locked_pointer
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of

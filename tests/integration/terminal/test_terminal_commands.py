@@ -29,7 +29,7 @@ REPO = Path(__file__).parents[3]
         (runs.RunSummary, recorded.RUN),
         (runs.Run, recorded.FULL_RUN),
         (clusters.Cluster, recorded.CLUSTER),
-        (clusters.Found, recorded.FOUND),
+        (clusters.ClusterHit, recorded.FOUND),
         (items.Member, recorded.member(1)),
         (metrics.Metrics, recorded.METRICS),
         (metrics.Alert, recorded.ALERT),

@@ -8,15 +8,15 @@ import pytest
 
 from tests.integration.terminal import recorded
 from tests.integration.terminal.conftest import PASSWORD, TOKEN, Command, Script
-from tools.docs import terminal_reference
+from tools.docs import terminal
 
 REPO = Path(__file__).parents[3]
 EMPTY: dict[str, Any] = {"jobs": [], "next_cursor": None}
 
 
 def test_the_page_is_up_to_date() -> None:
-    page = (REPO / terminal_reference.PAGE).read_text("utf-8")
-    assert page == terminal_reference.terminal_page(), "run `make docs`"
+    page = (REPO / terminal.PAGE).read_text("utf-8")
+    assert page == terminal.terminal_page(), "run `make docs`"
 
 
 def test_a_user_logs_in_once_a_command(script: Script, terminal: Command) -> None:

@@ -68,7 +68,7 @@ class SimilarClusters(BaseModel):
     clusters: list[Similar]
 
 
-class Found(ClusterSummary):
+class ClusterHit(ClusterSummary):
     """A search's result."""
 
     similarity: float | None = Field(description="Cosine to the vector; null without one.")
@@ -84,4 +84,4 @@ class SearchResult(BaseModel):
     level: LevelName
     run_id: int
     ordered_by: OrderedBy
-    clusters: list[Found]
+    clusters: list[ClusterHit]

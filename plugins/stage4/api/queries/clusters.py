@@ -31,7 +31,7 @@ _LEAST_CANDIDATES = 100
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ClusterFilter:
     """Which clusters are asked for; None: any.
 
     Attributes:
@@ -102,7 +102,7 @@ def sort_key(row: Row, order: Order) -> tuple[Any, str]:
 async def list_clusters(
     connection: Reader,
     run: RunKey,
-    wanted: Wanted,
+    wanted: ClusterFilter,
     *,
     order: Order,
     after: Sequence[Any] | None,
@@ -166,7 +166,9 @@ async def named_clusters(connection: Reader, run: RunKey, cluster_ids: list[str]
     return await read_rows(connection, _of_run(statement, run), {"ids": cluster_ids})
 
 
-async def search_by_text(connection: Reader, run: RunKey, wanted: Wanted, limit: int) -> list[Row]:
+async def search_by_text(
+    connection: Reader, run: RunKey, wanted: ClusterFilter, limit: int
+) -> list[Row]:
     """Read the clusters that fit `wanted.text` best, with `rank` (higher is better).
 
     A last word that is whole counts twice, so that `war` is in front of `Warsaw`.
@@ -189,7 +191,7 @@ async def search_by_text(connection: Reader, run: RunKey, wanted: Wanted, limit:
 async def search_by_vector(
     connection: Reader,
     run: RunKey,
-    wanted: Wanted,
+    wanted: ClusterFilter,
     vector: Sequence[float],
     *,
     limit: int,
@@ -241,13 +243,13 @@ def unit(vector: Sequence[float]) -> list[float]:
     return [value / length for value in vector]
 
 
-def _conditions(wanted: Wanted) -> Iterator[Composable]:
+def _conditions(wanted: ClusterFilter) -> Iterator[Composable]:
     for name, condition in _CONDITIONS.items():
         if getattr(wanted, name) is not None:
             yield SQL(condition).format(query=words.begun_words())
 
 
-def _values(wanted: Wanted) -> dict[str, Any]:
+def _values(wanted: ClusterFilter) -> dict[str, Any]:
     given = {name: value for name, value in vars(wanted).items() if value is not None}
     return given if wanted.text is None else given | words.values(wanted.text)
 

@@ -56,9 +56,9 @@ class Filters(BaseModel):
     max_size: Size | None = Field(None, description="Members at most.")
     document_id: Text | None = Field(None, description="Only clusters with items of it.")
 
-    def wanted(self, text: str | None) -> stored.Wanted:
+    def wanted(self, text: str | None) -> stored.ClusterFilter:
         """Translate to the query."""
-        return stored.Wanted(
+        return stored.ClusterFilter(
             **{name: getattr(self, name) for name in Filters.model_fields}, text=text
         )
 
@@ -80,7 +80,7 @@ class ListParameters(Filters):
         return self.model_dump(mode="json", exclude={"limit", "cursor"})
 
 
-class OneCluster(BaseModel):
+class ClusterQuery(BaseModel):
     """Of which run, and how much of it."""
 
     run: OfRun = None
@@ -138,7 +138,7 @@ async def list_clusters(
 @router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_RUN)
 async def read_cluster(
     cluster_id: ClusterIdPath,
-    asked: Annotated[OneCluster, Query()],
+    asked: Annotated[ClusterQuery, Query()],
     access: AccessDep,
     services: ServicesDep,
 ) -> Response:
@@ -219,7 +219,12 @@ async def list_similar(
             if centroid is None:
                 raise missing(cluster_id, run)
             rows = await stored.search_by_vector(
-                connection, run, stored.Wanted(), centroid, limit=asked.limit, without=cluster_id
+                connection,
+                run,
+                stored.ClusterFilter(),
+                centroid,
+                limit=asked.limit,
+                without=cluster_id,
             )
             found = [Similar(**row) for row in rows]
             return SimilarClusters(level=run.level, run_id=run.run_id, clusters=found)

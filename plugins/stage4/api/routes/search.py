@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from stage4.api.models.clusters import Found, OrderedBy, SearchResult
+from stage4.api.models.clusters import ClusterHit, OrderedBy, SearchResult
 from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, OfRun, Text
 from stage4.api.pool import Reader, Row
@@ -61,7 +61,7 @@ async def search_clusters(asked: Search, access: AccessDep, services: ServicesDe
     async with services.database.reader() as connection:
         run = await find_run(connection, asked.level, asked.run)
         ordered_by, rows = await _search(connection, run, asked)
-    found = [Found(**({"similarity": None, "rank": None} | row)) for row in rows]
+    found = [ClusterHit(**({"similarity": None, "rank": None} | row)) for row in rows]
     return SearchResult(level=run.level, run_id=run.run_id, ordered_by=ordered_by, clusters=found)
 
 

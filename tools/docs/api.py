@@ -1,10 +1,10 @@
-"""docs/reference/api.md, written from the OpenAPI document; by `python -m tools.docs.dags_reference`."""
+"""docs/reference/api.md, written from the OpenAPI document; by `python -m tools.docs.dags`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stage4.api.openapi import EVERYWHERE
-from tools.docs.settings_reference import page, table
+from tools.docs.settings import page, table
 
 PAGE = "docs/reference/api.md"
 Json = Mapping[str, Any]

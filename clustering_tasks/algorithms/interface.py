@@ -55,7 +55,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Partition:
+class FlatClustering:
     """What an algorithm found.
 
     Attributes:
@@ -88,24 +88,24 @@ def numbered(labels: I32, weight: I32) -> I32:
     return result
 
 
-def graph_partition(
+def graph_clustering(
     block: Block,
     labels: I32,
     strength: F32,
     tree: Mapping[str, npt.NDArray[np.generic]] | None = None,
     facts: Mapping[str, Metric] | None = None,
-) -> Partition:
+) -> FlatClustering:
     """Describe clusters whose membership is the share of edge weight inside them.
 
     Args:
         block: what was clustered.
         labels: (n,) any numbers from 0, negative for noise.
         strength: (n, k) non-negative weights of the edges.
-        tree: see `Partition`.
-        facts: see `Partition`.
+        tree: see `FlatClustering`.
+        facts: see `FlatClustering`.
     """
     own = numbered(labels, block.weight)
-    return Partition(
+    return FlatClustering(
         labels=own,
         probabilities=share_inside(own, block.ids, strength, block.weight),
         outlier_scores=np.full(len(labels), np.nan, dtype=np.float32),

@@ -1,6 +1,6 @@
 """docs/reference/schema.md, written from the catalogue of a migrated database.
 
-`PYTHONPATH=.:plugins python -m tools.docs.schema_reference` makes such a database and writes the page;
+`PYTHONPATH=.:plugins python -m tools.docs.schema` makes such a database and writes the page;
 with `--check` it fails if it differs.
 """
 
@@ -14,10 +14,10 @@ import psycopg
 from clustering_tasks.settings.run import RunSettings
 from stage4.database import schema
 from stage4.database.connection import Database
-from tools.docs.settings_reference import page, run, table
+from tools.docs.settings import page, run, table
 
 PAGE = "docs/reference/schema.md"
-COMMAND = "python -m tools.docs.schema_reference"
+COMMAND = "python -m tools.docs.schema"
 
 _RELATIONS = """
 SELECT oid, relname, relkind = 'v', obj_description(oid, 'pg_class') FROM pg_class

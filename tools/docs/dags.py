@@ -1,6 +1,6 @@
 """docs/reference/dags.md and api.md: the DAGs and the REST API as a fresh installation has them.
 
-`PYTHONPATH=.:plugins python -m tools.docs.dags_reference` writes them; `--check` fails if one differs.
+`PYTHONPATH=.:plugins python -m tools.docs.dags` writes them; `--check` fails if one differs.
 """
 
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustering_tasks.settings.levels import LEVELS
-from tools.docs.settings_reference import page, run, table
+from tools.docs.settings import page, run, table
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 PAGE = "docs/reference/dags.md"
-COMMAND = "python -m tools.docs.dags_reference"
+COMMAND = "python -m tools.docs.dags"
 
 
 def main() -> int:
@@ -31,8 +31,8 @@ def _pages() -> dict[str, str]:
     # Imported here, in what is now a fresh installation.
     from stage4.api.app import build
     from stage4.api.openapi import describe
-    from stage4.api.reference import PAGE as API_PAGE
-    from stage4.api.reference import api_page
+    from tools.docs.api import PAGE as API_PAGE
+    from tools.docs.api import api_page
 
     return {PAGE: dags_page(), API_PAGE: api_page(COMMAND, describe(build()))}
 

@@ -1,6 +1,6 @@
 """The pages of docs/reference and `.env.example`, written from the code that they describe.
 
-`python -m tools.docs.settings_reference` writes them again; with `--check` it only names those that
+`python -m tools.docs.settings` writes them again; with `--check` it only names those that
 differ, and fails if there are any.
 """
 
@@ -23,7 +23,7 @@ from clustering_tasks.settings.deployment import DeploymentSettings
 from clustering_tasks.settings.run import RunSettings
 
 REPO = Path(__file__).resolve().parent.parent
-COMMAND = "python -m tools.docs.settings_reference"
+COMMAND = "python -m tools.docs.settings"
 
 _BOUNDS = {
     "minimum": "at least",

@@ -1,6 +1,6 @@
 """docs/reference/terminal.md, written from the commands and the errors of `stage4`.
 
-`PYTHONPATH=.:plugins python -m tools.docs.terminal_reference` writes it; with `--check` it fails if it
+`PYTHONPATH=.:plugins python -m tools.docs.terminal` writes it; with `--check` it fails if it
 differs.
 """
 
@@ -12,10 +12,10 @@ import typer
 
 from stage4.cli.app import app
 from stage4.cli.errors import CommandError
-from tools.docs.settings_reference import page, run, table
+from tools.docs.settings import page, run, table
 
 PAGE = "docs/reference/terminal.md"
-COMMAND = "python -m tools.docs.terminal_reference"
+COMMAND = "python -m tools.docs.terminal"
 
 
 def terminal_page() -> str:
