@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, assignments, run_settings
+from clustering_tasks.steps import REDACT, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run, load_run
 from clustering_tasks.workspace.storage import to_json
 
@@ -44,61 +44,59 @@ Workspace = Annotated[str, typer.Option(help="Folder or URI of runs and artefact
 Job = Annotated[str, typer.Option("--job", help="The run's id.")]
 Indices = Annotated[str, typer.Option(help="Folder or URI of Stage 3's indices.")]
 Set = Annotated[list[str], typer.Option("--set", help="A setting, name=value; may be repeated.")]
+AsOf = Annotated[str | None, typer.Option(help="ISO 8601; default: now.")]
 SettingsJson = Annotated[str, typer.Option("--settings", help="Settings as nested JSON.")]
 
 
-@app.command("snapshot")
-def snapshot_command(
-    level: LevelName,
-    workspace: Workspace,
-    indices: Indices,
-    job: Job = "manual",
-    as_of: Annotated[str | None, typer.Option(help="ISO 8601; default: now.")] = None,
-    settings: SettingsJson = "{}",
-    set_: Set = [],  # noqa: B006  (typer copies it)
-    stage3_count: Annotated[
-        int | None, typer.Option(help="Vectors that Stage 3's statistics report.")
-    ] = None,
-) -> None:
-    """Copy and check one level of Stage 3's folder; starts a run."""
-    run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
-    step = import_module("clustering_tasks.steps.snapshot")
-    _print(step.snapshot(run, stage3_count, _deleted(run.workspace)))
+def _add_commands() -> None:
+    for step in STEPS:
+        command = _start if step.reads_stage3 else _perform_part if step.mapped else _perform_step
+        app.command(step.name, help=_sentence(step.does))(command(step))
 
 
-@app.command("plan")
-def plan_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
-    """Cut a run's level into parts."""
-    _perform("plan", level, workspace, job)
+def _sentence(does: str) -> str:
+    return f"{does[0].upper()}{does[1:]}."
 
 
-@app.command("cluster")
-def cluster_command(
-    level: LevelName,
-    workspace: Workspace,
-    part: Annotated[int, typer.Option(help="Number of the part, from 0.")],
-    job: Job = "manual",
-) -> None:
-    """Find the neighbours of one part."""
-    _perform("cluster", level, workspace, job, part)
+def _start(step: Step) -> Callable[..., None]:
+    def command(
+        level: LevelName,
+        workspace: Workspace,
+        indices: Indices,
+        job: Job = "manual",
+        as_of: AsOf = None,
+        settings: SettingsJson = "{}",
+        set_: Set = [],  # noqa: B006  (typer copies it)
+        stage3_count: Annotated[
+            int | None, typer.Option(help="Vectors that Stage 3's statistics report.")
+        ] = None,
+    ) -> None:
+        run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
+        _print(step.load()(run, stage3_count, _deleted(run.workspace)))
+
+    return command
 
 
-@app.command("merge")
-def merge_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
-    """Cluster the level on what the parts found."""
-    _perform("merge", level, workspace, job)
+def _perform_step(step: Step) -> Callable[..., None]:
+    def command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
+        _perform(step, level, workspace, job)
+
+    return command
 
 
-@app.command("label")
-def label_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
-    """Name the clusters and write the files that are published."""
-    _perform("label", level, workspace, job)
+def _perform_part(step: Step) -> Callable[..., None]:
+    def command(
+        level: LevelName,
+        workspace: Workspace,
+        part: Annotated[int, typer.Option(help="Number of the part, from 0.")],
+        job: Job = "manual",
+    ) -> None:
+        _perform(step, level, workspace, job, part)
+
+    return command
 
 
-@app.command("map")
-def map_command(level: LevelName, workspace: Workspace, job: Job = "manual") -> None:
-    """Lay the clusters out in the plane, for the explorer."""
-    _perform("map", level, workspace, job)
+_add_commands()
 
 
 @app.command("run")
@@ -107,7 +105,7 @@ def run_command(
     indices: Indices,
     workspace: Workspace,
     job: Annotated[str | None, typer.Option("--job", help="Default: the time of day.")] = None,
-    as_of: Annotated[str | None, typer.Option(help="ISO 8601; default: now.")] = None,
+    as_of: AsOf = None,
     settings: SettingsJson = "{}",
     set_: Set = [],  # noqa: B006  (typer copies it)
     output: Annotated[
@@ -125,12 +123,11 @@ def run_command(
     _print(pipeline.run_all(run, folder, _deleted(run.workspace), with_map=with_map))
 
 
-@app.command("redact")
-def redact_command(level: LevelName, workspace: Workspace, job: Job = "redact") -> None:
-    """Take deleted documents out of a level's runs; the DAG `delete_document` does it."""
-    step = import_module("clustering_tasks.steps.redact.redact")
+@app.command(REDACT.name, help=_sentence(REDACT.does))
+def redact_command(level: LevelName, workspace: Workspace, job: Job = REDACT.name) -> None:
+    """Take deleted documents out of a level's runs."""
     where = _workspace(workspace)
-    _print(step.redact(where, _level(level), _job_id(job), _deleted(where)))
+    _print(REDACT.load()(where, _level(level), _job_id(job), _deleted(where)))
 
 
 @app.command("recommend")
@@ -152,20 +149,6 @@ def recommend_command(
     count = items if indices is None else module.count_items(indices, _level(level), dimension)
     machine = module.this_machine(dimension)
     _print(module.recommend(chosen, _level(level), count, machine).record())
-
-
-@app.command("sample")
-def sample_command(
-    folder: Annotated[Path, typer.Argument(help="Where to write the Stage 3 folder.")],
-    documents: Annotated[int, typer.Option(min=1, help="News documents.")] = 420,
-    seed: Annotated[int, typer.Option(help="Another seed, other news.")] = 0,
-) -> None:
-    """Write a Stage 3 folder of fictional news, with gold clusters."""
-    write_sample = import_module("local.sample").write_sample
-    try:
-        _print(write_sample(folder, documents=documents, seed=seed))
-    except (ValueError, FileExistsError) as error:
-        raise SettingsError(str(error)) from None
 
 
 @app.command("warm-up")
@@ -192,9 +175,9 @@ def main() -> None:
         sys.exit(INTERNAL_ERROR)
 
 
-def _perform(step: str, level: str, workspace: str, job: str, *args: int) -> None:
+def _perform(step: Step, level: str, workspace: str, job: str, *args: int) -> None:
     # Only this step's libraries are imported: label needs no FAISS, plan no numba.
-    function: Callable[..., Result] = getattr(import_module(f"clustering_tasks.{step}"), step)
+    function = step.load()
     run = load_run(_workspace(workspace), _level(level), _job_id(job))
     structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
     _print(function(run, *args))

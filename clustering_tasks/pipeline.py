@@ -10,12 +10,8 @@ from clustering_tasks.errors import SettingsError
 from clustering_tasks.publication.files import publish_files
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import read_report
-from clustering_tasks.steps.cluster import cluster
-from clustering_tasks.steps.label.label import label
-from clustering_tasks.steps.merge.merge import merge
-from clustering_tasks.steps.plan.plan import plan
-from clustering_tasks.steps.snapshot import snapshot
-from clustering_tasks.workspace.artefacts import Run
+from clustering_tasks.steps import PLANNING, STEPS, Step
+from clustering_tasks.workspace.artefacts import Result, Run
 
 log = structlog.get_logger()
 
@@ -44,20 +40,17 @@ def run_all(
             "publish.max_drift compares with the runs in the database, and this command has none: "
             "drop it, or run the DAG"
         )
-    snapshot(run, deleted=deleted)
-    for part in plan(run).parts or []:
-        cluster(run, part.part)
-    merge(run)
-    result = label(run)
-    drawn = _draw(run) if with_map else {}
-    report = read_report(result.files["report"])
+    wanted = [step for step in STEPS if with_map or not step.optional]
+    results = {step.name: _perform(step, run, deleted) for step in wanted}
+    label = results["label"]
+    report = read_report(label.files["report"])
     failures = check_gate(report, run.settings.publish)
     superseded = False
     if not failures:
         publication = publish_files(
             report,
-            clusters_jsonl=result.files["clusters_jsonl"],
-            label_uri=result.uri,
+            clusters_jsonl=label.files["clusters_jsonl"],
+            label_uri=label.uri,
             workspace=str(run.workspace),
             output=str(output),
         )
@@ -65,17 +58,20 @@ def run_all(
     else:
         log.warning("not published", failures=failures)
     return {
-        **{name: result.files[name] for name in ("clusters_jsonl", "members_parquet", "report")},
-        **drawn,
+        **{name: label.files[name] for name in ("clusters_jsonl", "members_parquet", "report")},
+        **(results["map"].files if with_map else {}),
         **report.counts.model_dump(),
         "published": not failures and not superseded,
         "not_published_because": failures or (["a newer run is published"] if superseded else []),
     }
 
 
-def _draw(run: Run) -> dict[str, str]:
-    from clustering_tasks.steps.map.map import (
-        map as draw_map,  # its libraries only where it is wanted
-    )
-
-    return dict(draw_map(run).files)
+def _perform(step: Step, run: Run, deleted: Tombstones) -> Result:
+    """Perform a step, all parts of a mapped one; returns its last result."""
+    function = step.load()
+    if step.mapped:
+        parts = run.result(PLANNING.name).parts or []
+        results: list[Result] = [function(run, part.part) for part in parts]
+        return results[-1]
+    result: Result = function(run, deleted=deleted) if step.reads_deletions else function(run)
+    return result

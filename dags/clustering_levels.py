@@ -7,11 +7,7 @@ and publishes them there and as JSONL.
 | task | does |
 |---|---|
 | `check_stage3` | checks settings, files and, where a URL is set, Stage 3's health and counts |
-| `snapshot` | copies the vectors and their metadata, checks every one, sorts them by id |
-| `plan` | cuts the level into parts, and refuses what would not fit into this machine |
-| `cluster` | finds the neighbours of one part's items; mapped, one task per part |
-| `merge` | grows one clustering from all parts, and measures its quality |
-| `label` | gives each cluster an id, a label, keywords and representatives |
+{steps}
 | `load_postgres` | loads the rows; nobody sees them yet |
 | `publish` | behind the quality gate: readers of PostgreSQL and JSONL move to this run |
 | `notify_stage5` | tells Stage 5 |

@@ -11,20 +11,10 @@ from rich.live import Live
 from rich.table import Table
 
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps import MAPPED
 from local.airflow_api import Json
+from stage4.tasks import LEVEL_TASKS
 
-STEPS = (
-    "check_stage3",
-    "snapshot",
-    "plan",
-    "cluster",
-    "merge",
-    "label",
-    "map",
-    "load_postgres",
-    "publish",
-    "notify_stage5",
-)
 # The first state that any of a step's tasks is in describes the step.
 MARKS = {
     "failed": "[red]failed[/]",
@@ -74,7 +64,7 @@ class Progress:
         table.add_column("step")
         for level in LEVELS:
             table.add_column(level, justify="center", min_width=10)
-        for step in STEPS:
+        for step in LEVEL_TASKS:
             table.add_row(step, *(self._cells.get((level, step), WAITING) for level in LEVELS))
         return table
 
@@ -90,21 +80,21 @@ def cells_of(task_instances: Sequence[Json]) -> dict[tuple[str, str], str]:
     states: dict[tuple[str, str], list[str | None]] = defaultdict(list)
     for each in sorted(task_instances, key=lambda task: task_order(task["task_id"])):
         level = each["dag_id"].removeprefix("cluster_")
-        if level in LEVELS and each["task_id"] in STEPS:
+        if level in LEVELS and each["task_id"] in LEVEL_TASKS:
             states[level, each["task_id"]].append(each["state"])
     return {key: cell(key[1], found) for key, found in states.items()}
 
 
 def task_order(task_id: str) -> int:
     """The place of a step in a run; others last."""
-    return STEPS.index(task_id) if task_id in STEPS else len(STEPS)
+    return LEVEL_TASKS.index(task_id) if task_id in LEVEL_TASKS else len(LEVEL_TASKS)
 
 
 def cell(step: str, states: Sequence[str | None]) -> str:
     """The text for one step."""
     mark = next((mark for state, mark in MARKS.items() if state in states), WAITING)
     done = Counter(states)["success"]
-    if step != "cluster" or not done:
+    if step != MAPPED.name or not done:
         return mark
     if "failed" in states:
         return f"[red]{done}/{len(states)}, failed[/]"

@@ -1,5 +1,11 @@
-"""What an algorithm takes beside the neighbour graph: memory, and an idea of the time."""
+"""Forecasts of what a run takes: memory, disk, and an idea of the time."""
 
+import time
+
+import numpy as np
+
+from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.arrays import I64
 from clustering_tasks.engine.cells import cell_count, probe_count
 from clustering_tasks.engine.neighbours import BATCH_ROWS, CHUNK_ROWS, TILE_COLUMNS, TILE_ROWS
 from clustering_tasks.engine.threads import thread_count
@@ -7,18 +13,6 @@ from clustering_tasks.settings.run import NeighbourSettings, RunSettings
 
 _PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
 
-# Copies of the features that an algorithm holds: the smoothed ones, and their sums or the features
-# that they are made from. The others read them where they need them.
-_COPIES = {"agglomerative": 2, "kmeans": 2}
-# Seconds for a million nodes, one thread each: 40,000 nodes of 768 dimensions, scaled. The two
-# cores they were measured on do 10^8 products of two vectors a second.
-_SECONDS = {
-    "agglomerative": 110,
-    "hdbscan": 10,
-    "kmeans": 20,
-    "label_propagation": 170,
-    "two_stage": 30,
-}
 # Complete linkage looks at each pair some times.
 _SECONDS_PER_PAIR = 7e-8
 # Products of rows and centroids: three starts of up to 25 rounds, or what mini-batches see.
@@ -35,7 +29,7 @@ def held_bytes(algorithm: str, settings: RunSettings, nodes: int, dimension: int
         nodes: different vectors of the block.
         dimension: of the vectors.
     """
-    held = _COPIES.get(algorithm, 0) * nodes * dimension * 4
+    held = ALGORITHMS[algorithm].copies * nodes * dimension * 4
     if _compares_all(algorithm, settings):
         held += min(nodes, settings.agglomerative.max_component) ** 2 * 4
     return held
@@ -53,7 +47,7 @@ def seconds(
         dimension: of the vectors.
         product_seconds: time of one product of two vectors on all cores.
     """
-    total = _SECONDS[algorithm] * nodes / 1e6 * dimension / 768
+    total = ALGORITHMS[algorithm].seconds_per_million * nodes / 1e6 * dimension / 768
     if _compares_all(algorithm, settings):
         total += min(nodes, settings.agglomerative.max_component) ** 2 * _SECONDS_PER_PAIR
     if algorithm == "kmeans":
@@ -93,3 +87,33 @@ def compared_with(n: int, settings: NeighbourSettings) -> float:
     cells = cell_count(n)
     # rows lie in large cells more often than cells are large: 1.8 times, measured
     return cells + 1.8 * n * min(probe_count(n, settings.probes) / cells, 1)
+
+
+def forecast_level(
+    sizes: I64, dimension: int, settings: RunSettings, algorithm: str
+) -> dict[str, int]:
+    """Forecast a level's work: memory of the largest task and disk in bytes, the search in ms.
+
+    Args:
+        sizes: (b,) nodes of each block.
+        dimension: of the vectors.
+        settings: of the run.
+        algorithm: its name.
+    """
+    n, k, largest = int(sizes.sum()), settings.neighbours.k, int(sizes.max(initial=0))
+    held = held_bytes(algorithm, settings, largest, dimension)
+    pairs = sum(size * compared_with(size, settings.neighbours) for size in sizes.tolist())
+    return {
+        "memory_bytes": most_memory(n, largest, dimension, k, held),
+        "disk_bytes": n * (k * 8 + dimension * 4 + 100),
+        "search_milliseconds": int(pairs * _seconds_per_pair(dimension) * 1e3),
+    }
+
+
+def _seconds_per_pair(dimension: int) -> float:
+    """Time one product of this machine's linear algebra, about 10 ms."""
+    vectors = np.ones((512, max(dimension, 1)), dtype=np.float32)
+    vectors @ vectors.T  # threads are started by the first
+    started = time.perf_counter()
+    vectors @ vectors.T
+    return (time.perf_counter() - started) / len(vectors) ** 2

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.settings.run import RunSettings
@@ -99,12 +100,12 @@ def resolve_method(settings: RunSettings, level: Level, items: int) -> Method:
     elif algorithm == "auto":
         algorithm = "label_propagation"
         reason = f"{items} items, more than {_LARGE}: communities need no copy of the vectors"
-    plain, stories = algorithm in ("hdbscan", "two_stage"), not mentions
+    traits = ALGORITHMS[algorithm]
+    plain = not traits.uses_evidence
     return Method(
         algorithm=algorithm,
         reason=reason,
-        centred=algorithm in ("agglomerative", "kmeans")
-        or (stories and algorithm == "label_propagation"),
+        centred=traits.centred == "always" or (traits.centred == "stories" and not mentions),
         context_weight=given_or(
             settings.evidence.context_weight, 0.0 if mentions or plain else 0.5
         ),

@@ -23,8 +23,6 @@ from clustering_tasks.stage3.index import open_index
 from clustering_tasks.workspace.resources import available_memory
 from clustering_tasks.workspace.storage import is_local
 
-# What comes next where the machine is too small, dearest first.
-_CHEAPER = ("label_propagation", "hdbscan")
 _ROWS = 1024
 
 
@@ -101,10 +99,15 @@ def recommend(settings: RunSettings, level: Level, items: int, machine: Machine)
     forecast = {name: _forecast(name, settings, items, machine) for name in order}
     algorithm, reason = method.algorithm, method.reason
     if settings.algorithm == "auto" and not forecast[algorithm].fits:
-        smaller = [name for name in _CHEAPER if forecast[name].fits]
+        smaller = [name for name in _fallbacks() if forecast[name].fits]
         reason = _too_large(forecast[algorithm], machine, smaller)
         algorithm = next(iter(smaller), algorithm)
     return Recommendation(level.name, items, algorithm, reason, list(forecast.values()), machine)
+
+
+def _fallbacks() -> list[str]:
+    places = {name: each.fallback for name, each in ALGORITHMS.items() if each.fallback is not None}
+    return sorted(places, key=lambda name: places[name])
 
 
 def _too_large(forecast: Forecast, machine: Machine, smaller: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Products of unit vectors that are exact, and so the same bits whoever computes them.
 
 The last bits of a matrix product depend on its shape, on the number of threads and on the
-processor, because its sums are rounded in another order. ClusterSums of whole numbers that the type can
+processor, because its sums are rounded in another order. Sums of whole numbers that the type can
 hold are not rounded at all, so the vectors are rounded first; by Cauchy and Schwarz no partial sum
 of two unit vectors' products passes the square of the scale.
 """

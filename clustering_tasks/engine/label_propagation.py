@@ -40,7 +40,7 @@ def spread(graph: sparse.csr_array, weights: I32) -> I32:
 
 
 def above(graph: sparse.csr_array, min_similarity: float) -> sparse.csr_array:
-    """Leave out the edges not above `min_similarity`: what `strongest` finds with it, from one with less."""
+    """Leave out edges of at most `min_similarity`; as if `strongest` had been given it."""
     keep = graph.data > min_similarity
     bounds = np.append(0, np.cumsum(keep))[graph.indptr]
     return sparse.csr_array((graph.data[keep], graph.indices[keep], bounds), shape=graph.shape)

@@ -6,7 +6,6 @@ them by the weight that switches them. A new one is a function, a line here, a f
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.arrays import F32, I32

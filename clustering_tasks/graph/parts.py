@@ -85,8 +85,3 @@ def part_title(part: Iterable[Unit]) -> str:
 def part_items(part: Iterable[Unit], nodes: Nodes) -> int:
     """Count the items of a part."""
     return sum(int(nodes.weight[unit.start : unit.stop].sum()) for unit in part)
-
-
-def part_name(part: int) -> str:
-    """Name a part's result within its run."""
-    return f"cluster-{part}"

@@ -13,12 +13,15 @@ from typing import Any, Literal
 
 from clustering_tasks.settings.run import AlertSettings, PublishSettings
 from clustering_tasks.settings.types import given_or
+from clustering_tasks.steps import STEPS
 
 Metrics = Mapping[str, float | None]
 Severity = Literal["info", "warning", "critical"]
 
 SECONDS = "seconds"
-STEPS = ("snapshot", "plan", "cluster", "merge", "label", "load_postgres")
+# Whose seconds are compared with their history; an optional step's only where it was performed.
+TIMED = (*(step.name for step in STEPS), "load_postgres")
+_OPTIONAL = frozenset(step.name for step in STEPS if step.optional)
 _SIGMAS = 1.4826  # of a normal distribution's median absolute deviation
 _CRITICAL = 2  # times what is allowed
 
@@ -207,7 +210,7 @@ WATCHED = (
 METRICS = (
     "tags.per_item",
     *(watched.name for watched in WATCHED if watched.name != SECONDS),
-    *(f"{SECONDS}.{step}" for step in STEPS),
+    *(f"{SECONDS}.{step}" for step in TIMED),
 )
 
 
@@ -278,8 +281,10 @@ def deviations(
 def _value(watched: Watched, metrics: Metrics) -> float | None:
     if watched.name != SECONDS:
         return metrics.get(watched.name)
-    parts = [metrics.get(f"{SECONDS}.{step}") for step in STEPS]
-    return None if None in parts else sum(part or 0 for part in parts)
+    parts = {step: metrics.get(f"{SECONDS}.{step}") for step in TIMED}
+    if any(seconds is None for step, seconds in parts.items() if step not in _OPTIONAL):
+        return None
+    return sum(seconds or 0 for seconds in parts.values())
 
 
 def _drifted(level: str, found: Iterator[Deviation]) -> Iterator[Alert]:

@@ -28,7 +28,7 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
-from clustering_tasks.workspace.source_version import source_version
+from clustering_tasks.workspace.source_version import step_version
 from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
 
 log = structlog.get_logger()
@@ -50,6 +50,11 @@ class Part(BaseModel):
     part: int
     name: str
     items: int | None = None
+
+
+def part_name(part: int) -> str:
+    """Name a part's result within its run."""
+    return f"cluster-{part}"
 
 
 class Result(BaseModel):
@@ -165,12 +170,12 @@ def artefact_key(
     """Digest everything that an artefact depends on.
 
     Args:
-        step: the step's name, also that of its module.
+        step: the step's name.
         inputs: the artefacts that it reads.
         settings: the settings that it reads.
         extra: whatever else it depends on, of JSON types.
     """
-    identity = [step, source_version(step), [r.key for r in inputs], settings, extra]
+    identity = [step, step_version(step), [r.key for r in inputs], settings, extra]
     return hashlib.sha256(to_json(identity)).hexdigest()[:32]
 
 

@@ -1,31 +1,44 @@
-"""The code version of a step: a digest of the sources that it can reach."""
+"""The code version of a step, and of a module: a digest of the sources that it can reach."""
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
+# Pure data: what a step reads of them is in its key by value. With them, a reworded description of
+# a setting would be a new version of every step.
+_DATA = frozenset(
+    f"{_PACKAGE.name}.{module}" for module in ("settings.run", "settings.types", "steps")
+)
+
+
+def step_version(step: str) -> str:
+    """Return the version of a step's own module and all that it reaches."""
+    return source_version(f"steps.{step}.{step}")
 
 
 @cache
-def source_version(step: str) -> str:
-    """Digest the step's module and every module of this package that it imports, at any depth.
+def source_version(module: str) -> str:
+    """Digest a module and every module of this package that it imports, at any depth.
 
     A version kept by hand would be forgotten; one of the whole package would throw a snapshot away
     for a change of a label.
+
+    Args:
+        module: its name below this package.
     """
-    pending = {f"{_PACKAGE.name}.{step}"}
+    pending = {f"{_PACKAGE.name}.{module}"}
     sources: dict[str, bytes] = {}
     while pending:
-        module = pending.pop()
-        if module not in sources and (found := _read(module)) is not None:
-            sources[module], imports = found
+        name = pending.pop()
+        if name not in sources and name not in _DATA and (found := _read(name)) is not None:
+            sources[name], imports = found
             pending |= imports
-            pending |= {module.rpartition(".")[0]} - {""}  # importing it runs its package, too
+            pending |= {name.rpartition(".")[0]} - {""}  # importing it runs its package, too
     digest = hashlib.sha256()
-    for module in sorted(sources):
-        digest.update(module.encode() + b"\0" + sources[module] + b"\0")
+    for name in sorted(sources):
+        digest.update(name.encode() + b"\0" + sources[name] + b"\0")
     return digest.hexdigest()[:16]
 
 

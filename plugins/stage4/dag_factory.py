@@ -19,11 +19,12 @@ from airflow.sdk import (
 
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
+from clustering_tasks.steps import MAPPED, PLANNING, REDACT, STEPS, Step
 from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params
 from stage4.runners import step_operator
-from stage4.tasks import delete_document, housekeeping, roll_back, stage5
+from stage4.tasks import ALL_PARTS, delete_document, housekeeping, roll_back, stage5
 from stage4.tasks import level as level_tasks
 
 MAX_RETRY_DELAY = timedelta(hours=1)
@@ -43,11 +44,16 @@ _ROLL_BACK = {
 
 
 def level_dag(level: Level, doc_md: str | None) -> DAG:
-    """Build the DAG that clusters one level."""
+    """Build the DAG that clusters one level.
+
+    Args:
+        level: of the DAG.
+        doc_md: its page; `{steps}` stands for a row for each step.
+    """
     with _dag(
         f"cluster_{level.name}",
         f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
-        doc_md,
+        (doc_md or "").replace("{steps}", _rows(STEPS)),
         # No start date: the first run is at the schedule's next time, not at once for the last.
         schedule=_schedule(level),
         params=run_params(),
@@ -91,7 +97,9 @@ def delete_document_dag(doc_md: str | None) -> DAG:
         start = _python("start", delete_document.start_deletion)
         close = _python("close", delete_document.close_deletion, begun=start.output)
         for level in LEVELS:
-            redact = step_operator()(task_id=f"redact_{level}", step="redact", level=level)
+            redact = step_operator()(
+                task_id=f"{REDACT.name}_{level}", step=REDACT.name, level=level
+            )
             reload = _python(f"reload_{level}", delete_document.reload_level, level=level)
             start >> redact >> reload >> close
         close >> _python("notify_stage5", stage5.notify_deletion)
@@ -113,6 +121,10 @@ def roll_back_dag(doc_md: str | None) -> DAG:
         )
         _python("notify_stage5", stage5.notify_roll_back, rolled_back=done.output)
     return dag
+
+
+def _rows(steps: Sequence[Step]) -> str:
+    return "\n".join(f"| `{step.name}` | {step.does} |" for step in steps)
 
 
 def _dag(
@@ -164,42 +176,55 @@ def _at(cron: str) -> CronTriggerTimetable:
 
 def _wire_level(level: Level) -> None:
     checked = _python("check_stage3", level_tasks.check_stage3, level=level.name)
-    snapshot = _step(level, "snapshot", options=checked.output, inlets=[stage3_asset(level)])
-    plan = _step(level, "plan")
-    cluster = _cluster(level, plan.output)
-    # A failed part does not keep the others' work from being merged: `merge` refuses a missing
-    # part itself, unless the run allows one. Without a single part it does not start.
-    merge = _step(level, "merge", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-    label = _step(level, "label")
-    draw = _step(level, "map")
-    # Without a map the explorer has a gap, without clusters Stage 5 has nothing.
+    steps = _wire_steps(level, checked)
     load = _python(
         "load_postgres",
         level_tasks.load_postgres,
+        # Without a map the explorer has a gap, without clusters Stage 5 has nothing.
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
-        label=label.output,
-        map=draw.output,
+        label=steps["label"].output,
+        map=steps["map"].output,
     )
-    publish = _python(
-        "publish", level_tasks.publish, outlets=[clusters_asset(level)], label=label.output
-    )
-    notify = _python(
-        "notify_stage5", stage5.notify_stage5, label=label.output, published=publish.output
-    )
-    snapshot >> plan >> cluster >> merge >> label >> draw >> load >> publish >> notify
+    label = steps["label"].output
+    publish = _python("publish", level_tasks.publish, outlets=[clusters_asset(level)], label=label)
+    notify = _python("notify_stage5", stage5.notify_stage5, label=label, published=publish.output)
+    steps[STEPS[-1].name] >> load >> publish >> notify
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
-    cluster >> EmptyOperator(task_id="all_parts")
+    steps[MAPPED.name] >> EmptyOperator(task_id=ALL_PARTS)
 
 
-def _step(level: Level, step: str, **kwargs: Any) -> Any:
-    return step_operator()(task_id=step, step=step, level=level.name, **kwargs)
+def _wire_steps(level: Level, checked: Any) -> dict[str, Any]:
+    """Make a task of each step, one after the other; returns them by the steps' names."""
+    tasks: dict[str, Any] = {}
+    last, before = checked, None
+    for step in STEPS:
+        task = (
+            _mapped(level, step, tasks[PLANNING.name].output)
+            if step.mapped
+            else _single(level, step, before, checked)
+        )
+        last >> task
+        last, before = task, step
+        tasks[step.name] = task
+    return tasks
 
 
-def _cluster(level: Level, parts: Any) -> Any:
+def _single(level: Level, step: Step, before: Step | None, checked: Any) -> Any:
+    own: dict[str, Any] = {}
+    if step.reads_stage3:
+        own |= {"options": checked.output, "inlets": [stage3_asset(level)]}
+    if before is not None and (before.mapped or before.optional):
+        # A failed part does not keep the others' work from being merged: `merge` refuses a missing
+        # part itself, unless the run allows one. Without a single part it does not start.
+        own["trigger_rule"] = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+    return step_operator()(task_id=step.name, step=step.name, level=level.name, **own)
+
+
+def _mapped(level: Level, step: Step, parts: Any) -> Any:
     operator = step_operator().partial(
-        task_id="cluster",
-        step="cluster",
+        task_id=step.name,
+        step=step.name,
         level=level.name,
         pool=deployment().cluster_pool,
         map_index_template="{{ task.part['name'] }}",

@@ -9,14 +9,13 @@ import pyarrow.parquet as pq
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.graph.neighbour_graph import read_graph
-from clustering_tasks.graph.parts import part_name
-from clustering_tasks.steps.cluster import cluster
+from clustering_tasks.steps.cluster.cluster import cluster
 from clustering_tasks.steps.label.label import label
 from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.warm_up import warm_up
-from clustering_tasks.workspace.artefacts import Result, Run
+from clustering_tasks.workspace.artefacts import Result, Run, part_name
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.benchmarks.contenders import recall, sampled
 from tests.benchmarks.ours import new_run, quiet

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from structlog.testing import capture_logs
 
-from clustering_tasks.publication.alerts import SECONDS, STEPS
+from clustering_tasks.publication.alerts import SECONDS, TIMED
 from stage4.database import alerts
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
@@ -184,6 +184,6 @@ def test_a_duration_is_compared_when_all_steps_have_one(results: Results, tmp_pa
         report = report_of(files)
         run_id = load_run(files["files"], report)["run_id"]
         slow = 90.0 if number == 7 else 1.0
-        found = alerts.watch(run_id, report, dict.fromkeys(STEPS, 1.0) | {"merge": slow})
+        found = alerts.watch(run_id, report, dict.fromkeys(TIMED, 1.0) | {"merge": slow})
         publish_run(files)
     assert [each["name"] for each in found or []] == [f"drift.{SECONDS}"]

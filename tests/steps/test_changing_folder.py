@@ -16,7 +16,7 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.stage3 import copy as copying
 from clustering_tasks.stage3.copy import copied_pair
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import DIMENSION, Stage3Folder, scattered
 from tests.steps.conftest import Published

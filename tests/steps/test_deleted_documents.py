@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 
 from clustering_tasks.deleted_documents.tombstones import document_hash, key_check, tombstones
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import blobs
 

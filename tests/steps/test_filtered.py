@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clustering_tasks.steps.plan.plan import plan
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import Json, blobs, plain_metadata, scattered
 

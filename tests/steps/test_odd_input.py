@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata, unit
 

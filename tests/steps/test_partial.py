@@ -10,11 +10,11 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.levels import DOMAINS
-from clustering_tasks.steps.cluster import cluster
+from clustering_tasks.steps.cluster.cluster import cluster
 from clustering_tasks.steps.label.label import label
 from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.workspace.artefacts import Run
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs

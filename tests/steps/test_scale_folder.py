@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.benchmarks import scale
 from tests.benchmarks import snapshot as benchmark
 from tests.conftest import Workbench

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from clustering_tasks.steps.cluster import cluster
+from clustering_tasks.steps.cluster.cluster import cluster
 from clustering_tasks.steps.plan.plan import plan
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import blobs, scattered
 

@@ -13,7 +13,7 @@ from clustering_tasks.publication.alerts import (
     LIMITS,
     METRICS,
     SECONDS,
-    STEPS,
+    TIMED,
     WATCHED,
     Metrics,
     check_drift,
@@ -31,7 +31,7 @@ SOUND: dict[str, float | None] = {
     "quality.silhouette": 0.4,
     "sizes.mean": 8.0,
     "tags.per_item": None,
-    **{f"{SECONDS}.{step}": 100.0 for step in STEPS},
+    **{f"{SECONDS}.{step}": 100.0 for step in TIMED},
 }
 DEFAULTS = AlertSettings()
 shares = st.floats(0, 1)
@@ -131,7 +131,7 @@ def test_each_metric_is_watched_where_a_change_is_for_the_worse(
 
 
 def test_a_short_run_may_take_twice_as_long() -> None:
-    quick = SOUND | {f"{SECONDS}.{step}": 1.0 for step in STEPS}
+    quick = SOUND | {f"{SECONDS}.{step}": 1.0 for step in TIMED}
     assert names(quick | {"seconds.merge": 60.9}, [quick] * 10) == []
     assert names(quick | {"seconds.merge": 61.1}, [quick] * 10) == ["drift.seconds"]
 

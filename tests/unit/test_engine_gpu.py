@@ -13,7 +13,7 @@ from clustering_tasks.engine import gpu as module
 from clustering_tasks.engine.gpu import has_gpu, make_index, propose, without_self
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.settings.run import run_settings
-from clustering_tasks.steps.cluster import on_gpu
+from clustering_tasks.steps.cluster.cluster import on_gpu
 from tests.stage3_folder import blobs, scattered
 
 VECTORS = blobs([120, 80, 60], noise=140, dimension=32)
@@ -69,7 +69,7 @@ def test_without_any_memory_the_cpu_takes_over(monkeypatch: pytest.MonkeyPatch) 
     def make(*arguments: Any) -> Forgetful:
         return Forgetful(make_index(*arguments), most=0)
 
-    monkeypatch.setattr("clustering_tasks.steps.cluster.make_index", make)
+    monkeypatch.setattr("clustering_tasks.steps.cluster.cluster.make_index", make)
     assert on_gpu(VECTORS, [(0, N)], run_settings({}).neighbours, "cpu") is None
 
 

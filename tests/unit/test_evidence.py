@@ -23,7 +23,7 @@ from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.plan.plan import plan
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.conftest import Workbench
 from tests.stage3_folder import Json, blobs, scattered, unit

@@ -17,7 +17,7 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import PartitionSettings, run_settings
 from clustering_tasks.steps.plan import plan as module
 from clustering_tasks.steps.plan.plan import plan
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import Workbench
 from tests.stage3_folder import plain_metadata, scattered
 

@@ -65,10 +65,10 @@ def test_the_example_env_file_states_the_defaults(
     monkeypatch.chdir(tmp_path)
     ours = f"# {DeploymentSettings.model_config['env_prefix']}"
     lines = settings.env_example().partition("docker-compose")[0].splitlines()
-    settings = [line.removeprefix("# ") for line in lines if line.startswith(ours)]
-    (tmp_path / "example").write_text("\n".join(settings))
+    stated = [line.removeprefix("# ") for line in lines if line.startswith(ours)]
+    (tmp_path / "example").write_text("\n".join(stated))
 
-    assert len(settings) == len(DeploymentSettings.model_fields)
+    assert len(stated) == len(DeploymentSettings.model_fields)
     assert all(f"STAGE4_{n.upper()}" in dotenv_values("example") for n in names())
     assert DeploymentSettings(_env_file="example") == DeploymentSettings(_env_file=None)
 

@@ -96,7 +96,7 @@ def partition(vectors: F32, name: str) -> tuple[Block, FlatClustering, RunSettin
     settings = run_settings({"algorithm": name})
     method = resolve_method(settings, LEVELS["documents"], len(vectors))
     block = block_of(vectors)
-    return block, ALGORITHMS[name](block, settings, method), settings, method
+    return block, ALGORITHMS[name].load()(block, settings, method), settings, method
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

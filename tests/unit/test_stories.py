@@ -9,7 +9,7 @@ from clustering_tasks.graph.features import DocumentVectors, load_documents
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.plan.story_vectors import NEIGHBOURS, THRESHOLD, smoothed, story_vectors
-from clustering_tasks.steps.snapshot import snapshot
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import Workbench
 from tests.stage3_folder import DIMENSION, Json, blobs, plain_metadata, scattered, unit
 

@@ -24,10 +24,10 @@ def label(run: Run) -> Result:
     # Records carry the run and its time, so the artefact belongs to this run alone.
     extra = [run.job_id, run.as_of, run.level.name]
     key = artefact_key("label", [snapshot, merge], run.settings.model_dump(), extra)
-    return perform(run, "label", key, lambda attempt: write_label(run, snapshot, merge, attempt))
+    return perform(run, "label", key, lambda attempt: write(run, snapshot, merge, attempt))
 
 
-def write_label(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
+def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
     ids, sizes = write_clusters(
         _records(run, snapshot, merge),

@@ -1,13 +1,14 @@
 """`report.json`: what a run did, for its gate, for Stage 5 and for people."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from clustering_tasks.arrays import I64
-from clustering_tasks.workspace.artefacts import Metric, Result, Run
+from clustering_tasks.steps import PLANNING, STEPS, find_step
+from clustering_tasks.workspace.artefacts import Metric, Result, Run, part_name
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = (
@@ -126,7 +127,10 @@ def _histogram(sizes: I64) -> Iterator[dict[str, int]]:
 
 def _seconds(run: Run) -> dict[str, float]:
     """Seconds that each earlier step took when its artefact was made; parts are added up."""
-    plan = run.result("plan")
-    parts = [run.find_result(f"cluster-{part.part}") for part in plan.parts or []]
-    seconds = {name: run.result(name).seconds for name in ("snapshot", "plan", "merge")}
-    return {**seconds, "cluster": sum(part.seconds for part in parts if part)}
+    parts = [part_name(part.part) for part in run.result(PLANNING.name).parts or []]
+    earlier = STEPS[: STEPS.index(find_step("label"))]
+    return {step.name: _taken(run, parts if step.mapped else [step.name]) for step in earlier}
+
+
+def _taken(run: Run, names: Iterable[str]) -> float:
+    return sum(result.seconds for name in names if (result := run.find_result(name)))

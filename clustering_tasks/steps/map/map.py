@@ -37,10 +37,10 @@ def map(run: Run) -> Result:  # noqa: A001 - the step's name
     snapshot, merge, label = run.result("snapshot"), run.result("merge"), run.result("label")
     settings = run.settings.model_dump(include={"map"})
     key = artefact_key("map", [snapshot, merge, label], settings)
-    return perform(run, "map", key, lambda attempt: write_map(run, snapshot, merge, label, attempt))
+    return perform(run, "map", key, lambda attempt: write(run, snapshot, merge, label, attempt))
 
 
-def write_map(run: Run, snapshot: Result, merge: Result, label: Result, attempt: Attempt) -> None:
+def write(run: Run, snapshot: Result, merge: Result, label: Result, attempt: Attempt) -> None:
     """Write the file of `map` into an attempt, from these results of the run."""
     with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         centroids = arrays["centroids"]

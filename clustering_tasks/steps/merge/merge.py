@@ -23,7 +23,6 @@ from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, read_graph
 from clustering_tasks.graph.nodes import Nodes, load_nodes
-from clustering_tasks.graph.parts import part_name
 from clustering_tasks.graph.time_ranges import read_time_ranges
 from clustering_tasks.steps.merge.assignments import (
     CODES,
@@ -50,6 +49,7 @@ from clustering_tasks.workspace.artefacts import (
     Result,
     Run,
     artefact_key,
+    part_name,
     perform,
 )
 from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
@@ -224,7 +224,7 @@ def _cluster(
         outlier_scores=np.full(n, np.nan, dtype=np.float32),
         offers=no_offers(n),
     )
-    algorithm = ALGORITHMS[method.algorithm]
+    algorithm = ALGORITHMS[method.algorithm].load()
     for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph, method)):
         if block is not None:
             found = algorithm(block, run.settings, method)

@@ -30,15 +30,12 @@ def stability(
     """
     if nodes > LARGEST:
         return np.full(int(found.labels.max(initial=-1)) + 1, np.nan)
-    chosen = {name: found.facts.get(name) for name in ("linkage", "cut_similarity", "k")}
-    k = chosen.pop("k")
-    kept = {
-        "agglomerative": settings.agglomerative.model_copy(update=chosen),
-        "kmeans": settings.kmeans.model_copy(update={"k": k}),
-    }
-    settings = settings.model_copy(update=kept)
-    algorithm = ALGORITHMS[method.algorithm]
-    min_size = getattr(getattr(settings, method.algorithm), "min_cluster_size", 2)
+    traits = ALGORITHMS[method.algorithm]
+    group = getattr(settings, traits.name)
+    kept = group.model_copy(update={name: found.facts.get(name) for name in traits.keeps})
+    settings = settings.model_copy(update={traits.name: kept})
+    algorithm = traits.load()
+    min_size = getattr(group, "min_cluster_size", 2)
     return remaining(block, found.labels, lambda part: algorithm(part, settings, method), min_size)
 
 

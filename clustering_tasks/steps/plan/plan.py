@@ -1,23 +1,17 @@
-"""Step `plan`: cut a level into parts for mapped tasks, and say beforehand whether it fits.
+"""Step `plan`: cut a level into parts for mapped tasks, and check beforehand that it fits."""
 
-A part is a union of whole tiles of the neighbour search, and tiles depend on the snapshot alone:
-one part or fifty give the same bits.
-"""
-
-import time
 from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
-from clustering_tasks.algorithms.costs import compared_with, held_bytes, most_memory
+from clustering_tasks.algorithms.costs import forecast_level
 from clustering_tasks.algorithms.method import Method, resolve_method
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
 from clustering_tasks.graph.features import document_vectors, make_features
-from clustering_tasks.graph.nodes import Nodes, make_nodes
+from clustering_tasks.graph.nodes import make_nodes
 from clustering_tasks.graph.parts import make_parts, part_items, part_title
 from clustering_tasks.graph.time_ranges import write_time_ranges
-from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
 from clustering_tasks.steps.plan.story_vectors import story_vectors
@@ -60,7 +54,8 @@ def _plan(
     kept = kept_rows(items, run.settings.filter)
     nodes = make_nodes(items, run.level, run.settings, kept)
     dimension = int(snapshot.metrics["dimension"] or 0)
-    forecast = _forecast(nodes, dimension, run.settings, method)
+    sizes = np.diff(nodes.block_bounds())
+    forecast = forecast_level(sizes, dimension, run.settings, method.algorithm)
     check_fits(
         forecast["memory_bytes"],
         available_memory(),
@@ -100,28 +95,3 @@ def _plan(
         "parts": len(parts),
         **forecast,
     }
-
-
-def _forecast(
-    nodes: Nodes, dimension: int, settings: RunSettings, method: Method
-) -> dict[str, int]:
-    """Forecast the work: most memory of a task, disk (both in bytes), the search's time (ms)."""
-    n = len(nodes.row)
-    sizes = np.diff(nodes.block_bounds()).astype(float)
-    k, largest = settings.neighbours.k, int(sizes.max(initial=0))
-    held = held_bytes(method.algorithm, settings, largest, dimension)
-    pairs = sum(size * compared_with(int(size), settings.neighbours) for size in sizes)
-    return {
-        "memory_bytes": most_memory(n, largest, dimension, k, held),
-        "disk_bytes": n * (k * 8 + dimension * 4 + 100),
-        "search_milliseconds": int(pairs * _seconds_per_pair(dimension) * 1e3),
-    }
-
-
-def _seconds_per_pair(dimension: int) -> float:
-    """Time one product of this machine's linear algebra, about 10 ms."""
-    vectors = np.ones((512, max(dimension, 1)), dtype=np.float32)
-    vectors @ vectors.T  # threads are started by the first
-    started = time.perf_counter()
-    vectors @ vectors.T
-    return (time.perf_counter() - started) / len(vectors) ** 2

@@ -7,11 +7,12 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.settings.levels import LEVELS, Level
+from clustering_tasks.steps import STEPS
 from clustering_tasks.steps.redact.records import records_of, runs_of
 from clustering_tasks.steps.redact.search import snapshot_holds
 from clustering_tasks.workspace.artefacts import artefact_name
 
-_MADE_OF_SNAPSHOTS = ("plan", "cluster", "merge", "label", "map")
+_MADE_OF_SNAPSHOTS = frozenset(step.name for step in STEPS if step.reads)
 
 
 @dataclass

@@ -4,10 +4,11 @@ from pydantic import ValidationError
 from upath import UPath
 
 from clustering_tasks.settings.levels import Level
+from clustering_tasks.steps import STEPS
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.storage import read_json, write_atomically
 
-REPLACED = ("snapshot", "merge", "label", "map")
+REPLACED = tuple(step.name for step in STEPS if step.erased_by != "drop")
 NEW = "new-"
 COMPLETE = "new"  # the record that says that all `new-` ones are there
 

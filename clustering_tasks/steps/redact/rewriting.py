@@ -1,5 +1,7 @@
 """New artefacts of a complete run, without the deleted documents."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -7,8 +9,7 @@ import pyarrow.compute as pc
 from clustering_tasks.arrays import Mask
 from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
-from clustering_tasks.steps.label.label import write_label
-from clustering_tasks.steps.map.map import write_map
+from clustering_tasks.steps import STEPS, Step
 from clustering_tasks.steps.redact.clusterings import cut_clustering
 from clustering_tasks.steps.redact.records import COMPLETE, NEW, REPLACED, replace_records
 from clustering_tasks.steps.redact.snapshots import cut_snapshot
@@ -33,32 +34,27 @@ def can_be_cut(records: dict[str, Result]) -> bool:
 
 def rewrite(run: Run, records: dict[str, Result], deleted: Tombstones) -> list[Result]:
     """Make what replaces the run's artefacts, then replace its records of them."""
-    snapshot, merge = _cut(run, records, deleted)
-    settings = run.settings.model_dump(mode="json")
-    hashes = [deleted.digest]
-    label = perform(
-        run,
-        "label",
-        artefact_key("label", [snapshot, merge], settings, [run.job_id, run.as_of, *hashes]),
-        lambda attempt: write_label(run, snapshot, merge, attempt),
-        f"{NEW}label",
-    )
-    made = [snapshot, merge, label]
-    if "map" in records:
-        picture = perform(
-            run,
-            "map",
-            artefact_key("map", made, settings, hashes),
-            lambda attempt: write_map(run, snapshot, merge, label, attempt),
-            f"{NEW}map",
-        )
-        made.append(picture)
+    made = _cut(run, records, deleted)
+    for step in STEPS:
+        if step.erased_by == "redo" and step.name in records:
+            made[step.name] = _redo(run, step, made, deleted)
     write_atomically(run.folder / f"{COMPLETE}.json", to_json({"replaces": list(REPLACED)}))
     replace_records(run.folder)
-    return made
+    return list(made.values())
 
 
-def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> tuple[Result, Result]:
+def _redo(run: Run, step: Step, made: Mapping[str, Result], deleted: Tombstones) -> Result:
+    """Write a step's artefact again, from the new artefacts of the steps that it reads."""
+    inputs = [made[name] for name in step.reads]
+    extra = [run.job_id, run.as_of, deleted.digest]
+    key = artefact_key(step.name, inputs, run.settings.model_dump(mode="json"), extra)
+    write = step.load("write")
+    return perform(
+        run, step.name, key, lambda attempt: write(run, *inputs, attempt), f"{NEW}{step.name}"
+    )
+
+
+def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> dict[str, Result]:
     old, clustering, hashes = records["snapshot"], records["merge"], [deleted.digest]
     stays = _stays(old, deleted)
     snapshot = perform(
@@ -75,7 +71,7 @@ def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> tuple[Res
         lambda attempt: cut_clustering(run, snapshot, clustering, stays, attempt),
         f"{NEW}merge",
     )
-    return snapshot, merge
+    return {"snapshot": snapshot, "merge": merge}
 
 
 def _stays(snapshot: Result, deleted: Tombstones) -> Mask:

@@ -16,6 +16,8 @@ from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.vector_files import open_vectors, write_vectors
 
 _ITEMS = 8192  # at a time
+# The second is the column's name in snapshots of version 0.1.
+_IDENTICAL = ("first_identical_row", "twin")
 
 
 def cut_snapshot(old: Result, stays: Mask, level: Level, redact: Redact, attempt: Attempt) -> None:
@@ -28,7 +30,8 @@ def cut_snapshot(old: Result, stays: Mask, level: Level, redact: Redact, attempt
         redact: takes the ids out of an item's metadata.
         attempt: of the new one.
     """
-    first_identical_row = _first_identical_rows(old, stays)
+    column = _identical_column(old)
+    first = _first_identical_rows(old, column, stays)
     with (
         old.path("items").open("rb") as source,
         attempt.new_file("items", "items.parquet").open("wb") as target,
@@ -38,21 +41,17 @@ def cut_snapshot(old: Result, stays: Mask, level: Level, redact: Redact, attempt
         for batch in pq.ParquetFile(source).iter_batches(_ITEMS):
             kept = batch.filter(pa.array(stays[read : read + len(batch)]))
             read += len(batch)
-            mine = pa.array(first_identical_row[written : written + len(kept)])
+            mine = pa.array(first[written : written + len(kept)])
             written += len(kept)
-            writer.write_table(
-                _redacted(_with_column(kept, "first_identical_row", mine), level, redact)
-            )
+            writer.write_table(_redacted(_with_column(kept, column, mine), column, level, redact))
     with open_vectors(old.path("vectors")) as vectors:
         blocks = (block[stays[start : start + len(block)]] for start, block in vectors.blocks())
         shape = int(stays.sum()), vectors.shape[1]
         write_vectors(attempt.new_file("vectors", "vectors.npy"), shape, blocks)
     attempt.metrics = old.metrics | {
-        "items": len(first_identical_row),
+        "items": len(first),
         "deleted": int(old.metrics.get("deleted") or 0) + int((~stays).sum()),
-        "identical_vectors": int(
-            (first_identical_row != np.arange(len(first_identical_row))).sum()
-        ),
+        "identical_vectors": int((first != np.arange(len(first))).sum()),
     }
 
 
@@ -61,11 +60,12 @@ def _with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Recor
     return batch.set_column(at, batch.schema.field(at), values)
 
 
-def _redacted(batch: pa.RecordBatch, level: Level, redact: Redact) -> pa.Table:
+def _redacted(batch: pa.RecordBatch, column: str, level: Level, redact: Redact) -> pa.Table:
     """Make the rows anew whose metadata name what is deleted, as `snapshot` will in the next run.
 
     Args:
         batch: items, m rows.
+        column: of the first identical rows.
         level: of the items.
         redact: takes the ids out of an item's metadata.
 
@@ -77,25 +77,24 @@ def _redacted(batch: pa.RecordBatch, level: Level, redact: Redact) -> pa.Table:
     rows = [row for row in range(len(said)) if left[row] is not said[row]]
     if not rows:
         return pa.Table.from_batches([batch])
-    names = {
-        name: batch[name].take(pa.array(rows))
-        for name in ("vector_id", "source_id", "first_identical_row")
-    }
+    names = {name: batch[name].take(pa.array(rows)) for name in ("vector_id", "source_id", column)}
     ids = zip(names["vector_id"].to_pylist(), names["source_id"].to_pylist(), rows, strict=True)
     entries = {name: {"source_id": source, "metadata": left[row]} for name, source, row in ids}
     made = item_batch(entries, level, Counter())
-    made = pa.RecordBatch.from_arrays(
-        [*made.columns, names["first_identical_row"]], schema=batch.schema
-    )
+    made = pa.RecordBatch.from_arrays([*made.columns, names[column]], schema=batch.schema)
     order = np.arange(len(batch))
     order[rows] = len(batch) + np.arange(len(rows))
     return pa.Table.from_batches([batch, made]).take(pa.array(order))
 
 
-def _first_identical_rows(old: Result, stays: Mask) -> I64:
+def _identical_column(snapshot: Result) -> str:
+    with snapshot.path("items").open("rb") as file:
+        names = pq.read_schema(file).names
+    return next(name for name in _IDENTICAL if name in names)
+
+
+def _first_identical_rows(old: Result, column: str, stays: Mask) -> I64:
     """Return for each row that stays the first such row with the same vector."""
-    first_identical_row = read_columns(old.path("items"), ["first_identical_row"])[
-        "first_identical_row"
-    ].to_numpy()[stays]
-    _, first, group = np.unique(first_identical_row, return_index=True, return_inverse=True)
+    rows = read_columns(old.path("items"), [column])[column].to_numpy()[stays]
+    _, first, group = np.unique(rows, return_index=True, return_inverse=True)
     return np.asarray(first[group], dtype=np.int64)

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clustering_tasks.settings.levels import LEVELS
-from stage4.api.job_progress import TELLING, Instance, progress_of
+from stage4.api.job_progress import COUNTING, Instance, progress_of
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.job_ids import job_id
@@ -136,7 +136,7 @@ def _returned(session: Session, run: DagRun) -> dict[str, Any]:
         select(XComModel.task_id, XComModel.value).where(
             XComModel.dag_id == run.dag_id,
             XComModel.run_id == run.run_id,
-            XComModel.task_id.in_(TELLING),
+            XComModel.task_id.in_(COUNTING),
             XComModel.key == "return_value",
         )
     )

@@ -7,10 +7,11 @@ from typing import Any
 
 from airflow.utils.state import TaskInstanceState
 
+from clustering_tasks.steps import FIRST, MAPPED, PLANNING
 from stage4.api.models.jobs import JobTask
 
-# Whose results tell how much there is to do.
-TELLING = ("snapshot", "plan")
+# Steps whose results hold the number of items, and the parts.
+COUNTING = (FIRST.name, PLANNING.name)
 _FINISHED = frozenset(
     {
         TaskInstanceState.SUCCESS,
@@ -21,7 +22,6 @@ _FINISHED = frozenset(
     }
 )
 _NOT_SCHEDULED = "none"
-_MAPPED = "cluster"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
 
     Args:
         instances: of all tasks.
-        returned: XComs of `TELLING`, as far as there are any. That of a task that is to be run
+        returned: XComs of `COUNTING`, as far as there are any. That of a task that is to be run
             again, or runs again, is of an earlier try and says nothing.
 
     Returns:
@@ -51,7 +51,7 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
         for task, value in returned.items()
         if TaskInstanceState.SUCCESS in states.get(task, {})
     }
-    total, parts = _items_of(valid.get("snapshot")), valid.get("plan")
+    total, parts = _items_of(valid.get(FIRST.name)), valid.get(PLANNING.name)
     told: dict[str, Any] = {
         "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in states.items()],
         "percent": percent(states),
@@ -62,7 +62,7 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
             "items_done": None if total is None else 0,
             **dict.fromkeys(("parts_total", "parts_done", "parts_failed")),
         }
-    of_part = {each.map_index: each.state for each in instances if each.task_id == _MAPPED}
+    of_part = {each.map_index: each.state for each in instances if each.task_id == MAPPED.name}
     counted = Counter(of_part.get(number) for number in range(len(parts)))
     left = _items_left(parts, of_part)
     return told | {

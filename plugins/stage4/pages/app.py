@@ -12,14 +12,17 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
+from clustering_tasks.publication.alerts import TIMED
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.problems import ProblemError
 from stage4.api.security import Access, dag_id
 from stage4.job_ids import job_id
 from stage4.pages.door import Door
 from stage4.pages.progress import Progress
+from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 
 _HERE = Path(__file__).parent
+_PIPELINE = {"tasks": [*LEVEL_TASKS, ALL_PARTS], "timed": TIMED}
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}
 
 
@@ -50,7 +53,11 @@ def _start() -> Response:
 def _page(request: Request) -> Response:
     """Serve a page; nothing in it depends on who asks."""
     name = request.scope["route"].name
-    text = _templates().get_template(f"{name}.html").render(levels=list(LEVELS), page=name)
+    text = (
+        _templates()
+        .get_template(f"{name}.html")
+        .render(levels=list(LEVELS), page=name, pipeline=_PIPELINE)
+    )
     return HTMLResponse(text)
 
 

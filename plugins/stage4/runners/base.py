@@ -13,6 +13,7 @@ from upath import UPath
 
 from clustering_tasks.errors import FATAL_EXIT_CODES
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.steps import PLANNING, find_step
 from stage4.job_ids import as_of, job_id
 
 PLAN_RESULT_KEY = "result"
@@ -121,7 +122,7 @@ class StepOperator(BaseOperator):
             "workspace": deployment().workspace,
             "job": _job_id(context),
         }
-        if self.step == "snapshot":
+        if find_step(self.step).reads_stage3:
             arguments["indices"] = deployment().indices
             arguments["as_of"] = as_of(context["dag_run"]).isoformat()
         if self.part is not None:
@@ -155,7 +156,7 @@ class StepOperator(BaseOperator):
             self._fail(exit_code, last_error)
         result = self._read_result(context)
         parts = result.pop("parts", None)
-        if self.step != "plan":
+        if self.step != PLANNING.name:
             return result
         context["ti"].xcom_push(key=PLAN_RESULT_KEY, value=result)
         return parts

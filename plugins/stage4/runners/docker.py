@@ -21,6 +21,7 @@ from docker.types import DeviceRequest, LogConfig, Mount
 from requests import RequestException
 
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
+from clustering_tasks.steps import find_step
 from stage4.runners.base import StepLog, StepOperator
 from stage4.runners.docker_engine import (
     LOST,
@@ -62,7 +63,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
             "user": settings.container_user,
             "network_mode": network(settings),
             "mem_limit": settings.memory_limit,
-            "device_requests": _gpus() if settings.gpu and step == "cluster" else None,
+            "device_requests": _gpus() if settings.gpu and find_step(step).gpu else None,
             "auto_remove": "never",  # the provider does not reach it when a stop takes long
             "mount_tmp_dir": False,  # it would be a folder of the worker, not of the engine's host
             **tls_arguments(os.environ),
@@ -219,16 +220,13 @@ class DockerStepOperator(StepOperator, DockerOperator):
             remove_container(self.cli, self.container["Id"])
 
 
-_TELLS_DELETED = ("snapshot", "redact")  # by the secret; the other steps do without it
-
-
 def _gpus() -> list[DeviceRequest]:
     return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
 
 
 def _environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
     """Fit the libraries' threads to the CPU limit: they count the host's cores, not their share."""
-    key = settings.deletion_key if step in _TELLS_DELETED else None
+    key = settings.deletion_key if find_step(step).reads_deletions else None
     secrets = {} if key is None else {"STAGE4_DELETION_SECRET": key}
     if settings.cpus is None:
         return secrets

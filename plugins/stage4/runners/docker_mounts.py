@@ -8,6 +8,7 @@ from docker.types import Mount
 from upath import UPath
 
 from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.steps import find_step
 from clustering_tasks.workspace.storage import is_local
 
 # Where the image keeps the machine code that numba compiled when the image was built.
@@ -17,7 +18,7 @@ KERNELS = "/var/cache/stage4"
 def step_mounts(step: str, settings: DeploymentSettings) -> list[Mount]:
     """Mount the local folders at the worker's own paths, so that URIs mean the same on both sides.
 
-    Only `snapshot` sees Stage 3's folder, and none may write it.
+    Only a step that reads Stage 3's folder sees it, and none may write it.
     """
     # An anonymous volume starts as a copy of what the image has there: a cache that is warm and,
     # though the root file system is read-only, writable, without which numba would not use it.
@@ -25,7 +26,7 @@ def step_mounts(step: str, settings: DeploymentSettings) -> list[Mount]:
     if workspace := local_path(settings.workspace):
         mounts.append(Mount(workspace, settings.host_workspace or workspace, type="bind"))
     indices = local_path(settings.indices)
-    if indices and step == "snapshot":
+    if indices and find_step(step).reads_stage3:
         source = settings.host_indices or indices
         mounts.append(Mount(indices, source, type="bind", read_only=True))
     return mounts

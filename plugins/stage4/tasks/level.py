@@ -80,7 +80,9 @@ def load_postgres(label: Mapping[str, Any], map: Mapping[str, Any] | None = None
     with airflow_errors():
         report = read_report(label["files"]["report"])
         loaded = load_run(files, report)
-    seconds = {"label": label["seconds"], "load_postgres": loaded["seconds"]}
+    # The report of `label` has those of the steps before.
+    seconds = {each["step"]: each["seconds"] for each in (label, map) if each}
+    seconds["load_postgres"] = loaded["seconds"]
     return loaded | {"alerts": alerts.watch(loaded["run_id"], report, seconds)}
 
 

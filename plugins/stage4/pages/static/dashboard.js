@@ -5,14 +5,12 @@ import { bars, lines } from "./charts.js";
 import { byId, h, show, text } from "./dom.js";
 import { count, date, decimal, seconds, share, time, words } from "./format.js";
 
-const SECONDS = ["snapshot", "plan", "cluster", "merge"].map((step) => `seconds.${step}`);
+// The server knows the tasks of a level's DAG, and the steps that are timed.
+const { tasks: TASKS, timed: TIMED } = JSON.parse(byId("pipeline").textContent);
+const SECONDS = TIMED.map((step) => `seconds.${step}`);
 const METRICS = [
   "coverage", "outlier_share", "quality.silhouette", "quality.intra_cluster_similarity",
   ...SECONDS,
-];
-const STEPS = [
-  "check_stage3", "snapshot", "plan", "cluster", "all_parts", "merge", "label", "map",
-  "load_postgres", "publish", "notify_stage5",
 ];
 const FINISHED = new Set(["completed", "failed"]);
 let shownJobs = null;
@@ -56,7 +54,7 @@ function showJobs(jobs) {
 function runningJob(job) {
   const name = `${job.level ?? "all levels"}`;
   const percent = Math.round(job.percent ?? 0);
-  const place = (task) => STEPS.indexOf(task.task_id);
+  const place = (task) => TASKS.indexOf(task.task_id);
   const tasks = (job.tasks ?? []).sort((one, other) => place(one) - place(other)).map((task) => {
     const states = Object.entries(task.states);
     const told = states.map(([one, how]) => (how > 1 ? `${how} ${said(one)}` : said(one))).join(", ");

@@ -10,10 +10,17 @@ from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import load_nodes
-from clustering_tasks.graph.parts import Unit, part_name
+from clustering_tasks.graph.parts import Unit
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
-from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
+from clustering_tasks.workspace.artefacts import (
+    Attempt,
+    Result,
+    Run,
+    artefact_key,
+    part_name,
+    perform,
+)
 from clustering_tasks.workspace.storage import read_json
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
