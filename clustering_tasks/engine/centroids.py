@@ -1,4 +1,4 @@
-"""ClusterSums of unit vectors: centroids, similarities and quality follow from them exactly."""
+"""Sums of unit vectors: centroids, similarities and quality follow from them exactly."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
