@@ -27,8 +27,8 @@ def complete_linkage(
     vectors: F32,
     ids: I32,
     similarity: F32,
-    least: float,
-    most_nodes: int,
+    min_similarity: float,
+    max_nodes: int,
     span: F64 | None = None,
     window_days: float | None = None,
 ) -> Linkage:
@@ -38,26 +38,27 @@ def complete_linkage(
         vectors: (n, d) unit vectors.
         ids: (n, k) neighbours, -1 for none.
         similarity: (n, k) cosines of these vectors along the edges.
-        least: merges below this similarity are left out; with -1 or less all pairs may merge,
+        min_similarity: merges below it are left out; with -1 or less all pairs may merge,
             whether edges connect them or not.
-        most_nodes: of one component.
+        max_nodes: of one component.
         span: (n, 2) first and last time in days, NaN for undated.
         window_days: nodes further apart never get into one cluster.
 
     Raises:
         ResourcesError: when a component is larger.
     """
-    if least <= -1:
+    if min_similarity <= -1:
         component = np.zeros(len(vectors), dtype=np.int32)
     else:
-        component = _components(ids, similarity >= np.float32(least) - _SLACK)
+        component = _components(ids, similarity >= np.float32(min_similarity) - _SLACK)
     sizes = np.bincount(component)
-    if sizes.max(initial=0) > most_nodes:
+    if sizes.max(initial=0) > max_nodes:
         raise ResourcesError(
-            f"{sizes.max()} different vectors hang together at a similarity of {least:.2f}; "
-            f"linkage=complete compares all pairs of them and takes {most_nodes} at most. Set "
-            f"agglomerative.linkage to average, ward or single, which follow the neighbour graph, "
-            f"or raise agglomerative.cut_similarity or agglomerative.max_component (4 bytes a pair)"
+            f"{sizes.max()} different vectors hang together at a similarity of "
+            f"{min_similarity:.2f}; linkage=complete compares all pairs of them and takes "
+            f"{max_nodes} at most. Set agglomerative.linkage to average, ward or single, which "
+            f"follow the neighbour graph, or raise agglomerative.cut_similarity or "
+            f"agglomerative.max_component (4 bytes a pair)"
         )
     nothing = (np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
     trees = [nothing]
@@ -67,7 +68,7 @@ def complete_linkage(
             pairs = _pairs(vectors[rows])
             if span is not None and window_days is not None:
                 _forbid(pairs, span[rows], window_days)
-            trees.append(_tree(pairs, rows.astype(np.int32), least))
+            trees.append(_tree(pairs, rows.astype(np.int32), min_similarity))
     first, second, merged = (np.concatenate(arrays) for arrays in zip(*trees, strict=True))
     order = np.argsort(-merged, kind="stable")
     return Linkage(first[order], second[order], merged[order])
@@ -94,17 +95,20 @@ def _forbid(similarity: F32, span: F64, window_days: float) -> None:
     similarity[np.isnan(similarity)] = _NEVER
 
 
-def _tree(similarity: F32, rows: I32, least: float) -> tuple[I32, I32, F32]:
+def _tree(similarity: F32, rows: I32, min_similarity: float) -> tuple[I32, I32, F32]:
     first, second = np.empty((2, len(rows) - 1), np.int32)
     merged = np.empty(len(rows) - 1, np.float32)
     chain_pairs(similarity, first, second, merged)
-    done = (merged >= np.float32(least)) & (merged > _NEVER)
+    done = (merged >= np.float32(min_similarity)) & (merged > _NEVER)
     return rows[first[done]], rows[second[done]], merged[done]
 
 
 @kernel
 def chain_pairs(similarity: F32, first: I32, second: I32, merged: F32) -> None:
     """Merge reciprocal nearest neighbours until one cluster is left; overwrites `similarity`.
+
+    `linkage.chain` walks lists of links and may come back to its own path. This one scans rows of a
+    matrix, and no merge brings two clusters nearer.
 
     A cluster is known by its first node. Of equals the predecessor in the chain is the nearest,
     then the lowest number.

@@ -1,4 +1,4 @@
-"""Average linkage over a neighbour graph.
+"""Average linkage over a neighbour graph, and the chain that it shares with Ward's linkage.
 
 The mean similarity of two clusters of unit vectors is exactly the product of their sums over their
 sizes, so the tree grows without any matrix of pairs: clusters are compared where the graph links
@@ -6,6 +6,7 @@ them, by their sums. By chains of nearest neighbours (Murtagh 1983), n log n in 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +15,8 @@ from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.products import dot
+
+_SLACK = np.float32(1e-5)  # of float32 sums of bounds
 
 
 @dataclass(frozen=True)
@@ -52,66 +55,123 @@ def symmetric(ids: I32) -> tuple[I32, I32]:
     return both.indptr.astype(np.int32), both.indices.astype(np.int32)
 
 
-def average_linkage(vectors: F32, ids: I32, weights: I32, least: float) -> Linkage:
+def average_linkage(vectors: F32, ids: I32, weights: I32, min_similarity: float) -> Linkage:
     """Grow the average-linkage tree of unit vectors along the edges of a graph.
 
     Args:
         vectors: (n, d) unit vectors.
         ids: (n, k) neighbours, -1 for none.
         weights: (n,) items per node.
-        least: merges below this similarity are left out.
+        min_similarity: merges below it are left out.
     """
-    n = len(vectors)
-    bounds, columns = symmetric(ids)
-    sums = vectors * weights[:, None].astype(np.float32)
-    first, second = np.empty(max(n - 1, 0), np.int32), np.empty(max(n - 1, 0), np.int32)
-    similarity = np.empty(max(n - 1, 0), np.float32)
-    count = chain(
-        sums,
-        weights.astype(np.float32),
-        bounds[:-1].copy(),
-        bounds[1:].copy(),
-        columns,
-        np.full(len(columns), np.inf, np.float32),
-        least,
-        first,
-        second,
-        similarity,
-    )
+    return grow(vectors, ids, weights, min_similarity, ward=False)
+
+
+def grow(vectors: F32, ids: I32, weights: I32, min_similarity: float, ward: bool) -> Linkage:
+    """Grow a tree along the edges of a graph.
+
+    Args:
+        vectors: (n, d) vectors, of length 1 unless `ward`.
+        ids: (n, k) neighbours, -1 for none.
+        weights: (n,) items per node.
+        min_similarity: merges below it are left out.
+        ward: the similarity of two clusters is minus the squared error that their merge adds;
+            otherwise it is the mean over their pairs.
+    """
+    first, second = np.empty((2, max(len(vectors) - 1, 0)), np.int32)
+    similarity = np.empty(len(first), np.float32)
+    clusters = _clusters_of_one(vectors, ids, weights, ward)
+    count = chain(clusters, min_similarity, first, second, similarity)
     order = np.argsort(-similarity[:count], kind="stable")
     return Linkage(first[:count][order], second[:count][order], similarity[:count][order])
 
 
-# A cluster's links lie in the segments of its nodes, [starts[node], stops[node]), chained by
-# `following`. A link is the other cluster and a bound of the similarity: by how much a mean can
-# have risen since it was computed is known from the sizes of what was added. Large clusters have
-# thousands of links, of which a few may be the best one. With the bounds, 10,000 items take .30 s
-# instead of .56 s, and 50,000 up to a similarity of .6 take 2.6 s instead of 4.8 s.
-_SLACK = np.float32(1e-5)  # of float32 sums of bounds
+class Clusters(NamedTuple):
+    """Clusters that grow; each is known by its lowest node, its root.
+
+    A cluster's links lie in the segments of its nodes, [starts[node], stops[node]), chained by
+    `following`. A link is the other cluster and a bound of the similarity: by how much a mean can
+    have risen since it was computed is known from the sizes of what was added. Large clusters have
+    thousands of links, of which a few may be the best one. With the bounds, 10,000 items take .30 s
+    instead of .56 s, and 50,000 up to a similarity of .6 take 2.6 s instead of 4.8 s. Ward's
+    linkage uses no bounds.
+
+    Attributes:
+        ward: whether the similarity is Ward's.
+        sums: (n, d) sum of the vectors of each root's cluster.
+        sizes: (n,) items of each root's cluster.
+        squares: (n,) squared lengths of the sums.
+        parent: (n,) disjoint sets; a root is its own parent.
+        following: (n,) node of the next segment of the same cluster, -1 after the last.
+        starts, stops: (n,) bounds of each node's segment.
+        columns: (m,) a node of the other cluster of each link.
+        bound: (m,) plus `grown` of the link's own cluster and `seen_grown` of the other, the
+            similarity is at most this; infinite until the similarity is computed.
+        grown: (n,) most that a mean similarity can have risen by what each root's cluster absorbed,
+            for the cluster's own links.
+        seen_grown: (n,) the same, for the links that lead to the cluster.
+        seen: (n,) the last call of `contract` that found a link to each root.
+    """
+
+    ward: bool
+    sums: F32
+    sizes: F32
+    squares: F32
+    parent: I32
+    following: I32
+    starts: I32
+    stops: I32
+    columns: I32
+    bound: F32
+    grown: F32
+    seen_grown: F32
+    seen: I32
+
+
+def _clusters_of_one(vectors: F32, ids: I32, weights: I32, ward: bool) -> Clusters:
+    n = len(vectors)
+    bounds, columns = symmetric(ids)
+    sums = vectors * weights[:, None].astype(np.float32)
+    squares = np.empty(n, np.float32)
+    square(sums, squares)
+    return Clusters(
+        ward=ward,
+        sums=sums,
+        sizes=weights.astype(np.float32),
+        squares=squares,
+        parent=np.arange(n, dtype=np.int32),
+        following=np.full(n, -1, np.int32),
+        starts=bounds[:-1].copy(),
+        stops=bounds[1:].copy(),
+        columns=columns,
+        bound=np.full(len(columns), np.inf, np.float32),
+        grown=np.zeros(n, np.float32),
+        seen_grown=np.zeros(n, np.float32),
+        seen=np.full(n, -1, np.int32),
+    )
 
 
 @kernel
-def contract(
-    a: int,
-    parent: I32,
-    following: I32,
-    starts: I32,
-    stops: I32,
-    columns: I32,
-    bound: F32,
-    seen: I32,
-    tick: int,
-) -> None:
+def square(sums: F32, squares: F32) -> None:
+    """Write the squared length of each row."""
+    for node in range(len(sums)):
+        squares[node] = dot(sums[node], sums[node])
+
+
+@kernel
+def contract(clusters: Clusters, a: int, call: int) -> None:
     """Leave one link per neighbouring cluster of cluster `a`, at the front of its segments."""
+    starts, stops, following = clusters.starts, clusters.stops, clusters.following
+    parent, columns, bound, seen = clusters.parent, clusters.columns, clusters.bound, clusters.seen
     to, place = a, starts[a]
     node = a
     while node >= 0:
         start, stop = starts[node], stops[node]
         for at in range(start, stop):
             other = find(parent, columns[at])
-            if other == a or seen[other] == tick:
+            if other == a or seen[other] == call:
                 continue
-            seen[other] = tick
+            seen[other] = call
             known = bound[at] if other == columns[at] else np.float32(np.inf)
             while place == stops[to]:
                 to = following[to]
@@ -124,99 +184,111 @@ def contract(
 
 
 @kernel
-def most_similar(
-    a: int,
-    before: int,
-    sums: F32,
-    sizes: F32,
-    following: I32,
-    starts: I32,
-    stops: I32,
-    columns: I32,
-    bound: F32,
-    grown: F32,
-    seen_grown: F32,
-) -> tuple[int, np.float32]:
-    """Find the cluster most similar to cluster `a` among those that it is linked to.
+def comes_first(
+    similarity: np.float32, other: int, best_similarity: np.float32, best: int, before: int
+) -> bool:
+    """Whether a cluster is nearer than the best one so far.
 
-    `before`, its predecessor in the chain, wins a tie: otherwise a chain could run in a circle.
-    Links that have no bound yet are computed first, then those whose bound reaches the best.
+    Of equals `before`, the predecessor in the chain, is the nearest: otherwise a chain could run in
+    a circle. Then the lowest number is.
     """
-    best, best_similarity = -1, np.float32(-2.0)
+    if similarity == best_similarity:
+        return best != before and (other == before or other < best)
+    return bool(similarity > best_similarity)
+
+
+@kernel
+def highest_mean(clusters: Clusters, a: int, before: int) -> tuple[int, np.float32]:
+    """Find the linked cluster whose mean similarity to cluster `a` is highest.
+
+    Links that have no bound yet are computed first, then those whose bound reaches the best.
+
+    Returns:
+        the cluster, -1 for none, and the similarity.
+    """
+    sums, sizes, following = clusters.sums, clusters.sizes, clusters.following
+    starts, stops, columns = clusters.starts, clusters.stops, clusters.columns
+    bound, seen_grown, grown = clusters.bound, clusters.seen_grown, clusters.grown[a]
+    best, best_similarity = -1, np.float32(-np.inf)
     for unknown in (True, False):
         node = a
         while node >= 0:
             for at in range(starts[node], stops[node]):
                 other = columns[at]
-                risen = grown[a] + seen_grown[other]
+                risen = grown + seen_grown[other]
                 if (bound[at] == np.inf) != unknown and other != before:
                     continue
                 if not unknown and bound[at] + risen < best_similarity - _SLACK:
                     continue
                 similarity = dot(sums[a], sums[other]) / (sizes[a] * sizes[other])
                 bound[at] = similarity - risen
-                tie = similarity == best_similarity
-                if similarity > best_similarity or (
-                    tie and best != before and (other == before or other < best)
-                ):
+                if comes_first(similarity, other, best_similarity, best, before):
                     best, best_similarity = other, similarity
             node = following[node]
     return best, best_similarity
 
 
 @kernel
-def absorb(
-    a: int,
-    b: int,
-    sums: F32,
-    sizes: F32,
-    parent: I32,
-    following: I32,
-    starts: I32,
-    stops: I32,
-    bound: F32,
-    grown: F32,
-    seen_grown: F32,
-) -> None:
+def least_error(clusters: Clusters, a: int, before: int) -> tuple[int, np.float32]:
+    """Find the linked cluster whose merge with cluster `a` adds the least error.
+
+    Returns:
+        the cluster, -1 for none, and minus the error.
+    """
+    sums, sizes, squares = clusters.sums, clusters.sizes, clusters.squares
+    starts, stops, columns = clusters.starts, clusters.stops, clusters.columns
+    following = clusters.following
+    best, best_similarity = -1, np.float32(-np.inf)
+    node = a
+    while node >= 0:
+        for at in range(starts[node], stops[node]):
+            other = columns[at]
+            similarity = -added_error(a, other, sums, sizes, squares)
+            if comes_first(similarity, other, best_similarity, best, before):
+                best, best_similarity = other, similarity
+        node = following[node]
+    return best, best_similarity
+
+
+@kernel
+def added_error(a: int, b: int, sums: F32, sizes: F32, squares: F32) -> np.float32:
+    """Squared error that the merge of two clusters adds; never negative."""
+    apart = (
+        squares[a] / (sizes[a] * sizes[a])
+        + squares[b] / (sizes[b] * sizes[b])
+        - 2 * dot(sums[a], sums[b]) / (sizes[a] * sizes[b])
+    )
+    return np.float32(max(apart, 0) * (sizes[a] * sizes[b] / (sizes[a] + sizes[b])))
+
+
+@kernel
+def absorb(clusters: Clusters, a: int, b: int) -> None:
     """Make cluster `b` part of cluster `a`.
 
     The links of the smaller one say nothing about both; those of the larger keep their bounds.
     """
+    sizes, following = clusters.sizes, clusters.following
     small, large = (a, b) if sizes[a] < sizes[b] else (b, a)
     node = small
     while node >= 0:
-        bound[starts[node] : stops[node]] = np.inf
+        clusters.bound[clusters.starts[node] : clusters.stops[node]] = np.inf
         node = following[node]
     total = sizes[a] + sizes[b]
-    grown[a] = grown[large] + 2 * sizes[small] / total
-    seen_grown[a] += 2 * sizes[b] / total
-    unite(a, b, sums, sizes, parent, following)
-
-
-@kernel
-def unite(a: int, b: int, sums: F32, sizes: F32, parent: I32, following: I32) -> None:
-    """Append the segments of cluster `b` to those of cluster `a`, and add up what they hold."""
+    clusters.grown[a] = clusters.grown[large] + 2 * sizes[small] / total
+    clusters.seen_grown[a] += 2 * sizes[b] / total
     end = a
     while following[end] >= 0:
         end = following[end]
     following[end] = b
-    parent[b] = a
-    sums[a] += sums[b]
+    clusters.parent[b] = a
+    clusters.sums[a] += clusters.sums[b]
+    clusters.squares[a] = dot(clusters.sums[a], clusters.sums[a])
     sizes[a] += sizes[b]
 
 
 @kernel
 def chain(
-    sums: F32,
-    sizes: F32,
-    starts: I32,
-    stops: I32,
-    columns: I32,
-    bound: F32,
-    least: float,
-    first: I32,
-    second: I32,
-    similarity: F32,
+    clusters: Clusters, min_similarity: float, first: I32, second: I32, similarity: F32
 ) -> int:
     """Merge reciprocal nearest neighbours until none are left; return the number of merges.
 
@@ -224,52 +296,42 @@ def chain(
     the graph links them, and one of the two that merged was linked to neither. A chain that comes
     back to one of its clusters goes on from there.
     """
-    n = len(sizes)
-    parent = np.arange(n).astype(np.int32)
-    following = np.full(n, -1, np.int32)  # next segment of the same cluster
-    grown = np.zeros(n, np.float32)  # most that a mean similarity has risen since, seen from inside
-    seen_grown = np.zeros(n, np.float32)  # and from outside
-    height = np.full(n, np.float32(2))
-    seen = np.full(n, -1, np.int32)
+    n = len(clusters.sizes)
+    height = np.full(n, np.float32(np.inf))
     path = np.empty(n + 1, np.int32)
     on_path = np.full(n, -1, np.int32)
-    count, tick = 0, 0
-    for start in range(n):
-        if parent[start] != start:
-            continue
-        path[0], depth = start, 1
-        on_path[start] = 0
-        while depth > 0:
-            a = path[depth - 1]
-            before = path[depth - 2] if depth > 1 else -1
-            tick += 1
-            contract(a, parent, following, starts, stops, columns, bound, seen, tick)
-            b, s = most_similar(
-                a, before, sums, sizes, following, starts, stops, columns, bound, grown, seen_grown
-            )
-            keep = depth
-            if b < 0 or s < least:
-                keep = depth - 1
-            elif b == before:
-                keep = depth - 2
-            elif on_path[b] >= 0:
-                keep = on_path[b] + 1
-            else:
-                path[depth], on_path[b] = b, depth
-                depth += 1
+    count, call, start, depth = 0, 0, 0, 0
+    while start < n:
+        if depth == 0:
+            if clusters.parent[start] != start:
+                start += 1
                 continue
-            for place in range(keep, depth):
-                on_path[path[place]] = -1
-            depth = keep
-            if b >= 0 and s >= least and b == before:
-                # the lower node stays the root: the first of the segments that are walked
-                a, b = min(a, b), max(a, b)
-                absorb(
-                    a, b, sums, sizes, parent, following, starts, stops, bound, grown, seen_grown
-                )
-                height[a] = min(s, height[a], height[b])
-                first[count], second[count], similarity[count] = a, b, height[a]
-                count += 1
-                if depth == 0 and a == start:
-                    path[0], on_path[a], depth = start, 0, 1
+            path[0], on_path[start], depth = start, 0, 1
+        a = path[depth - 1]
+        before = path[depth - 2] if depth > 1 else -1
+        call += 1
+        contract(clusters, a, call)
+        if clusters.ward:
+            b, s = least_error(clusters, a, before)
+        else:
+            b, s = highest_mean(clusters, a, before)
+        ended = b < 0 or s < min_similarity
+        if not ended and on_path[b] < 0:
+            path[depth], on_path[b] = b, depth
+            depth += 1
+            continue
+        keep = depth - 1 if ended else (depth - 2 if b == before else on_path[b] + 1)
+        for place in range(keep, depth):
+            on_path[path[place]] = -1
+        depth = keep
+        if ended and depth == 0:
+            start += 1
+        if ended or b != before:
+            continue
+        # the lower node stays the root: the first of the segments that are walked
+        a, b = min(a, b), max(a, b)
+        absorb(clusters, a, b)
+        height[a] = min(s, height[a], height[b])
+        first[count], second[count], similarity[count] = a, b, height[a]
+        count += 1
     return count

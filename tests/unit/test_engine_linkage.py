@@ -1,5 +1,6 @@
 """Average linkage on the graph against scipy's, and the choice of its cut."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ from clustering_tasks.engine.silhouette_cut import (
     mean_silhouette,
     trim_small,
 )
+from clustering_tasks.engine.ward_linkage import ward_linkage
 from tests.stage3_folder import blobs, scattered, unit
 
 
@@ -148,11 +150,19 @@ def test_small_clusters_lose_members_that_are_hardly_similar() -> None:
     assert trimmed[16:].tolist() == [-1, 1]  # the large cluster is left alone
 
 
-@pytest.mark.parametrize("seed", [605, 726])
-def test_a_chain_that_comes_back_to_itself_ends(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("grow", "seed"),
+    [
+        (average_linkage, 605),
+        (average_linkage, 726),
+        (ward_linkage, 144),
+        (ward_linkage, 851),
+    ],
+)
+def test_a_chain_that_comes_back_to_itself_ends(grow: Callable[..., Linkage], seed: int) -> None:
     """Clusters are compared along a sparse graph, where a merge may bring two others nearer.
 
-    With these graphs, two in a thousand, a chain that went on regardless would never end.
+    With these graphs, few in a thousand, a chain comes back to one of its clusters.
     """
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(3, 5))
@@ -160,9 +170,9 @@ def test_a_chain_that_comes_back_to_itself_ends(seed: int) -> None:
     vectors = unit((scattered + centres[rng.integers(0, 3, 26)]).astype(np.float32))
     near = np.argsort(-(vectors @ vectors.T), axis=1)[:, 1:6]
     ids = rng.permuted(near, axis=1)[:, :2].astype(np.int32)
-    linkage = average_linkage(vectors, ids, np.ones(26, np.int32), -1.0)
+    linkage = grow(vectors, ids, np.ones(26, np.int32), -np.inf)
     assert (np.diff(linkage.similarity) <= 0).all()
     links = (np.ones(52), (np.repeat(np.arange(26), 2), ids.ravel()))
     graph = sparse.csr_array(links, shape=(26, 26))
     components = sparse.csgraph.connected_components(graph, directed=False)[1]
-    assert same_partition(linkage.cut(26, -1), components)
+    assert same_partition(linkage.cut(26, -np.inf), components)
