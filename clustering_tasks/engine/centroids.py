@@ -101,8 +101,13 @@ def add_rows(block: F32, labels: I32, sums: npt.NDArray[np.floating]) -> None:
 
 
 @kernel
-def multiply_rows(rows: npt.NDArray[np.floating], cluster: I32, sums: F64, products: F64) -> None:
-    """Write each row's product with its cluster's sum, in float64."""
+def multiply_rows(
+    rows: npt.NDArray[np.floating],
+    cluster: I32,
+    sums: npt.NDArray[np.floating],
+    products: F64,
+) -> None:
+    """Write each row's product with its cluster's sum, computed in the wider of their types."""
     for i in range(len(cluster)):
         if cluster[i] >= 0:
             products[i] = dot(rows[i], sums[cluster[i]])

@@ -5,10 +5,13 @@ taken in an order of their own (`shuffle`), seeds are drawn by exact sums (`exac
 centroid is decided in a written order (`nearest_centroids`), and so are all sums taken.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from clustering_tasks.arrays import F32, F64, I32, I64
+from clustering_tasks.engine.centroids import multiply_rows
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.exact import COARSE, coarse
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
@@ -106,8 +109,32 @@ def _spread(whole: F32, weights: F64, draws: F64) -> I64:
     return np.array(chosen, dtype=np.int64)
 
 
-def refine(vectors: F32, weights: I32, centroids: F32, rounds: int) -> F32:
+def lloyd(
+    centroids: F32,
+    max_rounds: int,
+    nearest: Callable[[F32], I32],
+    means: Callable[[I32, F32], F32],
+) -> F32:
     """Move centroids to the means of their clusters until no row changes sides (Lloyd 1982).
+
+    Args:
+        centroids: (k, d) to begin with.
+        max_rounds: number of moves after which it ends anyway.
+        nearest: takes centroids and returns the cluster of each row, (n,).
+        means: takes these clusters and the same centroids, from which it places those of clusters
+            without rows; returns the new centroids, (k, d).
+    """
+    labels = None
+    for _ in range(max_rounds):
+        now = nearest(centroids)
+        if labels is not None and np.array_equal(labels, now):
+            break
+        labels, centroids = now, means(now, centroids)
+    return centroids
+
+
+def refine(vectors: F32, weights: I32, centroids: F32, max_rounds: int) -> F32:
+    """Run Lloyd's rounds with exact decisions and sums in float64.
 
     A centroid without rows moves to the row that is farthest from its own.
 
@@ -115,21 +142,25 @@ def refine(vectors: F32, weights: I32, centroids: F32, rounds: int) -> F32:
         vectors: (n, d) unit vectors, in an order that does not depend on the input's.
         weights: (n,) items per node.
         centroids: (k, d) to begin with, k at most n.
-        rounds: most of them.
+        max_rounds: number of moves after which it ends anyway.
     """
-    labels = np.full(len(vectors), -1, dtype=np.int32)
-    for _ in range(rounds):
-        nearest = nearest_centroids(vectors, centroids)
-        if np.array_equal(labels, nearest.ids[:, 0]):
-            break
-        labels = nearest.ids[:, 0].copy()
-        sums = np.zeros(centroids.shape)
-        add(vectors, weights, labels, sums)
-        empty = np.flatnonzero(np.bincount(labels, minlength=len(centroids)) == 0)
-        farthest = np.argsort(nearest.similarity[:, 0], kind="stable")
-        sums[empty] = vectors[farthest[: len(empty)]]
-        centroids = _unit(sums)
-    return centroids
+    return lloyd(
+        centroids,
+        max_rounds,
+        lambda now: nearest_centroids(vectors, now).ids[:, 0].copy(),
+        lambda labels, now: _means_or_farthest(vectors, weights, labels, now),
+    )
+
+
+def _means_or_farthest(vectors: F32, weights: I32, labels: I32, centroids: F32) -> F32:
+    sums = np.zeros(centroids.shape)
+    add(vectors, weights, labels, sums)
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(centroids)) == 0)
+    similarity = np.empty(len(vectors))
+    multiply_rows(vectors, labels, centroids, similarity)
+    farthest = np.argsort(similarity, kind="stable")
+    sums[empty] = vectors[farthest[: len(empty)]]
+    return _unit(sums)
 
 
 def _by_mini_batches(vectors: Vectors, weights: I32, order: I64, centroids: F32) -> F32:

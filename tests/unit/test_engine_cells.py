@@ -54,6 +54,14 @@ def test_cells_follow_the_groups() -> None:
     assert len(set(nearest[:, 0])) == 3
 
 
+def test_centres_are_the_means_of_their_cells() -> None:
+    vectors = blobs([50, 40, 30], spread=0.01, seed=1)
+    centres = train_cells(vectors, 3)
+    cell = nearest_cells(vectors, centres, 1)[:, 0]
+    means = unit(np.stack([vectors[cell == one].mean(axis=0) for one in range(3)]))
+    np.testing.assert_allclose(centres, means, atol=1e-6)
+
+
 @pytest.mark.usefixtures("small_tiles")
 def test_with_all_cells_probed_the_search_is_exact() -> None:
     vectors, cells = in_cells(7, 7)
