@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import orjson
@@ -23,20 +24,20 @@ from sqlalchemy.pool import StaticPool
 
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
 from stage4.database.connection import Database, database
+from stage4.versions import AIRFLOW, PGVECTOR, POSTGRES_PROVIDER, POSTGRESQL, Product
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 LOCK = 0x57A6E4  # any number, as long as every setup takes the same
-OLDEST_SERVER = 150_000  # COPY compares a file's header with the columns since PostgreSQL 15
-OLDEST_VECTOR = (0, 7)  # the first with halfvec
 
 log = structlog.get_logger()
 
 
 def main() -> None:
-    """Do both, or end with a message that says what to do."""
+    """Check the versions and do both, or end with a message that says what to do."""
     # As Airflow's own commands do: connections may be kept in its database, which tasks cannot see.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
+        check_airflow()
         with database() as connection:
             # Held until the connection closes; whoever comes second finds everything done.
             connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
@@ -44,6 +45,17 @@ def main() -> None:
             ensure_pools(deployment())
     except AirflowException as error:
         sys.exit(f"setup failed: {error}")
+
+
+def check_airflow() -> None:
+    """Check this environment.
+
+    Raises:
+        AirflowFailException: Airflow or its provider for PostgreSQL has another version.
+    """
+    where = f"the environment of {sys.executable}"
+    _check(AIRFLOW, version("apache-airflow-core"), where)
+    _check(POSTGRES_PROVIDER, version(POSTGRES_PROVIDER.name), where)
 
 
 def migrate(connection: Database, revision: str = "head") -> None:
@@ -57,11 +69,9 @@ def migrate(connection: Database, revision: str = "head") -> None:
         AirflowFailException: the server or pgvector is too old, pgvector is missing, or so is a
             permission.
     """
-    if connection.info.server_version < OLDEST_SERVER:
-        raise AirflowFailException(
-            f"the server is PostgreSQL {connection.info.server_version // 10_000}; "
-            f"{OLDEST_SERVER // 10_000} or later is needed"
-        )
+    number = connection.info.server_version
+    where = f"the server of database {connection.info.dbname}"
+    _check(POSTGRESQL, f"{number // 10_000}.{number % 10_000}", where)
     _ensure_vector(connection)
     _ensure_schema(connection)
     connection.autocommit = False  # SQLAlchemy's transactions rely on it
@@ -106,6 +116,11 @@ def ensure_pools(settings: DeploymentSettings) -> None:
     log.info("pools are ready", **{name: slots for name, (slots, _) in sizes.items()})
 
 
+def _check(product: Product, found: str, where: str) -> None:
+    if refusal := product.refusal(found, where):
+        raise AirflowFailException(refusal)
+
+
 def _ensure_vector(connection: Database) -> None:
     where = f"database {connection.info.dbname}"
     try:
@@ -123,11 +138,8 @@ def _ensure_vector(connection: Database) -> None:
     found = connection.execute(
         "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
     ).fetchone()
-    if found is not None and tuple(map(int, found[0].split("."))) < OLDEST_VECTOR:
-        raise AirflowFailException(
-            f"pgvector is {found[0]} in {where}, and 0.7 or later is needed: install it, and run "
-            "there ALTER EXTENSION vector UPDATE;"
-        )
+    if found is not None:
+        _check(PGVECTOR, found[0], where)
 
 
 def _ensure_schema(connection: Database) -> None:

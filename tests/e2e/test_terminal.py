@@ -113,12 +113,11 @@ def test_metrics_health_and_resources_answer(stage4: Program, job: dict[str, Any
     }
 
 
-def test_settings_that_the_server_alone_can_refuse_fail_the_job(stage4: Program) -> None:
-    wrong = ("submit", "events", "--set", "filter.since=soon", "--wait")
-    done = stage4(*wrong)
+def test_settings_that_contradict_the_folder_fail_the_job(stage4: Program) -> None:
+    done = stage4("submit", "events", "--set", "input.dimension=3", "--wait")
     assert done.returncode == 1
-    assert "has failed in check_stage3" in done.stderr
-    assert "filter.since" in done.stdout
+    assert "has failed in snapshot" in done.stderr
+    assert "set input.dimension=" in done.stdout
     missing = stage4("status", "cluster_events.nothing")
     assert (missing.returncode, missing.stdout) == (66, "")
 

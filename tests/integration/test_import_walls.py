@@ -153,6 +153,19 @@ def test_no_file_imports_from_across_the_wall(
     assert found == {}
 
 
+def test_workers_import_nothing_of_the_api() -> None:
+    """Only the server's own parts do, and the writer of its reference page."""
+    plugins = REPO / "plugins"
+    own = [plugins / "stage4" / "api", plugins / "stage4" / "pages"]
+    found = {
+        str(file.relative_to(plugins))
+        for file in plugins.rglob("*.py")
+        if not any(folder in file.parents for folder in own)
+        and "stage4.api" in file.read_text("utf-8")
+    }
+    assert found == {"stage4_plugin.py", "stage4/reference.py"}
+
+
 @pytest.mark.parametrize(
     ("path", "code", "refused"),
     [

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import airflow.providers.postgres.hooks.postgres as postgres_provider
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -462,7 +461,7 @@ def test_the_roles_can_do_their_work_and_nothing_else(results: Results, tmp_path
         results.rows("CREATE SCHEMA other", user=results.loader)
 
 
-@pytest.mark.parametrize("form", ["json", "uri", "dictcursor", "psycopg2"])
+@pytest.mark.parametrize("form", ["json", "uri", "dictcursor"])
 def test_every_form_of_the_airflow_connection_works(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
@@ -473,7 +472,6 @@ def test_every_form_of_the_airflow_connection_works(
         "uri": f"postgresql://{results.loader}@{socket}:5432/{results.database}",
     }
     monkeypatch.setenv(CONNECTION_VARIABLE, forms.get(form, json.dumps(connection)))
-    monkeypatch.setattr(postgres_provider, "USE_PSYCOPG3", form != "psycopg2")
     label = Label(tmp_path).write()
     load(label)
     publish(label)

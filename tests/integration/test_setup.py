@@ -161,3 +161,33 @@ def test_a_missing_permission_names_the_statement(server: Server, database: str)
         with server.connect(database) as superuser:
             superuser.execute(statement.encode())
         migrate(ours)
+
+
+def test_an_old_extension_is_refused_by_name(server: Server, database: str) -> None:
+    with server.connect(database) as superuser:
+        superuser.execute("CREATE EXTENSION vector")
+        # What a server says whose pgvector was never updated; its old scripts are not at hand.
+        superuser.execute("UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'")
+        superuser.commit()
+        with pytest.raises(AirflowFailException, match=r"pgvector 0\.7\.4, and >=0\.8 is needed"):
+            migrate(superuser)
+
+
+def test_an_old_provider_is_refused_before_anything_is_done(
+    server: Server, database: str, airflow: Airflow, tmp_path: Path
+) -> None:
+    """The metadata of a package come first on the path, as pip leaves them."""
+    name = "apache-airflow-providers-postgres"
+    metadata = tmp_path / "apache_airflow_providers_postgres-6.2.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 6.2.0\n")
+    done = airflow.with_variables(
+        **{
+            CONNECTION_VARIABLE: connection(server, database),
+            "PYTHONPATH": os.pathsep.join((str(tmp_path), airflow.environment["PYTHONPATH"])),
+        }
+    ).setup()
+    assert done.returncode == 1
+    assert f"has {name} 6.2.0, and >=6.3 is needed" in done.stderr
+    with server.connect(database) as superuser:
+        assert superuser.execute("SELECT to_regnamespace('stage4')").fetchone() == (None,)

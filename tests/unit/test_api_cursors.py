@@ -4,8 +4,10 @@ import base64
 from typing import Any
 
 import pytest
+from airflow.configuration import conf
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous import URLSafeSerializer
 
 from stage4.api.cursors import Cursor, decode, encode, page
 from stage4.api.problems import ProblemError
@@ -25,7 +27,7 @@ KEYS = st.tuples(
 def test_what_was_written_is_read(run_id: int | None, key: tuple[Any, ...]) -> None:
     text = encode(Cursor(run_id, key), QUESTION)
     assert decode(text, QUESTION) == Cursor(run_id, key)
-    assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 def test_a_parameter_that_is_not_set_is_like_one_that_is_none() -> None:
@@ -45,12 +47,32 @@ def test_the_cursor_of_another_question_is_refused(question: dict[str, Any]) -> 
 
 @given(st.data())
 def test_a_cursor_with_a_changed_bit_is_refused(data: st.DataObject) -> None:
-    text = encode(CURSOR, QUESTION)
-    raw = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    parts = encode(CURSOR, QUESTION).split(".")
+    assert len(parts) == 2, "content and signature"
+    part = data.draw(st.integers(0, 1))
+    raw = bytearray(base64.urlsafe_b64decode(parts[part] + "=" * (-len(parts[part]) % 4)))
     place = data.draw(st.integers(0, 8 * len(raw) - 1))
     raw[place // 8] ^= 1 << place % 8
+    parts[part] = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     with pytest.raises(ProblemError, match="not one of this API"):
-        decode(base64.urlsafe_b64encode(raw).decode().rstrip("="), QUESTION)
+        decode(".".join(parts), QUESTION)
+
+
+def test_what_airflow_signs_with_the_same_secret_is_no_cursor() -> None:
+    content, _, _ = encode(CURSOR, QUESTION).partition(".")
+    secret = conf.get("api", "secret_key")
+    for serializer in (URLSafeSerializer(secret), URLSafeSerializer(secret, "cookie-session")):
+        with pytest.raises(ProblemError, match="not one of this API"):
+            decode(serializer.dumps([17, [45, "event_7f3a9c2e41b0"], ""]), QUESTION)
+    with pytest.raises(ProblemError, match="not one of this API"):
+        decode(content, QUESTION)
+
+
+def test_a_cursor_of_the_former_form_is_refused() -> None:
+    """A caller that was paging during an upgrade begins again."""
+    former = base64.urlsafe_b64encode(bytes(16) + b'[17,[45],"4cba8924353427ac"]').decode()
+    with pytest.raises(ProblemError, match="leave it out to start again"):
+        decode(former.rstrip("="), QUESTION)
 
 
 @given(st.text(max_size=100))

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Scope
 
 from stage4.api.limits import RateLimit, limited
-from stage4.api.redis_link import Link
+from stage4.redis_link import Link
 
 
 def take(limit: RateLimit, *users: str) -> list[int | None]:

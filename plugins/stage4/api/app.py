@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 
 from stage4.api import problems
-from stage4.api.gate import Gate
+from stage4.api.gate import AuthMiddleware
 from stage4.api.openapi import DESCRIPTION, TITLE, VERSION, describe
 from stage4.api.parameters import known_parameters
 from stage4.api.routes import clusters, documents, health, items, jobs, metrics, runs, search
@@ -42,7 +42,7 @@ def build() -> FastAPI:
     for module in _ROUTES:
         app.include_router(module.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
-    app.add_middleware(Gate)
+    app.add_middleware(AuthMiddleware)
     problems.install(app)
     return app
 

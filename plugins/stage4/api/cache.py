@@ -1,10 +1,13 @@
 """Answers kept in Redis, where there is one.
 
-A loaded run never changes, so an answer about a run is right for as long as the run is there, and
-publishing needs to invalidate nothing: the next request asks for another run, under another key.
-Which run is the current one is never cached; it is read from the database by every request. The key
-holds the moment of loading beside the run's number, because a database that was set up anew counts
-from 1 again.
+Only a deletion changes the rows of a loaded run, and it sets the time of the run's last change.
+This time is in the key beside the run's number. So a deletion gives the run new keys at once, and
+a database that was set up anew, whose numbers begin at 1 again, gets no answers of the old one.
+Answers under former keys expire, and the DAG `delete_document` removes all answers at its end,
+because they may hold words of the document.
+
+Publishing invalidates nothing: the next request is for another run, under another key. Which run
+is the current one is not cached; every request reads it from the database.
 """
 
 import hashlib
@@ -18,12 +21,11 @@ from starlette.responses import Response
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.queries.runs import RunKey
-from stage4.api.redis_link import REDIS_TIMEOUT_SECONDS, Link
+from stage4.redis_link import PREFIX, REDIS_TIMEOUT_SECONDS, Link
 
 METRICS_SECONDS = 24 * 3600
 _MOST_BYTES = 1 << 20  # a larger answer is rare, and would push many small ones out
 _FORM = 1  # of what is kept; another number when the answers' form changes
-PREFIX = "stage4:answer:"
 
 
 class Cache:
@@ -71,7 +73,8 @@ class Cache:
 
         Args:
             run: that the answer is about.
-            question: the endpoint's name and whatever else the answer depends on.
+            question: the endpoint's name and whatever else the answer depends on; of other runs
+                also the time of their last change.
             make: asks the database.
             seconds: how long to keep it; default: `deployment().cache_seconds`.
 

@@ -19,7 +19,7 @@ from stage4.api.limits import limited
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
-class Gate:
+class AuthMiddleware:
     """ASGI middleware: 401 (403 for a broken token), 429, 413, or on to the application."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -10,7 +10,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
-from stage4.api.redis_link import REDIS_ERRORS, REDIS_TIMEOUT_SECONDS, Link
+from stage4.redis_link import REDIS_ERRORS, REDIS_TIMEOUT_SECONDS, Link
 
 _COUNTED = "stage4-api"
 

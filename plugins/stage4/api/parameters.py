@@ -61,7 +61,7 @@ CursorText = Annotated[
     Field(
         min_length=1,
         max_length=8192,
-        pattern=r"^[A-Za-z0-9_-]+$",
+        pattern=r"^[A-Za-z0-9._-]+$",
         description="`next_cursor` of the page before; with the same parameters.",
     ),
 ]

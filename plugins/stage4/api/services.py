@@ -13,7 +13,7 @@ from clustering_tasks.settings.deployment import deployment
 from stage4.api.cache import Cache
 from stage4.api.limits import RateLimit
 from stage4.api.pool import Database, airflow_connection
-from stage4.api.redis_link import Link, redis_url
+from stage4.redis_link import Link, redis_url
 
 log = structlog.get_logger()
 

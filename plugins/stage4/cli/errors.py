@@ -16,7 +16,7 @@ class JobFailedError(CommandError):
 
 
 class UsageError(CommandError):
-    """Wrong arguments, or settings that the server refuses; nothing was started."""
+    """Wrong arguments, or settings that are refused; nothing was started."""
 
     exit_code = 64
 

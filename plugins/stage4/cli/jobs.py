@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from clustering_tasks.settings.levels import LEVELS
 from stage4.cli.failures import errors
 from stage4.cli.forecast import forecast
 from stage4.cli.server import AIRFLOW, STAGE4, Server, named
@@ -31,11 +30,8 @@ def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
         CommandError: settings are refused, or the server does not start it.
     """
     dag = f"cluster_{level}"
-    # The forms of the levels' DAGs have the same fields; that of `cluster_all` has groups of them.
-    one = f"cluster_{next(iter(LEVELS))}" if level == ALL else dag
-    form = server.get(f"{AIRFLOW}/dags/{one}/details")
-    described = server.get(f"{AIRFLOW}/dags/{dag}") if level == ALL else form
-    chosen = conf(level, pairs, form["params"] or {})
+    chosen = conf(level, pairs)
+    described = server.get(f"{AIRFLOW}/dags/{dag}")
     run = server.post(f"{AIRFLOW}/dags/{dag}/dagRuns", {"logical_date": None, "conf": chosen})
     job = {
         "job_id": job_id(dag, run["dag_run_id"]),

@@ -1,114 +1,123 @@
-"""`--set name=value`, checked against the fields of the DAG's form before anything is started."""
+"""`--set name=value`, checked by `RunSettings` before anything is started.
 
-import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+The terminal and the server are one package and should have one version: a setting that only a newer
+server has is refused here as unknown.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from stage4.cli.errors import UsageError
 
+# pydantic is imported where it is needed: its 0.2 s would be added to every command.
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
 ALL = "all"
 COMMON = "common"
-_YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
-_BOUNDS: tuple[tuple[str, str, Callable[[float, float], bool]], ...] = (
-    ("minimum", "at least", operator.ge),
-    ("exclusiveMinimum", "above", operator.gt),
-    ("maximum", "at most", operator.le),
-    ("exclusiveMaximum", "below", operator.lt),
-)
 
-Fields = Mapping[str, Mapping[str, Any]]
+Groups = dict[str, dict[str, Any]]
 
 
-class _RefusedError(ValueError):
-    """A value that its field does not take."""
-
-
-def conf(level: str, pairs: Iterable[str], fields: Fields) -> dict[str, Any]:
+def conf(level: str, pairs: Iterable[str]) -> dict[str, Any]:
     """Make a run's conf.
 
     Args:
         level: plural name; `all`: names may begin with a level, which they are for alone.
         pairs: `name=value`.
-        fields: of the form of a level's DAG, by dotted name: Airflow's description of a param,
-            whose `schema` is read.
 
     Returns:
-        Dotted name to value; for `all`, in groups `common` and levels.
+        Dotted name to value, in JSON's types; for `all`, in groups `common` and levels.
 
     Raises:
         UsageError: naming everything that is wrong.
     """
-    chosen: dict[str, Any] = {}
-    problems = []
-    for pair in pairs:
-        try:
-            group, name, value = _read(level, pair, fields)
-        except _RefusedError as error:
-            problems.append(f"  - {pair.partition('=')[0]}: {error}")
-        else:
-            chosen.setdefault(group, {})[name] = value
+    given, problems = _groups(level, pairs)
+    chosen: Groups = {}
+    for group, texts in given.items():
+        chosen[group] = _typed(group, texts, problems)
     if problems:
-        raise UsageError("\n".join(["settings refused:", *problems]))
+        raise UsageError("\n".join(["settings refused:", *(f"  - {line}" for line in problems)]))
+    _refuse_impossible_pairs(level, chosen)
     return chosen if level == ALL else chosen.get(COMMON, {})
 
 
-def _read(level: str, pair: str, fields: Fields) -> tuple[str, str, Any]:
-    name, equals, text = pair.partition("=")
-    if not equals:
-        raise _RefusedError("--set takes name=value, for example scope=partition")
-    group, setting = _group(level, name.strip())
-    return group, setting, _value(setting, text.strip(), fields)
+def _groups(level: str, pairs: Iterable[str]) -> tuple[Groups, list[str]]:
+    """Split the pairs: group to name to text; and what is no pair."""
+    groups: Groups = {}
+    problems = []
+    for pair in pairs:
+        name, equals, text = (part.strip() for part in pair.partition("="))
+        if not equals:
+            problems.append(f"{name}: --set takes name=value, for example scope=partition")
+            continue
+        first, _, rest = name.partition(".")
+        group, setting = (first, rest) if level == ALL and first in LEVELS else (COMMON, name)
+        groups.setdefault(group, {})[setting] = text
+    return groups, problems
 
 
-def _group(level: str, name: str) -> tuple[str, str]:
-    first, _, rest = name.partition(".")
-    return (first, rest) if level == ALL and first in LEVELS else (COMMON, name)
+def _typed(group: str, texts: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """Read each text as its setting's type; what cannot be read is added to the problems."""
+    from pydantic import ValidationError
+
+    values = {name: None if text in ("", "null") else text for name, text in texts.items()}
+    try:
+        read = _flat_settings().model_validate(values)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            name = str(problem["loc"][0])
+            if problem["type"] == "extra_forbidden":
+                message = f"unknown setting{_hint(name)}"
+            else:
+                message = f"{problem['msg'].removeprefix('Value error, ')} (got {texts[name]!r})"
+            problems.append(f"{name if group == COMMON else f'{group}.{name}'}: {message}")
+        return {}
+    return read.model_dump(mode="json", exclude_unset=True)
 
 
-def _value(name: str, text: str, fields: Fields) -> Any:
-    if name not in fields:
-        near = get_close_matches(name, fields, n=3) or [
-            field for field in fields if field.endswith(f".{name}")
-        ]
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise _RefusedError(f"unknown setting{hint}")
-    schema = fields[name].get("schema") or {}
-    value = _typed(text, schema)
-    if problem := next(_broken(value, schema), None):
-        raise _RefusedError(f"{problem} (got {text!r})")
-    return value
+def _hint(name: str) -> str:
+    known = _flat_settings().model_fields
+    near = get_close_matches(name, known, n=3) or [
+        setting for setting in known if setting.endswith(f".{name}")
+    ]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def _typed(text: str, schema: Mapping[str, Any]) -> Any:
-    given = schema.get("type", "string")
-    types = [given] if isinstance(given, str) else list(given)
-    if "null" in types and text in ("", "null"):
-        return None
-    if "array" in types:
-        return [part.strip() for part in text.split(",") if part.strip()]
-    if "boolean" in types:
-        return _boolean(text)
-    for kind, read in (("integer", int), ("number", float)):
-        if kind in types:
-            try:
-                return read(text)
-            except ValueError:
-                article = "an" if kind == "integer" else "a"
-                raise _RefusedError(f"takes {article} {kind} (got {text!r})") from None
-    return text
+def _refuse_impossible_pairs(level: str, chosen: Groups) -> None:
+    from stage4.conf import conf_of_levels
+
+    groups = chosen if level == ALL else {level: chosen.get(COMMON, {})}
+    try:
+        conf_of_levels(groups)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() not in _YES + _NO:
-        raise _RefusedError(f"takes true or false (got {text!r})")
-    return text.lower() in _YES
+@cache
+def _flat_settings() -> "type[BaseModel]":
+    """Make a model of all settings by dotted name, each with its own checks."""
+    from pydantic import ConfigDict, create_model
+
+    from clustering_tasks.settings.run import RunSettings
+
+    fields: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in _fields(RunSettings)
+    }
+    return create_model("FlatSettings", __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def _broken(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
-    if value is not None and (allowed := schema.get("enum")) and value not in allowed:
-        yield f"takes {', '.join(str(each) for each in allowed if each is not None)}"
-    for bound, words, holds in _BOUNDS:
-        if isinstance(value, int | float) and bound in schema and not holds(value, schema[bound]):
-            yield f"takes {words} {schema[bound]:g}"
+def _fields(model: "type[BaseModel]", prefix: str = "") -> "Iterator[tuple[str, FieldInfo]]":
+    from pydantic import BaseModel
+
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _fields(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field

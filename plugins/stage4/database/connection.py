@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import psycopg
 from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -89,25 +89,15 @@ def database(conn_id: str | None = None) -> Iterator[Database]:
 def _connect(conn_id: str) -> Database:
     try:
         hook = PostgresHook(postgres_conn_id=conn_id)
-        connection: Any = hook.get_conn()
+        connection = cast("Database", hook.get_conn())  # see stage4.versions
     except AirflowNotFoundException:
         raise AirflowFailException(
             f"Airflow has no connection `{conn_id}`: define it (`airflow connections add`, or the "
             f"variable AIRFLOW_CONN_{conn_id.upper()}), or name another in STAGE4_POSTGRES_CONN_ID"
         ) from None
-    if not isinstance(connection, psycopg.Connection):
-        connection = _with_psycopg3(connection)
     connection.row_factory = tuple_row  # the Airflow connection's extra may choose another
     connection.autocommit = True
-    return cast("Database", connection)
-
-
-def _with_psycopg3(connection: Any) -> Any:
-    """Connect again to where a psycopg 2 connection leads: the hook's form with SQLAlchemy 1.4."""
-    info = connection.info
-    parameters = info.dsn_parameters | {"password": info.password}
-    connection.close()
-    return psycopg.connect(**parameters)
+    return connection
 
 
 def _as_airflow_error(error: psycopg.Error, conn_id: str) -> AirflowException:

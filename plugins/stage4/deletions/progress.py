@@ -93,8 +93,7 @@ def clear_cache() -> int:
     from airflow.sdk import BaseHook
     from redis import Redis, RedisError
 
-    from stage4.api.cache import PREFIX
-    from stage4.api.redis_link import redis_url
+    from stage4.redis_link import PREFIX, redis_url
 
     try:
         with Redis.from_url(redis_url(BaseHook.get_connection(conn_id))) as client:

@@ -17,7 +17,7 @@ from clustering_tasks.settings.levels import LEVELS
 from stage4.api.problems import ProblemError
 from stage4.api.security import Access, dag_id
 from stage4.job_ids import job_id
-from stage4.pages.door import Door
+from stage4.pages.door import LoginMiddleware
 from stage4.pages.progress import Progress
 from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 
@@ -42,7 +42,7 @@ def build() -> FastAPI:
     app.add_api_route("/progress", _progress, include_in_schema=False)
     app.add_api_route("/runs/{dag}/{run_id}", _run, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    app.add_middleware(Door)
+    app.add_middleware(LoginMiddleware)
     return app
 
 

@@ -23,7 +23,7 @@ HEADERS = {
 }
 
 
-class Door:
+class LoginMiddleware:
     """ASGI middleware: to Airflow's login, or on to the page; with the headers above."""
 
     def __init__(self, app: ASGIApp) -> None:

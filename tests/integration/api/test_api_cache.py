@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.settings.deployment import deployment
-from stage4.api import redis_link
-from stage4.api.cache import PREFIX
+from stage4 import redis_link
+from stage4.deletions.hiding import hide
+from stage4.redis_link import PREFIX
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.redis_server import RedisServer, running
 from tests.integration.api.test_api_runs_moving import load
@@ -94,6 +96,32 @@ def test_publishing_is_seen_at_once(api: Api, redis: RedisServer, tmp_path: Path
         assert now != answer
         assert now.get("run_id", newer) == newer
     assert len(api.get("clusters", level="events")["clusters"]) == 7
+
+
+def test_a_deletion_in_the_earlier_run_is_seen_at_once(
+    api: Api, redis: RedisServer, results: Results, tmp_path: Path
+) -> None:
+    """A comparison shows labels of both runs, the metrics counts of all published ones."""
+    label = Label(tmp_path)
+    earlier = load(label)
+    load(label.later(clusters=2, mark="second"))
+    with results.server.connect(results.database) as superuser:
+        superuser.execute(
+            "UPDATE stage4.members SET document_id = 'doc_9' WHERE run_id = %s"
+            " AND cluster_id = 'event_000000000002'",
+            [earlier],
+        )
+    paths = (f"runs/events/compare?base={earlier}", "metrics/events")
+    before = {path: api.get(path) for path in paths}
+    with results.server.connect(results.database) as superuser, superuser.transaction():
+        assert hide(superuser, "doc_9", Tombstones("s" * 32, frozenset({"unused"})))
+    compared, metrics = (api.get(path) for path in paths)
+    vanished = {change["cluster_id"] for change in before[paths[0]]["changes"]}
+    assert vanished - {change["cluster_id"] for change in compared["changes"]} == {
+        "event_000000000002"
+    }
+    read = [run["values"]["counts.read"] for run in (*before[paths[1]]["trend"], *metrics["trend"])]
+    assert read == [15, 11, 11, 11]
 
 
 def test_who_may_not_read_gets_nothing_that_is_kept(

@@ -27,8 +27,8 @@ from clustering_tasks.steps.redact import redact as step
 from clustering_tasks.workspace import storage
 from clustering_tasks.workspace.artefacts import load_run
 from local.stage5_receiver import listening
-from stage4.api.cache import PREFIX
 from stage4.deletions import hiding, progress, replacing
+from stage4.redis_link import PREFIX
 from stage4.tasks.delete_document import start_deletion
 from stage4.tasks.stage5 import notify_deletion
 from tests.integration.api.conftest import Api, bearer, serving

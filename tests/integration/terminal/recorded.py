@@ -2,19 +2,13 @@
 
 from typing import Any
 
-from stage4.params import run_params
-
 Json = dict[str, Any]
 
 JOB_ID = "cluster_events.manual__2026-03-01T12-00-00-00-00-0a1b2c"
 RUN_ID = "manual__2026-03-01T12:00:00+00:00"
 CLUSTER_ID = "event_7f3a9c2e41b0"
 
-DETAILS: Json = {
-    "dag_id": "cluster_events",
-    "is_paused": False,
-    "params": {name: param.dump() for name, param in run_params().items()},
-}
+DAG: Json = {"dag_id": "cluster_events", "is_paused": False}
 TRIGGERED: Json = {"dag_id": "cluster_events", "dag_run_id": RUN_ID, "state": "queued"}
 
 HEALTH: Json = {

@@ -69,7 +69,7 @@ def test_health_that_is_down_is_shown_and_fails(script: Script, terminal: Comman
 def test_submit_starts_a_run_with_settings_of_the_right_type(
     script: Script, terminal: Command
 ) -> None:
-    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("GET dags/cluster_events", recorded.DAG)
     script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
     chosen = ("hdbscan.min_samples=4", "filter.domains=health, legal", "temporal.window_days=null")
     shown = terminal(
@@ -78,7 +78,7 @@ def test_submit_starts_a_run_with_settings_of_the_right_type(
     assert shown.code == 0
     conf = {
         "hdbscan.min_samples": 4,
-        "filter.domains": ["health", "legal"],
+        "filter.domains": ["health_medical", "legal_judicial"],
         "temporal.window_days": None,
     }
     assert started_with(script) == {"logical_date": None, "conf": conf}
@@ -93,7 +93,7 @@ def test_submit_tells_what_stands_before_the_job(script: Script, terminal: Comma
         times = {"state": state, "ended_at": f"2026-03-01T12:{minutes:02}:01Z"}
         return recorded.LISTED | times | {"job_id": f"cluster_events.{number}"} | changes
 
-    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("GET dags/cluster_events", recorded.DAG)
     script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
     ours = terminal("submit", "events", "--json").json
     assert (ours["jobs_before"], ours["expected_seconds"]) == (None, None)
@@ -110,13 +110,12 @@ def test_submit_tells_what_stands_before_the_job(script: Script, terminal: Comma
 
 
 def test_submit_says_that_a_paused_dag_waits(script: Script, terminal: Command) -> None:
-    script.airflow("GET dags/cluster_events/details", recorded.DETAILS | {"is_paused": True})
+    script.airflow("GET dags/cluster_events", recorded.DAG | {"is_paused": True})
     script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
     assert "paused" in terminal("submit", "events").out
 
 
 def test_submit_all_takes_settings_for_all_and_for_one(script: Script, terminal: Command) -> None:
-    script.airflow("GET dags/cluster_documents/details", recorded.DETAILS)
     script.airflow("GET dags/cluster_all", {"is_paused": False})
     script.airflow("POST dags/cluster_all/dagRuns", recorded.TRIGGERED)
     shown = terminal(
@@ -130,13 +129,13 @@ def test_submit_all_takes_settings_for_all_and_for_one(script: Script, terminal:
 
 
 def test_wrong_settings_start_nothing_and_are_all_named(script: Script, terminal: Command) -> None:
-    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("GET dags/cluster_events", recorded.DAG)
     wrong = ("hdbscan.min_sample=4", "label.keywords=99", "algorithm=best", "scope")
     shown = terminal("submit", "events", *(part for each in wrong for part in ("--set", each)))
     assert shown.code == 64
     assert "did you mean" in shown.err
     assert "hdbscan.min_samples" in shown.err
-    assert "label.keywords: takes at most 50 (got '99')" in shown.err
+    assert "label.keywords: Input should be less than or equal to 50 (got '99')" in shown.err
     assert "two_stage" in shown.err
     assert "scope: --set takes name=value" in shown.err
     assert not [asked for asked in script.asked if asked.path.endswith("dagRuns")]
@@ -145,7 +144,7 @@ def test_wrong_settings_start_nothing_and_are_all_named(script: Script, terminal
 def test_what_only_the_server_can_refuse_is_said_in_its_words(
     script: Script, terminal: Command
 ) -> None:
-    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("GET dags/cluster_events", recorded.DAG)
     detail = "Invalid input for param label.keywords: 99 is greater than the maximum of 50"
     script.airflow("POST dags/cluster_events/dagRuns", (400, {"detail": detail}))
     shown = terminal("submit", "events", "--json")
@@ -155,7 +154,7 @@ def test_what_only_the_server_can_refuse_is_said_in_its_words(
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_wait_follows_a_job_to_its_end(script: Script, terminal: Command, as_json: bool) -> None:
-    script.airflow("GET dags/cluster_events/details", recorded.DETAILS)
+    script.airflow("GET dags/cluster_events", recorded.DAG)
     script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
     started = terminal("submit", "events", "--json").json["job_id"]
     path = f"GET jobs/{started}"

@@ -1,5 +1,7 @@
 """Metrics and alerts: what the runs have left besides clusters."""
 
+from typing import Any
+
 from psycopg.sql import SQL
 
 from stage4.api.pool import Reader, Row, read_row, read_rows
@@ -39,15 +41,19 @@ async def metrics_of_run(connection: Reader, run: RunKey, names: list[str] | Non
     return await read_row(connection, _ONE, {"run_id": run.run_id, "names": names})
 
 
-async def history(connection: Reader, level: str) -> list[int | None]:
-    """Tell a level's history from another one: its last published run, and how many there are."""
+async def history(connection: Reader, level: str) -> list[Any]:
+    """Tell a level's history from another one.
+
+    Returns:
+        its last published run, how many there are, and when a deletion last changed one of them.
+    """
     row = await read_row(
         connection,
-        "SELECT max(run_id) AS last, count(*) AS runs FROM stage4.runs"
+        "SELECT max(run_id) AS last, count(*) AS runs, max(changed_at) AS changed FROM stage4.runs"
         " WHERE level = %s AND published_at IS NOT NULL",
         [level],
     )
-    return [row["last"], row["runs"]] if row else []
+    return [row["last"], row["runs"], row["changed"]] if row else []
 
 
 async def trend(connection: Reader, level: str, names: list[str] | None, limit: int) -> list[Row]:

@@ -114,7 +114,8 @@ async def compare_runs(
                 next_cursor=following,
             )
 
-        kept = question | {"limit": asked.limit, "cursor": asked.cursor}
+        # With the time of its last change: a deletion may change the base alone.
+        kept = question | {"base": vars(base), "limit": asked.limit, "cursor": asked.cursor}
         return await services.cache.answer(other, kept, make)
 
 

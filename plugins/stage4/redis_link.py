@@ -1,4 +1,4 @@
-"""The optional Redis: its address, and what happens while it is down.
+"""The optional Redis: its address, the prefix of kept answers, and what happens while it is down.
 
 Redis is never a source of truth here. Whatever it cannot do is done without it: after a failure it
 is left alone for a moment, so that a dead Redis does not cost every request its time-out.
@@ -14,6 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 
 REDIS_TIMEOUT_SECONDS = 0.25
+PREFIX = "stage4:answer:"  # of the keys of all kept answers
 _REST_SECONDS = 5.0
 _LOG_SECONDS = 60.0
 
