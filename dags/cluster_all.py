@@ -5,7 +5,7 @@ Runs `cluster_documents`, `cluster_events`, `cluster_entities` and `cluster_stor
 and waits for them. A level that fails does not stop the others; this run then fails at its end.
 
 `check_settings` reads a conf like `{"common": {"hdbscan.min_samples": 2}, "events": {"scope":
-"partition"}}`: a level gets what is common, overridden by its own. The settings of all levels are
+"domain"}}`: a level gets what is common, overridden by its own. The settings of all levels are
 checked before the first one starts.
 
 The levels' runs are called `<this run's id>__<level>`. Clearing a task here runs its level again.

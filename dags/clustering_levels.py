@@ -24,7 +24,7 @@ readers see the previous run. Clearing the failed task with its downstream tasks
 is missing.
 
 **When a part fails**, the others keep their work. `merge` refuses to go on without it, unless the
-run has `scope=partition` and `allow_partial`: then the rest is published, the missing items count
+run has `scope=domain` and `allow_partial`: then the rest is published, the missing items count
 as unassigned, and the run is still shown as failed (`all_parts`). Clear the part with its
 downstream tasks to make the run whole.
 

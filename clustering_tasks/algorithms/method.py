@@ -11,7 +11,7 @@ from clustering_tasks.settings.types import given_or
 
 # The hierarchy holds two copies of its vectors. Above, communities of the graph, which hold none,
 # find nearly as good clusters (docs/ALGORITHMS.md).
-_LARGE = 100_000
+LARGE = 100_000
 # What evidence leaves of the similarity of two mentions of one thing. Stories have no such number:
 # it is chosen on the graph.
 _EDGE_SIMILARITY = {"events": 0.6, "entities": 0.55}
@@ -24,8 +24,9 @@ class Weights:
     Attributes:
         mention_weight: share of the likeness of two mentions in the similarity of an edge.
         document_weight: of what the documents' likeness takes off.
-        gate_similarity: likeness of two documents' stories below which their items' is lowered.
-        gate_weight: by so many times what it lacks.
+        story_similarity_floor: similarity of two documents' stories below which that of their items
+            is reduced.
+        story_penalty_factor: the reduction is this factor x (floor - similarity of the stories).
         sentence_penalty: what two mentions in one sentence lose.
         domain_penalty: what two known, different domains lose.
         event_type_penalty: what two known, different event types lose.
@@ -35,8 +36,8 @@ class Weights:
 
     mention_weight: float = 0.0
     document_weight: float = 0.0
-    gate_similarity: float = 0.0
-    gate_weight: float = 0.0
+    story_similarity_floor: float = 0.0
+    story_penalty_factor: float = 0.0
     sentence_penalty: float = 0.0
     domain_penalty: float = 0.0
     event_type_penalty: float = 0.0
@@ -45,7 +46,7 @@ class Weights:
 
     def any(self) -> bool:
         """Tell whether anything but the vectors counts."""
-        return self != Weights(gate_weight=self.gate_weight)
+        return self != Weights(story_penalty_factor=self.story_penalty_factor)
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ def resolve_method(settings: RunSettings, level: Level, items: int) -> Method:
     algorithm, reason = settings.algorithm, "asked for"
     if algorithm == "auto" and mentions:
         algorithm, reason = "label_propagation", f"{level.name} are mentions: evidence on edges"
-    elif algorithm == "auto" and items <= _LARGE:
+    elif algorithm == "auto" and items <= LARGE:
         algorithm, reason = "agglomerative", f"{level.name} form stories: the cut adapts to them"
     elif algorithm == "auto":
         algorithm = "label_propagation"
-        reason = f"{items} items, more than {_LARGE}: communities need no copy of the vectors"
+        reason = f"{items} items, more than {LARGE}: communities need no copy of the vectors"
     traits = ALGORITHMS[algorithm]
     plain = not traits.uses_evidence
     return Method(
@@ -137,8 +138,8 @@ _PLAIN = Weights()
 # plateau of mean B-cubed F1 in each of them (docs/ALGORITHMS.md has the figures).
 _WEIGHTS = {
     # an event's mention is only the word that tells of it, an entity's is its name
-    "events": Weights(mention_weight=0.25, gate_similarity=0.85, sentence_penalty=0.1),
-    "entities": Weights(mention_weight=0.35, gate_similarity=0.85, sentence_penalty=0.1),
+    "events": Weights(mention_weight=0.25, story_similarity_floor=0.85, sentence_penalty=0.1),
+    "entities": Weights(mention_weight=0.35, story_similarity_floor=0.85, sentence_penalty=0.1),
 }
 
 
@@ -147,8 +148,10 @@ def _weights(settings: RunSettings, default: Weights) -> Weights:
     return Weights(
         mention_weight=given_or(evidence.mention_weight, default.mention_weight),
         document_weight=evidence.document_weight,
-        gate_similarity=given_or(evidence.gate_similarity, default.gate_similarity),
-        gate_weight=evidence.gate_weight,
+        story_similarity_floor=given_or(
+            evidence.story_similarity_floor, default.story_similarity_floor
+        ),
+        story_penalty_factor=evidence.story_penalty_factor,
         sentence_penalty=given_or(evidence.sentence_penalty, default.sentence_penalty),
         domain_penalty=evidence.domain_penalty,
         event_type_penalty=evidence.event_type_penalty,

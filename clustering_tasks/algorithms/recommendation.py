@@ -115,7 +115,7 @@ def _too_large(forecast: Forecast, machine: Machine, smaller: list[str]) -> str:
     way_out = (
         f"{smaller[0]} holds less"
         if smaller
-        else "none fits: use a larger machine, or scope=partition, which holds one domain at a time"
+        else "none fits: use a larger machine, or scope=domain, which holds one domain at a time"
     )
     return f"{forecast.algorithm} needs about {need:.1f} GB, {have:.1f} GB are there; {way_out}"
 

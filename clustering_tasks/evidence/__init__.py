@@ -22,7 +22,7 @@ _ROWS = 32_768  # of a thread at a time: what is known of their pairs takes 0.1 
 EVIDENCE: dict[str, Piece] = {
     "mention_weight": likeness_of_mentions,
     "document_weight": likeness_of_documents,
-    "gate_similarity": other_story,
+    "story_similarity_floor": other_story,
     "sentence_penalty": same_sentence,
     "domain_penalty": other_domain,
     "event_type_penalty": other_event_type,

@@ -11,10 +11,10 @@ from clustering_tasks.graph.features import DocumentVectors
 
 
 def other_story(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
-    """Lower the similarity by weight * max(0, gate - cosine of the documents' stories)."""
+    """Lower the similarity by factor * max(0, floor - cosine of the documents' stories)."""
     likeness = np.nan_to_num(document_similarity(facts.stories, pairs), nan=1)
-    lacking = np.maximum(0, np.float32(weights.gate_similarity) - likeness)
-    return np.asarray(np.float32(-weights.gate_weight) * lacking)
+    lacking = np.maximum(0, np.float32(weights.story_similarity_floor) - likeness)
+    return np.asarray(np.float32(-weights.story_penalty_factor) * lacking)
 
 
 def likeness_of_documents(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:

@@ -90,12 +90,12 @@ def make_nodes(
         items: the snapshot's rows, with `first_identical_row`, `domain`, `event_type` and
             `entity_type`.
         level: says what parts and blocks the level.
-        settings: `scope` and `partition.by` add to the blocks.
+        settings: `scope` and `parts.by` add to the blocks.
         kept: (n,) rows that take part; default: all.
     """
     block, block_names = _named(items, _block_fields(level, settings), "")
     group, group_names = _named(items, [level.parts_by] if level.parts_by else [], level.name)
-    if settings.scope == "partition" and level.parts_by != "entity_type":
+    if settings.scope == "domain" and level.parts_by != "entity_type":
         group, group_names = block, block_names
     rows = np.arange(len(items)) if kept is None else np.flatnonzero(kept)
     keys = block[rows] * len(items) + items["first_identical_row"].to_numpy(np.int64)[rows]
@@ -118,8 +118,8 @@ def make_nodes(
 
 def _block_fields(level: Level, settings: RunSettings) -> list[str]:
     fields = [level.blocked_by] if level.blocked_by else []
-    if settings.scope == "partition" and level.parts_by == "domain":
-        fields += ["domain", "event_type"][: 2 if settings.partition.by != "domain" else 1]
+    if settings.scope == "domain" and level.parts_by == "domain":
+        fields += ["domain", "event_type"][: 2 if settings.parts.by != "domain" else 1]
     return fields
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from clustering_tasks.engine.neighbours import BATCH_ROWS, PROBING_TILE_ROWS, TILE_ROWS
 from clustering_tasks.graph.nodes import Nodes
-from clustering_tasks.settings.run import PartitionSettings
+from clustering_tasks.settings.run import PartsSettings
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Unit:
 
 
 def make_parts(
-    nodes: Nodes, settings: PartitionSettings, in_cells: Collection[int] = ()
+    nodes: Nodes, settings: PartsSettings, in_cells: Collection[int] = ()
 ) -> Iterator[list[Unit]]:
-    """Put the units together into at most `max_parts` parts of at least `min_part_rows` nodes.
+    """Put the units together into at most `max_count` parts of at least `min_rows` nodes.
 
     Yields at least one part: a level without items has one without units.
 
@@ -38,13 +38,13 @@ def make_parts(
         settings: see above.
         in_cells: the blocks that are searched in cells, with larger tiles.
     """
-    min_rows = max(settings.min_part_rows, math.ceil(len(nodes.row) / settings.max_parts))
+    min_rows = max(settings.min_rows, math.ceil(len(nodes.row) / settings.max_count))
     part: list[Unit] = []
     rest = len(nodes.row)
     for unit in _units(nodes, min_rows, in_cells):
         part.append(unit)
         size = sum(unit.stop - unit.start for unit in part)
-        if size >= min_rows and rest - size >= settings.min_part_rows:
+        if size >= min_rows and rest - size >= settings.min_rows:
             yield part
             part, rest = [], rest - size
     yield part

@@ -18,121 +18,202 @@ class DeploymentSettings(BaseSettings):
     )
 
     runner: Literal["process", "docker"] = Field(
-        "process", description="What runs a step: a local process or a Docker container."
+        "process",
+        description="What runs the steps: `process` starts a process on the Airflow worker, "
+        "`docker` a container of STAGE4_IMAGE.",
     )
     workspace: str = Field(
-        "workspace", description="URI (fsspec) of the folder that holds runs and artefacts."
+        "workspace",
+        description="Folder of the runs and of what the steps compute: a path or an fsspec URI. "
+        "Every step must be able to read and write it.",
     )
     indices: str = Field(
-        "indices", description="URI (fsspec) of Stage 3's folder; read, never written."
+        "indices",
+        description="Stage 3's output folder with the indexes and metadata: a path or an fsspec "
+        "URI. It is only read.",
     )
     output: str | None = Field(
-        None, description="URI for the published JSONL; unset: `<workspace>/output`."
+        None,
+        description="Folder of the published JSONL files: a path or an fsspec URI. Unset: "
+        "`<workspace>/output`.",
     )
     python: str | None = Field(
         None,
-        description="Python executable of the process runner; unset: the worker's own. "
-        "Name another environment's to keep the engine apart from Airflow.",
+        description="Only with the process runner: Python executable that runs the steps, to keep "
+        "their packages apart from Airflow's. Unset: the worker's own.",
     )
 
-    image: str = Field("stage4-clustering:cpu", description="Image of the Docker runner.")
-    docker_url: str | None = Field(
-        None, description="Docker engine; unset: DOCKER_HOST, else the local socket."
+    image: str = Field(
+        "stage4-clustering:cpu",
+        description="Only with the Docker runner: image of the step containers.",
     )
-    docker_network: str | None = Field(None, description="Docker network of the containers.")
-    container_user: str = Field("1000:1000", description="User and group inside the containers.")
+    docker_url: str | None = Field(
+        None,
+        description="Only with the Docker runner: URL of the Docker engine. Unset: DOCKER_HOST, "
+        "else the local socket.",
+    )
+    docker_network: str | None = Field(
+        None,
+        description="Only with the Docker runner: Docker network of the containers. Unset: no "
+        "network where workspace and indices are local folders, else Docker's default "
+        "network.",
+    )
+    container_user: str = Field(
+        "1000:1000",
+        description="Only with the Docker runner: user and group ids of the processes in the "
+        "containers, which must be able to write to the workspace.",
+    )
     host_workspace: str | None = Field(
         None,
-        description="The workspace's path on the Docker host, where it differs from the worker's.",
+        description="Only with the Docker runner: path of the workspace on the Docker host. "
+        "Unset: the same path as on the worker.",
     )
     host_indices: str | None = Field(
-        None, description="Stage 3's folder on the Docker host, where it differs from the worker's."
+        None,
+        description="Only with the Docker runner: path of Stage 3's folder on the Docker host. "
+        "Unset: the same path as on the worker.",
     )
-    gpu: bool = Field(False, description="Give the `cluster` containers the host's GPUs.")
+    gpu: bool = Field(
+        False,
+        description="Only with the Docker runner: whether the `cluster` containers get the host's "
+        "GPUs.",
+    )
     memory_limit: str | None = Field(
-        None, description="Memory limit of a container, in Docker's form, e.g. `8g`."
+        None,
+        description="Only with the Docker runner: most memory of a container, in Docker's "
+        "notation, for example `8g`. Unset: no limit.",
     )
-    cpus: float | None = Field(None, gt=0, description="CPU limit of a container.")
+    cpus: float | None = Field(
+        None,
+        gt=0,
+        description="Only with the Docker runner: most CPUs of a container; 1.5 is one and a "
+        "half. Unset: no limit.",
+    )
 
     stage3_url: str | None = Field(
-        None, description="Stage 3's REST API; unset: the folder alone is checked."
+        None,
+        description="URL of Stage 3's REST API, whose health and counts are checked before a run. "
+        "Unset: only the folder is checked.",
     )
-    stage3_timeout_seconds: float = Field(10, gt=0, description="Time-out of a Stage 3 request.")
+    stage3_timeout_seconds: float = Field(
+        10, gt=0, description="Seconds after which an unanswered request to Stage 3 fails."
+    )
     postgres_conn_id: str = Field(
-        "stage4_postgres", description="Airflow connection of the results database."
+        "stage4_postgres",
+        description="Id of the Airflow connection to the results database (PostgreSQL).",
     )
     stage5_conn_id: str | None = Field(
         None,
-        description="Airflow HTTP connection of Stage 5's webhook (its password is the bearer "
-        "token); unset: nobody is told.",
+        description="Id of the Airflow HTTP connection to Stage 5's webhook, which is notified of "
+        "published runs; its password is the bearer token. Unset: no notification.",
     )
     stage5_required: bool = Field(
-        False, description="Whether a webhook that cannot be delivered fails the run."
+        False,
+        description="Whether a run fails if Stage 5's webhook cannot be reached. False: its task "
+        "is skipped.",
     )
 
     retention_days: int = Field(
         90,
         ge=1,
-        description="Age in days from which `housekeeping` removes runs (rows, JSONL, artefacts); "
-        "the published run and the one before it stay.",
+        description="Days after which `housekeeping` deletes a run (database rows, JSONL, "
+        "artefacts). The published run and the one before it are kept.",
     )
     workspace_limit_bytes: int | None = Field(
         None,
         gt=0,
-        description="Size above which `housekeeping` removes artefacts of the workspace, the least "
-        "recently used first; unset: by age alone.",
+        description="Largest size of the workspace in bytes: above, `housekeeping` deletes the "
+        "least recently used artefacts. Unset: no limit; only age counts.",
     )
     deletion_secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="Key of the hashes by which deleted documents are known; unset: none can be "
-        "deleted. Make it once, and keep it as long as deletions are to hold.",
+        description="Secret key of the hashes that identify deleted documents. Create it once and "
+        "keep it unchanged: with another key, earlier deletions are no longer "
+        "recognised. Unset: no document can be deleted.",
     )
     redis_conn_id: str | None = Field(
         None,
-        description="Airflow connection of a Redis, for the REST API's cache and its rate limits; "
-        "unset: no cache, and limits that each API server process counts by itself.",
+        description="Id of the Airflow connection to Redis, which holds the REST API's cache and "
+        "rate limits. Unset: no cache, and each API server process counts its own "
+        "rate limits.",
     )
-    cache_seconds: int = Field(3600, gt=0, description="How long Redis keeps the API's answers.")
+    cache_seconds: int = Field(
+        3600,
+        gt=0,
+        description="Only with Redis: seconds for which an answer of the REST API is cached.",
+    )
     api_requests_per_minute: int = Field(
-        600, ge=1, description="Requests of one user to the REST API in a minute."
+        600,
+        ge=1,
+        description="Most requests of one user to the REST API in a minute; further ones are "
+        "refused with status 429.",
     )
     api_max_body_bytes: int = Field(
-        262_144, ge=1024, description="Largest request body; a vector of 768 takes about 16,000."
+        262_144,
+        ge=1024,
+        description="Largest accepted request body in bytes. A vector of 768 numbers takes about "
+        "16,000.",
     )
     api_statement_seconds: float = Field(
         5,
         gt=0,
-        description="Longest time that one SQL statement of the REST API may take; comparing two "
-        "runs may take six times as long.",
+        description="Seconds after which an SQL statement of the REST API is cancelled; the "
+        "comparison of two runs has six times as long.",
     )
     api_connections: int = Field(
-        10, ge=1, description="Database connections of each API server process."
+        10, ge=1, description="Most database connections of each API server process."
     )
 
-    retries: int = Field(2, ge=0, description="Further tries after a transient failure.")
+    retries: int = Field(
+        2,
+        ge=0,
+        description="How often a task is tried again after a failure that may pass. 0: never.",
+    )
     retry_delay_seconds: float = Field(
-        30, ge=0, description="Pause before the first retry; it doubles with each, up to an hour."
+        30,
+        ge=0,
+        description="Seconds before the first retry. The pause doubles with each retry, up to an "
+        "hour.",
     )
-    step_timeout_minutes: float = Field(240, gt=0, description="Longest time a step may take.")
-    cluster_pool: str = Field("stage4_cluster", description="Airflow pool of the `cluster` tasks.")
+    step_timeout_minutes: float = Field(
+        240, gt=0, description="Minutes after which a step is stopped and fails."
+    )
+    cluster_pool: str = Field(
+        "stage4_cluster", description="Name of the Airflow pool of the `cluster` tasks."
+    )
     cluster_pool_slots: int = Field(
-        2, ge=1, description="`cluster` tasks at a time, over all levels (with one GPU: 1)."
+        2,
+        ge=1,
+        description="Most `cluster` tasks that run at the same time, over all levels. With one "
+        "GPU: 1.",
     )
-    steps_pool: str = Field("stage4_steps", description="Airflow pool of all other steps.")
-    steps_pool_slots: int = Field(4, ge=1, description="Other steps at a time, over all levels.")
+    steps_pool: str = Field(
+        "stage4_steps", description="Name of the Airflow pool of all other steps."
+    )
+    steps_pool_slots: int = Field(
+        4, ge=1, description="Most other steps that run at the same time, over all levels."
+    )
 
     schedule_documents: str | None = Field(
-        LEVELS["documents"].schedule, description="Cron, UTC; `none`: only on demand."
+        LEVELS["documents"].schedule,
+        description="When `cluster_documents` starts by itself: a cron expression, UTC. `none`: "
+        "only on demand.",
     )
     schedule_events: str | None = Field(
-        LEVELS["events"].schedule, description="Cron, UTC; `none`: only on demand."
+        LEVELS["events"].schedule,
+        description="When `cluster_events` starts by itself: a cron expression, UTC. `none`: only "
+        "on demand.",
     )
     schedule_entities: str | None = Field(
-        LEVELS["entities"].schedule, description="Cron, UTC; `none`: only on demand."
+        LEVELS["entities"].schedule,
+        description="When `cluster_entities` starts by itself: a cron expression, UTC. `none`: "
+        "only on demand.",
     )
     schedule_storylines: str | None = Field(
-        LEVELS["storylines"].schedule, description="Cron, UTC; `none`: only on demand."
+        LEVELS["storylines"].schedule,
+        description="When `cluster_storylines` starts by itself: a cron expression, UTC. `none`: "
+        "only on demand.",
     )
 
     @field_validator(

@@ -4,12 +4,13 @@ One model serves the DAG's form, the REST body and `--set a.b=c` on the command 
 with every run. `run_settings` is the only way in: it names every problem at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.renamed import with_current_names
 from clustering_tasks.settings.types import Domains, End, Names, Start
 
 
@@ -18,198 +19,287 @@ class _Group(BaseModel):
 
 
 class InputSettings(_Group):
-    """What Stage 3's folder must hold."""
+    """Input: what Stage 3's files must hold, and how they are copied."""
 
-    dimension: int = Field(768, ge=2, le=65_536, description="Dimension of the vectors.")
+    dimension: int = Field(
+        768,
+        ge=2,
+        le=65_536,
+        description="Number of components of every vector. A run whose vectors have another "
+        "dimension is refused.",
+    )
     norm_tolerance: float = Field(
-        1e-3, gt=0, le=0.1, description="Largest deviation of a vector's norm from 1."
+        1e-3,
+        gt=0,
+        le=0.1,
+        description="Largest accepted difference between a vector's length and 1. Vectors that "
+        "differ more are refused; raise it only where Stage 3 rounds its vectors.",
     )
     copy_attempts: int = Field(
-        3, ge=1, le=20, description="Copies tried while Stage 3 changes its folder."
+        3,
+        ge=1,
+        le=20,
+        description="How often the copy of Stage 3's files is tried when Stage 3 writes them at "
+        "the same time. After the last attempt the task fails.",
     )
     copy_wait_seconds: float = Field(
-        5, ge=0, le=600, description="Pause before the folder is copied again."
+        5, ge=0, le=600, description="Seconds between two attempts to copy Stage 3's files."
     )
 
 
 class FilterSettings(_Group):
-    """Which items take part; the others get the status `filtered`.
+    """Filters: which items are clustered.
 
-    An item must pass every filter that is set. Lists may be given as comma-separated text.
+    An item must pass every filter that is set; the others get the status `filtered`. Lists may be
+    given as comma-separated text.
     """
 
-    domains: Domains = Field(None, description="Only these domains, in their short or long form.")
-    event_types: Names = Field(None, description="Only these event types, in any case.")
-    entity_types: Names = Field(None, description="Only these entity types, in any case.")
+    domains: Domains = Field(
+        None,
+        description="Cluster only the items of these domains, by their short or long names. For "
+        "events and storylines; unset: all domains.",
+    )
+    event_types: Names = Field(
+        None,
+        description="Cluster only the events of these types; upper and lower case are the same. "
+        "For events; unset: all types.",
+    )
+    entity_types: Names = Field(
+        None,
+        description="Cluster only the entities of these types, for example PERSON, ORG; upper and "
+        "lower case are the same. For entities; unset: all types.",
+    )
     since: Start = Field(
         None,
-        description="Only items from this time on, or whose span reaches it: ISO 8601, without a "
-        "zone in UTC.",
+        description="Cluster only items dated at or after this time. An item with a time span "
+        "passes if the span ends at or after it. A date or an ISO 8601 time; without a time zone "
+        "it is UTC. Unset: no lower limit.",
     )
     until: End = Field(
         None,
-        description="Only items up to this time, or whose span begins before; a date alone is the "
-        "whole day.",
+        description="Cluster only items dated at or before this time. An item with a time span "
+        "passes if the span begins at or before it. A date alone includes the whole day. Unset: "
+        "no upper limit.",
     )
     keep_undated: bool = Field(
-        True, description="Whether undated items pass `since` and `until`: nothing rules them out."
+        True,
+        description="Items without a date: true clusters them although `filter.since` or "
+        "`filter.until` is set, false filters them out. Without these two it has no effect.",
     )
-    document_ids: Names = Field(None, description="Only items of these documents.")
+    document_ids: Names = Field(
+        None,
+        description="Cluster only the items of the documents with these ids. Unset: all documents.",
+    )
 
 
 class NeighbourSettings(_Group):
-    """The neighbour graph."""
+    """Neighbour search: the most similar items of each item, which all algorithms build on."""
 
-    k: int = Field(32, ge=2, le=512, description="Neighbours kept per item.")
+    k: int = Field(
+        32,
+        ge=2,
+        le=512,
+        description="Nearest neighbours kept for each item. More find weaker links between items, "
+        "and need more time and memory.",
+    )
     exact_rows: int = Field(
         25_000,
         ge=0,
-        description="Most items that may be linked with each other whose neighbours are found "
-        "exactly; among more they are looked for in the nearest cells, and the report gives the "
-        "recall.",
+        description="Up to this many items, each item is compared with every other. Above, it is "
+        "compared only with the items of the most similar cells of a k-means: much faster, and a "
+        "few neighbours are missed (the report gives the recall). Counted for each entity type, "
+        "and with scope=domain for each domain.",
     )
     probes: int | None = Field(
         None,
         ge=1,
         le=256,
-        description="Cells that an item is compared with; `null`: 14 up to 200,000 items, 16 of a "
-        "million, so that the recall stays above .95.",
+        description="Cells searched for each item, where the search runs in cells. More miss "
+        "fewer neighbours and take longer. Unset: 14 for up to 200,000 items, rising to 16 for a "
+        "million.",
     )
     device: Literal["auto", "cpu"] = Field(
         "auto",
-        description="`auto`: a GPU where the task finds one, which then compares everything with "
-        "everything; the report says which it was.",
+        description="`auto` uses a GPU where the task finds one, and then compares every item "
+        "with every other; `cpu` never uses a GPU. The report names the device.",
     )
     float16: bool = Field(
-        False, description="Whether a GPU keeps the vectors in half precision: twice as many fit."
+        False,
+        description="Only on a GPU: true stores the vectors in half precision, so that twice as "
+        "many fit into its memory; similarities become slightly less exact.",
     )
 
 
 class EvidenceSettings(_Group):
-    """What besides an item's own vector says that two items belong together.
+    """Evidence besides the vectors: context, mentions, documents, types.
 
-    It changes the similarities of the neighbour graph's edges, for whatever algorithm reads them.
-    Unset values are the level's own defaults (see `clustering_tasks.algorithms.method`).
+    It changes the similarities of the neighbour graph's edges, for every algorithm. The defaults
+    of unset values are those of `agglomerative`, `kmeans` and `label_propagation`; with `hdbscan`
+    and `two_stage` they are 0.
     """
 
     context: bool = Field(
         True,
-        description="Read the level that says more about the items of this one, where Stage 3's "
-        "folder has it: storylines for documents, documents for the others.",
+        description="Whether another level of Stage 3's folder is read for context, if it is "
+        "there: storylines for documents, documents for the other levels. False: each item's own "
+        "vector alone counts.",
     )
     context_weight: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Share of the context in an item's vector; unset: 0.5 for documents and "
-        "storylines, 0 for events and entities.",
+        description="Share of the context's vector in an item's vector: 0 uses the item alone, 1 "
+        "the context alone. Unset: 0.5 for documents and storylines, 0 for events and entities.",
     )
     mention_weight: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Share of the likeness of two mentions as strings in their similarity; "
-        "unset: 0.25 for events, 0.35 for entities, 0 for documents and storylines.",
+        description="Share of the spelling in the similarity of two items: how alike their names "
+        "or trigger words are, letter by letter. 0 ignores the spelling. Unset: 0.25 for events, "
+        "0.35 for entities, 0 for documents and storylines.",
     )
-    gate_similarity: float | None = Field(
+    story_similarity_floor: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Items of documents whose stories are less similar than this are less similar "
-        "themselves; 0 switches the gate off; unset: 0.85 for events and entities, 0 for documents "
-        "and storylines.",
+        description="Two items whose documents tell different stories become less similar: if the "
+        "similarity of the documents' stories is below this floor, the items' similarity is "
+        "reduced. Higher separates more items; 0 switches it off. Unset: 0.85 for events and "
+        "entities, 0 for documents and storylines.",
     )
-    gate_weight: float = Field(
-        1.5, ge=0, le=10, description="By so many times what the stories' similarity lacks."
+    story_penalty_factor: float = Field(
+        1.5,
+        ge=0,
+        le=10,
+        description="Strength of the reduction below `evidence.story_similarity_floor`: the "
+        "items' similarity is reduced by this factor x (floor - similarity of the stories). "
+        "Higher separates more. No effect where the floor is 0.",
     )
     document_weight: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Share of the documents' similarity that is taken off the items': what alike "
-        "documents explain.",
+        description="Discount for similar documents: the items' similarity is reduced by this "
+        "weight x the similarity of their documents, because items of similar documents have "
+        "similar vectors for that reason alone. 0: no discount.",
     )
     sentence_penalty: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="What two items in one sentence lose in similarity; unset: 0.1 for events and "
-        "entities, 0 for documents and storylines.",
+        description="Reduction of the similarity of two items that stand in the same sentence of "
+        "a document: one sentence seldom names the same thing twice. 0: none. Unset: 0.1 for "
+        "events and entities, 0 for documents and storylines.",
     )
     domain_penalty: float = Field(
-        0.0, ge=0, le=1, description="What two items of different known domains lose in similarity."
+        0.0,
+        ge=0,
+        le=1,
+        description="Reduction of the similarity of two items whose domains are known and differ. "
+        "Higher separates domains more; 0: none.",
     )
     event_type_penalty: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="What two items of different known event types lose in similarity.",
+        description="Reduction of the similarity of two items whose event types are known and "
+        "differ. Higher separates event types more; 0: none.",
     )
 
 
 class TemporalSettings(_Group):
-    """What dates say. An undated item is neutral: it may be linked with any other."""
+    """Time: whether dates separate items.
+
+    An undated item may be linked with any other.
+    """
 
     decay: bool = Field(
-        False, description="Whether similarity decays with the days between two items."
+        False,
+        description="Whether the similarity of two items shrinks with the days between them.",
     )
     decay_days: float = Field(
-        7, gt=0, description="Days after which it has decayed to 1/e, pair by pair."
+        7,
+        gt=0,
+        description="Only with `temporal.decay`: days after which a similarity has shrunk to 37% "
+        "(1/e). Fewer days separate faster.",
     )
     window_days: float | None = Field(
         None,
         gt=0,
-        description="Items further apart than this are never linked directly; unset: any may be.",
+        description="Items more days apart than this are never linked directly; a chain of items "
+        "between them may still join them. Unset: no limit.",
     )
     max_gap_days: float | None = Field(
         None,
         gt=0,
-        description="Longest time in a cluster that none of its items covers; unset: any.",
+        description="Longest pause, in days without any item, inside a cluster. "
+        "`temporal.on_gap` decides what a longer pause does. Unset: no limit.",
     )
     on_gap: Literal["split", "penalise"] = Field(
         "split",
-        description="Whether a cluster with a longer gap is split there, or its items' "
-        "probabilities are multiplied by max_gap_days / gap.",
+        description="Only with `temporal.max_gap_days`: `split` divides a cluster at a longer "
+        "pause; `penalise` keeps it and multiplies its members' probabilities by max_gap_days / "
+        "pause.",
     )
 
 
 class AgglomerativeSettings(_Group):
-    """Linkage on smoothed vectors, with one of three ways to say where it ends, or none of them.
+    """Agglomerative clustering: only with `algorithm=agglomerative`, or where `auto` takes it.
 
-    Then it ends where the silhouette is highest.
+    It merges the most similar clusters step by step. `clusters`, `cut_similarity` or
+    `distance_threshold` sets where merging stops: at most one of them. With none of them it stops
+    where the mean silhouette, a measure of the clusters' separation, is highest.
     """
 
     linkage: Literal["auto", "average", "complete", "single", "ward"] = Field(
         "auto",
-        description="How similar two clusters are: the mean of their pairs, the least, the "
-        "greatest, or by how little their merge adds to the squared error. `auto`: average or, "
-        "where both find about as many clusters, ward.",
+        description="How the similarity of two clusters is measured: mean (`average`), lowest "
+        "(`complete`) or highest (`single`) similarity of their items, or the smallest increase "
+        "of the squared error (`ward`). `complete` gives the tightest clusters, `single` the "
+        "loosest. `auto`: average, or ward where both find about as many clusters.",
     )
     clusters: int | None = Field(
-        None, ge=1, description="Number of clusters of each block at which merging stops."
+        None,
+        ge=1,
+        description="Only with agglomerative clustering: merging stops at this number of clusters "
+        "(for entities: of each entity type; with scope=domain: of each domain). Unset: the "
+        "number follows from the data.",
     )
     cut_similarity: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Similarity of two clusters at which merging stops; not for ward.",
+        description="Only with agglomerative clustering: merging stops when no two clusters are "
+        "at least this similar. Higher gives more and tighter clusters. Not with linkage ward. "
+        "Unset: the cut follows from the data.",
     )
     distance_threshold: float | None = Field(
         None,
         ge=0,
-        description="The same as a Euclidean distance, sqrt(2 - 2 similarity); for ward Ward's.",
+        description="The same limit as `agglomerative.cut_similarity`, as a Euclidean distance: "
+        "sqrt(2 - 2 x similarity); with linkage ward, as Ward's distance. Lower gives more and "
+        "tighter clusters. Unset: the cut follows from the data.",
     )
     max_component: int = Field(
         20_000,
         ge=2,
-        description="Different vectors that complete linkage compares all with all at most; 4 "
-        "bytes a pair.",
+        description="Only with linkage complete: most different vectors that are compared each "
+        "with each; memory is 4 bytes a pair (20,000 vectors: 1.6 GB). A larger connected group "
+        "of items is refused.",
     )
     trim_size: int = Field(
-        10, ge=1, description="Clusters up to this size lose members that are hardly similar."
+        10,
+        ge=1,
+        description="Clusters of up to this many items lose members that are too dissimilar (see "
+        "`agglomerative.trim_similarity`); larger clusters keep theirs. 1 removes none.",
     )
     trim_similarity: float = Field(
-        0.33, ge=-1, le=1, description="Mean similarity to the others below which one is lost."
+        0.33,
+        ge=-1,
+        le=1,
+        description="A member of a small cluster becomes an outlier if its mean similarity to the "
+        "other members is below this. Higher removes more members.",
     )
 
     @property
@@ -221,201 +311,328 @@ class AgglomerativeSettings(_Group):
 
 
 class KmeansSettings(_Group):
-    """Spherical k-means on smoothed vectors."""
+    """k-means: only with `algorithm=kmeans`."""
 
     k: int | None = Field(
-        None, ge=1, description="Clusters of each block; unset: estimated on a sample."
+        None,
+        ge=1,
+        description="Only with algorithm=kmeans: number of clusters (for entities: of each entity "
+        "type; with scope=domain: of each domain). Unset: estimated on a sample.",
     )
     estimate: Literal["silhouette", "elbow"] = Field(
         "silhouette",
-        description="How k is estimated: by the highest simplified silhouette, or by the knee of "
-        "the inertia.",
+        description="Where `kmeans.k` is unset, how it is estimated: `silhouette` takes the number "
+        "whose clusters are best separated, `elbow` the one after which more clusters reduce the "
+        "squared error little.",
     )
     mini_batch_above: int = Field(
-        50_000, ge=0, description="With more different vectors, they are taken in mini-batches."
+        50_000,
+        ge=0,
+        description="With more different vectors than this, k-means works on random batches: "
+        "faster, and the clusters are slightly less exact.",
     )
     trim_size: int = Field(
-        10, ge=1, description="Clusters up to this size lose members that are hardly similar."
+        10,
+        ge=1,
+        description="Clusters of up to this many items lose members that are too dissimilar (see "
+        "`kmeans.trim_similarity`); larger clusters keep theirs. 1 removes none.",
     )
     trim_similarity: float = Field(
-        0.33, ge=-1, le=1, description="Mean similarity to the others below which one is lost."
+        0.33,
+        ge=-1,
+        le=1,
+        description="A member of a small cluster becomes an outlier if its mean similarity to the "
+        "other members is below this. Higher removes more members.",
     )
 
 
 class LabelPropagationSettings(_Group):
-    """Label propagation on the neighbour graph."""
+    """Label propagation: only with `algorithm=label_propagation`, or where `auto` takes it."""
 
     edge_similarity: float | None = Field(
         None,
         ge=-1,
         le=1,
-        description="Least similarity of an edge; unset: 0.6 for events, 0.55 for entities; for "
-        "the others the one whose communities have the highest silhouette.",
+        description="Only with label propagation: two items are linked if they are at least this "
+        "similar. Higher gives more and smaller clusters. Unset: 0.6 for events, 0.55 for "
+        "entities; for documents and storylines the value whose clusters are best separated.",
     )
-    neighbours: int = Field(30, ge=1, le=512, description="Strongest edges kept per item.")
+    neighbours: int = Field(
+        30,
+        ge=1,
+        le=512,
+        description="Strongest links kept for each item. More give larger clusters. At most "
+        "`neighbours.k` have an effect.",
+    )
 
 
 class HdbscanSettings(_Group):
-    """HDBSCAN (Campello, Moulavi, Sander 2013), on the cosine's Euclidean equivalent."""
+    """HDBSCAN: only with `algorithm=hdbscan`.
 
-    min_cluster_size: int = Field(5, ge=2, description="Smallest cluster.")
+    It finds dense groups of items; items outside of them are outliers (Campello, Moulavi, Sander
+    2013). Distances are Euclidean, sqrt(2 - 2 x similarity).
+    """
+
+    min_cluster_size: int = Field(
+        5,
+        ge=2,
+        description="Only with algorithm=hdbscan: fewest items of a cluster. Higher gives fewer "
+        "and larger clusters, and more outliers.",
+    )
     min_samples: int = Field(
-        3, ge=1, description="Neighbours, without the item itself, that its core distance spans."
+        3,
+        ge=1,
+        description="Neighbours that an item must have nearby to count as dense. Higher gives "
+        "more outliers. At most `neighbours.k`.",
     )
     cluster_selection_epsilon: float = Field(
-        0.0, ge=0, le=2, description="Clusters closer than this Euclidean distance stay together."
+        0.0,
+        ge=0,
+        le=2,
+        description="Clusters nearer to each other than this Euclidean distance are not divided. "
+        "Higher gives fewer, larger clusters; 0: no such limit.",
     )
     cluster_selection_method: Literal["eom", "leaf"] = Field(
-        "eom", description="Excess of mass, or the leaves of the tree."
+        "eom",
+        description="`eom` (excess of mass) prefers large, stable clusters; `leaf` gives many "
+        "small ones of similar size.",
     )
-    allow_single_cluster: bool = Field(False, description="Whether everything may be one cluster.")
+    allow_single_cluster: bool = Field(
+        False, description="Whether all items may form one single cluster."
+    )
 
 
 class TwoStageSettings(HdbscanSettings):
-    """HDBSCAN inside the cells of a k-means; clusters that two cells share are joined again."""
+    """HDBSCAN in two stages: only with `algorithm=two_stage`.
 
+    k-means divides the items into cells, HDBSCAN clusters each cell, and clusters that lie in
+    several cells are joined again.
+    """
+
+    min_cluster_size: int = Field(
+        5,
+        ge=2,
+        description="Only with algorithm=two_stage: fewest items of a cluster. Higher gives fewer "
+        "and larger clusters, and more outliers.",
+    )
     cell_size: int = Field(
-        2000, ge=10, description="Different vectors of a cell, on average; fewer are one cell."
+        2000,
+        ge=10,
+        description="Mean number of different vectors in a cell. Larger cells are more exact and "
+        "slower. With fewer vectors than this there is one cell.",
     )
 
 
 class OutlierSettings(_Group):
-    """What becomes of items that the algorithm put into no cluster."""
+    """Outliers: what becomes of items that the algorithm put into no cluster."""
 
     policy: Literal["skip", "nearest", "individual", "target"] = Field(
         "skip",
-        description="`skip`: they are noise. `nearest`: they join the nearest cluster if it is "
-        "similar enough. `individual`: noise, marked to be tagged one by one. `target`: the "
-        "nearest ones join until few enough are left.",
+        description="Items that the algorithm put into no cluster: `skip` leaves them out; "
+        "`nearest` adds each to its nearest cluster if it is similar enough "
+        "(`outliers.threshold`); `individual` leaves them out and marks them to be tagged one by "
+        "one; `target` adds the most similar ones until `outliers.target_share` is reached.",
     )
     threshold: float = Field(
-        0.5, ge=0, le=1, description="With `nearest`: least similarity of an item that joins."
+        0.5,
+        ge=0,
+        le=1,
+        description="Only with outliers.policy=nearest: least similarity of an outlier and its "
+        "nearest cluster. Higher adds fewer outliers.",
     )
     target_share: float | None = Field(
-        None, ge=0, le=1, description="With `target`: largest share of outliers that is left."
+        None,
+        ge=0,
+        le=1,
+        description="Only with outliers.policy=target, and required there: largest share of all "
+        "items that stays outside of clusters (0.1 is a tenth). Lower adds more outliers.",
     )
 
 
-class PartitionSettings(_Group):
-    """How a level is cut into mapped tasks."""
+class PartsSettings(_Group):
+    """Parts: how a level is divided into parallel `cluster` tasks.
+
+    The number of parts changes the speed, not the clusters.
+    """
 
     by: Literal["domain", "domain_event_type"] = Field(
         "domain",
-        description="With scope `partition`: items that differ here are never linked directly.",
+        description="Only with scope=domain, for events and storylines: `domain` clusters each "
+        "domain separately, `domain_event_type` each event type of each domain.",
     )
-    max_parts: int = Field(
-        12, ge=1, le=1000, description="Most mapped `cluster` tasks; small parts share one."
+    max_count: int = Field(
+        12,
+        ge=1,
+        le=1000,
+        description="Most parallel `cluster` tasks of a run. More make each smaller: less memory "
+        "and time for each task.",
     )
-    min_part_rows: int = Field(
-        2000, ge=1, description="Parts with fewer rows are put together into one task."
+    min_rows: int = Field(
+        2000,
+        ge=1,
+        description="Fewest items of a `cluster` task: smaller parts share one task. Higher gives "
+        "fewer tasks.",
     )
 
 
 class MergeSettings(_Group):
-    """What becomes of clusters that a partition tore apart."""
+    """Joining clusters across domains: only with `scope=domain`."""
 
     join: Literal["never", "mutual_best"] = Field(
         "never",
-        description="With scope `partition`: whether clusters of different domains are joined when "
-        "each is the other's most similar by centroid.",
+        description="Only with scope=domain: `mutual_best` joins two clusters of different domains "
+        "if each is the other's most similar cluster; `never` keeps domains apart.",
     )
     join_similarity: float = Field(
-        0.8, ge=0, le=1, description="Least cosine of two centroids that may be joined."
+        0.8,
+        ge=0,
+        le=1,
+        description="Only with merge.join=mutual_best: least similarity of the centroids of two "
+        "clusters that are joined. Higher joins fewer.",
     )
 
 
 class LabelSettings(_Group):
-    """Labels, keywords and representatives."""
+    """Labels: what is stored to describe a cluster."""
 
-    keywords: int = Field(10, ge=1, le=50, description="Keywords kept per cluster.")
-    representatives: int = Field(3, ge=1, le=50, description="Most central members named.")
-    primary_entities: int = Field(10, ge=1, le=100, description="Most frequent entities kept.")
+    keywords: int = Field(10, ge=1, le=50, description="Most keywords stored for each cluster.")
+    representatives: int = Field(
+        3,
+        ge=1,
+        le=50,
+        description="Most representatives stored for each cluster: the members nearest to its "
+        "centre.",
+    )
+    primary_entities: int = Field(
+        10,
+        ge=1,
+        le=100,
+        description="Most entities stored for each cluster: those that its members name most "
+        "often.",
+    )
 
 
 class MapSettings(_Group):
-    """The picture of a level that the explorer shows."""
+    """Map: the picture of the level in the explorer."""
 
     clusters: int = Field(
         20_000,
         ge=1,
         le=100_000,
-        description="Clusters that are laid out by their neighbours, the largest; each other one "
-        "lies beside the most similar of these.",
+        description="Number of clusters, the largest ones, whose place on the map is computed "
+        "from their similarities. Every smaller cluster is placed beside the most similar of "
+        "them. More take longer.",
     )
     members: int = Field(
-        200_000, ge=0, le=2_000_000, description="Most members drawn, of large clusters more."
+        200_000,
+        ge=0,
+        le=2_000_000,
+        description="Most items drawn on the map, shared among the clusters by size; 0 draws "
+        "clusters only.",
     )
 
 
 class PublishSettings(_Group):
-    """The quality gate: a run that fails it is kept and reported, not published."""
+    """Quality gate: conditions for publishing a run.
+
+    A run that fails one is kept and reported, but readers keep the previous run.
+    """
 
     allow_empty: bool = Field(
-        False, description="Whether a run without items or clusters is published."
+        False, description="Whether a run without any item or any cluster may be published."
     )
-    min_items: int = Field(0, ge=0, description="Least items read.")
-    min_clusters: int = Field(0, ge=0, description="Least clusters.")
+    min_items: int = Field(
+        0, ge=0, description="Publish only if at least this many items were read. 0: any number."
+    )
+    min_clusters: int = Field(
+        0,
+        ge=0,
+        description="Publish only if there are at least this many clusters. 0: any number.",
+    )
     min_coverage: float = Field(
-        0.0, ge=0, le=1, description="Least share of items that are in a cluster."
+        0.0,
+        ge=0,
+        le=1,
+        description="Publish only if at least this share of the items is in a cluster (0.5 is "
+        "half). 0: any share.",
     )
     max_largest_share: float = Field(
-        1.0, gt=0, le=1, description="Largest share of the clustered items in one cluster."
+        1.0,
+        gt=0,
+        le=1,
+        description="Publish only if the largest cluster holds at most this share of all items "
+        "that are in clusters. 1: any share.",
     )
     max_drift: float | None = Field(
         None,
         ge=1,
-        description="Most times the deviation from the level's own history that raises an alert "
-        "(see `alerts`), of any metric but the duration; unset: drift holds no run back. Not for "
-        "the command line, which knows no history.",
+        description="Publish only if no metric differs from the level's previous runs by more "
+        "than this many times the difference that raises a drift alert; the duration is ignored. "
+        "Lower holds back more runs. Unset: drift never holds a run back. Not on the command "
+        "line of the steps, which has no previous runs.",
     )
 
 
 class AlertSettings(_Group):
-    """Alerts: what a run's metrics give cause to look at; they hold nothing back."""
+    """Alerts: when a run's metrics are reported to be looked at; they never stop a run.
+
+    A limit alert compares a metric with a fixed value, a drift alert with the level's previous
+    published runs.
+    """
 
     min_silhouette: float | None = Field(
         None,
         ge=-1,
         le=1,
-        description="Least mean silhouette; unset: 0.2 for documents and storylines, 0.15 for "
-        "events and entities.",
+        description="Alert if the mean silhouette, from -1 (wrong clusters) to 1 (well "
+        "separated), is below this. Unset: 0.2 for documents and storylines, 0.15 for events and "
+        "entities.",
     )
     max_raw_outlier_share: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Largest share of outliers before the outlier policy; unset: 0.5 for documents "
-        "and entities, 0.6 for events, 0.3 for storylines.",
+        description="Alert if more than this share of the items are outliers, counted before the "
+        "outlier policy. Unset: 0.5 for documents and entities, 0.6 for events, 0.3 for "
+        "storylines.",
     )
     min_tags_per_item: float = Field(
-        2.0, ge=0, description="Least tags per item; nothing while there are no tags."
+        2.0,
+        ge=0,
+        description="Alert if the items have fewer tags than this on average. Without any tags "
+        "there is no alert.",
     )
     history: int = Field(
         30,
         ge=3,
         le=365,
-        description="Last published runs of the level that a run is compared with.",
+        description="Number of the level's last published runs that drift is measured against.",
     )
     min_history: int = Field(
-        7, ge=3, le=365, description="With fewer of them, nothing is said about drift."
+        7,
+        ge=3,
+        le=365,
+        description="Fewest previous published runs for drift alerts; with fewer there are none.",
     )
     deviations: float = Field(
         5.0,
         ge=1,
-        description="Standard deviations from their median that are usual, estimated by their "
-        "median absolute deviation.",
+        description="Drift alert if a metric differs from the median of the previous runs by more "
+        "than this many of their standard deviations (estimated from their median absolute "
+        "deviation). Higher gives fewer alerts.",
     )
     min_change: float = Field(
         0.3,
         ge=0,
-        description="Smallest change of items, clusters, mean size and duration that matters, as a "
-        "share of the median.",
+        description="Smallest change of items, clusters, mean size or duration that raises a "
+        "drift alert, as a share of the median (0.3 is 30%). Higher gives fewer alerts.",
     )
     min_share_change: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="Smallest change of coverage, outlier share and silhouette that matters.",
+        description="Smallest change of coverage, outlier share or silhouette that raises a drift "
+        "alert, as a difference (0.1: from 0.6 to 0.7). Higher gives fewer alerts.",
     )
 
 
@@ -426,17 +643,19 @@ class RunSettings(_Group):
         "auto", "agglomerative", "hdbscan", "kmeans", "label_propagation", "two_stage"
     ] = Field(
         "auto",
-        description="Clustering algorithm; `auto` chooses by level, the report says why.",
+        description="Clustering algorithm. `auto` takes agglomerative for up to 100,000 documents "
+        "or storylines and label_propagation for more; for events and entities always "
+        "label_propagation. The report names the algorithm and the reason.",
     )
-    scope: Literal["level", "partition"] = Field(
+    scope: Literal["level", "domain"] = Field(
         "level",
-        description="`level`: one clustering of the whole level. `partition`: domains are "
-        "clustered apart.",
+        description="`level` clusters all items together; `domain` clusters each domain "
+        "separately, which needs less memory (for events and storylines, which have domains).",
     )
     allow_partial: bool = Field(
         False,
-        description="With scope `partition`: publish although a part failed; its items count as "
-        "unassigned.",
+        description="Only with scope=domain: true publishes the other domains although a part "
+        "failed, and counts its items as unassigned; false stops the run.",
     )
     input: InputSettings = Field(default_factory=InputSettings)
     filter: FilterSettings = Field(default_factory=FilterSettings)
@@ -449,12 +668,23 @@ class RunSettings(_Group):
     label_propagation: LabelPropagationSettings = Field(default_factory=LabelPropagationSettings)
     two_stage: TwoStageSettings = Field(default_factory=TwoStageSettings)
     outliers: OutlierSettings = Field(default_factory=OutlierSettings)
-    partition: PartitionSettings = Field(default_factory=PartitionSettings)
+    parts: PartsSettings = Field(default_factory=PartsSettings)
     merge: MergeSettings = Field(default_factory=MergeSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
     map: MapSettings = Field(default_factory=MapSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names(cls, given: Any) -> Any:
+        """Read what an earlier version stored; `run_settings` has renamed what a caller gave."""
+        if not isinstance(given, Mapping):
+            return given
+        current, problems = with_current_names(given)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return current
 
     @model_validator(mode="after")
     def _refuse_impossible_pairs(self) -> Self:
@@ -466,13 +696,13 @@ class RunSettings(_Group):
 def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
     if settings.scope == "level" and settings.allow_partial:
         yield (
-            "allow_partial=true needs scope=partition: at level scope a missing part leaves no "
-            "right answer. Set scope=partition or drop allow_partial"
+            "allow_partial=true needs scope=domain: at level scope a missing part leaves no "
+            "right answer. Set scope=domain or drop allow_partial"
         )
     if settings.scope == "level" and settings.merge.join != "never":
         yield (
-            f"merge.join={settings.merge.join} needs scope=partition: at level scope nothing is "
-            "torn apart. Set scope=partition or merge.join=never"
+            f"merge.join={settings.merge.join} needs scope=domain: at level scope nothing is "
+            "torn apart. Set scope=domain or merge.join=never"
         )
     since, until = settings.filter.since, settings.filter.until
     if since is not None and until is not None and since > until:
@@ -520,16 +750,24 @@ def _impossible_targets(outliers: OutlierSettings) -> Iterable[str]:
 def run_settings(*sources: Mapping[str, Any] | None) -> RunSettings:
     """Build the settings of a run from nested or dotted mappings, later ones winning.
 
+    Old names of settings are accepted, with one warning each (`clustering_tasks.settings.renamed`).
+
     Raises:
         SettingsError: naming every wrong value, unknown key and impossible pair at once.
     """
     merged: dict[str, Any] = {}
+    problems: list[str] = []
     for source in sources:
-        _merge(merged, nested(source or {}))
+        current, found = with_current_names(nested(source or {}))
+        _merge(merged, current)
+        problems += found
     try:
-        return RunSettings.model_validate(merged)
+        settings = RunSettings.model_validate(merged)
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from None
+        raise SettingsError(_refusal([*problems, *_explain(error)])) from None
+    if problems:
+        raise SettingsError(_refusal(problems))
+    return settings
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -551,7 +789,7 @@ def assignments(pairs: Iterable[str]) -> dict[str, str]:
     """
     pairs = list(pairs)
     if wrong := [pair for pair in pairs if "=" not in pair]:
-        raise SettingsError(f"--set takes name=value, for example scope=partition; got {wrong}")
+        raise SettingsError(f"--set takes name=value, for example scope=domain; got {wrong}")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -568,8 +806,11 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
             into[name] = dict(value) if isinstance(value, Mapping) else value
 
 
-def _explain(error: ValidationError) -> str:
-    lines = []
+def _refusal(problems: Iterable[str]) -> str:
+    return "\n".join(["settings refused:", *(f"  - {line}" for line in problems)])
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False):
         where = ".".join(str(part) for part in problem["loc"]) or "settings"
         message = problem["msg"].removeprefix("Value error, ")
@@ -577,8 +818,7 @@ def _explain(error: ValidationError) -> str:
             message = f"unknown setting; known are {_siblings(problem['loc'])}"
         elif problem["loc"]:
             message = f"{message} (got {problem['input']!r})"
-        lines.append(f"{where}: {message}")
-    return "settings refused:\n" + "\n".join(f"  - {line}" for line in lines)
+        yield f"{where}: {message}"
 
 
 def _siblings(location: tuple[int | str, ...]) -> str:

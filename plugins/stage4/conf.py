@@ -6,6 +6,7 @@ from typing import Any
 from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.renamed import with_current_names
 from clustering_tasks.settings.run import nested, run_settings
 
 COMMON = "common"
@@ -34,9 +35,9 @@ def conf_of_levels(conf: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     groups = nested(chosen(conf))
     problems = list(_misplaced(groups))
     if not problems:
-        common = groups.get(COMMON) or {}
-        levels = {level: _overridden(common, groups.get(level) or {}) for level in LEVELS}
-        problems = list(_refused(levels))
+        current, problems = _with_current_names(groups)
+        levels = {level: _overridden(current[COMMON], current[level]) for level in LEVELS}
+        problems += _refused(levels)
     if problems:
         raise SettingsError("\n".join(problems))
     return levels
@@ -49,6 +50,13 @@ def _misplaced(groups: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: neither a level nor `{COMMON}`; known are {', '.join(known)}"
         elif not isinstance(group or {}, Mapping):
             yield f"{name}: takes an object with settings (got {group!r})"
+
+
+def _with_current_names(groups: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Rename in each group by itself, so that a level's own value overrides the common one."""
+    renamed = {name: with_current_names(groups.get(name) or {}) for name in (COMMON, *LEVELS)}
+    problems = [f"{name}: {line}" for name, (_, lines) in renamed.items() for line in lines]
+    return {name: settings for name, (settings, _) in renamed.items()}, problems
 
 
 def _refused(levels: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -56,7 +56,7 @@ def level_dag(level: Level, doc_md: str | None) -> DAG:
         (doc_md or "").replace("{steps}", _rows(STEPS)),
         # No start date: the first run is at the schedule's next time, not at once for the last.
         schedule=_schedule(level),
-        params=run_params(),
+        params=run_params(level),
         tags=(level.name,),
     ) as dag:
         _wire_level(level)

@@ -1,4 +1,8 @@
-"""The trigger form of a level's DAG, generated from `RunSettings`."""
+"""The trigger form of a level's DAG, generated from `RunSettings`.
+
+Airflow's form shows the params in their order, in one box for each section, and opens with the box
+of those without a section.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,39 +10,112 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
-from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.algorithms.method import LARGE, resolve_method
+from clustering_tasks.settings.levels import Level
+from clustering_tasks.settings.renamed import old_values
+from clustering_tasks.settings.run import RunSettings, run_settings
+
+# What people set most, first: the algorithm with its main size, what to do with outliers, filters.
+OPENING = (
+    "algorithm",
+    "agglomerative.clusters",
+    "agglomerative.cut_similarity",
+    "label_propagation.edge_similarity",
+    "kmeans.k",
+    "hdbscan.min_cluster_size",
+    "two_stage.min_cluster_size",
+    "outliers.policy",
+    "outliers.threshold",
+    "outliers.target_share",
+    "filter.domains",
+    "filter.event_types",
+    "filter.entity_types",
+    "filter.since",
+    "filter.until",
+    "filter.keep_undated",
+    "filter.document_ids",
+)
+_GENERAL = "Scope: clustering all items together or each domain separately"
+_FILTERS = ("domains", "event_types", "entity_types")
 
 
-def run_params() -> dict[str, Param]:
-    """Describe every setting of a run, by its dotted name, as Airflow's form and REST check it."""
-    return dict(_params(RunSettings, "", "General"))
+def run_params(level: Level) -> dict[str, Param]:
+    """Describe every setting of a run, by its dotted name, as Airflow's form and REST check it.
+
+    Args:
+        level: of the DAG; its form describes what `auto` takes for it.
+    """
+    fields = dict(_fields(RunSettings, "", _GENERAL))
+    for name in OPENING:
+        del fields[name]["section"]
+    for name, text in _of_level(level):
+        fields[name]["description"] = text
+    rest = [name for name in fields if name not in OPENING]
+    return {name: _param(fields[name]) for name in (*OPENING, *rest)}
 
 
-def _params(model: type[BaseModel], prefix: str, section: str) -> Iterator[tuple[str, Param]]:
+def _fields(
+    model: type[BaseModel], prefix: str, section: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     properties = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
-        group = field.annotation
+        group, dotted = field.annotation, f"{prefix}{name}"
         if isinstance(group, type) and issubclass(group, BaseModel):
-            title = (group.__doc__ or name).strip().splitlines()[0].rstrip(".")
-            yield from _params(group, f"{prefix}{name}.", title)
+            yield from _fields(group, f"{dotted}.", _heading(group))
         else:
-            yield f"{prefix}{name}", _param(properties[name], section)
+            yield dotted, _for_the_form(dotted, properties[name]) | {"section": section}
 
 
-def _param(schema: dict[str, Any], section: str) -> Param:
-    schema = _for_the_form(schema)
-    default = schema.pop("default")
-    return Param(default, schema.pop("description", None), schema=schema | {"section": section})
+def _heading(group: type[BaseModel]) -> str:
+    """Return the first line of a group's docstring; the form shows headings as plain text."""
+    return (group.__doc__ or group.__name__).strip().splitlines()[0].rstrip(".").replace("`", "")
 
 
-def _for_the_form(schema: dict[str, Any]) -> dict[str, Any]:
+def _of_level(level: Level) -> Iterator[tuple[str, str]]:
+    """Describe what is not the same in the forms of all levels."""
+    few, many = (
+        resolve_method(run_settings(), level, items).algorithm for items in (LARGE, LARGE + 1)
+    )
+    auto = (
+        f"{few} for {level.name}, however many there are"
+        if few == many
+        else f"{few} for up to {LARGE:,} {level.name} and {many} for more"
+    )
+    report = "The report names the algorithm and the reason."
+    yield "algorithm", f"Clustering algorithm. `auto` takes {auto}. {report}"
+    for name in _FILTERS:
+        if name not in level.filtered_by:
+            words = name.replace("_", " ")
+            yield f"filter.{name}", f"Leave unset: {level.name} have no {words} to filter by."
+
+
+def _param(schema: dict[str, Any]) -> Param:
+    return Param(schema.pop("default"), schema.pop("description"), schema=schema)
+
+
+def _for_the_form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Write pydantic's schema of one field in the dialect that Airflow's form understands."""
-    schema = {name: value for name, value in schema.items() if name != "title"}
+    schema = {key: value for key, value in schema.items() if key != "title"}
     if "const" in schema:  # a Literal of one value; the form offers a list only for an enum
         schema["enum"] = [schema.pop("const")]
     if "anyOf" in schema:  # an optional value; the form reads a list of types
         options = schema.pop("anyOf")
         types = [option["type"] for option in options]
-        schema |= {name: value for option in options for name, value in option.items()}
+        schema |= {key: value for option in options for key, value in option.items()}
         schema["type"] = types
+    if old := old_values(name):
+        schema |= _accepting(old, schema["enum"])
     return schema
+
+
+def _accepting(old: list[str], offered: list[str]) -> dict[str, Any]:
+    """Let REST take old values that the form does not offer.
+
+    The form offers `enum`. In draft 7 of JSON Schema, `$ref` makes a validator ignore the keywords
+    beside it.
+    """
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$ref": "#/definitions/accepted",
+        "definitions": {"accepted": {"enum": [*offered, *old]}},
+    }

@@ -29,7 +29,7 @@ pytest_plugins = ["tests.integration.docker_fixtures"]
 pytestmark = [pytest.mark.docker, pytest.mark.airflow]
 
 ROOT = Path(__file__).parents[2]
-CONF = {"partition.min_part_rows": 20}
+CONF = {"parts.min_rows": 20}
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def states(airflow: Airflow, run: dict[str, Any]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def run(airflow: Airflow) -> dict[str, Any]:
     """A run of the events in several parts, published."""
-    conf = {"hdbscan": {"min_cluster_size": 3}, "partition.min_part_rows": 20}
+    conf = {"hdbscan": {"min_cluster_size": 3}, "parts.min_rows": 20}
     run = airflow.run_dag("cluster_events", conf)
     assert run["state"] == "success", airflow.explain(run)
     return run

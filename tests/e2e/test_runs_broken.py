@@ -93,7 +93,7 @@ def hanging(airflow: Airflow, folder: Path, step: str) -> Any:
 @pytest.fixture(scope="module")
 def parts() -> dict[str, Any]:
     """Settings that cut the level into several parts."""
-    return {"partition.min_part_rows": 20}
+    return {"parts.min_rows": 20}
 
 
 def cluster_states(airflow: Airflow, run: dict[str, Any]) -> list[str]:
@@ -135,7 +135,7 @@ def test_a_failed_part_fails_the_run_and_is_all_that_is_repeated(
 def test_a_partial_publication_is_visible(
     airflow: Airflow, parts: dict[str, Any], tmp_path: Path
 ) -> None:
-    conf = parts | {"scope": "partition", "allow_partial": True, "neighbours.k": 29}
+    conf = parts | {"scope": "domain", "allow_partial": True, "neighbours.k": 29}
     with spoiling(airflow, tmp_path, '*" cluster "*"--part 1"', FAIL):
         run = airflow.run_dag(DAG_ID, conf)
     instances = airflow.task_instances(run)

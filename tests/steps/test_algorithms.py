@@ -128,7 +128,7 @@ def test_identical_items_share_their_fate(workbench: Workbench, level: str, meth
 
 
 @pytest.mark.parametrize("method", EVERY)
-@pytest.mark.parametrize("scope", ["level", "partition"])
+@pytest.mark.parametrize("scope", ["level", "domain"])
 def test_the_number_of_parts_changes_nothing(
     workbench: Workbench, scope: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,10 +138,8 @@ def test_the_number_of_parts_changes_nothing(
     vectors = blobs([40, 30, 30, 20], noise=80, seed=2)
     bytes_of_members = set()
     for parts in (1, 12):
-        partition = {"max_parts": parts, "min_part_rows": 1}
-        done = perform(
-            workbench, "events", method, vectors, f"j{parts}", scope=scope, partition=partition
-        )
+        cut = {"max_count": parts, "min_rows": 1}
+        done = perform(workbench, "events", method, vectors, f"j{parts}", scope=scope, parts=cut)
         assert done["clusters"]
         bytes_of_members.add(Path(done["members_parquet"]).read_bytes())
     assert len(bytes_of_members) == 1

@@ -90,7 +90,7 @@ def test_other_counts_than_stage_3_reports_are_refused(
     [
         (["--set", "neighbours.k=1"], r"neighbours\.k: .*\(got '1'\)"),
         (["--set", "neighbour.k=9"], r"neighbour: unknown setting; known are .*neighbours"),
-        (["--set", "allow_partial=true"], r"allow_partial=true needs scope=partition"),
+        (["--set", "allow_partial=true"], r"allow_partial=true needs scope=domain"),
         (["--set", "scope"], r"--set takes name=value, .* got \['scope'\]"),
         (["--settings", "{"], r"--settings is not valid JSON"),
         (["--settings", "[1]"], r"--settings takes a JSON object, got \[1\]"),

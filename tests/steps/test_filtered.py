@@ -42,7 +42,7 @@ def test_filtered_items_are_rows_without_a_cluster(workbench: Workbench, algorit
         "events",
         algorithm=algorithm,
         filter={"domains": "legal,sports"},
-        evidence={"gate_similarity": 0},  # one document tells of both
+        evidence={"story_similarity_floor": 0},  # one document tells of both
     )
     assert counted(done) == (COUNT, 24, 12, 2)
     left_out = [name for name, status in statuses(done).items() if status == "filtered"]
@@ -89,7 +89,7 @@ def test_dates_and_documents_filter_too(workbench: Workbench) -> None:
         assert done["read"] - done["filtered"] == kept
 
 
-@pytest.mark.parametrize("scope", ["level", "partition"])
+@pytest.mark.parametrize("scope", ["level", "domain"])
 def test_a_filter_that_leaves_nothing_is_like_an_empty_level(
     workbench: Workbench, scope: str
 ) -> None:

@@ -169,7 +169,7 @@ def test_the_number_of_parts_changes_nothing(workbench: Workbench, policy: str) 
             "events",
             f"j{parts}",
             outliers={"policy": policy, **POLICIES[policy]},
-            partition={"max_parts": parts, "min_part_rows": 1},
+            parts={"max_count": parts, "min_rows": 1},
         )
         found.add(Path(done["members_parquet"]).read_bytes())
     assert len(found) == 1
@@ -181,7 +181,7 @@ def test_outliers_join_within_their_own_domain(workbench: Workbench) -> None:
     workbench.stage3.write("events", vectors)
     done = workbench.perform(
         "events",
-        scope="partition",
+        scope="domain",
         merge={"join": "mutual_best", "join_similarity": 0.8},
         outliers={"policy": "nearest", "threshold": 0.2},
     )

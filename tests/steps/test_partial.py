@@ -28,10 +28,8 @@ def started(workbench: Workbench, job: str = "job", **settings: object) -> Run:
     sizes = [size // 2 for size in SIZES.values() for _ in range(2)]
     metadata = [{"domain": domain} for domain, size in SIZES.items() for _ in range(size)]
     workbench.stage3.write("events", blobs(sizes, spread=0.05, seed=4), metadata)
-    partition = {"max_parts": 12, "min_part_rows": 1}
-    run = workbench.start(
-        "events", job, scope="partition", partition=partition, hdbscan=HDBSCAN, **settings
-    )
+    cut = {"max_count": 12, "min_rows": 1}
+    run = workbench.start("events", job, scope="domain", parts=cut, hdbscan=HDBSCAN, **settings)
     snapshot(run)
     return run
 
@@ -126,12 +124,12 @@ def test_with_nothing_left_all_is_unassigned(workbench: Workbench) -> None:
     assert label(run).metrics["clusters"] == 0
 
 
-def test_clusters_that_a_partition_tore_apart_are_joined_on_request(workbench: Workbench) -> None:
+def test_clusters_that_the_scope_tore_apart_are_joined_on_request(workbench: Workbench) -> None:
     """One story in two domains."""
     vectors = blobs([20, 10], spread=0.05, seed=4)
     metadata = [{"domain": "economic" if n % 2 else "health"} for n in range(30)]
     workbench.stage3.write("events", vectors, metadata)
-    settings = {"scope": "partition", "hdbscan": HDBSCAN}
+    settings = {"scope": "domain", "hdbscan": HDBSCAN}
     torn = workbench.perform("events", "torn", **settings)
     assert torn["clusters"] == 4
     joined = workbench.perform("events", "joined", **settings, merge={"join": "mutual_best"})

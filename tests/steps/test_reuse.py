@@ -43,7 +43,7 @@ def test_another_run_labels_anew_because_records_carry_the_run(once: Workbench) 
     [
         ({"hdbscan": {"min_cluster_size": 3}}, {"snapshot", "plan", "cluster-0"}),
         ({"neighbours": {"k": 12}}, {"snapshot"}),
-        ({"partition": {"max_parts": 3}}, {"snapshot"}),
+        ({"parts": {"max_count": 3}}, {"snapshot"}),
         ({"input": {"dimension": DIMENSION, "norm_tolerance": 0.01}}, set()),
         ({"label": {"keywords": 3}}, set(STEPS) - {"label", "map"}),
         ({"publish": {"min_items": 1}}, set(STEPS) - {"label", "map"}),

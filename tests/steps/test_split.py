@@ -24,8 +24,8 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def members(workbench: Workbench, level: str, parts: int, **settings: Any) -> bytes:
     job = f"parts-{parts}"
-    partition = {"max_parts": parts, "min_part_rows": 1}
-    done = workbench.perform(level, job, partition=partition, **settings)
+    cut = {"max_count": parts, "min_rows": 1}
+    done = workbench.perform(level, job, parts=cut, **settings)
     assert done["clusters"]
     result = workbench.start(level, job).result("plan")
     assert result.parts is not None
@@ -34,7 +34,7 @@ def members(workbench: Workbench, level: str, parts: int, **settings: Any) -> by
 
 
 @pytest.mark.usefixtures("small_tiles")
-@pytest.mark.parametrize("scope", ["level", "partition"])
+@pytest.mark.parametrize("scope", ["level", "domain"])
 @pytest.mark.parametrize("level", ["documents", "events", "entities"])
 @pytest.mark.parametrize("search", ["exact", "cells"])
 def test_one_part_or_twelve_give_the_same_members(

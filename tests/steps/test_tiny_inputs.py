@@ -43,7 +43,7 @@ def report(done: dict[str, Any]) -> dict[str, Any]:
     return read
 
 
-@pytest.mark.parametrize("scope", ["level", "partition"])
+@pytest.mark.parametrize("scope", ["level", "domain"])
 @pytest.mark.parametrize("level", LEVELS)
 def test_nothing_gives_no_cluster_and_is_published_only_on_request(
     workbench: Workbench, level: str, scope: str

@@ -44,7 +44,7 @@ def make_run(workspace: UPath, job: str = "a") -> Run:
         job_id=job,
         indices="/indices",
         as_of=datetime(2026, 3, 1, tzinfo=UTC),
-        settings=run_settings({"scope": "partition", "allow_partial": True}),
+        settings=run_settings({"scope": "domain", "allow_partial": True}),
     )
 
 

@@ -15,13 +15,13 @@ def test_a_level_overrides_what_is_common_and_keeps_the_rest() -> None:
     levels = conf_of_levels(
         {
             "common": {"hdbscan.min_cluster_size": 4, "hdbscan": {"min_samples": 2}},
-            "events": {"hdbscan": {"min_cluster_size": 8}, "scope": "partition"},
+            "events": {"hdbscan": {"min_cluster_size": 8}, "scope": "domain"},
         }
     )
     assert levels["documents"] == {"hdbscan": {"min_cluster_size": 4, "min_samples": 2}}
     assert levels["events"] == {
         "hdbscan": {"min_cluster_size": 8, "min_samples": 2},
-        "scope": "partition",
+        "scope": "domain",
     }
 
 
@@ -36,7 +36,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_an_impossible_pair_that_only_the_merge_makes_is_refused() -> None:
-    conf = {"common": {"allow_partial": True, "scope": "partition"}, "events": {"scope": "level"}}
+    conf = {"common": {"allow_partial": True, "scope": "domain"}, "events": {"scope": "level"}}
     with pytest.raises(
         SettingsError, match=r"^events: settings refused:\n.*allow_partial"
     ) as error:

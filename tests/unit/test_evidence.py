@@ -66,11 +66,11 @@ def test_every_algorithm_takes_all_evidence_on_edges(algorithm: str, name: str) 
     weights = resolve_method(settings, LEVELS["events"], 100).weights
     assert getattr(weights, name) == 0.5
     plain = algorithm in ("hdbscan", "two_stage")
-    assert weights.any() == (not plain or name != "gate_weight")
+    assert weights.any() == (not plain or name != "story_penalty_factor")
 
 
 def test_every_weight_has_its_piece() -> None:
-    assert {*EVIDENCE, "gate_weight"} == {field.name for field in fields(Weights)}
+    assert {*EVIDENCE, "story_penalty_factor"} == {field.name for field in fields(Weights)}
 
 
 IDS = np.array([[1, 2], [0, -1], [1, 0]], dtype=np.int32)
@@ -92,8 +92,8 @@ DOCUMENTS = DocumentVectors(np.eye(2, dtype=np.float32), np.array([0, 1, -1], dt
 EVERYTHING = Weights(
     mention_weight=0.3,
     document_weight=0.1,
-    gate_similarity=0.7,
-    gate_weight=1.5,
+    story_similarity_floor=0.7,
+    story_penalty_factor=1.5,
     sentence_penalty=0.1,
     domain_penalty=0.05,
     event_type_penalty=0.03,
@@ -150,7 +150,9 @@ def test_a_large_block_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_edges_are_sorted_anew_by_their_similarity() -> None:
     facts = replace(FACTS, stories=DOCUMENTS)
-    ids, distances = with_evidence(IDS, DISTANCES, facts, Weights(gate_similarity=1, gate_weight=1))
+    ids, distances = with_evidence(
+        IDS, DISTANCES, facts, Weights(story_similarity_floor=1, story_penalty_factor=1)
+    )
     assert ids.tolist() == [[2, 1], [0, -1], [1, 0]]
     expected = np.sqrt(2 - 2 * np.array([[0.6, -0.1], [-0.1, -np.inf], [0.8, 0.6]]))
     np.testing.assert_allclose(distances, expected, rtol=1e-5)
@@ -187,10 +189,12 @@ def test_mentions_are_mixed_into_the_cosine() -> None:
 
 
 def test_other_stories_lower_the_similarity_by_what_they_lack() -> None:
-    weights = Weights(gate_similarity=0.7, gate_weight=0.5)
+    weights = Weights(story_similarity_floor=0.7, story_penalty_factor=0.5)
     facts = replace(FACTS, stories=DOCUMENTS)
     assert similarity(weights, facts)[0] == pytest.approx([0.55, 0.6], abs=1e-6)
-    assert similarity(replace(weights, gate_weight=2), facts)[1][0] == pytest.approx(-0.5, abs=1e-6)
+    assert similarity(replace(weights, story_penalty_factor=2), facts)[1][0] == pytest.approx(
+        -0.5, abs=1e-6
+    )
 
 
 def test_likeness_of_the_documents_is_taken_off() -> None:
@@ -232,7 +236,7 @@ def test_days_apart_are_those_between_spans() -> None:
 def test_similarity_decays_with_the_days_between_a_pair() -> None:
     found = similarity(Weights(decay_days=7), replace(FACTS, span=DAYS))
     assert found[0] == pytest.approx([0.9 * np.exp(-1), 0.6], abs=1e-6)
-    negative = Weights(decay_days=7, gate_similarity=1, gate_weight=2)
+    negative = Weights(decay_days=7, story_similarity_floor=1, story_penalty_factor=2)
     facts = replace(FACTS, span=DAYS, stories=DOCUMENTS)
     assert similarity(negative, facts)[0][0] == pytest.approx(0.9 - 2, abs=1e-6)
 
@@ -288,7 +292,7 @@ def directly(facts: NodeFacts, mentions: list[str | None], i: int, j: int, cosin
     if (document := product(facts.documents)) is not None:
         s -= w.document_weight * document
     if (story := product(facts.stories)) is not None:
-        s -= w.gate_weight * max(0, w.gate_similarity - story)
+        s -= w.story_penalty_factor * max(0, w.story_similarity_floor - story)
     s -= w.sentence_penalty * (facts.sentence[i] == facts.sentence[j] >= 0)
     for codes, penalty in (
         (facts.domain, w.domain_penalty),

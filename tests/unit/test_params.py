@@ -3,11 +3,14 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
-from stage4.params import run_params
+from stage4.params import OPENING, run_params
 
-PARAMS = run_params()
+PARAMS = run_params(LEVELS["events"])
+OWN_GROUPS = ("agglomerative", "hdbscan", "kmeans", "label_propagation", "two_stage")
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -32,12 +35,59 @@ def test_the_form_as_it_is_sent_gives_the_default_settings() -> None:
 @pytest.mark.parametrize("name", PARAMS)
 def test_a_field_is_described_and_valid(name: str) -> None:
     param = PARAMS[name]
-    jsonschema.Draft202012Validator.check_schema(param.schema)
+    jsonschema.validators.validator_for(param.schema).check_schema(param.schema)
     assert param.resolve() == param.value
     assert param.description
-    assert param.schema["section"]
     assert "type" in param.schema
-    assert not {"$ref", "anyOf", "const", "title"} & set(param.schema)
+    assert not {"anyOf", "const", "title"} & set(param.schema)
+
+
+def test_the_form_opens_with_what_people_turn_and_then_goes_by_group() -> None:
+    assert tuple(PARAMS)[: len(OPENING)] == OPENING
+    sections = {name: param.schema.get("section") for name, param in PARAMS.items()}
+    # Airflow opens the box of the params without a section; the others are closed.
+    assert {name for name, section in sections.items() if section is None} == set(OPENING)
+    assert OPENING[0] == "algorithm"
+    assert {name for name in OPENING if name.startswith("outliers.")} == {
+        name for name in PARAMS if name.startswith("outliers.")
+    }
+    assert {name for name in OPENING if name.startswith("filter.")} == {
+        name for name in PARAMS if name.startswith("filter.")
+    }
+    groups = {name: name.rpartition(".")[0] for name in PARAMS if name not in OPENING}
+    by_group = {(groups[name], sections[name]) for name in groups}
+    assert len(by_group) == len({group for group, _ in by_group}) == len({s for _, s in by_group})
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMS if name.split(".")[0] in OWN_GROUPS])
+def test_a_setting_of_one_algorithm_says_so(name: str) -> None:
+    algorithm = name.split(".")[0]
+    param = PARAMS[name]
+    words = param.schema.get("section") or param.description or ""
+    assert "only with" in words.lower()
+    assert algorithm in words.replace(" ", "_").lower()
+
+
+@pytest.mark.parametrize("level", LEVELS.values(), ids=lambda level: level.name)
+def test_the_form_says_what_auto_takes_for_its_level(level: Level) -> None:
+    words = run_params(level)["algorithm"].description or ""
+    general = RunSettings.model_fields["algorithm"].description or ""
+    few, many = (resolve_method(run_settings(), level, n).algorithm for n in (100_000, 100_001))
+    assert f"`auto` takes {few}" in words
+    assert level.name in general
+    if few == many:
+        assert not ({*OWN_GROUPS} - {few}) & {*words.replace(".", "").split()}
+    else:
+        assert f"{few} for up to 100,000 {level.name} and {many} for more" in words
+
+
+@pytest.mark.parametrize("level", LEVELS.values(), ids=lambda level: level.name)
+def test_a_filter_that_no_item_of_the_level_can_pass_says_so(level: Level) -> None:
+    form = run_params(level)
+    assert list(form) == list(PARAMS)
+    for name in ("domains", "event_types", "entity_types"):
+        unset = (form[f"filter.{name}"].description or "").startswith("Leave unset")
+        assert unset == (name not in level.filtered_by)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from upath import UPath
 from clustering_tasks.graph.nodes import Nodes, load_nodes, make_nodes
 from clustering_tasks.graph.parts import Unit, make_parts
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.settings.run import PartitionSettings, run_settings
+from clustering_tasks.settings.run import PartsSettings, run_settings
 from clustering_tasks.steps.plan import plan as module
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
@@ -54,7 +54,7 @@ def test_parts_are_whole_tiles_that_cover_every_node_once(
     groups: list[tuple[int, int]], max_parts: int, least: int
 ) -> None:
     nodes = nodes_of(groups)
-    settings = PartitionSettings(max_parts=max_parts, min_part_rows=least)
+    settings = PartsSettings(max_count=max_parts, min_rows=least)
     parts = list(make_parts(nodes, settings))
     assert 1 <= len(parts) <= max_parts
     units = [unit for part in parts for unit in part]
@@ -74,7 +74,7 @@ def test_parts_are_whole_tiles_that_cover_every_node_once(
 
 def test_a_large_group_is_cut_and_small_ones_share_a_part() -> None:
     nodes = nodes_of([(0, 96), (0, 3), (0, 5), (1, 40)])
-    parts = list(make_parts(nodes, PartitionSettings(max_parts=3, min_part_rows=1)))
+    parts = list(make_parts(nodes, PartsSettings(max_count=3, min_rows=1)))
     assert [[unit.name for unit in part] for part in parts] == [
         ["group 0 0-47"],
         ["group 0 48-95"],
@@ -84,7 +84,7 @@ def test_a_large_group_is_cut_and_small_ones_share_a_part() -> None:
 
 
 def test_what_can_be_two_parts_is_two_parts() -> None:
-    parts = list(make_parts(nodes_of([(0, 40)]), PartitionSettings(max_parts=2, min_part_rows=1)))
+    parts = list(make_parts(nodes_of([(0, 40)]), PartsSettings(max_count=2, min_rows=1)))
     assert [[unit.stop - unit.start for unit in part] for part in parts] == [[24], [16]]
 
 
@@ -93,7 +93,7 @@ def test_parts_of_a_block_in_cells_are_even_and_hardly_larger_than_a_batch(
 ) -> None:
     monkeypatch.setattr(module, "PROBING_TILE_ROWS", 16)
     monkeypatch.setattr(module, "BATCH_ROWS", 64)
-    settings = PartitionSettings(max_parts=12, min_part_rows=1)
+    settings = PartsSettings(max_count=12, min_rows=1)
     parts = list(make_parts(nodes_of([(0, 40), (1, 200)]), settings, {1}))
     assert [unit.stop - unit.start for part in parts for unit in part if unit.block] == [
         64,
@@ -132,13 +132,13 @@ def test_identical_rows_are_one_node() -> None:
         ),
         max_size=30,
     ),
-    st.sampled_from([{}, {"scope": "partition"}, {"partition.by": "domain_event_type"}]),
+    st.sampled_from([{}, {"scope": "domain"}, {"parts.by": "domain_event_type"}]),
 )
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nodes_are_those_of_the_definition(
     drawn: list[tuple[int, str | None, str | None, bool]], chosen: dict[str, str]
 ) -> None:
-    settings = {"scope": "partition"} | chosen if chosen else chosen
+    settings = {"scope": "domain"} | chosen if chosen else chosen
     first_of: dict[int, int] = {}
     first_identical_row = [
         first_of.setdefault(number, row) for row, (number, *_) in enumerate(drawn)
@@ -150,7 +150,7 @@ def test_nodes_are_those_of_the_definition(
 
     names = [name or "general_news" for name in domain]
     finer = [f"{name} {what or 'unknown'}" for name, what in zip(names, kind, strict=True)]
-    group = finer if "partition.by" in settings else names
+    group = finer if "parts.by" in settings else names
     block = group if settings else [""] * len(drawn)
     rows = [row for row in range(len(drawn)) if kept[row]]
     first: dict[tuple[str, int], int] = {}
@@ -188,22 +188,20 @@ def test_at_level_scope_domains_are_groups_of_one_block() -> None:
     assert names == ["economic_activity", "general_news", "sports_entertainment"]
 
 
-def test_at_partition_scope_domains_are_blocks() -> None:
-    nodes = make(
-        "events", items(first_identical_row=[0, 1, 2, 0], domain=DOMAINS), scope="partition"
-    )
+def test_at_domain_scope_domains_are_blocks() -> None:
+    nodes = make("events", items(first_identical_row=[0, 1, 2, 0], domain=DOMAINS), scope="domain")
     assert nodes.block.tolist() == [0, 0, 1, 2]
     assert nodes.row[nodes.node_of_row].tolist() == [0, 1, 2, 3]
     assert nodes.weight.tolist() == [1, 1, 1, 1]
 
 
-def test_a_partition_by_event_type_is_finer() -> None:
+def test_a_cut_by_event_type_is_finer() -> None:
     frame = items(
         first_identical_row=[0, 1, 2],
         domain=["health_medical"] * 3,
         event_type=["protest", None, "protest"],
     )
-    chosen = {"scope": "partition", "partition.by": "domain_event_type"}
+    chosen = {"scope": "domain", "parts.by": "domain_event_type"}
     nodes = make("events", frame, **chosen)
     assert [str(nodes.group_names[group]) for group in nodes.group[nodes.node_of_row]] == [
         "health_medical protest",
@@ -212,7 +210,7 @@ def test_a_partition_by_event_type_is_finer() -> None:
     ]
 
 
-@pytest.mark.parametrize("scope", ["level", "partition"])
+@pytest.mark.parametrize("scope", ["level", "domain"])
 def test_entity_types_are_blocks_at_any_scope(scope: str) -> None:
     frame = items(first_identical_row=[0, 0, 2, 2], entity_type=["PER", "ORG", None, "PER"])
     nodes = make("entities", frame, scope=scope)
@@ -234,7 +232,7 @@ def test_the_step_names_its_parts_and_forecasts_the_work(workbench: Workbench) -
     vectors[48:] = vectors[0]  # items of its node
     metadata += metadata[:2]
     workbench.stage3.write("events", vectors, metadata)
-    run = workbench.start("events", partition={"max_parts": 2, "min_part_rows": 1})
+    run = workbench.start("events", parts={"max_count": 2, "min_rows": 1})
     snapshot(run)
     result = plan(run)
     assert result.parts is not None

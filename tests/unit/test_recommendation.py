@@ -59,7 +59,7 @@ def test_a_machine_that_is_too_small_for_all_is_told_so(level: str) -> None:
     settings = run_settings({"algorithm": "auto"})
     found = recommend(settings, LEVELS[level], 90_000, replace(LARGE, memory_bytes=1000))
     assert found.algorithm == resolve_method(settings, LEVELS[level], 90_000).algorithm
-    assert "larger machine, or scope=partition" in found.reason
+    assert "larger machine, or scope=domain" in found.reason
 
 
 def test_an_algorithm_that_is_asked_for_is_only_forecast() -> None:

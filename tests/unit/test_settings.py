@@ -37,7 +37,7 @@ def test_every_wrong_value_and_unknown_key_is_named_at_once() -> None:
 
 def test_a_message_says_what_was_given_and_what_is_allowed() -> None:
     assert "(got 'everywhere')" in refusal({"scope": "everywhere"})
-    assert "'level' or 'partition'" in refusal({"scope": "everywhere"})
+    assert "'level' or 'domain'" in refusal({"scope": "everywhere"})
     assert "greater than or equal to 2 (got 1)" in refusal({"hdbscan.min_cluster_size": 1})
 
 
@@ -55,8 +55,8 @@ def test_an_unknown_key_is_answered_with_those_of_its_group() -> None:
 @pytest.mark.parametrize(
     ("chosen", "ways_out"),
     [
-        ({"allow_partial": True}, ("scope=partition", "drop allow_partial")),
-        ({"merge.join": "mutual_best"}, ("scope=partition", "merge.join=never")),
+        ({"allow_partial": True}, ("scope=domain", "drop allow_partial")),
+        ({"merge.join": "mutual_best"}, ("scope=domain", "merge.join=never")),
         (
             {"algorithm": "hdbscan", "hdbscan.min_samples": 9, "neighbours.k": 8},
             ("Raise neighbours.k", "lower hdbscan.min_samples"),
@@ -99,9 +99,7 @@ def test_all_impossible_pairs_are_named_at_once() -> None:
 
 
 def test_the_ways_out_lead_out() -> None:
-    settings = run_settings(
-        {"scope": "partition", "allow_partial": True, "merge.join": "mutual_best"}
-    )
+    settings = run_settings({"scope": "domain", "allow_partial": True, "merge.join": "mutual_best"})
     assert settings.allow_partial
     assert settings.merge.join == "mutual_best"
 
@@ -132,10 +130,10 @@ def test_both_thresholds_say_how_similar_clusters_must_be(
 
 def test_dotted_nested_and_command_line_forms_say_the_same() -> None:
     forms: list[dict[str, object]] = [
-        {"scope": "partition", "hdbscan.min_samples": 4, "hdbscan.min_cluster_size": 7},
-        {"scope": "partition", "hdbscan": {"min_samples": 4, "min_cluster_size": 7}},
-        {"scope": "partition", "hdbscan": {"min_samples": 4}, "hdbscan.min_cluster_size": 7},
-        {**assignments(["scope=partition", "hdbscan.min_samples=4", "hdbscan.min_cluster_size=7"])},
+        {"scope": "domain", "hdbscan.min_samples": 4, "hdbscan.min_cluster_size": 7},
+        {"scope": "domain", "hdbscan": {"min_samples": 4, "min_cluster_size": 7}},
+        {"scope": "domain", "hdbscan": {"min_samples": 4}, "hdbscan.min_cluster_size": 7},
+        {**assignments(["scope=domain", "hdbscan.min_samples=4", "hdbscan.min_cluster_size=7"])},
     ]
     (settings,) = {run_settings(form).model_dump_json() for form in forms}
     assert '"min_samples":4' in settings
@@ -184,12 +182,12 @@ def test_a_group_that_is_also_given_as_a_value_is_refused() -> None:
 def test_settings_are_frozen() -> None:
     settings = run_settings()
     with pytest.raises(ValidationError, match="frozen"):
-        settings.scope = "partition"  # type: ignore[misc]
+        settings.scope = "domain"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="frozen"):
         settings.publish.min_items = 3  # type: ignore[misc]
 
 
 def test_what_is_stored_with_a_run_gives_the_settings_back() -> None:
-    settings = run_settings({"scope": "partition", "publish.min_coverage": 0.25})
+    settings = run_settings({"scope": "domain", "publish.min_coverage": 0.25})
     assert run_settings(settings.model_dump(mode="json")) == settings
     assert RunSettings.model_validate_json(settings.model_dump_json()) == settings

@@ -41,7 +41,7 @@ def test_a_single_document_is_what_it_is() -> None:
     assert smoothed(np.empty((0, DIMENSION), np.float32)).shape == (0, DIMENSION)
 
 
-_GATE: Json = {"evidence": {"gate_similarity": 0.8}}
+_GATE: Json = {"evidence": {"story_similarity_floor": 0.8}}
 
 
 def test_a_story_is_of_the_document_and_its_items_that_take_part(workbench: Workbench) -> None:

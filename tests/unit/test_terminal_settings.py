@@ -2,12 +2,13 @@
 
 import pytest
 
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings, run_settings
 from stage4.cli.errors import UsageError
 from stage4.cli.settings import conf
 from stage4.params import run_params
 
-FIELDS = {name: param.dump() for name, param in run_params().items()}
+FIELDS = {name: param.dump() for name, param in run_params(LEVELS["events"]).items()}
 
 
 def refusal(*pairs: str, level: str = "events") -> str:
@@ -40,13 +41,13 @@ def test_every_default_may_be_set_again(name: str) -> None:
         ("temporal.decay_days=a week", "valid number"),
         ("allow_partial=perhaps", "valid boolean"),
         ("allow_partial=", "valid boolean (got '')"),
-        ("scope=all", "'level' or 'partition'"),
+        ("scope=all", "'level' or 'domain'"),
         ("min_samples=3", "did you mean hdbscan.min_samples or two_stage.min_samples?"),
         ("zzz=3", "unknown setting"),
         ("events.label.keywords=3", "unknown setting"),
         ("filter.since=soon", "ISO 8601"),
         ("filter.domains=health, heath", "no such domain as heath"),
-        ("allow_partial=true", "needs scope=partition"),
+        ("allow_partial=true", "needs scope=domain"),
         ("outliers.policy=target", "Set both or neither"),
     ],
 )
@@ -92,13 +93,13 @@ def test_text_may_hold_equals_signs_and_lists_commas() -> None:
 
 
 def test_all_levels_may_have_one_setting_and_each_its_own() -> None:
-    pairs = ["scope=partition", "events.scope=level", "entities.label.keywords=3"]
+    pairs = ["scope=domain", "events.scope=level", "entities.label.keywords=3"]
     assert conf("all", pairs) == {
-        "common": {"scope": "partition"},
+        "common": {"scope": "domain"},
         "events": {"scope": "level"},
         "entities": {"label.keywords": 3},
     }
 
 
 def test_the_last_of_two_wins() -> None:
-    assert conf("events", ["scope=level", "scope=partition"]) == {"scope": "partition"}
+    assert conf("events", ["scope=level", "scope=domain"]) == {"scope": "domain"}

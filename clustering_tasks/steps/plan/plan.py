@@ -32,12 +32,12 @@ def plan(run: Run) -> Result:
     method = resolve_method(settings, run.level, int(snapshot.metrics["items"] or 0))
     read = {
         "scope": settings.scope,
-        "partition": settings.partition.model_dump(),
+        "parts": settings.parts.model_dump(),
         "neighbours": settings.neighbours.model_dump(),
         "filter": settings.filter.model_dump(mode="json"),
         "centred": method.centred,
         "context_weight": method.context_weight,
-        "stories": method.weights.gate_similarity > 0,
+        "stories": method.weights.story_similarity_floor > 0,
         "documents": method.weights.document_weight > 0,
     }
     inputs = [snapshot] if context is None else [snapshot, context]
@@ -60,7 +60,7 @@ def _plan(
         forecast["memory_bytes"],
         available_memory(),
         "memory",
-        "Use a larger machine, or scope=partition, which holds one domain at a time",
+        "Use a larger machine, or scope=domain, which holds one domain at a time",
     )
     check_fits(
         forecast["disk_bytes"],
@@ -79,10 +79,10 @@ def _plan(
         documents.save(attempt.new_file("documents", "documents.npz"))
     write_time_ranges(attempt.new_file("time_ranges", "time_ranges.npy"), snapshot, nodes)
     save_cells(attempt.new_file("cells", "cells.npz"), ordered.cells)
-    if method.weights.gate_similarity:
+    if method.weights.story_similarity_floor:
         stories = story_vectors(snapshot, items["document_id"], nodes, documents)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
-    parts = list(make_parts(nodes, run.settings.partition, frozenset(ordered.cells)))
+    parts = list(make_parts(nodes, run.settings.parts, frozenset(ordered.cells)))
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [

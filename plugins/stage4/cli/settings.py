@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.renamed import current_name, current_value
 from stage4.cli.errors import UsageError
+from stage4.cli.output import console
 
 # pydantic is imported where it is needed: its 0.2 s would be added to every command.
 if TYPE_CHECKING:
@@ -54,12 +56,24 @@ def _groups(level: str, pairs: Iterable[str]) -> tuple[Groups, list[str]]:
     for pair in pairs:
         name, equals, text = (part.strip() for part in pair.partition("="))
         if not equals:
-            problems.append(f"{name}: --set takes name=value, for example scope=partition")
+            problems.append(f"{name}: --set takes name=value, for example scope=domain")
             continue
         first, _, rest = name.partition(".")
         group, setting = (first, rest) if level == ALL and first in LEVELS else (COMMON, name)
+        setting, text = _current(setting, text)
         groups.setdefault(group, {})[setting] = text
     return groups, problems
+
+
+def _current(name: str, text: str) -> tuple[str, str]:
+    """Give a setting and its value their present names, with a note about the old ones."""
+    current = current_name(name)
+    value = str(current_value(current, text))
+    if (current, value) != (name, text):
+        console(error=True).print(
+            f"note: --set {name}={text} is called {current}={value} now", markup=False
+        )
+    return current, value
 
 
 def _typed(group: str, texts: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
             raise AirflowFailException(
                 f"{self._name} needs more memory than its container may have "
                 f"(STAGE4_MEMORY_LIMIT={self.mem_limit}): raise the limit, or cut the work into "
-                "smaller parts (partition.max_parts, partition.min_part_rows)"
+                "smaller parts (parts.max_count, parts.min_rows)"
             )
         return int(state["ExitCode"])
 
