@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.stop_words import STOP_WORDS
 from clustering_tasks.steps.label.titles import canonical_name, headline, shorten
 
 
@@ -134,13 +133,6 @@ def _terms_of(texts: list[str]) -> Counter[str]:
         counts.update(words)
         counts.update(map(" ".join, pairwise(words)))
     return counts
-
-
-def test_stop_words_are_no_news() -> None:
-    news = {"un", "fire", "bill", "mill", "system", "interest", "first", "found", "call", "show"}
-    assert not news & STOP_WORDS
-    assert {"the", "don't", "don\u2019t", "of", "themselves"} <= STOP_WORDS
-    assert Keywords([["UN calls fire at the mill"], ["It isn't"]]).top(0, 2)
 
 
 @pytest.mark.parametrize("clusters", [[], [[]], [[None, ""], ["the of and"]], [["1 2 3"], ["?"]]])

@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
-from clustering_tasks.steps.label.stop_words import STOP_WORDS
+from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
 
 # A word of letters, also with an apostrophe or hyphen inside; or an acronym with digits (G7, A320).
 # One letter is no word.
@@ -26,14 +26,15 @@ class Keywords:
     word, or for a pair `(first + 1) * 2**32 + second`.
     """
 
-    def __init__(self, clusters: Iterable[Iterable[str | None]]) -> None:
+    def __init__(self, clusters: Iterable[Iterable[str | None]], usual: str = ENGLISH) -> None:
         """Count terms of one and two words.
 
         Args:
             clusters: the texts of each cluster's members.
+            usual: language of a text that does not show its own, from `usual_language`.
         """
         vocabulary: dict[str, int] = defaultdict(count().__next__)
-        counted = [_count(texts, vocabulary) for texts in clusters]
+        counted = [_count(texts, vocabulary, usual) for texts in clusters]
         self._words = list(vocabulary)
         sizes = [len(terms) for terms, _ in counted]
         self._bounds = np.append(0, np.cumsum(sizes, dtype=np.int64))
@@ -67,12 +68,18 @@ class Keywords:
         return f"{self._words[before - 1]} {self._words[last]}" if before else self._words[last]
 
 
-def _count(texts: Iterable[str | None], vocabulary: dict[str, int]) -> tuple[I64, I32]:
+def words_of(text: str) -> list[str]:
+    """Cut a text into words, in lower case."""
+    # the dot of the Turkish capital stays apart in lower case, and would cut the word
+    return _WORD.findall(text.lower().replace("i\u0307", "i"))
+
+
+def _count(texts: Iterable[str | None], vocabulary: dict[str, int], usual: str) -> tuple[I64, I32]:
     """Return a cluster's terms, ascending, and how often it says each; new words are numbered."""
     numbers = [_END]
-    for text in filter(None, texts):
-        words = _WORD.findall(text.lower())
-        numbers += [vocabulary[word] for word in words if word not in STOP_WORDS]
+    split = [words_of(text) for text in filter(None, texts)]
+    for words, stop_words in zip(split, stop_words_of(split, usual), strict=True):
+        numbers += [vocabulary[word] for word in words if word not in stop_words]
         numbers.append(_END)  # no pair spans two texts
     said = np.array(numbers, dtype=np.int64)
     paired = (said[:-1] != _END) & (said[1:] != _END)

@@ -8,14 +8,17 @@ import pyarrow as pa
 from upath import UPath
 
 from clustering_tasks.arrays import I32
-from clustering_tasks.steps.label.keywords import Keywords
+from clustering_tasks.steps.label.keywords import Keywords, words_of
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
+from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
+
+_SAMPLE = 1000  # texts that show the level's usual language
 
 
 def label(run: Run) -> Result:
@@ -72,4 +75,6 @@ def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[dict[str, An
 
 def _keywords(items: UPath, labels: I32, clusters: int) -> Keywords:
     texts = pa.table(read_columns(items, ["text"]))
-    return Keywords(part["text"] for part in by_cluster(texts, labels, clusters))
+    sample = texts["text"].take(np.arange(0, len(texts), max(1, len(texts) // _SAMPLE)))
+    usual = usual_language(words_of(text) for text in sample.to_pylist() if text)
+    return Keywords((part["text"] for part in by_cluster(texts, labels, clusters)), usual)

@@ -1,9 +1,37 @@
-"""English words that hold sentences together and name nothing.
+"""Words that hold sentences together and name nothing, each in its own language.
 
-None that a headline may be about: the lists of common libraries hold fire, bill, mill, UN and US.
+A word of one language holds sentences together in another ("die", "war", "men"), so what is removed
+from a text depends on the language that it is in. That is found by the lists themselves: it is the
+one whose list has most of the text's distinct words, and it must lead the usual language's by
+`_LEAD`. Related languages are confused that way where they share the words, which then are stop
+words of both. Measured beside py3langid 0.4.0 on 132 headlines in eleven languages among 2,376 in
+English, and on 264,000 words of English news:
+
+| | these lists | py3langid on each title |
+|---|---|---|
+| stop words removed, clusters of 2, 3, 4 and 12 titles of one language | .92 .98 1 1 | 1 1 1 1 |
+| stop words removed, each title in another language than the cluster | .77 | 1 |
+| words of English news removed for another language's | 0 | 0 |
+| titles whose language is named rightly, one at a time | .61 | .98 |
+| 200,000 titles | 0.7 s | 13.9 s and 0.7 s to load, with 136 MB |
+| the same on every machine | yes: whole numbers | no: sums of float32 by BLAS |
+
+`label` as a whole takes 8 s for 100,000 items. What is missed stands once in a cluster and is no
+keyword.
+
+The lists are Stopwords ISO's (MIT), but for English: its 1,298 words hold fire, bill, state, group,
+system, US and UN. Words that headlines are about are taken from the others, too.
 """
 
-_LISTED = """
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
+
+import stopwordsiso
+
+ENGLISH = "en"
+# English words, none that a headline may be about.
+_ENGLISH = """
     a an the this that these those such some any each every either neither both all no none nor not
     i me my mine myself we our ours ourselves you your yours yourself yourselves
     he him his himself she her hers herself it its itself one oneself they them their theirs
@@ -34,4 +62,130 @@ _LISTED = """
     etc ie eg vs ltd inc co
 """
 
-STOP_WORDS = frozenset(_LISTED.split()) | frozenset(_LISTED.replace("'", "\u2019").split())
+# Of the lists of German, French, Spanish, Italian, Portuguese, Russian, Arabic, Persian, Turkish,
+# Indonesian and Swedish: what news are about. The other languages' were not read.
+_NEWS = """
+    gott mann mensch menschen ordnung recht rechte rechten rechter rechtes suche
+    droite état force gens parole personne personnes pièce valeur
+    estado estados general país trabajo valor verdad
+    città citta consiglio forza gruppo miliardi milioni mondo paese persone presa uomo vita
+    apoio área conselho grupo local obra pessoas povo sistema trabalho viagem
+    вода война голос город дверь деньги дорога женщина жизнь земля книга люди мать миллионов мир
+    мира москва народ отец правда процентов работа ребенок россия свет советский страна улица
+    человек
+    ايار زيارة لقاء للامم لوكالة مايو مليار مليون
+    جناح خدمات مردم ميليارد ميليون
+    kasus kaynak milyar milyon beslut
+"""
+# Written without blanks: a text's words are not found. Or no language of news, with a long list.
+_LEFT_OUT = {"ja", "th", "zh", "br", "eo", "la"}
+_LEAD = 3  # words; two of another language are in many an English headline
+_NOT_ASCII = 3  # a listed word with such a letter counts like so many: "für", "и"
+
+
+def usual_language(texts: Iterable[Collection[str]]) -> str:
+    """Return the language of most texts of a level: the one whose list has most of their words.
+
+    Args:
+        texts: the words of each, in lower case; a sample will do.
+
+    Returns:
+        an ISO 639-1 code; English where no word is listed.
+    """
+    counts = Counter[str]()
+    for words in texts:
+        counts.update(language for word in _listed(words) for language in _languages()[word])
+    return _first(counts) or ENGLISH
+
+
+def stop_words_of(texts: Sequence[Collection[str]], usual: str) -> Iterator[frozenset[str]]:
+    """Yield the stop words among the words of each text of a cluster.
+
+    A text is taken to be in its cluster's language, a cluster in the level's, unless its own words
+    show another: a title alone is too short to tell.
+
+    Args:
+        texts: the words of each, in lower case.
+        usual: the level's language, of `usual_language`.
+    """
+    words = frozenset[str]().union(*texts)
+    common = _language(words, usual)
+    stop_words = _among(words, common)
+    others = _listed(words) - stop_words
+    for text in texts:
+        hints = others.intersection(text)
+        language = _language(text, common) if _weight(hints) >= _LEAD else common
+        yield stop_words if language == common else _among(text, language)
+
+
+def _language(words: Collection[str], usual: str) -> str:
+    """Return the language whose list has most of these words, the usual one if none leads it."""
+    lists, languages = _lists(), _languages()
+    listed = _listed(words)
+    own = listed & lists[usual]
+    votes = Counter[str]()
+    for word in listed - own:
+        weight = _weight([word])
+        for language in languages[word]:
+            votes[language] += weight
+    leads = Counter(
+        {
+            language: count - _weight(own - lists[language])
+            for language, count in votes.items()
+            if count >= _LEAD
+        }
+    )
+    leader = _first(leads)
+    return leader if leader and leads[leader] >= _LEAD else usual
+
+
+def _first(counts: Counter[str]) -> str | None:
+    """Return what counts most; of equals always the same, whatever came first."""
+    return min(counts, key=lambda language: (-counts[language], language), default=None)
+
+
+def _weight(words: Iterable[str]) -> int:
+    return sum(1 if word.isascii() else _NOT_ASCII for word in words)
+
+
+def _listed(words: Iterable[str]) -> frozenset[str]:
+    return _all_words().intersection(words)
+
+
+def _among(words: Collection[str], language: str) -> frozenset[str]:
+    """Return a language's stop words among these; "qu'il" is one, for its parts are."""
+    listed = _lists()[language]
+    found = listed.intersection(words)
+    if language == ENGLISH:  # whose own list has the words with an apostrophe
+        return found
+    return found.union(word for word in words if _joined(word, listed))
+
+
+def _joined(word: str, listed: frozenset[str]) -> bool:
+    parts = word.replace("\u2019", "'").split("'")
+    return len(parts) > 1 and all(len(part) == 1 or part in listed for part in parts)
+
+
+@cache
+def _lists() -> dict[str, frozenset[str]]:
+    """Return each language's stop words."""
+    english = frozenset(_ENGLISH.split()) | frozenset(_ENGLISH.replace("'", "\u2019").split())
+    news = frozenset(_NEWS.split())
+    codes = sorted(stopwordsiso.langs() - _LEFT_OUT - {ENGLISH})
+    lists = {code: {word.strip("'") for word in stopwordsiso.stopwords(code)} for code in codes}
+    return {ENGLISH: english} | {code: frozenset(words) - news for code, words in lists.items()}
+
+
+@cache
+def _languages() -> dict[str, list[str]]:
+    """Return the languages whose lists have a word."""
+    languages: dict[str, list[str]] = {}
+    for language, words in _lists().items():
+        for word in words:
+            languages.setdefault(word, []).append(language)
+    return languages
+
+
+@cache
+def _all_words() -> frozenset[str]:
+    return frozenset(_languages())
