@@ -81,7 +81,7 @@ def test_what_only_some_levels_refuse_names_them() -> None:
 )
 def test_the_form_takes_what_the_terminal_sends(pair: str) -> None:
     ((name, value),) = conf("events", [pair]).items()
-    assert run_params()[name].resolve(value) == value
+    assert run_params(LEVELS["events"])[name].resolve(value) == value
 
 
 def test_text_may_hold_equals_signs_and_lists_commas() -> None:
