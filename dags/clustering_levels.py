@@ -7,30 +7,35 @@ and publishes them there and as JSONL.
 | task | does |
 |---|---|
 | `check_stage3` | checks settings, files and, where a URL is set, Stage 3's health and counts |
-{steps}
-| `load_postgres` | loads the rows; nobody sees them yet |
-| `publish` | behind the quality gate: readers of PostgreSQL and JSONL move to this run |
-| `notify_stage5` | tells Stage 5 |
+| `snapshot` | copies the vectors and their metadata, checks every one, sorts them by id |
+| `plan` | divides the level into parts, and refuses a run that does not fit into this machine |
+| `cluster` | finds the neighbours of one part's items; mapped, one task per part |
+| `merge` | computes one clustering from all parts, and measures its quality |
+| `label` | gives each cluster an id, a label, keywords and representatives |
+| `map` | places clusters and members for the explorer's map |
+| `load_postgres` | loads the rows, not yet visible to readers |
+| `publish` | checks the quality gate; then readers of PostgreSQL and JSONL see this run |
+| `notify_stage5` | sends the event to Stage 5 |
 | `all_parts` | does nothing, and fails with a failed part |
 
 **Start it** by the form (*Trigger*), by its schedule, by an event on the asset `stage3_<level>`, or
 by REST: `POST /api/v2/dags/cluster_<level>/dagRuns` with
-`{"logical_date": null, "conf": {"hdbscan": {"min_cluster_size": 8}}}`; dotted names do as well.
+`{"logical_date": null, "conf": {"hdbscan": {"min_cluster_size": 8}}}`; dotted names are valid, too.
 Unknown or wrong settings end the run at once.
 
-**When it fails**, the log of the failed task ends with what happened and what to do. Bad input and
-wrong settings are not tried again; what may pass is, with growing pauses. Until `publish` succeeds,
-readers see the previous run. Clearing the failed task with its downstream tasks repeats only what
-is missing.
+**When it fails**, the log of the failed task ends with the cause and the remedy. Airflow does not
+retry bad input and wrong settings. It retries transient errors, with growing pauses. Until
+`publish` succeeds, readers see the previous run. Clearing the failed task with its downstream tasks
+repeats only the missing steps.
 
-**When a part fails**, the others keep their work. `merge` refuses to go on without it, unless the
-run has `scope=domain` and `allow_partial`: then the rest is published, the missing items count
+**When a part fails**, the others keep their work. `merge` refuses to continue without it, unless
+the run has `scope=domain` and `allow_partial`. Then the rest is published, the missing items count
 as unassigned, and the run is still shown as failed (`all_parts`). Clear the part with its
-downstream tasks to make the run whole.
+downstream tasks to complete the run.
 
-**Skipped tasks**: `publish` when a run for a later moment is published already (an old run was
-cleared); `notify_stage5` when no Stage 5 is configured, when nothing was published, or when an
-optional Stage 5 did not take the event. The last lines of the log say which.
+**Skipped tasks**: `publish` if a run for a later moment is published already (an old run was
+cleared); `notify_stage5` if no Stage 5 is configured, if nothing was published, or if an optional
+Stage 5 did not accept the event. The last lines of the log give the reason.
 """
 
 from clustering_tasks.settings.levels import LEVELS

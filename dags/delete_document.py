@@ -1,17 +1,16 @@
 """
 ### Deletion of documents
 
-Carries out what `DELETE /stage4/api/v1/documents/<id>` asked for, all requests at once; that request
-starts it, and it looks every hour for requests whose run never came. From the request on nobody sees
-the document; here goes what is left of it.
+Carries out all requests `DELETE /stage4/api/v1/documents/<id>`. A request starts it, and every hour
+it looks for missed requests. The request itself hides the document; this DAG removes the rest.
 
 | task | does |
 |---|---|
-| `begin` | gives the steps the tombstones; skips the rest when there is nothing to do |
-| `redact_<level>` | takes the documents out of the workspace: complete runs get new artefacts without them, unfinished ones begin again with `snapshot` |
-| `carry_out_<level>` | loads these runs again, rewrites the JSONL, and moves readers to the published run without the documents |
-| `finish` | waits until the old rows are gone, clears the cache, closes the audit (`stage4.deletions`) |
-| `notify_stage5` | tells Stage 5 which clusters have changed and which are gone |
+| `start` | writes the tombstones for the steps; skips the rest if no document is to be deleted |
+| `redact_<level>` | removes the documents from the workspace: complete runs get new artefacts without them, unfinished ones start again with `snapshot` |
+| `reload_<level>` | loads these runs again, rewrites the JSONL, and moves readers to the published run without the documents |
+| `close` | waits until the old rows are removed, clears the cache, closes the audit (`stage4.deletions`) |
+| `notify_stage5` | sends Stage 5 the changed and the removed clusters |
 
 Safe to repeat, and to run twice. It needs `STAGE4_DELETION_SECRET`, the same as the API server has.
 """  # noqa: E501 - a row of a table

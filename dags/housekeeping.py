@@ -1,14 +1,14 @@
 """
 ### Housekeeping
 
-Once a day, removes what is older than `STAGE4_RETENTION_DAYS`.
+Once a day, removes runs and artefacts older than `STAGE4_RETENTION_DAYS`.
 
 | task | does |
 |---|---|
 | `prune_<level>` | removes old runs from PostgreSQL, with their JSONL; the published run and the one before it stay |
-| `clean_workspace` | removes folders of runs that are gone, artefacts that no run refers to, and what killed tasks have left; above `STAGE4_WORKSPACE_LIMIT_BYTES` artefacts go in the order of their last use |
+| `clean_workspace` | removes folders of removed runs, artefacts without a run, and remains of killed tasks; above `STAGE4_WORKSPACE_LIMIT_BYTES` it removes artefacts, the least recently used first |
 
-What was used within two days stays. Safe to repeat. Without PostgreSQL nothing is removed.
+Artefacts used within two days stay. Safe to repeat. Without PostgreSQL nothing is removed.
 """  # noqa: E501 - a row of a table
 
 from stage4.dag_factory import housekeeping_dag

@@ -4,13 +4,13 @@
 An example to copy from, with two ways that need nothing of Stage 4 but a name:
 
 * `announce_documents` has the asset `x-stage3://documents` as its outlet. Its success is an event,
-  and `cluster_documents` starts. This is for DAGs of the same Airflow. Events that come at nearly
-  the same time may start one run only, which is enough: a run reads what is there when it starts.
+  and `cluster_documents` starts. This is for DAGs of the same Airflow. Nearly simultaneous events
+  may start one run only. That is enough: a run reads the files that exist when it starts.
 * `trigger_events` starts `cluster_events` by REST, with settings of its own. This works from any
   machine. It needs the HTTP connection `stage4_airflow_api`: the API server's base URL as host, and
   the login and password of a user who may trigger DAGs.
 
-The run that is started by REST has an id that follows from this run's, so that a retry finds it
+The id of the run started by REST is derived from this run's id, so that a retry finds that run
 instead of starting a second one.
 """
 
@@ -28,7 +28,7 @@ DOCUMENTS = stage3_asset(LEVELS["documents"])
 
 @task(outlets=[DOCUMENTS])
 def announce_documents(run_id: str | None = None, outlet_events: Any = None) -> None:
-    """Tell whoever listens that there are new document vectors."""
+    """Announce new document vectors by an event on the asset."""
     outlet_events[DOCUMENTS].extra = {"job_id": run_id}
 
 
