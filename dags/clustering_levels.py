@@ -7,12 +7,7 @@ and publishes them there and as JSONL.
 | task | does |
 |---|---|
 | `check_stage3` | checks settings, files and, where a URL is set, Stage 3's health and counts |
-| `snapshot` | copies the vectors and their metadata, checks every one, sorts them by id |
-| `plan` | divides the level into parts, and refuses a run that does not fit into this machine |
-| `cluster` | finds the neighbours of one part's items; mapped, one task per part |
-| `merge` | computes one clustering from all parts, and measures its quality |
-| `label` | gives each cluster an id, a label, keywords and representatives |
-| `map` | places clusters and members for the explorer's map |
+{steps}
 | `load_postgres` | loads the rows, not yet visible to readers |
 | `publish` | checks the quality gate; then readers of PostgreSQL and JSONL see this run |
 | `notify_stage5` | sends the event to Stage 5 |

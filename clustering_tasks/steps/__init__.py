@@ -62,7 +62,7 @@ STEPS = (
     ),
     Step(
         "plan",
-        "cuts the level into parts, and refuses a level that would not fit into this machine",
+        "divides the level into parts, and refuses a run that does not fit into this machine",
         reads=("snapshot",),
         erased_by="drop",
     ),
@@ -76,7 +76,7 @@ STEPS = (
     ),
     Step(
         "merge",
-        "makes one clustering from all parts, and measures its quality",
+        "computes one clustering from all parts, and measures its quality",
         reads=("snapshot", "plan", "cluster"),
         erased_by="cut",
     ),
@@ -87,7 +87,7 @@ STEPS = (
     ),
     Step(
         "map",
-        "places the clusters and their members in the plane, for the explorer",
+        "places clusters and members for the explorer's map",
         reads=("snapshot", "merge", "label"),
         optional=True,
     ),
