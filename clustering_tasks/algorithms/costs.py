@@ -4,11 +4,11 @@ import time
 
 import numpy as np
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.arrays import I64
 from clustering_tasks.engine.cells import cell_count, probe_count
 from clustering_tasks.engine.neighbours import BATCH_ROWS, CHUNK_ROWS, TILE_COLUMNS, TILE_ROWS
 from clustering_tasks.engine.threads import thread_count
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.run import NeighbourSettings, RunSettings
 
 _PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.settings.types import given_or
@@ -54,7 +54,7 @@ class Method:
     """The method of a run, nothing left open.
 
     Attributes:
-        algorithm: one of `clustering_tasks.algorithms.ALGORITHMS`.
+        algorithm: one of `clustering_tasks.settings.algorithms.ALGORITHMS`.
         reason: why, for the report.
         centred: whether the mean vector is taken off. What all items of a collection share says
             nothing about which belong together.

@@ -10,12 +10,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from upath import UPath
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.costs import compared_with, held_bytes, most_memory, seconds
 from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.stage3.copy import find_pair

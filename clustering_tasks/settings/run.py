@@ -5,13 +5,19 @@ with every run. `run_settings` is the only way in: it names every problem at onc
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.renamed import with_current_names
 from clustering_tasks.settings.types import Domains, End, Names, Start
+
+if TYPE_CHECKING:
+    AlgorithmName = str
+else:
+    AlgorithmName = Literal[("auto", *ALGORITHMS)]
 
 
 class _Group(BaseModel):
@@ -639,9 +645,7 @@ class AlertSettings(_Group):
 class RunSettings(_Group):
     """Everything a caller may choose for a run of one level."""
 
-    algorithm: Literal[
-        "auto", "agglomerative", "hdbscan", "kmeans", "label_propagation", "two_stage"
-    ] = Field(
+    algorithm: AlgorithmName = Field(
         "auto",
         description="Clustering algorithm. `auto` takes agglomerative for up to 100,000 documents "
         "or storylines and label_propagation for more; for events and entities always "

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.plan import plan as planning
 from tests.conftest import Workbench

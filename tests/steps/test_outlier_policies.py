@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.arrays import F32
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata, scattered
 

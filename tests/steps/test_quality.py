@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.steps.label.report import QUALITY
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, scattered

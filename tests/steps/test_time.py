@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from clustering_tasks.algorithms import ALGORITHMS
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from tests.conftest import Workbench
 from tests.stage3_folder import Json, blobs, plain_metadata
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks import evidence
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.method import Weights, resolve_method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.window import days_apart
@@ -20,6 +19,7 @@ from clustering_tasks.evidence.pairs import NodeFacts
 from clustering_tasks.evidence.words import mention_likeness, read_mentions
 from clustering_tasks.graph.features import DocumentVectors, document_vectors
 from clustering_tasks.graph.nodes import load_nodes
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.plan.plan import plan

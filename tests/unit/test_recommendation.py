@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.costs import held_bytes, seconds
 from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.algorithms.recommendation import (
@@ -16,6 +15,7 @@ from clustering_tasks.algorithms.recommendation import (
     this_machine,
 )
 from clustering_tasks.errors import BadInputError, SettingsError
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import Stage3Folder, scattered

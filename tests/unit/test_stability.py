@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.interface import Block, FlatClustering
 from clustering_tasks.algorithms.method import Method, resolve_method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.neighbours import exact_neighbours
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.steps.merge.stability import LARGEST, remaining, stability

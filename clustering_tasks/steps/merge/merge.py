@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 import structlog
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.interface import FlatClustering
 from clustering_tasks.algorithms.method import Method, resolve_method
 from clustering_tasks.arrays import F32, F64, I32
@@ -24,6 +23,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, read_graph
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.time_ranges import read_time_ranges
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.steps.merge.assignments import (
     CODES,
     FILTERED,

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
-from clustering_tasks.algorithms import ALGORITHMS
 from clustering_tasks.algorithms.interface import Block, FlatClustering
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F64, I32
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.run import RunSettings
 
 # Nodes of a level up to which clustering it a second time costs less than a second.
