@@ -1,11 +1,13 @@
 """What is odd but no error: it is counted, and the run goes on."""
 
+import gc
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import Workbench
@@ -106,3 +108,14 @@ def test_norms_within_the_tolerance_are_made_exact_and_identical_vectors_found(
     assert not np.signbit(rows[:, 0]).any()
     assert result.metrics["identical_vectors"] == 1
     assert pq.read_table(result.files["items"])["first_identical_row"].to_pylist() == [0, 1, 2, 2]
+
+
+def test_the_garbage_collector_is_as_before_when_a_snapshot_ends(workbench: Workbench) -> None:
+    usual = gc.get_threshold()
+    workbench.stage3.write("events", blobs([3]), [{}] * 3)
+    assert snapshot(workbench.start("events")).metrics["items"] == 3
+    assert gc.get_threshold() == usual
+    workbench.stage3.write("events", blobs([3]) * 2, [{}] * 3)
+    with pytest.raises(BadInputError, match="not L2-normalised"):
+        snapshot(workbench.start("events"))
+    assert gc.get_threshold() == usual
