@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.arrays import F32, I64
+from clustering_tasks.publication.record import EventRecord
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.label.records import cluster_id
@@ -179,7 +180,7 @@ def _write_assignments(path: Path, cluster: I64, rng: np.random.Generator) -> No
     pq.write_table(pa.table(columns), path)
 
 
-def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[dict[str, Any]]:
+def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[EventRecord]:
     """The JSONL's records, with the fields and about the bytes of a real run's."""
     table = pq.read_table(items, columns=["vector_id", "source_id", "document_id", "start_time"])
     vectors, sources, documents = (
@@ -187,7 +188,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
     )
     times = table["start_time"].to_numpy()
     words, spectrum = vocabulary(np.random.default_rng([seed, 3])), level_spectrum(LEVEL)
-    as_of = _FIRST_DAY + timedelta(days=day)
+    as_of, parameters = _FIRST_DAY + timedelta(days=day), run_settings({}).two_stage.model_dump()
     stories_of_first_day = int(len(vectors) // ITEMS_PER_STORY)
     for place, number in enumerate(clusters.numbers.tolist()):
         rows = clusters.rows[clusters.bounds[place] : clusters.bounds[place + 1]]
@@ -196,7 +197,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
         ids = sources[rows].tolist()
         yield {
             "cluster_id": cluster_id(LEVELS[LEVEL].cluster_type, vectors[rows]),
-            "cluster_type": LEVELS[LEVEL].cluster_type,
+            "cluster_type": "event",
             "cluster_label": writer.text(10),
             "cluster_size": len(ids),
             "member_ids": ids,
@@ -215,7 +216,15 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
             ],
             "near_duplicates": [],
             "event_ids": ids,
-            "metadata": {"mean_probability": 0.7, "timestamp": as_of, "algorithm": "two_stage"},
+            "metadata": {
+                "algorithm": "two_stage",
+                "parameters": parameters,
+                "min_cluster_size": 5,
+                "scope": "level",
+                "mean_probability": 0.7,
+                "timestamp": as_of,
+                "run_id": f"cluster_{LEVEL}.scheduled__{day}",
+            },
         }
 
 

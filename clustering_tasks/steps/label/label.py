@@ -1,7 +1,6 @@
 """Step `label`: name the clusters and write the files that are published."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +8,7 @@ from upath import UPath
 
 from clustering_tasks.arrays import I32
 from clustering_tasks.steps.label.keywords import Keywords, words_of
+from clustering_tasks.publication.record import Record
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
@@ -54,7 +54,7 @@ def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
     }
 
 
-def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[dict[str, Any]]:
+def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[Record]:
     with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     items, assignments = snapshot.path("items"), merge.path("assignments")

@@ -5,11 +5,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from clustering_tasks.arrays import F32, I64
+from clustering_tasks.publication.record import (
+    DocumentRecord,
+    EntityRecord,
+    EventRecord,
+    Record,
+    Representative,
+    Shared,
+    StorylineRecord,
+)
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.titles import CENTRAL, canonical_name, headline, shorten
 from clustering_tasks.workspace.artefacts import Run
@@ -36,17 +44,20 @@ class Cluster:
     algorithm: str
 
 
-def record(run: Run, cluster: Cluster) -> dict[str, Any]:
+def record(run: Run, cluster: Cluster) -> Record:
     """Describe a cluster for Stage 5 and for readers; the centroid stays an array."""
+    # stable: of equally central members the one with the lesser vector id comes first
+    central = np.argsort(-cluster.members["similarity"], kind="stable")
+    return _FORMS[run.level.name](_shared(run, cluster, central), cluster, central)
+
+
+def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
     members, settings = cluster.members, run.settings
     order = _order(members, run.level.name)
-    # stable: of equally central members the one with the lesser vector id comes first
-    central = np.argsort(-members["similarity"], kind="stable")
     parameters = getattr(settings, cluster.algorithm).model_dump()
     member_ids = members["source_id"][order].tolist()
-    common = {
+    return {
         "cluster_id": cluster_id(run.level.cluster_type, members["vector_id"]),
-        "cluster_type": run.level.cluster_type,
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),
@@ -73,8 +84,6 @@ def record(run: Run, cluster: Cluster) -> dict[str, Any]:
             "run_id": run.job_id,
         },
     }
-    details = _DETAILS[run.level.name](members, member_ids)
-    return {**common, **details, "cluster_label": _label(cluster, central, details)}
 
 
 def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
@@ -83,8 +92,7 @@ def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
     return f"{cluster_type}_{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
-def _label(cluster: Cluster, central: I64, details: dict[str, Any]) -> str:
-    canonical = details.get("canonical_entity")
+def _label(cluster: Cluster, central: I64, canonical: str | None = None) -> str:
     label = shorten(canonical) if canonical else None
     label = label or headline(cluster.members["title"][central[:CENTRAL]].tolist(), cluster.weights)
     most_central: str = cluster.members["source_id"][central[0]]
@@ -120,7 +128,7 @@ def _most_frequent(values: Iterable[str | None], count: int) -> list[str]:
     return sorted(counts, key=lambda value: (-counts[value], value))[:count]
 
 
-def _representatives(members: Columns, rows: I64) -> list[dict[str, Any]]:
+def _representatives(members: Columns, rows: I64) -> list[Representative]:
     ids, titles, similarity = (members[name][rows] for name in ("source_id", "title", "similarity"))
     return [
         {"id": each[0], "title": each[1], "similarity": each[2]}
@@ -136,41 +144,56 @@ def _near_duplicates(members: Columns, order: I64) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _document_details(members: Columns, _ids: list[str]) -> dict[str, Any]:
-    words = members["word_count"]
+def _document(shared: Shared, cluster: Cluster, central: I64) -> DocumentRecord:
+    words = cluster.members["word_count"]
     words = words[~np.isnan(words)]
     return {
+        **shared,
+        "cluster_type": "document",
+        "cluster_label": _label(cluster, central),
         "avg_word_count": float(np.mean(words)) if len(words) else None,
-        "dominant_categories": _most_frequent(members["categories"], 5),
+        "dominant_categories": _most_frequent(cluster.members["categories"], 5),
     }
 
 
-def _event_details(_members: Columns, ids: list[str]) -> dict[str, Any]:
-    return {"event_ids": ids}
-
-
-def _entity_details(members: Columns, _ids: list[str]) -> dict[str, Any]:
-    mentions = Counter(filter(None, members["title"]))
-    variants = sorted(mentions, key=lambda mention: (-mentions[mention], mention))
+def _event(shared: Shared, cluster: Cluster, central: I64) -> EventRecord:
     return {
-        "canonical_entity": canonical_name(mentions),
-        "entity_type": _dominant(members["entity_type"]),
+        **shared,
+        "cluster_type": "event",
+        "cluster_label": _label(cluster, central),
+        "event_ids": shared["member_ids"],
+    }
+
+
+def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
+    mentions = Counter(filter(None, cluster.members["title"]))
+    variants = sorted(mentions, key=lambda mention: (-mentions[mention], mention))
+    canonical = canonical_name(mentions)
+    return {
+        **shared,
+        "cluster_type": "entity",
+        "cluster_label": _label(cluster, central, canonical),
+        "canonical_entity": canonical,
+        "entity_type": _dominant(cluster.members["entity_type"]),
         "entity_mentions": variants,
         "mention_counts": {mention: mentions[mention] for mention in variants},
     }
 
 
-def _storyline_details(members: Columns, ids: list[str]) -> dict[str, Any]:
+def _storyline(shared: Shared, cluster: Cluster, central: I64) -> StorylineRecord:
     return {
-        "storyline_ids": ids,
-        "event_ids": sorted(set(members["event_ids"])),
-        "domains": _most_frequent(members["domain"], 12),
+        **shared,
+        "cluster_type": "storyline",
+        "cluster_label": _label(cluster, central),
+        "storyline_ids": shared["member_ids"],
+        "event_ids": sorted(set(cluster.members["event_ids"])),
+        "domains": _most_frequent(cluster.members["domain"], 12),
     }
 
 
-_DETAILS: dict[str, Callable[[Columns, list[str]], dict[str, Any]]] = {
-    "documents": _document_details,
-    "events": _event_details,
-    "entities": _entity_details,
-    "storylines": _storyline_details,
+_FORMS: dict[str, Callable[[Shared, Cluster, I64], Record]] = {
+    "documents": _document,
+    "events": _event,
+    "entities": _entity,
+    "storylines": _storyline,
 }

@@ -15,6 +15,7 @@ from pyarrow.csv import CSVWriter
 from upath import UPath
 
 from clustering_tasks.arrays import I64
+from clustering_tasks.publication.record import Record
 from clustering_tasks.workspace.storage import to_json
 
 MEMBER_SCHEMA = pa.schema(
@@ -66,9 +67,7 @@ _CLUSTERS = 256  # written at a time
 _MEMBERS = 16_384
 
 
-def write_clusters(
-    records: Iterable[dict[str, Any]], jsonl: UPath, csv: UPath
-) -> tuple[list[str], I64]:
+def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> tuple[list[str], I64]:
     """Write one line and one row per cluster; return their ids and sizes."""
     ids, sizes = list[str](), list[int]()
     records = iter(records)
@@ -131,7 +130,7 @@ def _members(items: UPath, assignments: UPath, cluster_ids: pa.Array) -> Iterato
             start += len(batch)
 
 
-def _cluster_row(record: dict[str, Any]) -> dict[str, Any]:
+def _cluster_row(record: Record) -> dict[str, Any]:
     start, end = record["temporal_span"] or (None, None)
     stored = {k: v for k, v in record.items() if k not in _STORED_APART}
     return {

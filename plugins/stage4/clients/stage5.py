@@ -13,6 +13,7 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from requests.auth import AuthBase
 
+from clustering_tasks.publication.events import CompletionEvent, RolledBackEvent
 from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.levels import LEVELS
 
@@ -36,7 +37,7 @@ class _Bearer(AuthBase):
         return request
 
 
-def completion_event(report: Report, output_files: list[str]) -> dict[str, Any]:
+def completion_event(report: Report, output_files: list[str]) -> CompletionEvent:
     """Build the event that CONTRACT.md describes.
 
     Args:
@@ -70,10 +71,10 @@ def completion_event(report: Report, output_files: list[str]) -> dict[str, Any]:
 
 def rolled_back_event(
     report: Report, output_files: list[str], publication_id: int
-) -> dict[str, Any]:
+) -> RolledBackEvent:
     """Build the event of a run that is published again: that of a publication, and which it is."""
-    told = {"act": "roll_back", "publication_id": publication_id}
-    return completion_event(report, output_files) | told
+    published = completion_event(report, output_files)
+    return {**published, "act": "roll_back", "publication_id": publication_id}
 
 
 def publication_key(job_id: str, publication_id: int) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from psycopg.sql import SQL, Composable
 
+from clustering_tasks.publication.events import DeletionEvent
 from clustering_tasks.publication.files import PublishedRun
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database import schema
@@ -20,15 +20,17 @@ WHERE old.cluster_id = ANY(%s) AND new.cluster_id IS NOT NULL ORDER BY 1, 2
 
 def event_of(
     pointer: Pointer,
+    job_id: str,
     old: int,
     new: int,
     deleting: Mapping[str, list[str]],
     current: PublishedRun | None,
-) -> dict[str, Any]:
+) -> DeletionEvent:
     """Write what Stage 5 is told of one level.
 
     Args:
         pointer: the level's.
+        job_id: of the run that it leads to.
         old: the load that readers have seen so far.
         new: the one without the document.
         deleting: of the old load: clusters `changed` and `removed`.
@@ -44,7 +46,7 @@ def event_of(
     stay = {name for name, _ in changed}
     return {
         "event_type": "clustering.document.deleted",
-        "job_id": pointer.job_id,
+        "job_id": job_id,
         "embedding_type": LEVELS[pointer.level].cluster_type,
         "changed_clusters": [
             {"cluster_id": name, "new_cluster_id": renamed} for name, renamed in changed
@@ -55,7 +57,7 @@ def event_of(
     }
 
 
-def undelivered() -> list[tuple[int, dict[str, Any]]]:
+def undelivered() -> list[tuple[int, DeletionEvent]]:
     """Read the events that Stage 5 has not taken yet: number and event, the oldest first."""
     with database() as connection:
         rows = connection.execute(

@@ -126,7 +126,7 @@ def _move(pointer: Pointer, current: PublishedRun | None) -> None:
             f"because its artefacts are gone; it stays as it was hidden: run `cluster_"
             f"{pointer.level}` again, then `delete_document`"
         )
-    event = event_of(pointer, old, new, deleting, current)
+    event = event_of(pointer, pointer.job_id, old, new, deleting, current)
     pointer.connection.execute(
         "INSERT INTO stage4.deletion_events (level, event) VALUES (%s, %s)",
         [pointer.level, Jsonb(event)],

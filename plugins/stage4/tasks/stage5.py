@@ -84,7 +84,7 @@ def stage5_connection() -> str:
     return conn_id
 
 
-def deliver(event: Json, conn_id: str, key: str) -> Json:
+def deliver(event: Mapping[str, Any], conn_id: str, key: str) -> Json:
     """Send an event to Stage 5; a failure fails the task only where Stage 5 is required."""
     from stage4.clients import stage5
 

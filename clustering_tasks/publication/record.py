@@ -1,0 +1,317 @@
+"""The JSONL record of a cluster: the models that `label` writes by, and the contract's source.
+
+docs/reference/contract/ holds their JSON Schemas. A change of a field is a new `VERSION`.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args
+
+from pydantic import ConfigDict, Field, GetPydanticSchema, with_config
+from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on
+
+from clustering_tasks.settings.levels import DOMAINS
+from clustering_tasks.settings.run import RunSettings
+
+if TYPE_CHECKING:
+    from clustering_tasks.arrays import F32
+
+    Vector = F32
+else:
+    Vector = list[float]  # the array in JSON; a reader of records needs no numpy
+
+VERSION = 1
+
+_CLOSED = ConfigDict(extra="forbid")
+_CHOICES = get_args(RunSettings.model_fields["algorithm"].annotation)
+_ALGORITHMS = [name for name in _CHOICES if name != "auto"]
+_PARAMETERS: Any = Union[tuple(RunSettings.model_fields[name].annotation for name in _ALGORITHMS)]  # noqa: UP007
+
+_Time = Annotated[
+    datetime,
+    Field(
+        description="ISO 8601 in UTC.",
+        json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$"},
+        examples=["2025-12-10T00:00:00Z"],
+    ),
+]
+_Domain = Annotated[str, Field(json_schema_extra={"enum": sorted(DOMAINS.values())})]
+_Id = Annotated[str, Field(min_length=1)]
+_Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+@with_config(_CLOSED)
+class Representative(TypedDict):
+    """One of a cluster's most central members."""
+
+    id: Annotated[_Id, Field(description="Its source id.", examples=["doc_001_event_0"])]
+    title: Annotated[
+        str | None,
+        Field(
+            description="What a reader would call it; null where its metadata have no such text.",
+            examples=["Leaders of the G7 meet in Hiroshima"],
+        ),
+    ]
+    similarity: Annotated[
+        float, Field(description="Cosine to the centroid, -1 to 1.", examples=[0.94])
+    ]
+
+
+@with_config(_CLOSED)
+class RecordMetadata(TypedDict):
+    """How and when the cluster was found."""
+
+    algorithm: Annotated[
+        str,
+        Field(
+            description="Algorithm that found the cluster.",
+            json_schema_extra={"enum": _ALGORITHMS},
+            examples=["hdbscan"],
+        ),
+    ]
+    parameters: Annotated[
+        dict[str, Any],
+        GetPydanticSchema(lambda _, handler: handler(_PARAMETERS)),
+        Field(description="The algorithm's settings; null: chosen from the data."),
+    ]
+    min_cluster_size: Annotated[
+        int, Field(ge=2, description="Fewest members that make a cluster.", examples=[5])
+    ]
+    scope: Annotated[
+        Literal["level", "partition"],
+        Field(description="Whether the level was clustered as a whole, or its domains apart."),
+    ]
+    mean_probability: Annotated[
+        _Probability, Field(description="Mean of `member_probabilities`.", examples=[0.91])
+    ]
+    timestamp: Annotated[_Time, Field(description="The moment that the run is for, in UTC.")]
+    run_id: Annotated[
+        _Id, Field(description="The run's job id.", examples=["cluster_events.manual__2025-12-24"])
+    ]
+
+
+@with_config(_CLOSED)
+class Shared(TypedDict):
+    """What records of all levels hold in the same form."""
+
+    cluster_id: Annotated[
+        str,
+        Field(
+            description="The cluster type and a hash of the members' vector ids: the same members, "
+            "the same id, in any run.",
+            pattern=r"^(document|event|entity|storyline)_[0-9a-f]{12}$",
+            examples=["event_7f3a9c2e41b0"],
+        ),
+    ]
+    cluster_size: Annotated[int, Field(ge=2, description="Number of members.", examples=[45])]
+    member_ids: Annotated[
+        list[_Id],
+        Field(
+            min_length=2,
+            description="Source ids of the members. Events: in the order of time, undated ones "
+            "last. Other levels: in the order of the vector ids.",
+            examples=[["doc_001_event_0", "doc_002_event_3"]],
+        ),
+    ]
+    member_probabilities: Annotated[
+        list[_Probability],
+        Field(
+            min_length=2,
+            description="Probability that a member belongs here, in the order of `member_ids`; "
+            "six decimals.",
+            examples=[[1.0, 0.83]],
+        ),
+    ]
+    member_similarities: Annotated[
+        list[float],
+        Field(
+            min_length=2,
+            description="Cosine of a member to the centroid, -1 to 1, in the order of "
+            "`member_ids`; six decimals.",
+            examples=[[0.94, 0.88]],
+        ),
+    ]
+    document_ids: Annotated[
+        list[_Id],
+        Field(
+            description="Documents of the members, each once, sorted; empty where none is known.",
+            examples=[["doc_001", "doc_002"]],
+        ),
+    ]
+    centroid_vector: Annotated[
+        Vector,
+        Field(
+            min_length=2,
+            description="Mean of the members' vectors, scaled to length 1; 768 numbers unless the "
+            "installation sets another dimension.",
+            examples=[[0.6, 0.8]],
+        ),
+    ]
+    temporal_span: Annotated[
+        Annotated[list[_Time], Field(min_length=2, max_length=2)] | None,
+        Field(
+            description="First and last time of the members; null where none is dated.",
+            examples=[["2025-12-10T00:00:00Z", "2025-12-15T00:00:00Z"]],
+        ),
+    ]
+    primary_entities: Annotated[
+        list[_Id],
+        Field(
+            description="The members' most frequent primary entities, most frequent first.",
+            examples=[["G7", "Japan", "United States"]],
+        ),
+    ]
+    domain: Annotated[
+        _Domain | None,
+        Field(
+            description="The members' most frequent domain, in its long form; null where none has "
+            "one.",
+            examples=["diplomatic_relations"],
+        ),
+    ]
+    event_type: Annotated[
+        _Id | None,
+        Field(
+            description="The members' most frequent event type, an open set; null where none has "
+            "one.",
+            examples=["contact_meet"],
+        ),
+    ]
+    intra_cluster_similarity: Annotated[
+        float,
+        Field(
+            description="Mean cosine over all pairs of members, -1 to 1; where an outlier policy "
+            "let items join, over the pairs of the others.",
+            examples=[0.87],
+        ),
+    ]
+    keywords: Annotated[
+        list[_Id],
+        Field(
+            description="Terms typical of the cluster, heaviest first.",
+            examples=[["summit", "hiroshima"]],
+        ),
+    ]
+    representatives: Annotated[
+        list[Representative],
+        Field(min_length=1, description="The most central members, most central first."),
+    ]
+    near_duplicates: Annotated[
+        list[Annotated[list[_Id], Field(min_length=2)]],
+        Field(
+            description="Groups of members whose vectors are all but the same, by source id.",
+            examples=[[["doc_001_event_0", "doc_002_event_3"]]],
+        ),
+    ]
+    metadata: Annotated[RecordMetadata, Field(description="How and when the cluster was found.")]
+
+
+_Label = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="One line that names the cluster for readers: a member's title, an entity's "
+        "name, else keywords, else a source id.",
+        examples=["G7 summit: leaders meet in Hiroshima"],
+    ),
+]
+
+
+@with_config(_CLOSED)
+class DocumentRecord(Shared):
+    """A line of `clustered_documents_*.jsonl`: a cluster of documents."""
+
+    cluster_type: Annotated[Literal["document"], Field(description="The level, in the singular.")]
+    cluster_label: _Label
+    avg_word_count: Annotated[
+        float | None,
+        Field(description="Mean words of a member; null where none is counted.", examples=[412.5]),
+    ]
+    dominant_categories: Annotated[
+        list[_Id],
+        Field(
+            max_length=5,
+            description="The members' most frequent categories, most frequent first.",
+            examples=[["politics"]],
+        ),
+    ]
+
+
+@with_config(_CLOSED)
+class EventRecord(Shared):
+    """A line of `clustered_events_*.jsonl`: a cluster of events."""
+
+    cluster_type: Annotated[Literal["event"], Field(description="The level, in the singular.")]
+    cluster_label: _Label
+    event_ids: Annotated[list[_Id], Field(min_length=2, description="The same as `member_ids`.")]
+
+
+@with_config(_CLOSED)
+class EntityRecord(Shared):
+    """A line of `clustered_entities_*.jsonl`: a cluster of mentions of one entity."""
+
+    cluster_type: Annotated[Literal["entity"], Field(description="The level, in the singular.")]
+    cluster_label: _Label
+    canonical_entity: Annotated[
+        str | None,
+        Field(
+            description="The most frequent mention that is no pronoun; null where no member has a "
+            "text.",
+            examples=["Angela Merkel"],
+        ),
+    ]
+    entity_type: Annotated[
+        _Id | None,
+        Field(
+            description="The members' most frequent entity type; null where none has one.",
+            examples=["PER"],
+        ),
+    ]
+    entity_mentions: Annotated[
+        list[_Id],
+        Field(
+            description="The members' different texts, most frequent first.",
+            examples=[["Angela Merkel", "Merkel"]],
+        ),
+    ]
+    mention_counts: Annotated[
+        dict[str, Annotated[int, Field(ge=1)]],
+        Field(
+            description="How many members have each of these texts.",
+            examples=[{"Angela Merkel": 2, "Merkel": 1}],
+        ),
+    ]
+
+
+@with_config(_CLOSED)
+class StorylineRecord(Shared):
+    """A line of `clustered_storylines_*.jsonl`: a cluster of storylines."""
+
+    cluster_type: Annotated[Literal["storyline"], Field(description="The level, in the singular.")]
+    cluster_label: _Label
+    storyline_ids: Annotated[
+        list[_Id], Field(min_length=2, description="The same as `member_ids`.")
+    ]
+    event_ids: Annotated[
+        list[str],
+        Field(
+            description="Events of all members, each once, sorted.", examples=[["doc_001_event_0"]]
+        ),
+    ]
+    domains: Annotated[
+        list[_Domain],
+        Field(
+            description="All domains of the members, most frequent first.",
+            examples=[["diplomatic_relations", "political_events"]],
+        ),
+    ]
+
+
+Record = DocumentRecord | EventRecord | EntityRecord | StorylineRecord
+
+RECORDS: dict[str, Any] = {
+    "documents": DocumentRecord,
+    "events": EventRecord,
+    "entities": EntityRecord,
+    "storylines": StorylineRecord,
+}
+"""The model of each level's records."""
