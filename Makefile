@@ -48,6 +48,7 @@ images: ## Build the container images (see images/build.sh for its settings)
 
 docs: setup ## Write the generated reference pages again
 	@$(PYTHON_IN_VENV) -m tools.docs.settings
+	@$(PYTHON_IN_VENV) -m tools.docs.contract
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.dags
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.schema
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.terminal

@@ -9,7 +9,8 @@ _PACKAGE = Path(__file__).parents[1]
 # Pure data: what a step reads of them is in its key by value. With them, a reworded description of
 # a setting would be a new version of every step.
 _DATA = frozenset(
-    f"{_PACKAGE.name}.{module}" for module in ("settings.run", "settings.types", "steps")
+    f"{_PACKAGE.name}.{module}"
+    for module in ("settings.run", "settings.types", "steps", "publication.record")
 )
 
 

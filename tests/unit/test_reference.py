@@ -8,11 +8,20 @@ from dotenv import dotenv_values
 from clustering_tasks import errors
 from clustering_tasks.settings.deployment import DeploymentSettings
 from clustering_tasks.settings.run import RunSettings, nested, run_settings
-from tools.docs import settings
+from tools.docs import contract, settings
 
 
 def test_generated_pages_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert settings.run(settings.pages, ["--check"]) == 0, capsys.readouterr().out
+
+
+def test_the_generated_contract_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings.run(contract.files, ["--check"]) == 0, capsys.readouterr().out
+
+
+def test_the_contract_has_no_schema_that_nothing_generates() -> None:
+    there = {path.name for path in (settings.REPO / contract.FOLDER).iterdir()}
+    assert there == {f"{name}.schema.json" for name in contract.schemas()}
 
 
 def test_check_names_what_differs_and_writes_nothing(

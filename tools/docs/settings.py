@@ -22,7 +22,7 @@ from clustering_tasks.settings import levels
 from clustering_tasks.settings.deployment import DeploymentSettings
 from clustering_tasks.settings.run import RunSettings
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 COMMAND = "python -m tools.docs.settings"
 
 _BOUNDS = {
