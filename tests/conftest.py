@@ -18,6 +18,7 @@ from clustering_tasks import cli as command_line
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
+from tests.contract import check_jsonl
 from tests.stage3_folder import SMALL, Stage3Folder
 from tests.two_processes import (  # noqa: F401 - pytest finds its hooks here
     pytest_xdist_auto_num_workers,
@@ -117,7 +118,9 @@ class Workbench:
         # numba and scikit-learn take seconds to load: only tests that cluster pay for them
         from clustering_tasks.pipeline import run_all
 
-        return run_all(self.start(level, job, **settings), self.output, with_map=True)
+        done = run_all(self.start(level, job, **settings), self.output, with_map=True)
+        check_jsonl(Path(done["clusters_jsonl"]))
+        return done
 
     @property
     def output(self) -> UPath:

@@ -35,7 +35,7 @@ def node_facts(snapshot: Result, plan: Result, nodes: Nodes, weights: Weights) -
         domain=shared_code(items["domain"], nodes),
         event_type=shared_code(items["event_type"], nodes),
         documents=read("documents", weights.document_weight),
-        stories=read("stories", weights.story_similarity_floor),
+        stories=read("story_vectors", weights.story_similarity_floor),
     )
 
 

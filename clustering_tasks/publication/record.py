@@ -77,7 +77,7 @@ class RecordMetadata(TypedDict):
         int, Field(ge=2, description="Fewest members that make a cluster.", examples=[5])
     ]
     scope: Annotated[
-        Literal["level", "partition"],
+        Literal["level", "domain"],
         Field(description="Whether the level was clustered as a whole, or its domains apart."),
     ]
     mean_probability: Annotated[

@@ -26,7 +26,7 @@ from clustering_tasks.settings.deployment import DeploymentSettings, deployment
 from stage4.database.connection import Database, database
 from stage4.versions import AIRFLOW, PGVECTOR, POSTGRES_PROVIDER, POSTGRESQL, Product
 
-MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = Path(__file__).parent / "database" / "migrations"
 LOCK = 0x57A6E4  # any number, as long as every setup takes the same
 
 log = structlog.get_logger()

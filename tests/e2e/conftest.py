@@ -16,8 +16,9 @@ from local.configuration import Options
 from local.postgres import RESULTS
 from local.sample import write_sample
 from local.stack import Stack
-from local.stage5_receiver import Stage5Receiver, listening
+from local.stage5_receiver import Stage5Receiver
 from local.state import State
+from tests.contract import checking_receiver
 
 SAMPLE_DOCUMENTS = 40
 # Nothing happens by itself: no schedule starts a run, and the DAG files are read once, which takes
@@ -131,7 +132,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[
     indices = folder / "indices"
     indices.symlink_to(sample)
     state = State.open(folder / "state")
-    with listening(state.secrets().stage5_token) as stage5:
+    with checking_receiver(state.secrets().stage5_token) as stage5:
         environment = (
             CALM
             | stage5.environment()

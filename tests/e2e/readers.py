@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from tests.contract import check_record
 from tests.e2e.conftest import Airflow
 
 
@@ -74,4 +75,7 @@ def published(airflow: Airflow, level: str) -> Served:
 
 def lines(uri: str) -> list[dict[str, Any]]:
     with open(uri.removeprefix("file://"), encoding="utf-8") as file:  # noqa: PTH123
-        return [json.loads(line) for line in file]
+        found = [json.loads(line) for line in file]
+    for record in found:
+        check_record(record)
+    return found

@@ -20,8 +20,8 @@ from clustering_tasks.settings.levels import LEVELS
 from local.airflow_api import Json
 from local.configuration import Options
 from local.stack import Stack
-from local.stage5_receiver import listening
 from local.state import State
+from tests.contract import checking_receiver
 from tests.e2e.conftest import CALM, Airflow
 from tests.e2e.deleting import goes_and_stays_gone, with_withdrawn
 
@@ -60,7 +60,7 @@ def docker_airflow(
     indices = folder / "indices"
     indices.symlink_to(sample)
     state = State.open(folder / "state")
-    with listening(state.secrets().stage5_token) as stage5:
+    with checking_receiver(state.secrets().stage5_token) as stage5:
         settings = {
             "STAGE4_RUNNER": "docker",
             "STAGE4_IMAGE": image,

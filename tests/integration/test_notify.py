@@ -10,9 +10,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.deployment import deployment
-from local.stage5_receiver import Stage5Receiver, listening
+from local.stage5_receiver import Stage5Receiver
 from stage4.clients import stage5 as client
 from stage4.tasks.stage5 import notify_stage5
+from tests.contract import checking_receiver
 from tests.integration.http_server import Server, serving
 
 TOKEN = "a token of Stage 5"
@@ -49,7 +50,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def stage5(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage5Receiver]:
-    with listening(TOKEN) as receiver:
+    with checking_receiver(TOKEN) as receiver:
         connect(monkeypatch, receiver.environment())
         yield receiver
 
@@ -92,8 +93,8 @@ def tell(label: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_event_is_the_contracts() -> None:
-    event = client.completion_event(Report.model_validate(REPORT), FILES)
-    assert datetime.fromisoformat(event.pop("timestamp")).utcoffset() is not None
+    event = dict(client.completion_event(Report.model_validate(REPORT), FILES))
+    assert datetime.fromisoformat(str(event.pop("timestamp"))).utcoffset() is not None
     assert event == {
         "event_type": "clustering.job.completed",
         "job_id": "cluster_events.manual-1",

@@ -17,10 +17,11 @@ from sqlalchemy import select
 
 from clustering_tasks.publication.files import published
 from clustering_tasks.settings.deployment import deployment
-from local.stage5_receiver import Stage5Receiver, listening
+from local.stage5_receiver import Stage5Receiver
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.database.roll_back import roll_back
+from tests.contract import checking_receiver
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 
@@ -35,7 +36,7 @@ with DAG("follower", schedule=[Asset(name="stage4_events", uri="x-stage4://event
 
 @pytest.fixture
 def stage5(monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Iterator[Stage5Receiver]:
-    with listening("a token") as receiver:
+    with checking_receiver("a token") as receiver:
         for name, value in receiver.environment().items():
             monkeypatch.setenv(name, value)
         deployment.cache_clear()

@@ -220,5 +220,5 @@ def test_a_key_depends_on_everything_that_it_is_made_from(run: Run) -> None:
 
 def test_a_key_depends_on_the_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = artefact_key("plan", [], {})
-    monkeypatch.setattr(artefacts, "source_version", lambda step: f"new {step}")
+    monkeypatch.setattr(artefacts, "step_version", lambda step: f"new {step}")
     assert artefact_key("plan", [], {}) != before

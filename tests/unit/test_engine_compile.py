@@ -13,7 +13,7 @@ from clustering_tasks.engine.silhouette_cut import number
 
 print(number(np.array([0, 0, 1], dtype=np.int32)).tolist(), number.stats.cache_hits)
 """
-FOLLOWED = "def find(parent: Ints, node: int) -> int:\n"
+FOLLOWED = "def find(parent: I32, node: int) -> int:\n"
 
 
 def run(folder: Path) -> str:
@@ -29,7 +29,7 @@ def test_a_change_of_a_kernel_that_another_one_calls_is_not_lost(tmp_path: Path)
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
     assert run(tmp_path).startswith("[0, 0, 0] Counter()")
     assert "): 1}" in run(tmp_path)  # it came from the cache
-    called = copy / "engine" / "spanning_tree.py"
+    called = copy / "engine" / "disjoint_set.py"
     source = called.read_text()
     assert FOLLOWED in source
     called.write_text(source.replace(FOLLOWED, f"{FOLLOWED}    return node\n"))

@@ -11,11 +11,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from upath import UPath
 
+from clustering_tasks.graph import parts as module
 from clustering_tasks.graph.nodes import Nodes, load_nodes, make_nodes
 from clustering_tasks.graph.parts import Unit, make_parts
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import PartsSettings, run_settings
-from clustering_tasks.steps.plan import plan as module
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import Workbench

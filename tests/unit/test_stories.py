@@ -56,7 +56,7 @@ def test_a_story_is_of_the_document_and_its_items_that_take_part(workbench: Work
     workbench.stage3.write("documents", documents)
     run = workbench.start("storylines", filter={"domains": "legal"}, **_GATE)
     snapshot(run)
-    found = load_documents(plan(run).path("stories"))
+    found = load_documents(plan(run).path("story_vectors"))
     mixed = [
         unit([unit([vectors[[0, 1]].sum(axis=0)])[0] + documents[0]])[0],
         unit([unit([vectors[[2, 3]].sum(axis=0)])[0] + documents[1]])[0],

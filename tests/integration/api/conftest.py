@@ -25,6 +25,7 @@ from local.sample import write_sample
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4_plugin import URL_PREFIX
+from tests.contract import check_record
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -45,6 +46,8 @@ class Loaded:
         """The lines of the JSONL, by cluster id."""
         lines = Path(self.files["clusters_jsonl"]).read_bytes().splitlines()
         records: list[Json] = [json.loads(line) for line in lines]
+        for record in records:
+            check_record(record)
         return {record["cluster_id"]: record for record in records}
 
     @cached_property

@@ -28,6 +28,7 @@ from local.sample import write_sample
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
+from tests.contract import check_record
 from tests.integration.api.conftest import AS_OF, Json
 from tests.integration.conftest import Results
 
@@ -148,6 +149,8 @@ class Installation:
         lines = Path(pointer["clusters_jsonl"]).read_bytes()
         assert lines == Path(pointer["dated_jsonl"]).read_bytes()
         records: list[Json] = [orjson.loads(line) for line in lines.splitlines()]
+        for record in records:
+            check_record(record)
         return {record["cluster_id"]: record for record in records}
 
 

@@ -26,11 +26,11 @@ from clustering_tasks.steps.redact import records, rewriting
 from clustering_tasks.steps.redact import redact as step
 from clustering_tasks.workspace import storage
 from clustering_tasks.workspace.artefacts import load_run
-from local.stage5_receiver import listening
 from stage4.deletions import hiding, progress, replacing
 from stage4.redis_link import PREFIX
 from stage4.tasks.delete_document import start_deletion
 from stage4.tasks.stage5 import notify_deletion
+from tests.contract import checking_receiver
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.deletion_fixtures import (
     DENSE,
@@ -416,7 +416,7 @@ def test_stage_5_is_told_which_clusters_have_changed_and_which_are_gone(
     after = made.published_records("events")
     with pytest.raises(AirflowSkipException):
         notify_deletion()
-    with listening("a token") as stage5:
+    with checking_receiver("a token") as stage5:
         for name, value in stage5.environment().items():
             monkeypatch.setenv(name, value)
         deployment.cache_clear()
