@@ -28,10 +28,12 @@ test: setup ## Run the whole test suite, in two processes, or what ARGS=... name
 chaos: setup ## Run the tests left out of `make test`: cut-off demos, failed parts, a foreign Airflow, real news
 	@$(PYTHON_IN_VENV) -m pytest -m heavy -n 0 $(ARGS)
 
-lint: setup ## Check style and types
+lint: setup ## Check style, types, and which room imports which
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy $(CHECKED)
+	@PYTHONPATH=.:plugins .venv/bin/lint-imports --no-cache
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.floor_plan
 
 format: setup ## Rewrite the code in the one style
 	@.venv/bin/ruff check --fix-only --quiet

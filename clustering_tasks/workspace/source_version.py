@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).parents[1]
 # a setting would be a new version of every step.
 _DATA = frozenset(
     f"{_PACKAGE.name}.{module}"
-    for module in ("settings.run", "settings.types", "steps", "publication.record")
+    for module in ("settings.run", "settings.types", "steps", "contract.record")
 )
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.arrays import F32, I64
-from clustering_tasks.publication.record import EventRecord
+from clustering_tasks.contract.record import EventRecord
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.label.records import cluster_id

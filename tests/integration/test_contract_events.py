@@ -2,7 +2,7 @@
 
 import pytest
 
-from clustering_tasks.publication.events import DeletionEvent
+from clustering_tasks.contract.events import DeletionEvent
 from clustering_tasks.publication.report import Report
 from stage4.clients.stage5 import completion_event, rolled_back_event
 from tests.contract import Json, broken, check_event, fields, holders, nullable, validator

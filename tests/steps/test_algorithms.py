@@ -11,9 +11,9 @@ import pytest
 
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours
+from clustering_tasks.graph import parts as parts_of_level
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.steps.plan import plan as planning
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata, scattered
 
@@ -132,7 +132,7 @@ def test_identical_items_share_their_fate(workbench: Workbench, level: str, meth
 def test_the_number_of_parts_changes_nothing(
     workbench: Workbench, scope: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (neighbours, planning):
+    for module in (neighbours, parts_of_level):
         monkeypatch.setattr(module, "TILE_ROWS", 16)
         monkeypatch.setattr(module, "TILE_COLUMNS", 64)
     vectors = blobs([40, 30, 30, 20], noise=80, seed=2)

@@ -18,6 +18,7 @@ from tests.conftest import CommandLine
 from tests.stage3_folder import DIMENSION, Stage3Folder, blobs
 from tests.steps.conftest import Published
 
+REPO = Path(__file__).parents[2]
 SMALL = ("--set", f"input.dimension={DIMENSION}", "--set", "algorithm=hdbscan")
 
 
@@ -96,7 +97,7 @@ def test_wrong_usage_is_fatal(cli: CommandLine, arguments: tuple[str, ...]) -> N
 def test_help_is_no_failure(cli: CommandLine) -> None:
     outcome = cli("--help")
     assert outcome.code == 0
-    for step in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "sample"):
+    for step in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "redact"):
         assert step in outcome.stdout
 
 
@@ -137,8 +138,13 @@ def test_kernels_are_compiled_on_request(cli: CommandLine) -> None:
     assert outcome.result["compiled_seconds"] > 0
 
 
+def write_by_command(folder: Path, documents: int) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "local.sample", str(folder), "--documents", str(documents)]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+
+
 def test_a_sample_can_be_clustered_at_once(cli: CommandLine, tmp_path: Path) -> None:
-    assert cli("sample", tmp_path / "sample", "--documents", 12).code == 0
+    assert write_by_command(tmp_path / "sample", 12).returncode == 0
     place = ("--indices", tmp_path / "sample", "--workspace", tmp_path / "workspace")
     outcome = cli("run", "--level", "storylines", *place)
     assert outcome.code == 0
@@ -150,7 +156,9 @@ def test_a_sample_can_be_clustered_at_once(cli: CommandLine, tmp_path: Path) -> 
     assert with_map.code == 0
     assert drawn in Path(with_map.result["points_csv"]).parents
     assert Path(with_map.result["points_csv"]).stat().st_size
-    assert cli("sample", tmp_path / "other", "--documents", 0).code == 64
+    refused = write_by_command(tmp_path / "other", 0)
+    assert refused.returncode == 64
+    assert "at least 10 documents" in refused.stderr
 
 
 def test_run_refuses_a_gate_that_needs_a_history(

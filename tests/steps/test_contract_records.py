@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clustering_tasks.publication.record import RECORDS
+from clustering_tasks.contract.record import RECORDS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings
 from tests.conftest import Workbench

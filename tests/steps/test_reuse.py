@@ -108,3 +108,11 @@ def test_an_older_run_is_not_published_over_a_newer_one(once: Workbench) -> None
     pointer = published(str(once.workspace), "documents")
     assert pointer is not None
     assert pointer.job_id == "first"
+
+
+def test_new_code_of_the_algorithm_repeats_merge(
+    once: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "clustering_tasks.steps.merge.merge.source_version"
+    monkeypatch.setattr(name, lambda module: f"new {module}")
+    assert reused(once, "first") == {"snapshot", "plan", "cluster-0"}

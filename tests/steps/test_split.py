@@ -8,14 +8,14 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.engine import neighbours
-from clustering_tasks.steps.plan import plan as planning
+from clustering_tasks.graph import parts as parts_of_level
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs
 
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (neighbours, planning):
+    for module in (neighbours, parts_of_level):
         monkeypatch.setattr(module, "TILE_ROWS", 16)
         monkeypatch.setattr(module, "TILE_COLUMNS", 64)
         monkeypatch.setattr(module, "PROBING_TILE_ROWS", 16)

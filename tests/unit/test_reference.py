@@ -96,6 +96,6 @@ def test_every_exit_code_is_listed_with_whether_it_is_retried() -> None:
 
 def test_every_command_and_option_is_listed() -> None:
     text = settings.cli_page()
-    for command in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "sample"):
+    for command in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "redact"):
         assert f"\n## {command}\n" in text
     assert "`--stage3-count`" in text

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.steps import STEPS as PIPELINE
 from clustering_tasks.workspace import source_version as module
 from clustering_tasks.workspace.source_version import source_version, step_version
@@ -38,7 +39,8 @@ def versions() -> dict[str, str]:
         ("steps/snapshot/snapshot.py", {"snapshot"}),
         ("stage3/dates.py", {"snapshot"}),  # reached through stage3/items
         ("stage3/__init__.py", {"snapshot"}),
-        ("engine/spanning_tree.py", {"merge"}),
+        ("engine/modularity.py", {"merge"}),
+        ("algorithms/hdbscan.py", set()),  # `merge` adds the version of the algorithm that it loads
         ("engine/tsne.py", {"map"}),
         ("steps/label/titles.py", {"label"}),  # reached through steps/label/records
         ("workspace/storage.py", set(STEPS)),
@@ -50,7 +52,7 @@ def versions() -> dict[str, str]:
         ("settings/run.py", set()),
         ("settings/types.py", set()),
         ("steps/__init__.py", set()),
-        ("publication/record.py", set()),
+        ("contract/record.py", set()),
     ],
 )
 def test_a_step_has_a_new_version_when_a_module_that_it_reaches_changes(
@@ -61,6 +63,16 @@ def test_a_step_has_a_new_version_when_a_module_that_it_reaches_changes(
     path.write_text(path.read_text() + "\n_CHANGED = True\n")
     after = versions()
     assert {step for step in STEPS if before[step] != after[step]} == steps
+
+
+def test_an_algorithm_has_a_version_of_its_own(sources: Path) -> None:
+    before = {name: source_version(f"algorithms.{name}") for name in ALGORITHMS}
+    path = sources / "engine" / "label_propagation.py"
+    path.write_text(path.read_text() + "\n_CHANGED = True\n")
+    forget()
+    after = {name: source_version(f"algorithms.{name}") for name in ALGORITHMS}
+    changed = {name for name in ALGORITHMS if before[name] != after[name]}
+    assert changed == {"label_propagation"}
 
 
 def test_a_new_import_is_followed(sources: Path) -> None:

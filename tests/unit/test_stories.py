@@ -30,7 +30,7 @@ def direct(vectors: F32) -> F32:
 
 @pytest.mark.parametrize("rows", [1, 3, 8192])
 def test_documents_move_towards_their_nearest(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(story_vectors, "_ROWS", rows)
+    monkeypatch.setattr("clustering_tasks.steps.plan.story_vectors._ROWS", rows)
     vectors = blobs([12, 9, 2], noise=9, spread=0.1)
     np.testing.assert_allclose(smoothed(vectors.copy()), direct(vectors), atol=1e-5)
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from clustering_tasks.publication import events, record
+from clustering_tasks.contract import events, record
 from tools.docs.settings import page, run, table
 
 COMMAND = "python -m tools.docs.contract"

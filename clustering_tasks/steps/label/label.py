@@ -7,7 +7,7 @@ import pyarrow as pa
 from upath import UPath
 
 from clustering_tasks.arrays import I32
-from clustering_tasks.publication.record import Record
+from clustering_tasks.contract.record import Record
 from clustering_tasks.steps.label.keywords import Keywords, words_of
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from clustering_tasks.arrays import F32, I64
-from clustering_tasks.publication.record import (
+from clustering_tasks.contract.record import (
     DocumentRecord,
     EntityRecord,
     EventRecord,

@@ -15,7 +15,7 @@ from pyarrow.csv import CSVWriter
 from upath import UPath
 
 from clustering_tasks.arrays import I64
-from clustering_tasks.publication.record import Record
+from clustering_tasks.contract.record import Record
 from clustering_tasks.workspace.storage import to_json
 
 MEMBER_SCHEMA = pa.schema(

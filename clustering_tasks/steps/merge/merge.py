@@ -52,6 +52,7 @@ from clustering_tasks.workspace.artefacts import (
     part_name,
     perform,
 )
+from clustering_tasks.workspace.source_version import source_version
 from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
 
 log = structlog.get_logger()
@@ -108,9 +109,10 @@ def merge(run: Run) -> Result:
     parts = _parts(run, plan)
     method = resolve_method(run.settings, run.level, int(snapshot.metrics["items"] or 0))
     read = run.settings.model_dump(include={"scope", "temporal", "merge", "outliers", *ALGORITHMS})
-    key = artefact_key(
-        "merge", [snapshot, plan, *parts.values()], read, [method.record(), sorted(parts)]
-    )
+    # The algorithm is loaded by its name: the step's own version does not reach its module.
+    code = source_version(f"algorithms.{method.algorithm}")
+    extra = [method.record(), sorted(parts), code]
+    key = artefact_key("merge", [snapshot, plan, *parts.values()], read, extra)
     return perform(
         run, "merge", key, lambda attempt: _merge(run, method, snapshot, plan, parts, attempt)
     )

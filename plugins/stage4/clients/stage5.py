@@ -13,7 +13,7 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from requests.auth import AuthBase
 
-from clustering_tasks.publication.events import CompletionEvent, RolledBackEvent
+from clustering_tasks.contract.events import CompletionEvent, RolledBackEvent
 from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.levels import LEVELS
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from psycopg.sql import SQL, Composable
 
-from clustering_tasks.publication.events import DeletionEvent
+from clustering_tasks.contract.events import DeletionEvent
 from clustering_tasks.publication.files import PublishedRun
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database import schema
