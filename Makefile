@@ -32,7 +32,7 @@ lint: setup ## Check style, types, and which room imports which
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy $(CHECKED)
-	@PYTHONPATH=.:plugins .venv/bin/lint-imports --no-cache
+	@PYTHONPATH=.:plugins .venv/bin/lint-imports --no-cache --no-logo
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.floor_plan
 
 format: setup ## Rewrite the code in the one style

@@ -2,12 +2,15 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tools.floor_plan import LIMITS, floor_plan
 
 REPO = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -99,7 +102,7 @@ def test_a_step_starts_without_libraries_that_it_does_not_need(
     """Its process is to reach its first work within two seconds."""
     code = (
         f"import importlib, sys; import clustering_tasks.cli\n"
-        f"importlib.import_module('clustering_tasks.{step}')\n"
+        f"importlib.import_module('clustering_tasks.steps.{step}.{step}')\n"
         f"print(*({ENGINE!r} & sys.modules.keys()))"
     )
     done = run([sys.executable, "-c", code], tmp_path, PYTHONPATH=str(REPO))
@@ -153,17 +156,88 @@ def test_no_file_imports_from_across_the_wall(
     assert found == {}
 
 
-def test_workers_import_nothing_of_the_api() -> None:
-    """Only the server's own parts do, and the writer of its reference page."""
-    plugins = REPO / "plugins"
-    own = [plugins / "stage4" / "api", plugins / "stage4" / "pages"]
-    found = {
-        str(file.relative_to(plugins))
-        for file in plugins.rglob("*.py")
-        if not any(folder in file.parents for folder in own)
-        and "stage4.api" in file.read_text("utf-8")
-    }
-    assert found == {"stage4_plugin.py", "stage4/reference.py"}
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of both packages and of their import contracts."""
+    copy = tmp_path_factory.mktemp("packages")
+    for package in ("clustering_tasks", "plugins/stage4"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPO / package, copy / package, ignore=ignored)
+    shutil.copy(REPO / "pyproject.toml", copy)
+    return copy
+
+
+def broken_contracts(packages: Path) -> list[str]:
+    command = [str(UV.with_name("lint-imports")), "--no-cache", "--no-logo"]
+    path = f"{packages}{os.pathsep}{packages / 'plugins'}"
+    done = run(command, packages, PYTHONPATH=path)
+    found = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
+    assert (done.returncode == 0) == (not found), done.stdout + done.stderr
+    return [line.removesuffix(" BROKEN") for line in found]
+
+
+def test_every_import_leads_downwards(packages: Path) -> None:
+    assert broken_contracts(packages) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "contract"),
+    [
+        (
+            "clustering_tasks/steps/plan/plan.py",
+            "from clustering_tasks.steps.merge import assignments as _assignments",
+            "No step imports another",
+        ),
+        (
+            "clustering_tasks/engine/rows.py",
+            "from clustering_tasks.settings import types as _types",
+            "The engine imports no settings",
+        ),
+        (
+            "clustering_tasks/workspace/columns.py",
+            "from clustering_tasks.graph import nodes as _nodes",
+            "The engine's rooms",
+        ),
+        ("clustering_tasks/attic.py", "", "The engine's rooms"),
+        (
+            "plugins/stage4/tasks/level.py",
+            "def late():\n    from stage4.api import cache",
+            "Tasks, deletions and the database import nothing of the API",
+        ),
+        (
+            "plugins/stage4/database/load.py",
+            "from stage4.runners import base as _base",
+            "Airflow's rooms",
+        ),
+        (
+            "clustering_tasks/engine/arrays.py",
+            "from clustering_tasks.engine import late",
+            "No circle between files or folders",
+        ),
+    ],
+)
+def test_the_import_contracts_bite(packages: Path, path: str, code: str, contract: str) -> None:
+    file = packages / path
+    late = packages / "clustering_tasks" / "engine" / "late.py"
+    before = file.read_text("utf-8") if file.exists() else None
+    try:
+        file.write_text(f"{before or ''}\n{code}\n")
+        if "late" in code:
+            late.write_text("from clustering_tasks.engine import arrays\n")
+        assert any(found.startswith(contract) for found in broken_contracts(packages))
+    finally:
+        late.unlink(missing_ok=True)
+        if before is None:
+            file.unlink()
+        else:
+            file.write_text(before)
+
+
+def test_the_floor_plan_keeps_its_limits() -> None:
+    for package, limit in LIMITS.items():
+        plan = floor_plan(package)
+        assert plan.circles == []
+        assert len(plan.modules) <= limit
 
 
 @pytest.mark.parametrize(
