@@ -132,10 +132,10 @@ def test_a_deletion_ends_when_every_level_is_rewritten(dags: dict[str, DAG]) -> 
     dag = dags["delete_document"]
     upstream = {task.task_id: task.upstream_task_ids for task in dag.tasks}
     for level in LEVELS:
-        assert upstream[f"redact_{level}"] == {"begin"}
-        assert upstream[f"carry_out_{level}"] == {f"redact_{level}"}
-    assert upstream["finish"] == {"begin", *(f"carry_out_{level}" for level in LEVELS)}
-    assert upstream["notify_stage5"] == {"finish"}
+        assert upstream[f"redact_{level}"] == {"start"}
+        assert upstream[f"reload_{level}"] == {f"redact_{level}"}
+    assert upstream["close"] == {"start", *(f"reload_{level}" for level in LEVELS)}
+    assert upstream["notify_stage5"] == {"close"}
     assert "17 * * * *" in repr(dag.timetable)
 
 

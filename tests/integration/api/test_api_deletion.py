@@ -22,6 +22,7 @@ from clustering_tasks.deleted_documents.tombstones import GONE_NAME
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.label import label
 from clustering_tasks.steps.redact import records, rewriting
 from clustering_tasks.steps.redact import redact as step
 from clustering_tasks.workspace import storage
@@ -326,7 +327,7 @@ def crash(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (rewriting, "write_label"),
+        (label, "write"),
         (rewriting, "replace_records"),
         (step, "remove_artefacts"),
         (replacing, "_load_again"),

@@ -7,7 +7,7 @@ import pytest
 
 from stage4.versions import AIRFLOW, PGVECTOR, POSTGRES_PROVIDER, POSTGRESQL, PRODUCTS, Product
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def text(name: str) -> str:

@@ -71,7 +71,7 @@ def test_bits_do_not_depend_on_the_processor_compiled_for(tmp_path: Path, progra
             **libraries,
             "NUMBA_CPU_NAME": processor,
             "NUMBA_CACHE_DIR": str(tmp_path / (processor or "host")),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(Path(__file__).parents[3]),
         }
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, check=True

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clustering_tasks.steps.label.keywords import Keywords, words_of
 from clustering_tasks.steps.label.stop_words import stop_words_of, usual_language
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[4]
 TITLES = {
     "en": [
         "The river rises again and the old town is under water",
