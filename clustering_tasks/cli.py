@@ -18,7 +18,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
-from clustering_tasks.algorithms.method import resolve_method
+from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
 from clustering_tasks.publication.report import JobId
@@ -192,9 +192,7 @@ def _new_run(
     settings: RunSettings,
 ) -> Run:
     structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
-    resolve_method(
-        settings, _level(level), items=0
-    )  # refuses what the level's algorithm cannot use
+    refuse_filters(settings, _level(level))
     run = Run(
         workspace=_workspace(workspace),
         level=_level(level),

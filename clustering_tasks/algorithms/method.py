@@ -3,12 +3,15 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clustering_tasks.errors import SettingsError
+from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.settings.types import given_or
+from clustering_tasks.workspace.artefacts import Run
+from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
 
+_RECORD = "method.json"  # in a run's folder
 # The hierarchy holds two copies of its vectors. Above, communities of the graph, which hold none,
 # find nearly as good clusters (docs/ALGORITHMS.md).
 LARGE = 100_000
@@ -91,7 +94,7 @@ def resolve_method(settings: RunSettings, level: Level, items: int) -> Method:
     Raises:
         SettingsError: a filter is set that none of the level's items can pass.
     """
-    _refuse_filters(settings, level)
+    refuse_filters(settings, level)
     mentions = level.name in ("events", "entities")
     algorithm, reason = settings.algorithm, "asked for"
     if algorithm == "auto" and mentions:
@@ -117,7 +120,30 @@ def resolve_method(settings: RunSettings, level: Level, items: int) -> Method:
     )
 
 
-def _refuse_filters(settings: RunSettings, level: Level) -> None:
+def record_method(run: Run, method: Method) -> None:
+    """Write the method into the run's folder, for `merge`."""
+    write_atomically(run.folder / _RECORD, to_json(method.record()))
+
+
+def recorded_method(run: Run) -> Method:
+    """Read what `record_method` wrote.
+
+    Raises:
+        BadInputError: when the run has no method: `plan` has not been performed.
+    """
+    path = run.folder / _RECORD
+    if not path.exists():
+        raise BadInputError(f"run {run.job_id} has no {path}: perform (or clear) `plan` first")
+    record = read_json(path)
+    return Method(**record | {"weights": Weights(**record["weights"])})
+
+
+def refuse_filters(settings: RunSettings, level: Level) -> None:
+    """Refuse filters that none of a level's items can pass.
+
+    Raises:
+        SettingsError: naming them, and the level's own.
+    """
     lists = ("domains", "event_types", "entity_types")
     wrong = [
         f"filter.{name}"

@@ -27,7 +27,7 @@ class Cell:
     Attributes:
         rows: (m,) the nodes that it sees: its own and all their neighbours, ascending.
         inside: (m,) which of them are its own.
-        found: the partition of these nodes.
+        found: the flat clustering of these nodes.
     """
 
     rows: I64

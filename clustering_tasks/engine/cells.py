@@ -1,4 +1,4 @@
-"""Cells of an approximate neighbour search: a spherical k-means partition of unit vectors.
+"""Cells of an approximate neighbour search: a spherical k-means of unit vectors.
 
 After it every row is compared only with the rows of the few cells whose centres are most similar to
 it. Real clusters lie in one cell or in neighbouring ones; what is missed are neighbours of rows

@@ -1,4 +1,4 @@
-"""Joining clusters that a partition tore apart (MD-1, AL-4)."""
+"""Joining clusters that domain scope tore apart (MD-1, AL-4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ def mutual_best(sums: ClusterSums, block: I32, min_similarity: float) -> I32:
 
     Args:
         sums: of c clusters.
-        block: (c,) the partition a cluster comes from; within one nothing is joined.
+        block: (c,) the block a cluster comes from; within one nothing is joined.
         min_similarity: least cosine of two centroids that are joined.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Modularity of a partition of the neighbour graph (Newman and Girvan 2004)."""
+"""Modularity of a flat clustering of the neighbour graph (Newman and Girvan 2004)."""
 
 import numpy as np
 

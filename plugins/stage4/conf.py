@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clustering_tasks.algorithms.method import resolve_method
+from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.renamed import with_current_names
@@ -62,7 +62,7 @@ def _with_current_names(groups: Mapping[str, Any]) -> tuple[dict[str, dict[str, 
 def _refused(levels: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for level, settings in levels.items():
         try:
-            resolve_method(run_settings(settings), LEVELS[level], items=0)
+            refuse_filters(run_settings(settings), LEVELS[level])
         except SettingsError as error:
             yield f"{level}: {error}"
 

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from upath import UPath
 
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.publication.files import published
+from clustering_tasks.steps.merge.merge import merge
+from clustering_tasks.steps.plan.plan import plan
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import DIMENSION, blobs
 
@@ -116,3 +119,12 @@ def test_new_code_of_the_algorithm_repeats_merge(
     name = "clustering_tasks.steps.merge.merge.source_version"
     monkeypatch.setattr(name, lambda module: f"new {module}")
     assert reused(once, "first") == {"snapshot", "plan", "cluster-0"}
+
+
+def test_the_method_is_resolved_by_plan_and_merge_needs_it(once: Workbench) -> None:
+    run = once.start("documents", "first")
+    (run.folder / "method.json").unlink()
+    with pytest.raises(BadInputError, match=r"method\.json: perform \(or clear\) `plan` first"):
+        merge(run)
+    plan(run)
+    assert merge(run).reused

@@ -14,7 +14,7 @@ import pandas as pd
 import structlog
 
 from clustering_tasks.algorithms.interface import FlatClustering
-from clustering_tasks.algorithms.method import Method, resolve_method
+from clustering_tasks.algorithms.method import Method, recorded_method
 from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.centroids import ClusterSums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
@@ -60,7 +60,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Clustering:
-    """A clustering of all nodes, from the partitions of their blocks.
+    """A clustering of all nodes, from those of their blocks.
 
     Attributes:
         labels: (n,) int32 cluster, NOISE or UNASSIGNED.
@@ -84,7 +84,7 @@ class Clustering:
     offers: Offers = field(default_factory=lambda: no_offers(0))
 
     def add(self, block: int, rows: slice, found: FlatClustering) -> None:
-        """Enter the partition of one block."""
+        """Enter the clustering of one block."""
         labels = found.labels + np.int32(len(self.block))
         self.labels[rows] = np.where(found.labels >= 0, labels, NOISE)
         self.probabilities[rows] = found.probabilities
@@ -107,7 +107,7 @@ def merge(run: Run) -> Result:
     """
     snapshot, plan = run.result("snapshot"), run.result("plan")
     parts = _parts(run, plan)
-    method = resolve_method(run.settings, run.level, int(snapshot.metrics["items"] or 0))
+    method = recorded_method(run)
     read = run.settings.model_dump(include={"scope", "temporal", "merge", "outliers", *ALGORITHMS})
     # The algorithm is loaded by its name: the step's own version does not reach its module.
     code = source_version(f"algorithms.{method.algorithm}")
@@ -190,7 +190,7 @@ def _settle(
     clustering: Clustering,
     vectors: VectorFile,
 ) -> tuple[Checked, ClusterSums]:
-    """Join what a partition tore apart and split what time does; the last word on who is where."""
+    """Join what domain scope tore apart and split what time does; the last word on who is where."""
 
     def sums_of(labels: I32) -> ClusterSums:
         rows, count = nodes.of_rows(labels, FILTERED), int(labels.max(initial=-1)) + 1

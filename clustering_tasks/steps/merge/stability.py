@@ -23,7 +23,7 @@ def stability(
 
     Args:
         block: see `Block`.
-        found: its partition.
+        found: its flat clustering.
         settings: with which it was found; a cut or a count that was chosen then is kept.
         method: with which it was found.
         nodes: of the whole level, which is not measured above `LARGEST`.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clustering_tasks.algorithms.costs import forecast_level
-from clustering_tasks.algorithms.method import Method, resolve_method
+from clustering_tasks.algorithms.method import Method, record_method, resolve_method
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
 from clustering_tasks.graph.features import document_vectors, make_features
 from clustering_tasks.graph.nodes import make_nodes
@@ -30,6 +30,7 @@ def plan(run: Run) -> Result:
     snapshot, context = run.result("snapshot"), run.find_result("context")
     settings = run.settings
     method = resolve_method(settings, run.level, int(snapshot.metrics["items"] or 0))
+    record_method(run, method)
     read = {
         "scope": settings.scope,
         "parts": settings.parts.model_dump(),

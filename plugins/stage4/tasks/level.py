@@ -11,7 +11,7 @@ import structlog
 from airflow.sdk.exceptions import AirflowSkipException
 from upath import UPath
 
-from clustering_tasks.algorithms.method import resolve_method
+from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
@@ -47,7 +47,7 @@ def check_stage3(level: str, dag_run: Triggered) -> Json:
     """
     with airflow_errors():
         settings = run_settings(chosen(dag_run.conf))
-        resolve_method(settings, LEVELS[level], items=0)  # refuses what this level cannot use
+        refuse_filters(settings, LEVELS[level])
         _require_files(level)
         return {"settings": settings.model_dump(mode="json"), "stage3_count": _stage3_count(level)}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clustering_tasks.algorithms.method import resolve_method
+from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import FilterSettings, assignments, run_settings
@@ -138,9 +138,9 @@ def test_a_filter_that_a_level_cannot_match_is_refused(
 ) -> None:
     chosen = run_settings({f"filter.{name}": "health"})
     if allowed:
-        assert resolve_method(chosen, LEVELS[level], 0)
+        refuse_filters(chosen, LEVELS[level])
         return
     with pytest.raises(SettingsError) as caught:
-        resolve_method(chosen, LEVELS[level], 0)
+        refuse_filters(chosen, LEVELS[level])
     assert f"filter.{name}" in str(caught.value)
     assert level in str(caught.value)
