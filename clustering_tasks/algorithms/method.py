@@ -1,4 +1,7 @@
-"""What a run does where its caller left the method open; pure: every step finds the same."""
+"""The method of a run: what it does where its caller left the choice open.
+
+`plan` resolves it once and records it with the run; `merge` reads the record.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
