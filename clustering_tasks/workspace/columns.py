@@ -1,6 +1,6 @@
-"""Columns of Parquet files."""
+"""Columns of Parquet files, and their schemas."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,3 +12,8 @@ def read_columns(path: UPath, names: Iterable[str]) -> dict[str, pa.Array]:
     with path.open("rb") as file:
         parquet = pq.ParquetFile(file)
         return {name: parquet.read([name])[name].combine_chunks() for name in names}
+
+
+def text_schema(names: Iterable[str], others: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Make a schema of these columns, in this order: strings, unless `others` has their type."""
+    return pa.schema([(name, others.get(name, pa.string())) for name in names])

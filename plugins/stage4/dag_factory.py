@@ -33,7 +33,7 @@ DELETIONS = "17 * * * *"  # for requests whose own run never came
 HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
 _ROLL_BACK = {
     "level": Param(type="string", enum=[*LEVELS], description="Whose run; has no default."),
-    "run_id": Param(
+    "load_id": Param(
         None,
         type=["integer", "null"],
         minimum=1,

@@ -72,10 +72,10 @@ def known(connection: psycopg.Connection[Any]) -> dict[str, Any]:
     """Draw from the published run what users ask for."""
     with connection.cursor(row_factory=dict_row) as cursor:
         run: dict[str, Any] = cursor.execute(
-            "SELECT level, run_id, read AS members FROM stage4.current_runs"
+            "SELECT level, load_id, read AS members FROM stage4.current_runs"
             " ORDER BY read DESC LIMIT 1"
         ).fetchall()[0]
-        members, clusters = (schema.partition(p, run["run_id"]) for p in ("members", "clusters"))
+        members, clusters = (schema.partition(p, run["load_id"]) for p in ("members", "clusters"))
 
         def drawn(statement: str, table: Any) -> list[Any]:
             composed = psycopg.sql.SQL(statement).format(table, _KNOWN)

@@ -123,12 +123,12 @@ def fill(connection: psycopg.Connection[Any], rows: list[tuple[Any, ...]]) -> No
         connection.execute(
             f"CREATE TABLE stage4.{parent}_1 PARTITION OF stage4.{parent} FOR VALUES IN (1)"
         )
-    columns = "run_id, rank, kind, cluster_id, vector_id, x, y, size"
+    columns = "load_id, rank, kind, cluster_id, vector_id, x, y, size"
     with connection.cursor().copy(f"COPY stage4.points ({columns}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
     connection.execute(
-        "INSERT INTO stage4.clusters (run_id, cluster_id, cluster_type, label, size, centroid,"
+        "INSERT INTO stage4.clusters (load_id, cluster_id, cluster_type, label, size, centroid,"
         " keywords, representatives, primary_entities, document_ids, record)"
         " SELECT 1, cluster_id, 'event', 'Leaders meet in Hiroshima ' || repeat(cluster_id, 3),"
         " size, %s, '[]', '[]', '[]', '[]', to_jsonb(repeat(cluster_id, 40))"

@@ -36,12 +36,12 @@ _EF_SEARCH = (40, 100, 200)
 
 _TABLES = """
 SELECT relname, pg_table_size(oid) FROM pg_class
-WHERE relname IN ('clusters_' || %(run_id)s, 'members_' || %(run_id)s)
+WHERE relname IN ('clusters_' || %(load_id)s, 'members_' || %(load_id)s)
 """
 _INDEXES = """
 SELECT regexp_replace(indexrelid::regclass::text, '^stage4[.]', ''), pg_relation_size(indexrelid)
 FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
-WHERE relname IN ('clusters_' || %(run_id)s, 'members_' || %(run_id)s)
+WHERE relname IN ('clusters_' || %(load_id)s, 'members_' || %(load_id)s)
 """
 _SAMPLE = """
 SELECT centroid::text FROM {} ORDER BY cluster_id COLLATE "C" LIMIT {}
@@ -102,7 +102,7 @@ def loaded(folder: Path, members: int, days: int) -> dict[str, Figure]:
         report = read_report(label["files"]["report"])
         done = load_run(label["files"], report)
         with locked_pointer(report.level) as pointer:
-            pointer.move(done["run_id"])
+            pointer.move(done["load_id"])
         print(json.dumps(done), flush=True)
         for name, value in {"all": done["seconds"], **done["phases"]}.items():
             seconds.setdefault(f"load/{name}_seconds", []).append(value)
@@ -112,24 +112,24 @@ def loaded(folder: Path, members: int, days: int) -> dict[str, Figure]:
 def measured(connection: Connection) -> dict[str, Figure]:
     """Measure the published run: sizes, and the graphs of two kinds of vectors."""
     found = connection.execute(
-        "SELECT run_id, clusters FROM stage4.published JOIN stage4.runs USING (level, run_id)"
+        "SELECT load_id, clusters FROM stage4.published JOIN stage4.runs USING (level, load_id)"
     ).fetchone()
     assert found is not None
-    run_id, clusters = found
+    load_id, clusters = found
     figures: dict[str, Figure] = {"clusters": clusters}
     for kind, query in (("table", _TABLES), ("index", _INDEXES)):
-        for name, size in connection.execute(query, {"run_id": str(run_id)}).fetchall():
-            short = name.replace(f"_{run_id}", "")
+        for name, size in connection.execute(query, {"load_id": str(load_id)}).fetchall():
+            short = name.replace(f"_{load_id}", "")
             figures[f"{kind}/{short}/mb"] = size / 2**20
-    return figures | graphs(connection, run_id)
+    return figures | graphs(connection, load_id)
 
 
 def compared(connection: Connection) -> dict[str, Figure]:
     """Time the differences between the two newest runs: the summary, and a page."""
     from stage4.api.queries.differences import page_query, summary_query
 
-    runs = connection.execute("SELECT run_id FROM stage4.runs ORDER BY run_id DESC LIMIT 2")
-    pair = [run_id for (run_id,) in runs]
+    runs = connection.execute("SELECT load_id FROM stage4.runs ORDER BY load_id DESC LIMIT 2")
+    pair = [load_id for (load_id,) in runs]
     if len(pair) < 2:
         return {}
     page = {"kind": None, "size": None, "cluster_id": None, "limit": 50}
@@ -150,10 +150,10 @@ def planned(connection: Connection) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     with connection.transaction(force_rollback=True):
         for number in range(_RUNS):
-            run_id = 1_000_000 + number
-            partition = Identifier("stage4", f"clusters_{run_id}")
+            load_id = 1_000_000 + number
+            partition = Identifier("stage4", f"clusters_{load_id}")
             create = "CREATE TABLE {} PARTITION OF stage4.clusters FOR VALUES IN ({})"
-            connection.execute(SQL(create).format(partition, run_id))
+            connection.execute(SQL(create).format(partition, load_id))
         view = Identifier("stage4", "current_clusters")
         for name, table in (("view", view), ("partition", partition)):
             seconds = []
@@ -165,11 +165,11 @@ def planned(connection: Connection) -> dict[str, Figure]:
     return figures
 
 
-def graphs(connection: Connection, run_id: int) -> dict[str, Figure]:
+def graphs(connection: Connection, load_id: int) -> dict[str, Figure]:
     """Compare the run's own graph with one over whole vectors: recall, time, size."""
     from stage4.database import schema
 
-    table = schema.partition("clusters", run_id)
+    table = schema.partition("clusters", load_id)
     asked = _beside(connection.execute(SQL(_SAMPLE).format(table, _ASKED)).fetchall())
     whole = SQL("centroid::vector({})").format(DIMENSION)
     other = SQL("%(vector)s::vector({})").format(DIMENSION)

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from clustering_tasks.contract.columns import COLUMNS
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
-from stage4.database.partitions import COLUMNS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIMENSION = 4

@@ -74,8 +74,8 @@ def name(group: set[int]) -> str:
 
 def load(folder: Path, groups: Groups, items: int, number: int) -> int:
     files = Grouped(folder, job_id=f"run__{number}", groups=groups, items=items).write()
-    run_id: int = load_run(files["files"], report_of(files))["run_id"]
-    return run_id
+    load_id: int = load_run(files["files"], report_of(files))["load_id"]
+    return load_id
 
 
 def kinds(earlier: Groups, later: Groups) -> dict[str, Kind]:

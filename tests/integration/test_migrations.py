@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
+from psycopg.sql import SQL, Identifier
 
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database.connection import database
 from stage4.database.load import load_run
 from stage4.database.pointer import locked_pointer
 from stage4.setup import MIGRATIONS, migrate
+from tests.integration import former_loads
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 
@@ -44,7 +46,7 @@ def test_a_database_with_runs_is_brought_up_to_date(results: Results, tmp_path: 
     first = Label(tmp_path)
     with database() as connection:
         migrate(connection, "0001")
-        load(first.write())
+        former_loads.load(connection, first.write()["files"])
         migrate(connection)
         label = first.later().write()
         path = Path(label["files"]["members_csv"])
@@ -76,13 +78,49 @@ def test_going_back_and_forth_keeps_the_runs_their_indexes_and_the_readers(
         "SELECT count(*) FROM stage4.current_clusters WHERE search @@ 'hiroshima' AND tags = '[]'"
     ) == [(3,)]
     assert results.rows("SELECT count(*) FROM stage4.current_members") == [(15,)]
-    history = "SELECT level, run_id, job_id, act FROM stage4.publications"
+    history = "SELECT level, load_id, job_id, act FROM stage4.publications"
     assert results.rows(history, user=results.loader) == [
         ("events", 1, label_job(label), "publish")
     ]
     load(label)
     later = results.rows(INDEXES, "clusters_2", "members_2", user=results.loader)
     assert [line.replace("_2", "_1") for (line,) in later] == [line for (line,) in before]
+
+
+DESCRIBED = (
+    "SELECT relname, attname, format_type(atttypid, atttypmod), attnotnull,"
+    " obj_description(attrelid, 'pg_class'), col_description(attrelid, attnum),"
+    " pg_get_viewdef(attrelid), relacl::text"
+    " FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+    " WHERE relnamespace = 'stage4'::regnamespace AND attnum > 0 AND NOT attisdropped"
+    " AND relname <> 'alembic_version' ORDER BY relname, attnum"
+)
+CONSTRAINTS = (
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'stage4'::regnamespace ORDER BY 1, 2"
+)
+
+
+def test_the_new_name_of_a_loads_number_can_be_taken_back(results: Results, tmp_path: Path) -> None:
+    made = Label(tmp_path)
+    with database() as connection:
+        migrate(connection, "base")
+        migrate(connection, "0006")
+        before = results.rows(DESCRIBED), results.rows(CONSTRAINTS)
+        first = former_loads.load(connection, made.write()["files"])
+        former_loads.publish(connection, first, "events")
+        migrate(connection)
+        load(made.later().write())
+        assert not [row for row in results.rows(CONSTRAINTS) if "run_id" in str(row)]
+        migrate(connection, "0006")
+        seen = "SELECT run_id, count(*) FROM stage4.current_members GROUP BY 1"
+        assert results.rows(seen, user=results.loader) == [(first, 15)]
+        assert former_loads.load(connection, made.write()["files"]) == first + 2
+        connection.execute("TRUNCATE stage4.runs CASCADE")
+        for name in sorted(results.tables(), reverse=True):  # members refer to clusters
+            connection.execute(SQL("DROP TABLE stage4.{}").format(Identifier(name)))
+    after = results.rows(DESCRIBED), results.rows(CONSTRAINTS)
+    assert after == before
 
 
 def label_job(label: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from structlog.testing import capture_logs
 
+from clustering_tasks.contract.columns import COLUMNS
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database import partitions
 from stage4.database.connection import database
@@ -143,18 +144,18 @@ def test_hostile_text_arrives_as_it_is(results: Results, tmp_path: Path, text: s
     publish(label)
     rows = results.rows(
         "SELECT DISTINCT label, keywords->>1, metadata->>'title', job_id FROM"
-        " stage4.current_clusters c JOIN stage4.current_members m USING (run_id, cluster_id)"
-        " JOIN stage4.current_runs USING (run_id)"
+        " stage4.current_clusters c JOIN stage4.current_members m USING (load_id, cluster_id)"
+        " JOIN stage4.current_runs USING (load_id)"
     )
     assert rows == [(text, text, text, "cluster_events.it's;--_1")]
 
 
 def test_loading_again_replaces_what_is_not_published(results: Results, tmp_path: Path) -> None:
-    first = load(Label(tmp_path).write())["run_id"]
-    second = load(Label(tmp_path, clusters=5, mark="second").write())["run_id"]
+    first = load(Label(tmp_path).write())["load_id"]
+    second = load(Label(tmp_path, clusters=5, mark="second").write())["load_id"]
     assert second > first
     assert results.tables() == {f"clusters_{second}", f"members_{second}"}
-    query = "SELECT run_id, clusters FROM stage4.runs"
+    query = "SELECT load_id, clusters FROM stage4.runs"
     assert results.rows(query, user=results.loader) == [(second, 5)]
 
 
@@ -163,11 +164,11 @@ def test_loading_a_published_run_again_shows_the_old_rows_until_the_pointer_move
 ) -> None:
     marks = "SELECT DISTINCT metadata->>'mark' FROM stage4.current_members"
     publish_first = Label(tmp_path).write()
-    first = load(publish_first)["run_id"]
+    first = load(publish_first)["load_id"]
     publish(publish_first)
     label = Label(tmp_path, mark="second").write()
     load(label)
-    second = load(label)["run_id"]
+    second = load(label)["load_id"]
     assert results.rows(marks) == [("first",)]
     assert results.tables() == {
         *(f"clusters_{first}", f"members_{first}"),
@@ -325,7 +326,7 @@ def read_until(results: Results, done: threading.Event) -> tuple[int, set[str], 
             (SELECT count(*) FROM stage4.current_clusters WHERE level = 'events'),
             (SELECT count(*) FROM stage4.current_members),
             (SELECT count(*) FROM stage4.current_members m
-                JOIN stage4.current_clusters c USING (run_id, cluster_id))
+                JOIN stage4.current_clusters c USING (load_id, cluster_id))
         FROM stage4.current_runs run WHERE level = 'events'
     """
     reads, runs, slowest = 0, set(), 0.0
@@ -348,12 +349,12 @@ def test_a_statement_that_is_planned_during_a_load_does_not_miss_the_rows(
 ) -> None:
     """A lock on an old partition of `members` stops the planner after it has read `clusters`."""
     label = Label(tmp_path).write()
-    first = load(label)["run_id"]
+    first = load(label)["load_id"]
     publish(label)
     later = Label(tmp_path).later(mark="second").write()
     query = (
         "SELECT DISTINCT c.record->>'mark', m.metadata->>'mark' FROM stage4.current_clusters c"
-        " FULL JOIN stage4.current_members m USING (run_id, cluster_id) WHERE m.cluster_id <> ''"
+        " FULL JOIN stage4.current_members m USING (load_id, cluster_id) WHERE m.cluster_id <> ''"
     )
     with ThreadPoolExecutor(2) as pool, results.server.connect(results.database) as blocker:
         with blocker.transaction():
@@ -384,7 +385,7 @@ def test_loads_at_the_same_time_do_not_disturb_each_other(results: Results, tmp_
         loaded = list(pool.map(load, files))
     for label in files[:4]:
         publish(label)
-    assert len({one["run_id"] for one in loaded}) == 5
+    assert len({one["load_id"] for one in loaded}) == 5
     assert len(results.tables()) == 8
     assert results.rows(
         "SELECT level, count(*) FROM stage4.current_clusters GROUP BY level ORDER BY level"
@@ -398,16 +399,16 @@ def test_a_reader_that_stays_holds_up_neither_load_nor_publication(
     monkeypatch.setattr(partitions, "READERS_TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr("stage4.database.pointer.GRACE", "0")
     label = Label(tmp_path).write()
-    first = load(label)["run_id"]
+    first = load(label)["load_id"]
     publish(label)
     with results.server.connect(results.database, results.reader) as reader, capture_logs() as logs:
         reader.autocommit = False
         assert reader.execute("SELECT * FROM stage4.current_members").fetchall()
-        second = load(label)["run_id"]
+        second = load(label)["load_id"]
         publish(label)
         assert "still being read" in logs[-1]["event"]
         assert f"members_{first}" in results.tables()
-        assert results.rows("SELECT DISTINCT run_id FROM stage4.current_members") == [(second,)]
+        assert results.rows("SELECT DISTINCT load_id FROM stage4.current_members") == [(second,)]
     with database() as connection:
         partitions.sweep(connection)
     assert results.tables() == {f"clusters_{second}", f"members_{second}"}
@@ -425,14 +426,14 @@ def test_a_map_is_loaded_and_dropped_with_its_run(
         '1,"member","event_000000000000","event_doc_0000001",0.51,-0.26,\n'
     )
     label["files"]["points_csv"] = str(points)
-    first = load(label)["run_id"]
+    first = load(label)["load_id"]
     rows = results.rows("SELECT * FROM stage4.points ORDER BY rank", user=results.loader)
     assert rows == [
         (first, 0, "cluster", "event_000000000000", None, 0.5, -0.25, 4),
         (first, 1, "member", "event_000000000000", "event_doc_0000001", 0.51, -0.26, None),
     ]
     del label["files"]["points_csv"]
-    second = load(label)["run_id"]
+    second = load(label)["load_id"]
     assert results.tables() == {f"clusters_{second}", f"members_{second}"}
 
 
@@ -441,7 +442,7 @@ def test_a_view_reads_the_published_partition_only(results: Results, tmp_path: P
     for _ in range(3):
         label = label.later()
         files = label.write()
-        run_id = load(files)["run_id"]
+        load_id = load(files)["load_id"]
         publish(files)
     plan = results.rows(
         "EXPLAIN (ANALYZE, COSTS OFF) SELECT * FROM stage4.current_members WHERE level = 'events'",
@@ -449,7 +450,7 @@ def test_a_view_reads_the_published_partition_only(results: Results, tmp_path: P
     )
     text = "\n".join(line for (line,) in plan)
     assert text.count("never executed") == 2
-    assert f"on members_{run_id} (actual" in text
+    assert f"on members_{load_id} (actual" in text
 
 
 def test_the_roles_can_do_their_work_and_nothing_else(results: Results, tmp_path: Path) -> None:
@@ -513,7 +514,7 @@ def test_a_role_without_rights_is_told_which_to_use(
 
 
 def test_columns_of_the_files_are_those_of_the_tables(results: Results) -> None:
-    for parent, columns in partitions.COLUMNS.items():
+    for parent, columns in COLUMNS.items():
         found = results.rows(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 1"
             " AND NOT attisdropped AND attgenerated = '' AND attname <> 'tags' ORDER BY attnum",

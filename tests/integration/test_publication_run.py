@@ -216,7 +216,7 @@ def test_the_history_of_publications_is_kept(results: Results, tmp_path: Path) -
     for label in (first, second):
         publish_run(load(label))
     rows = results.rows(
-        "SELECT job_id, published_at IS NOT NULL FROM stage4.runs ORDER BY run_id",
+        "SELECT job_id, published_at IS NOT NULL FROM stage4.runs ORDER BY load_id",
         user=results.loader,
     )
     assert rows == [(first.job_id, True), (second.job_id, True)]

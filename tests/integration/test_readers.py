@@ -20,7 +20,7 @@ from tests.integration.label_files import DIMENSION, Label, report_of
 RUNS, READERS, SIZE = 20, 3, 10
 
 _POINTER = """
-SELECT run_id, read, clusters, noise FROM stage4.published JOIN stage4.runs USING (level, run_id)
+SELECT load_id, read, clusters, noise FROM stage4.published JOIN stage4.runs USING (level, load_id)
 WHERE level = 'events'
 """
 _CLUSTERS = "SELECT count(*), sum(size), array_agg(DISTINCT record->>'mark') FROM {}"
@@ -64,9 +64,9 @@ def read_until(results: Results, done: threading.Event) -> Seen:
     return seen
 
 
-def check_run(connection: psycopg.Connection, run_id: int, read: int, n: int, noise: int) -> None:
+def check_run(connection: psycopg.Connection, load_id: int, read: int, n: int, noise: int) -> None:
     """Compare a run's tables with the counts of the run itself."""
-    clusters, members = (schema.partition(name, run_id) for name in ("clusters", "members"))
+    clusters, members = (schema.partition(name, load_id) for name in ("clusters", "members"))
     mark = f"{n},{noise}"
     found = connection.execute(SQL(_CLUSTERS).format(clusters)).fetchone()
     assert found == (n, n * SIZE, [mark])
@@ -78,10 +78,10 @@ def check_run(connection: psycopg.Connection, run_id: int, read: int, n: int, no
 
 def load_and_publish(files: dict[str, Any]) -> int:
     report = report_of(files)
-    run_id: int = load_run(files["files"], report)["run_id"]
+    load_id: int = load_run(files["files"], report)["load_id"]
     with locked_pointer(report.level) as pointer:
         pointer.move(pointer.find(report.job_id))
-    return run_id
+    return load_id
 
 
 @pytest.mark.parametrize("grace", ["1 minute", "0"], ids=["kept a while", "dropped at once"])

@@ -44,8 +44,8 @@ def labels(results: Results, tmp_path: Path) -> list[Label]:
 
 
 def runs(results: Results) -> list[int]:
-    query = "SELECT run_id FROM stage4.runs ORDER BY run_id"
-    return [run_id for (run_id,) in results.rows(query, user=results.loader)]
+    query = "SELECT load_id FROM stage4.runs ORDER BY load_id"
+    return [load_id for (load_id,) in results.rows(query, user=results.loader)]
 
 
 def files_of(workspace: Path) -> set[str]:
@@ -79,7 +79,7 @@ def test_what_is_kept_can_be_gone_back_to(
     results: Results, workspace: Path, labels: list[Label]
 ) -> None:
     prune("events", 1)
-    assert roll_back("events")["run_id"] == 3
+    assert roll_back("events")["load_id"] == 3
     assert results.rows("SELECT job_id FROM stage4.current_runs") == [(labels[2].job_id,)]
 
 
@@ -92,7 +92,7 @@ def test_young_runs_stay(results: Results, labels: list[Label]) -> None:
 
 def test_without_a_published_run_age_alone_counts(results: Results, labels: list[Label]) -> None:
     with results.server.connect(results.database, results.loader) as connection:
-        connection.execute("UPDATE stage4.published SET run_id = NULL")
+        connection.execute("UPDATE stage4.published SET load_id = NULL")
     assert prune("events", 75)["removed_runs"] == 3
     assert runs(results) == [4, 5]
 

@@ -48,7 +48,7 @@ def readers_see(results: Results, workspace: Path) -> str:
     assert pointer is not None
     found = results.rows(
         "SELECT DISTINCT job_id, record->>'mark' FROM stage4.current_runs"
-        " JOIN stage4.current_clusters USING (level, run_id)"
+        " JOIN stage4.current_clusters USING (level, load_id)"
     )
     marks = [mark_of(Path(name)) for name in (pointer.clusters_jsonl, pointer.dated_jsonl)]
     dated = sorted((workspace / "output").glob("clustered_events_2026-*.jsonl"))
@@ -64,7 +64,7 @@ def mark_of(jsonl: Path) -> str:
 
 
 def history(results: Results) -> list[tuple[Any, ...]]:
-    query = "SELECT run_id, act FROM stage4.publications ORDER BY publication_id"
+    query = "SELECT load_id, act FROM stage4.publications ORDER BY publication_id"
     return results.rows(query, user=results.loader)
 
 
@@ -73,7 +73,7 @@ def test_one_step_back_and_another_and_forward_again(
 ) -> None:
     assert readers_see(results, workspace) == "4"
     done = roll_back("events")
-    assert (done["run_id"], done["job_id"]) == (3, runs[2].job_id)
+    assert (done["load_id"], done["job_id"]) == (3, runs[2].job_id)
     assert readers_see(results, workspace) == "3"
     roll_back("events")
     assert readers_see(results, workspace) == "2"
@@ -119,7 +119,7 @@ def test_other_levels_stay(results: Results, workspace: Path, runs: list[Label])
     roll_back("events")
     assert (workspace / "output" / "clustered_entities_2026-03-03.jsonl").exists()
     assert not (workspace / "output" / "clustered_events_2026-03-03.jsonl").exists()
-    current = results.rows("SELECT level, run_id FROM stage4.current_runs ORDER BY level")
+    current = results.rows("SELECT level, load_id FROM stage4.current_runs ORDER BY level")
     assert current == [("entities", 5), ("events", 3)]
 
 
@@ -127,9 +127,9 @@ def test_a_run_that_was_never_published_or_is_of_another_level_is_refused(
     results: Results, workspace: Path, runs: list[Label]
 ) -> None:
     load(runs[3].later())
-    for level, run_id in [("events", 5), ("events", 99), ("entities", 1)]:
-        with pytest.raises(AirflowFailException, match=f"no run {run_id} of {level}") as failure:
-            roll_back(level, run_id)
+    for level, load_id in [("events", 5), ("events", 99), ("entities", 1)]:
+        with pytest.raises(AirflowFailException, match=f"no run {load_id} of {level}") as failure:
+            roll_back(level, load_id)
         choices = "4 (cluster_events.manual__4, 2026-03-03 12:00), 3 ("
         assert (choices if level == "events" else "published were: none") in str(failure.value)
     assert readers_see(results, workspace) == "4"
@@ -150,8 +150,8 @@ def test_the_artefact_is_named_where_the_workspace_knows_it(
     folder = workspace / "events" / "runs" / runs[1].job_id
     folder.mkdir(parents=True)
     (folder / "label.json").write_text('{"uri": "its artefact"}')
-    for run_id, expected in ((2, "its artefact"), (1, None)):
-        roll_back("events", run_id)
+    for load_id, expected in ((2, "its artefact"), (1, None)):
+        roll_back("events", load_id)
         pointer = published(str(workspace), "events")
         assert pointer is not None
         assert pointer.label_uri == expected
@@ -171,7 +171,7 @@ def test_a_crash_in_between_is_completed_by_the_next_try(
         crashing.setattr(module, "publish_files_again", crash)
         with pytest.raises(Crash):
             roll_back("events")
-    assert results.rows("SELECT run_id FROM stage4.current_runs") == [(4,)]
+    assert results.rows("SELECT load_id FROM stage4.current_runs") == [(4,)]
     roll_back("events")
     assert readers_see(results, workspace) == "3"
 
@@ -187,7 +187,7 @@ def test_the_command(results: Results, workspace: Path, runs: list[Label]) -> No
     assert done.returncode == 0, done.stderr
     assert readers_see(results, workspace) == "2"
     assert "Neither Stage 5 nor the followers of the asset stage4_events were told" in done.stdout
-    assert 'DAG roll_back with {"level": "events", "run_id": 2}' in done.stdout
+    assert 'DAG roll_back with {"level": "events", "load_id": 2}' in done.stdout
     failed = call("events", "77")
     assert failed.returncode == 1
     assert "roll-back failed: no run 77 of events" in failed.stderr

@@ -140,10 +140,10 @@ def test_a_stage5_that_fails_can_be_told_later_without_another_step_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stage5.token = "another"
-    assert perform(dag, level="events", run_id=1)["notify_stage5"] == "skipped"
+    assert perform(dag, level="events", load_id=1)["notify_stage5"] == "skipped"
     assert stage5.refused == 1
     stage5.token = "a token"
-    assert perform(dag, level="events", run_id=1)["notify_stage5"] == "success"
+    assert perform(dag, level="events", load_id=1)["notify_stage5"] == "success"
     assert seen(results, workspace) == runs[0].job_id
     assert stage5.keys == [f"{runs[0].job_id}.4"]
 
@@ -153,7 +153,7 @@ def test_what_the_command_did_is_told_by_the_dag(
 ) -> None:
     done = roll_back("events")
     assert (stage5.received, asset_events()) == ([], [])
-    perform(dag, level="events", run_id=done["run_id"])
+    perform(dag, level="events", load_id=done["load_id"])
     assert seen(results, workspace) == runs[1].job_id
     assert stage5.keys == [f"{runs[1].job_id}.{done['publication_id']}"]
     assert [name for name, _, _ in asset_events()] == ["stage4_events"]
@@ -162,13 +162,13 @@ def test_what_the_command_did_is_told_by_the_dag(
 def test_a_run_that_is_not_there_moves_and_tells_nothing(
     results: Results, workspace: Path, runs: list[Label], stage5: Stage5Receiver, dag: DAG
 ) -> None:
-    states = perform(dag, level="events", run_id=99)
+    states = perform(dag, level="events", load_id=99)
     assert states["choose_run"] == "failed"
     assert seen(results, workspace) == runs[2].job_id
     assert (stage5.received, asset_events()) == ([], [])
 
 
-@pytest.mark.parametrize("conf", [{}, {"level": "cats"}, {"level": "events", "run_id": "last"}])
+@pytest.mark.parametrize("conf", [{}, {"level": "cats"}, {"level": "events", "load_id": "last"}])
 def test_the_form_refuses(dag: DAG, conf: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"level|run_id"):
+    with pytest.raises(ValueError, match=r"level|load_id"):
         dag.test(run_conf=conf)

@@ -42,7 +42,7 @@ def load(label: Label) -> tuple[dict[str, Any], dict[str, Any]]:
 def stored(results: Results) -> list[tuple[Any, ...]]:
     return results.rows(
         "SELECT job_id, name, severity, value, limit_value FROM stage4.alerts"
-        " JOIN stage4.runs USING (run_id) ORDER BY alert_id",
+        " JOIN stage4.runs USING (load_id) ORDER BY alert_id",
         user=results.loader,
     )
 
@@ -83,11 +83,11 @@ def test_limits_need_no_history(results: Results, tmp_path: Path) -> None:
     files = label.write()
     report = report_of(files)
     worse = report.model_copy(update={"quality": {"silhouette": 0.1}})
-    run_id = load_run(files["files"], worse)["run_id"]
-    (alert,) = alerts.watch(run_id, worse) or []
+    load_id = load_run(files["files"], worse)["load_id"]
+    (alert,) = alerts.watch(load_id, worse) or []
     assert (alert["name"], alert["limit_value"]) == ("limit.quality.silhouette", 0.2)
     assert stored(results)[0][1] == "limit.quality.silhouette"
-    alerts.watch(run_id, worse)  # again, and nothing is told twice
+    alerts.watch(load_id, worse)  # again, and nothing is told twice
     assert len(stored(results)) == 1
 
 
@@ -145,8 +145,8 @@ def test_more_runs_than_wanted_are_left_out(results: Results, tmp_path: Path) ->
     chosen = report.settings.alerts.model_copy(update={"history": 7})
     settings = report.settings.model_copy(update={"alerts": chosen})
     report = report.model_copy(update={"settings": settings})
-    run_id = load_run(files["files"], report)["run_id"]
-    found = alerts.watch(run_id, report) or []
+    load_id = load_run(files["files"], report)["load_id"]
+    found = alerts.watch(load_id, report) or []
     assert "the last 7 published runs is 60" in found[1]["message"]
 
 
@@ -154,10 +154,10 @@ def test_a_database_that_is_gone_fails_no_run(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Label(tmp_path).write()
-    run_id = load_run(files["files"], report_of(files))["run_id"]
+    load_id = load_run(files["files"], report_of(files))["load_id"]
     monkeypatch.setenv(CONNECTION_VARIABLE, "postgresql://nobody@127.0.0.1:1/nothing")
     with capture_logs() as logs:
-        assert alerts.watch(run_id, report_of(files)) is None
+        assert alerts.watch(load_id, report_of(files)) is None
     assert [entry["log_level"] for entry in logs] == ["error"]
 
 
@@ -182,8 +182,8 @@ def test_a_duration_is_compared_when_all_steps_have_one(results: Results, tmp_pa
         label = label.later()
         files = label.write()
         report = report_of(files)
-        run_id = load_run(files["files"], report)["run_id"]
+        load_id = load_run(files["files"], report)["load_id"]
         slow = 90.0 if number == 7 else 1.0
-        found = alerts.watch(run_id, report, dict.fromkeys(TIMED, 1.0) | {"merge": slow})
+        found = alerts.watch(load_id, report, dict.fromkeys(TIMED, 1.0) | {"merge": slow})
         publish_run(files)
     assert [each["name"] for each in found or []] == [f"drift.{SECONDS}"]

@@ -119,7 +119,7 @@ def test_whatever_is_typed_is_the_same_query_but_for_the_beginning(
 
 def test_a_beginning_is_found_by_the_index(results: Results, tmp_path: Path) -> None:
     label = Label(tmp_path, clusters=300, size=2).write()
-    table = schema.partition("clusters", load_run(label["files"], report_of(label))["run_id"])
+    table = schema.partition("clusters", load_run(label["files"], report_of(label))["load_id"])
     query = SQL("SELECT cluster_id FROM {} WHERE search @@ {}").format(table, words.begun_words())
     with results.server.connect(results.database, results.loader) as connection:
         connection.execute("SET enable_seqscan = off")

@@ -74,12 +74,12 @@ def schema_page(connection: Database) -> str:
         COMMAND,
         "Schema of the results database",
         "Made by `python -m stage4.setup`, in the schema `stage4`. A run is loaded into partitions "
-        "of its own, `clusters_<run_id>`, `members_<run_id>` and, where the run has a map, "
-        "`points_<run_id>`, which have the columns, keys and "
-        "indexes of their parents. Who reads a published run takes its `run_id` from `published` "
+        "of its own, `clusters_<load_id>`, `members_<load_id>` and, where the run has a map, "
+        "`points_<load_id>`, which have the columns, keys and "
+        "indexes of their parents. Who reads a published run takes its `load_id` from `published` "
         "and then asks its partitions by name, which is planned faster than a query of all runs; "
         "a partition that is gone belongs to a run that is. Each partition of `clusters` has one "
-        f"more index, `clusters_<run_id>_neighbours`: `hnsw ({schema.text(dimension)} "
+        f"more index, `clusters_<load_id>_neighbours`: `hnsw ({schema.text(dimension)} "
         "halfvec_cosine_ops)` with the dimension of the run, which serves `ORDER BY` that "
         "expression `<=>` a vector of the same type. Above "
         f"{schema.MOST_INDEXED_DIMENSIONS:,} dimensions there is none.",
@@ -106,7 +106,7 @@ def _section(connection: Database, oid: int, name: str, purpose: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("<", r"\<")  # `<run_id>` would be read as HTML
+    return text.replace("<", r"\<")  # `<load_id>` would be read as HTML
 
 
 def _lists(connection: Database, oid: int, queries: Mapping[str, str]) -> Iterator[str]:

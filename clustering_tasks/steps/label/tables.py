@@ -15,51 +15,33 @@ from pyarrow.csv import CSVWriter
 from upath import UPath
 
 from clustering_tasks.arrays import I64
+from clustering_tasks.contract.columns import CLUSTERS, MEMBERS
 from clustering_tasks.contract.record import Record
+from clustering_tasks.workspace.columns import text_schema
 from clustering_tasks.workspace.storage import to_json
 
-MEMBER_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("vector_id", "source_id", "cluster_id")),
-        *((name, pa.string()) for name in ("status", "assignment")),
-        *((name, pa.float32()) for name in ("probability", "similarity")),
-        ("metadata", pa.string()),
-    ]
-)
 _TIME = pa.timestamp("us", tz="UTC")
-_LOADED_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("vector_id", "source_id", "document_id", "cluster_id")),
-        *((name, pa.string()) for name in ("status", "assignment")),
-        *((name, pa.float32()) for name in ("probability", "similarity")),
-        ("occurred_at", _TIME),
-        ("metadata", pa.string()),
-    ]
+_MEMBER_TYPES = {
+    "probability": pa.float32(),
+    "similarity": pa.float32(),
+    "occurred_at": _TIME,
+}
+_LOADED_SCHEMA = text_schema(MEMBERS, _MEMBER_TYPES)
+MEMBER_SCHEMA = text_schema(
+    (name for name in MEMBERS if name not in ("document_id", "occurred_at")), _MEMBER_TYPES
 )
 _ITEMS = ["vector_id", "source_id", "document_id", "start_time", "metadata"]
 _ASSIGNED = ["status", "assignment", "probability", "similarity"]
 _REPEATED = ["cluster_id", "status", "assignment"]  # looking for repetition elsewhere is in vain
-CLUSTER_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("cluster_id", "cluster_type", "label")),
-        ("size", pa.int64()),
-        *((name, pa.string()) for name in ("domain", "event_type", "entity_type")),
-        ("start_time", _TIME),
-        ("end_time", _TIME),
-        ("intra_cluster_similarity", pa.float64()),
-        ("mean_probability", pa.float64()),
-        *(
-            (name, pa.string())
-            for name in (
-                "centroid",
-                "keywords",
-                "representatives",
-                "primary_entities",
-                "document_ids",
-                "record",
-            )
-        ),
-    ]
+CLUSTER_SCHEMA = text_schema(
+    CLUSTERS,
+    {
+        "size": pa.int64(),
+        "start_time": _TIME,
+        "end_time": _TIME,
+        "intra_cluster_similarity": pa.float64(),
+        "mean_probability": pa.float64(),
+    },
 )
 
 

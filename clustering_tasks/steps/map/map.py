@@ -7,6 +7,7 @@ import pyarrow as pa
 from pyarrow.csv import write_csv
 
 from clustering_tasks.arrays import F64, I32, I64
+from clustering_tasks.contract.columns import POINTS
 from clustering_tasks.steps.map.placement import (
     by_size,
     draw_members,
@@ -15,17 +16,12 @@ from clustering_tasks.steps.map.placement import (
     radii,
 )
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
-from clustering_tasks.workspace.columns import read_columns
+from clustering_tasks.workspace.columns import read_columns, text_schema
 from clustering_tasks.workspace.vector_files import open_vectors
 
-POINTS_SCHEMA = pa.schema(
-    [
-        ("rank", pa.int32()),
-        *((name, pa.string()) for name in ("kind", "cluster_id", "vector_id")),
-        ("x", pa.float32()),
-        ("y", pa.float32()),
-        ("size", pa.int32()),
-    ]
+POINTS_SCHEMA = text_schema(
+    POINTS,
+    {"rank": pa.int32(), "x": pa.float32(), "y": pa.float32(), "size": pa.int32()},
 )
 
 

@@ -1,12 +1,12 @@
 """Answers kept in Redis, where there is one.
 
 Only a deletion changes the rows of a loaded run, and it sets the time of the run's last change.
-This time is in the key beside the run's number. So a deletion gives the run new keys at once, and
+This time is in the key beside the load's number. So a deletion gives the run new keys at once, and
 a database that was set up anew, whose numbers begin at 1 again, gets no answers of the old one.
 Answers under former keys expire, and the DAG `delete_document` removes all answers at its end,
 because they may hold words of the document.
 
-Publishing invalidates nothing: the next request is for another run, under another key. Which run
+Publishing invalidates nothing: the next request is for another load, under another key. Which load
 is the current one is not cached; every request reads it from the database.
 """
 
@@ -25,7 +25,7 @@ from stage4.redis_link import PREFIX, REDIS_TIMEOUT_SECONDS, Link
 
 METRICS_SECONDS = 24 * 3600
 _MOST_BYTES = 1 << 20  # a larger answer is rare, and would push many small ones out
-_FORM = 1  # of what is kept; another number when the answers' form changes
+_FORM = 2  # of what is kept; another number when the answers' form changes
 
 
 class Cache:
@@ -102,4 +102,4 @@ class Cache:
 def _key(run: RunKey, question: Mapping[str, Any]) -> str:
     asked = orjson.dumps(question, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.sha256(asked).hexdigest()[:32]
-    return f"{PREFIX}{_FORM}:{run.level}:{run.run_id}:{run.loaded_at.timestamp():.6f}:{digest}"
+    return f"{PREFIX}{_FORM}:{run.level}:{run.load_id}:{run.changed_at.timestamp():.6f}:{digest}"

@@ -26,11 +26,11 @@ class Cursor:
     """The end of a page.
 
     Attributes:
-        run_id: that the list was read from; None where a list belongs to no run.
+        load_id: that the list was read from; None where a list belongs to no run.
         key: the values of the last row in the columns that the list is sorted by.
     """
 
-    run_id: int | None
+    load_id: int | None
     key: tuple[Any, ...]
 
 
@@ -41,7 +41,7 @@ def encode(cursor: Cursor, question: Mapping[str, Any]) -> str:
         cursor: its key holds JSON's types only.
         question: everything that chooses and orders the list's rows, but not how many.
     """
-    return str(_serializer().dumps([cursor.run_id, cursor.key, _digest(question)]))
+    return str(_serializer().dumps([cursor.load_id, cursor.key, _digest(question)]))
 
 
 def decode(text: str, question: Mapping[str, Any]) -> Cursor:
@@ -51,12 +51,12 @@ def decode(text: str, question: Mapping[str, Any]) -> Cursor:
         ProblemError: 422, when it was changed, made up, or belongs to another question.
     """
     try:
-        run_id, key, digest = _serializer().loads(text)
+        load_id, key, digest = _serializer().loads(text)
     except BadData:
         raise _refused("it is not one of this API") from None
     if digest != _digest(question):
         raise _refused("it belongs to a list with other filters or another order")
-    return Cursor(run_id, tuple(key))
+    return Cursor(load_id, tuple(key))
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class Page:
     cursor: Cursor | None
 
     @property
-    def run_id(self) -> int | None:
+    def load_id(self) -> int | None:
         """The run in which the list began; None: no run is bound yet."""
-        return self.cursor.run_id if self.cursor else None
+        return self.cursor.load_id if self.cursor else None
 
     @property
     def after(self) -> tuple[Any, ...] | None:
@@ -97,14 +97,14 @@ class Page:
         self,
         rows: Sequence[_Row],
         key: Callable[[_Row], tuple[Any, ...]],
-        run_id: int | None = None,
+        load_id: int | None = None,
     ) -> tuple[Sequence[_Row], str | None]:
         """Cut the page out of the rows that were read.
 
         Args:
             rows: `self.rows` of them, or fewer when there are no more.
             key: takes from a row what the next page needs, in JSON's types.
-            run_id: that they are of; None where a list belongs to no run.
+            load_id: that they are of; None where a list belongs to no run.
 
         Returns:
             the page, and the cursor of the next one; None when this is the last.
@@ -112,7 +112,7 @@ class Page:
         if len(rows) <= self.limit:
             return rows, None
         shown = rows[: self.limit]
-        return shown, encode(Cursor(run_id, key(shown[-1])), self.question)
+        return shown, encode(Cursor(load_id, key(shown[-1])), self.question)
 
 
 def page(question: Mapping[str, Any], limit: int, cursor: str | None) -> Page:

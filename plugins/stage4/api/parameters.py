@@ -1,12 +1,19 @@
 """What may be asked: types of parameters, and the refusal of everything unknown."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path, Request
 from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from stage4.api.problems import ProblemError
@@ -52,8 +59,7 @@ WORDS = (
     "beginning is enough, unless it is in quotes."
 )
 Domain = Annotated[Text, AfterValidator(long_domain)]
-RunId = Annotated[int, Field(ge=1, le=_LARGEST_BIGINT)]
-OfRun = Annotated[RunId | None, Field(description="Number of a load; default: the published one.")]
+LoadId = Annotated[int, Field(ge=1, le=_LARGEST_BIGINT)]
 Size = Annotated[int, Field(ge=2, le=_LARGEST_INT)]
 Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
 CursorText = Annotated[
@@ -71,7 +77,7 @@ ClusterIdPath = Annotated[
     str,
     Path(pattern=_CLUSTER_ID, max_length=40, description="For example `event_7f3a9c2e41b0`."),
 ]
-RunPath = Annotated[int, Path(ge=1, le=_LARGEST_BIGINT, description="Number of a load.")]
+LoadPath = Annotated[int, Path(ge=1, le=_LARGEST_BIGINT, description="Number of a load.")]
 # Ids of Stage 3 are any text; a slash in them is part of the path.
 ItemPath = Annotated[
     str,
@@ -82,6 +88,30 @@ ItemPath = Annotated[
         description="As Stage 3 writes it, for example `doc_001_event_0`.",
     ),
 ]
+
+
+class LoadParameters(BaseModel):
+    """Of which load."""
+
+    load_id: LoadId | None = Field(
+        None, description="Number of a load; default: the published one."
+    )
+    run: LoadId | None = Field(None, description="Deprecated alias of `load_id`.", deprecated=True)
+
+    @model_validator(mode="after")
+    def _take_alias(self) -> Self:
+        """Keep the number under its name alone, so that the same question is always written alike.
+
+        Raises:
+            ValueError: the two names have two values.
+        """
+        alias = vars(self)["run"]  # without the warning for readers of the field
+        if alias is not None and self.load_id not in (None, alias):
+            raise ValueError(
+                "`run`, the deprecated alias of `load_id`, has another value: leave it out"
+            )
+        self.load_id, self.run = self.load_id or alias, None
+        return self
 
 
 def level_of(cluster_id: str) -> str:

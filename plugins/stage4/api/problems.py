@@ -127,7 +127,7 @@ def _meaning(error: Exception) -> tuple[int, str]:
 
 
 _OF_A_RUN = re.compile(r"(clusters|members)_\d+\b")
-_RUN_REMOVED = "The run was removed while it was being read: ask without `run` and `cursor`."
+_RUN_REMOVED = "The run was removed while it was being read: ask without `load_id` and `cursor`."
 # In this order: all of psycopg's own are `psycopg.Error`, and most are OperationalError.
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     (

@@ -40,9 +40,10 @@ Levels = Annotated[
 ]
 OneLevel = Annotated[str | None, typer.Option("--level", help="Only this level.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-RunId = Annotated[
-    int | None, typer.Option("--run", help="Number of a load. Default: the published one.")
+LoadId = Annotated[
+    int | None, typer.Option("--load", help="Number of a load. Default: the published one.")
 ]
+FormerRunId = Annotated[int | None, typer.Option("--run", hidden=True)]
 
 
 @app.callback()
@@ -161,20 +162,21 @@ def show_command(
     cluster_id: Annotated[str, typer.Argument(metavar="CLUSTER_ID", help="event_7f3a9c2e41b0")],
     members: Annotated[bool, typer.Option("--members", help="Show its members, too.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Most members.")] = 50,
-    run: RunId = None,
+    load: LoadId = None,
+    run: FormerRunId = None,
     as_json: Json = False,
 ) -> None:
     """Show a cluster, and its members."""
     from stage4.cli import render
     from stage4.cli.server import named
 
-    path = named("clusters", cluster_id)
+    path, load_id = named("clusters", cluster_id), _load_id(load, run)
     with _server(context) as server:
-        found = server.get(path, run=run)
+        found = server.get(path, load_id=load_id)
         rows = None
         if members:
-            same = found["run_id"]  # a run that is published meanwhile is another one
-            rows = list(server.rows(f"{path}/members", "members", limit, run=same))
+            same = found["load_id"]  # a load that is published meanwhile is another one
+            rows = list(server.rows(f"{path}/members", "members", limit, load_id=same))
     answer = found if rows is None else found | {"members": rows}
     _show(answer, as_json, render.cluster(found, rows))
 
@@ -335,6 +337,17 @@ def _level(name: str, *, and_all: bool = False) -> str:
     if name not in known:
         raise UsageError(f"{name!r} is no level: take {', '.join(dict.fromkeys(known.values()))}.")
     return known[name]
+
+
+def _load_id(load: int | None, run: int | None) -> int | None:
+    """Take the number of a load by its option, or by the former name of that.
+
+    Raises:
+        UsageError: both are given, with two values.
+    """
+    if None not in (load, run) and load != run:
+        raise UsageError("--run is the former name of --load, and has another value: leave it out.")
+    return run if load is None else load
 
 
 def _show(data: Json_, as_json: bool, rendered: Iterable["RenderableType"]) -> None:

@@ -74,6 +74,6 @@ def _run(server: Server, job: Json) -> Json | None:
     path = f"{STAGE4}/runs"
     for run in server.rows(path, "runs", _RUNS_LOOKED_AT, level=job["level"]):
         if run["job_id"] == job["job_id"]:
-            report = server.get(f"{path}/{job['level']}/{run['run_id']}")["report"]
+            report = server.get(f"{path}/{job['level']}/{run['load_id']}")["report"]
             return run | {"quality": report.get("quality") or {}}
     return None

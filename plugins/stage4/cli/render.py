@@ -91,7 +91,7 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
         yield ""
         shown = {name: run[name] for name in (*names, "coverage")}
         quality = run["quality"].get("silhouette")
-        yield facts({"run": str(run["run_id"])} | shown | {"silhouette": quality})
+        yield facts({"load": str(run["load_id"])} | shown | {"silhouette": quality})
     for error in found["errors"]:
         yield ""
         yield Text(_failed(error), style="red")
@@ -146,11 +146,11 @@ def clusters(found: Sequence[Json]) -> Iterator[RenderableType]:
 
 def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableType]:
     """Yield a cluster, and its members where they were asked for."""
-    names = ("cluster_id", "label", "size", "level", "run_id", "domain", "event_type")
+    names = ("cluster_id", "label", "size", "level", "load_id", "domain", "event_type")
     more = ("entity_type", "start_time", "end_time", "intra_cluster_similarity", "mean_probability")
     lists = ("keywords", "primary_entities", "tags")
     shown = {name: found[name] for name in (*names, *more, *lists)} | {
-        "run_id": str(found["run_id"])
+        "load_id": str(found["load_id"])
     }
     yield facts({name.replace("_", " "): value for name, value in shown.items()})
     yield ""
@@ -172,7 +172,7 @@ def metrics(
     """Yield a level's metrics beside those of the runs before, and its alerts."""
     latest = found["latest"]
     before = [run["values"] for run in found["trend"]]
-    yield facts({"level": found["level"], "run": str(latest["run_id"]), "job": latest["job_id"]})
+    yield facts({"level": found["level"], "load": str(latest["load_id"]), "job": latest["job_id"]})
     yield ""
     yield table(
         ("metric", "now", "median", "least", "most", f"last {len(before)} published"),

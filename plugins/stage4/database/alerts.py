@@ -12,21 +12,23 @@ from stage4.database.connection import Database, database
 
 # A roll-back does not take a run out of the history: the median bears it.
 _HISTORY = """
-SELECT run_id FROM (
-    SELECT DISTINCT ON (as_of, job_id) run_id, as_of FROM stage4.runs
+SELECT load_id FROM (
+    SELECT DISTINCT ON (as_of, job_id) load_id, as_of FROM stage4.runs
     WHERE level = %(level)s AND published_at IS NOT NULL
     AND as_of <= %(as_of)s AND job_id <> %(job_id)s
-    ORDER BY as_of DESC, job_id, run_id DESC
-) jobs ORDER BY as_of DESC, run_id DESC LIMIT %(limit)s
+    ORDER BY as_of DESC, job_id, load_id DESC
+) jobs ORDER BY as_of DESC, load_id DESC LIMIT %(limit)s
 """
-_VALUES = "SELECT run_id, name, value FROM stage4.metrics WHERE run_id = ANY(%s) AND name = ANY(%s)"
+_VALUES = (
+    "SELECT load_id, name, value FROM stage4.metrics WHERE load_id = ANY(%s) AND name = ANY(%s)"
+)
 _INSERT_SECONDS = """
-INSERT INTO stage4.metrics (run_id, level, name, value) VALUES (%s, %s, %s, %s)
-ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value
+INSERT INTO stage4.metrics (load_id, level, name, value) VALUES (%s, %s, %s, %s)
+ON CONFLICT (load_id, name) DO UPDATE SET value = excluded.value
 """
 _INSERT_ALERT = """
-INSERT INTO stage4.alerts (run_id, level, name, severity, message, action, value, limit_value)
-VALUES (%(run_id)s, %(level)s, %(name)s, %(severity)s, %(message)s, %(action)s, %(value)s,
+INSERT INTO stage4.alerts (load_id, level, name, severity, message, action, value, limit_value)
+VALUES (%(load_id)s, %(level)s, %(name)s, %(severity)s, %(message)s, %(action)s, %(value)s,
     %(limit_value)s)
 """
 
@@ -34,7 +36,7 @@ log = structlog.get_logger()
 
 
 def watch(
-    run_id: int,
+    load_id: int,
     report: Report,
     seconds: Mapping[str, float] | None = None,
     *,
@@ -43,7 +45,7 @@ def watch(
     """Find what a loaded run gives cause to look at, log it and store it; never fails the run.
 
     Args:
-        run_id: of the load.
+        load_id: of the load.
         report: of the run.
         seconds: that steps took which the report cannot know; stored as `seconds.<step>`.
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
@@ -54,11 +56,11 @@ def watch(
     """
     try:
         with database(conn_id) as connection, connection.transaction():
-            _insert_seconds(connection, run_id, report.level, seconds or {})
+            _insert_seconds(connection, load_id, report.level, seconds or {})
             found = find_alerts(
-                report.level, *_compared(connection, run_id, report), report.settings.alerts
+                report.level, *_compared(connection, load_id, report), report.settings.alerts
             )
-            _insert(connection, run_id, report.level, found)
+            _insert(connection, load_id, report.level, found)
     except AirflowException as error:
         log.error("no alerts: the run is loaded, but not looked at", reason=str(error))  # noqa: TRY400
         return None
@@ -67,16 +69,16 @@ def watch(
     return [alert.record() for alert in found]
 
 
-def drift(connection: Database, run_id: int, report: Report) -> list[str]:
+def drift(connection: Database, load_id: int, report: Report) -> list[str]:
     """Apply the gate's condition on drift (`clustering_tasks.publication.alerts`) to a load."""
     if report.settings.publish.max_drift is None:
         return []
     return check_drift(
-        *_compared(connection, run_id, report), report.settings.alerts, report.settings.publish
+        *_compared(connection, load_id, report), report.settings.alerts, report.settings.publish
     )
 
 
-def _compared(connection: Database, run_id: int, report: Report) -> tuple[Metrics, list[Metrics]]:
+def _compared(connection: Database, load_id: int, report: Report) -> tuple[Metrics, list[Metrics]]:
     """Read a run's metrics, and those of the published runs of its level before it."""
     values = {
         "level": report.level,
@@ -85,23 +87,23 @@ def _compared(connection: Database, run_id: int, report: Report) -> tuple[Metric
         "limit": report.settings.alerts.history,
     }
     before = [number for (number,) in connection.execute(_HISTORY, values).fetchall()]
-    metrics: dict[int, dict[str, float | None]] = {number: {} for number in (run_id, *before)}
+    metrics: dict[int, dict[str, float | None]] = {number: {} for number in (load_id, *before)}
     for number, name, value in connection.execute(_VALUES, [[*metrics], [*METRICS]]).fetchall():
         metrics[number][name] = value
-    return metrics[run_id], [metrics[number] for number in before]
+    return metrics[load_id], [metrics[number] for number in before]
 
 
 def _insert_seconds(
-    connection: Database, run_id: int, level: str, seconds: Mapping[str, float]
+    connection: Database, load_id: int, level: str, seconds: Mapping[str, float]
 ) -> None:
     for step, value in seconds.items():
-        connection.execute(_INSERT_SECONDS, [run_id, level, f"seconds.{step}", value])
+        connection.execute(_INSERT_SECONDS, [load_id, level, f"seconds.{step}", value])
 
 
-def _insert(connection: Database, run_id: int, level: str, alerts: list[Alert]) -> None:
-    connection.execute("DELETE FROM stage4.alerts WHERE run_id = %s", [run_id])
+def _insert(connection: Database, load_id: int, level: str, alerts: list[Alert]) -> None:
+    connection.execute("DELETE FROM stage4.alerts WHERE load_id = %s", [load_id])
     for alert in alerts:
-        values = {"run_id": run_id, "level": level} | alert.record()
+        values = {"load_id": load_id, "level": level} | alert.record()
         connection.execute(_INSERT_ALERT, values)
 
 

@@ -1,6 +1,6 @@
 """Loading a run's rows into the results database.
 
-Every load has a `run_id` and a partition of its own in `stage4.clusters` and `stage4.members`:
+Every load has a `load_id` and a partition of its own in `stage4.clusters` and `stage4.members`:
 filled by COPY, checked, indexed and attached in one transaction, none of which blocks a reader.
 """
 
@@ -11,9 +11,10 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from clustering_tasks.contract.columns import COLUMNS
 from clustering_tasks.publication.report import Report
 from stage4.database.connection import Database, database
-from stage4.database.partitions import COLUMNS, Partitions, await_readers, sweep
+from stage4.database.partitions import Partitions, await_readers, sweep
 from stage4.database.pointer import LOCK_TIMEOUT, lock, remove_replaced
 from stage4.database.tombstones import refuse_deleted
 
@@ -25,18 +26,18 @@ INSERT INTO stage4.runs (
     %(level)s, %(job_id)s, %(as_of)s, %(algorithm)s, %(read)s, %(clustered)s, %(noise)s,
     %(filtered)s, %(unassigned)s, %(clusters)s, %(coverage)s, %(outlier_share)s,
     %(largest_cluster_share)s, %(report)s
-) RETURNING run_id
+) RETURNING load_id
 """
 _TAKE_OVER = (
     """
     UPDATE stage4.runs new SET loaded_at = old.loaded_at, published_at = old.published_at
-    FROM stage4.runs old WHERE new.run_id = %(new)s AND old.run_id = %(old)s
+    FROM stage4.runs old WHERE new.load_id = %(new)s AND old.load_id = %(old)s
     """,
     """
     INSERT INTO stage4.alerts
-        (run_id, level, name, severity, message, action, value, limit_value, raised_at)
+        (load_id, level, name, severity, message, action, value, limit_value, raised_at)
     SELECT %(new)s, level, name, severity, message, action, value, limit_value, raised_at
-    FROM stage4.alerts WHERE run_id = %(old)s ORDER BY alert_id
+    FROM stage4.alerts WHERE load_id = %(old)s ORDER BY alert_id
     """,
 )
 
@@ -57,12 +58,12 @@ def load_run(
         files: those of `label` and, where there is a map, of `map`; `clusters_csv`, `members_csv`
             and `points_csv` are read (URIs).
         report: `read_report(files["report"])`.
-        instead_of: `run_id` of an earlier load of the same run, whose age, publication and alerts
+        instead_of: `load_id` of an earlier load of the same run, whose age, publication and alerts
             the new one takes over.
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
-        `{"run_id": 17, "clusters": 125, "members": 5000, "seconds": 1.2, "phases": {"copy": 0.7,
+        `{"load_id": 17, "clusters": 125, "members": 5000, "seconds": 1.2, "phases": {"copy": 0.7,
         "check": 0.1, "index": 0.2, "graph": 0.1, "attach": 0.0}}`, for XCom.
 
     Raises:
@@ -75,18 +76,18 @@ def load_run(
     with database(conn_id) as connection:
         with connection.transaction():
             connection.execute(LOCK_TIMEOUT)
-            run_id = _insert_run(connection, report)
-            phases = _fill(Partitions(connection, run_id), files, report)
-            _insert_metrics(connection, run_id, report)
+            load_id = _insert_run(connection, report)
+            phases = _fill(Partitions(connection, load_id), files, report)
+            _insert_metrics(connection, load_id, report)
             if instead_of is not None:
-                _take_over(connection, instead_of, run_id)
-            refuse_deleted(connection, run_id)
+                _take_over(connection, instead_of, load_id)
+            refuse_deleted(connection, load_id)
         await_readers(connection)
         with connection.transaction():
             remove_replaced(lock(connection, report.level))
         sweep(connection)
     return {
-        "run_id": run_id,
+        "load_id": load_id,
         "clusters": report.counts.clusters,
         "members": report.counts.read,
         "seconds": round(time.perf_counter() - started, 3),
@@ -138,14 +139,14 @@ def _insert_run(connection: Database, report: Report) -> int:
     return int(row[0])
 
 
-def _insert_metrics(connection: Database, run_id: int, report: Report) -> None:
+def _insert_metrics(connection: Database, load_id: int, report: Report) -> None:
     rows = [
-        (run_id, report.level, name, value)
+        (load_id, report.level, name, value)
         for name, value in _numbers(report.model_dump(mode="json", exclude={"settings"}))
     ]
     with connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO stage4.metrics (run_id, level, name, value) VALUES (%s, %s, %s, %s)", rows
+            "INSERT INTO stage4.metrics (load_id, level, name, value) VALUES (%s, %s, %s, %s)", rows
         )
 
 

@@ -14,22 +14,11 @@ from psycopg import errors
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from upath import UPath
 
+from clustering_tasks.contract.columns import COLUMNS
 from clustering_tasks.publication.report import Counts
 from stage4.database import schema
 from stage4.database.connection import Database
 
-COLUMNS = {
-    "clusters": (
-        *("cluster_id", "cluster_type", "label", "size", "domain", "event_type", "entity_type"),
-        *("start_time", "end_time", "intra_cluster_similarity", "mean_probability", "centroid"),
-        *("keywords", "representatives", "primary_entities", "document_ids", "record"),
-    ),
-    "members": (
-        *("vector_id", "source_id", "document_id", "cluster_id", "status", "assignment"),
-        *("probability", "similarity", "occurred_at", "metadata"),
-    ),
-    "points": ("rank", "kind", "cluster_id", "vector_id", "x", "y", "size"),
-}
 _CHUNK = 1 << 20
 SWEEP_TIMEOUT = "30s"
 READERS_TIMEOUT_SECONDS = 5.0
@@ -44,7 +33,7 @@ _CREATE = """
 CREATE TABLE {table} (
     LIKE stage4.{parent}
         INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS INCLUDING STORAGE,
-    CONSTRAINT one_run CHECK (run_id = {run_id})
+    CONSTRAINT one_load CHECK (load_id = {load_id})
 )
 """
 _COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT csv, HEADER match, FREEZE, ENCODING 'UTF8')"
@@ -98,7 +87,7 @@ FROM pg_class tables LEFT JOIN pg_inherits links ON links.inhrelid = tables.oid
 WHERE tables.relnamespace = 'stage4'::regnamespace AND tables.relkind = 'r'
 AND tables.relname ~ '^(clusters|members|points)_[0-9]+$'
 AND NOT EXISTS (
-    SELECT FROM stage4.runs WHERE run_id = substring(tables.relname FROM '[0-9]+$')::bigint
+    SELECT FROM stage4.runs WHERE load_id = substring(tables.relname FROM '[0-9]+$')::bigint
 )
 """
 
@@ -109,12 +98,12 @@ class Partitions:
 
     Attributes:
         connection: inside a transaction.
-        run_id: of the load; the tables are `clusters_<run_id>`, `members_<run_id>` and, of a run
-            with a map, `points_<run_id>`.
+        load_id: of the load; the tables are `clusters_<load_id>`, `members_<load_id>` and, of a run
+            with a map, `points_<load_id>`.
     """
 
     connection: Database
-    run_id: int
+    load_id: int
 
     def fill(self, parent: str, uri: str) -> None:
         """Make the table and stream a file of `label`, or of `map`, into it.
@@ -127,14 +116,12 @@ class Partitions:
             AirflowFailException: the file is gone.
         """
         table = self._name(parent)
-        run_id = Literal(self.run_id)
-        self._execute(_CREATE, table=table, parent=Identifier(parent), run_id=run_id)
+        load_id = Literal(self.load_id)
+        self._execute(_CREATE, table=table, parent=Identifier(parent), load_id=load_id)
         self._execute(
-            "ALTER TABLE {table} ALTER run_id SET DEFAULT {run_id}", table=table, run_id=run_id
+            "ALTER TABLE {table} ALTER load_id SET DEFAULT {load_id}", table=table, load_id=load_id
         )
-        copy = _compose(
-            _COPY, table=table, columns=SQL(", ").join(map(Identifier, COLUMNS[parent]))
-        )
+        copy = _compose(_COPY, table=table, columns=schema.columns(COLUMNS[parent]))
         try:
             with UPath(uri).open("rb") as file, self.connection.cursor().copy(copy) as target:
                 while chunk := file.read(_CHUNK):
@@ -169,7 +156,7 @@ class Partitions:
         `clusters` comes first: `members` refers to its key.
         """
         _at_least(self.connection, _SORT_MEMORY)
-        names = {"parent": parent, "table": f"{parent}_{self.run_id}"}
+        names = {"parent": parent, "table": f"{parent}_{self.load_id}"}
         for (key,) in self.connection.execute(_PRIMARY_KEY, names).fetchall():
             self._execute("ALTER TABLE {table} ADD {key}", table=self._name(parent), key=SQL(key))
         for (definition,) in self.connection.execute(_INDEXES, names).fetchall():
@@ -177,7 +164,7 @@ class Partitions:
         if parent == "members":
             self._execute(
                 "ALTER TABLE {members} ADD CONSTRAINT cluster_exists"
-                " FOREIGN KEY (run_id, cluster_id) REFERENCES {clusters} (run_id, cluster_id)",
+                " FOREIGN KEY (load_id, cluster_id) REFERENCES {clusters} (load_id, cluster_id)",
                 members=self._name("members"),
                 clusters=self._name("clusters"),
             )
@@ -194,7 +181,7 @@ class Partitions:
         self._execute("SET LOCAL maintenance_work_mem = {memory}", memory=Literal(memory))
         self._execute(
             _NEIGHBOURS,
-            name=Identifier(f"clusters_{self.run_id}_neighbours"),
+            name=Identifier(f"clusters_{self.load_id}_neighbours"),
             table=self._name("clusters"),
             centroid=schema.centroid(dimension),
         )
@@ -202,10 +189,10 @@ class Partitions:
     def attach(self, parent: str) -> None:
         """Make the rows part of the parent."""
         self._execute(
-            "ALTER TABLE stage4.{parent} ATTACH PARTITION {table} FOR VALUES IN ({run_id})",
+            "ALTER TABLE stage4.{parent} ATTACH PARTITION {table} FOR VALUES IN ({load_id})",
             parent=Identifier(parent),
             table=self._name(parent),
-            run_id=Literal(self.run_id),
+            load_id=Literal(self.load_id),
         )
 
     def _check_counts(self, expected: Counts) -> None:
@@ -241,7 +228,7 @@ class Partitions:
             )
 
     def _name(self, parent: str) -> Identifier:
-        return schema.partition(parent, self.run_id)
+        return schema.partition(parent, self.load_id)
 
     def _execute(self, statement: str, **parts: Composable) -> list[tuple[Any, ...]]:
         cursor = self.connection.execute(_compose(statement, **parts))

@@ -26,25 +26,25 @@ _REMOVE_REPLACED = """
 DELETE FROM stage4.runs old WHERE level = %(level)s
 AND EXISTS (
     SELECT FROM stage4.runs new
-    WHERE new.level = old.level AND new.job_id = old.job_id AND new.run_id > old.run_id
+    WHERE new.level = old.level AND new.job_id = old.job_id AND new.load_id > old.load_id
 )
 AND NOT EXISTS (
     SELECT FROM stage4.published WHERE published.level = old.level
-    AND (published.run_id = old.run_id
+    AND (published.load_id = old.load_id
         OR old.published_at IS NOT NULL AND moved_at > now() - %(grace)s::interval)
 )
 """
 _INSERT_PUBLICATION = """
-INSERT INTO stage4.publications (level, run_id, job_id, act)
-SELECT level, run_id, job_id, %(act)s FROM stage4.runs WHERE run_id = %(run_id)s
-AND NOT EXISTS (SELECT FROM stage4.published WHERE run_id = %(run_id)s)
+INSERT INTO stage4.publications (level, load_id, job_id, act)
+SELECT level, load_id, job_id, %(act)s FROM stage4.runs WHERE load_id = %(load_id)s
+AND NOT EXISTS (SELECT FROM stage4.published WHERE load_id = %(load_id)s)
 """
 _LAST_PUBLICATION = """
-SELECT max(publication_id) FROM stage4.publications WHERE level = %s AND run_id = %s
+SELECT max(publication_id) FROM stage4.publications WHERE level = %s AND load_id = %s
 """
 _LOCK_POINTER = """
 SELECT runs.job_id, runs.as_of
-FROM stage4.published LEFT JOIN stage4.runs USING (level, run_id)
+FROM stage4.published LEFT JOIN stage4.runs USING (level, load_id)
 WHERE published.level = %s FOR UPDATE OF published
 """
 
@@ -66,13 +66,13 @@ class Pointer:
     as_of: datetime | None
 
     def find(self, job_id: str) -> int:
-        """Return the `run_id` of a job's last load.
+        """Return the `load_id` of a job's last load.
 
         Raises:
             AirflowFailException: when the job is not in the database.
         """
         found = self.connection.execute(
-            "SELECT max(run_id) FROM stage4.runs WHERE level = %s AND job_id = %s",
+            "SELECT max(load_id) FROM stage4.runs WHERE level = %s AND job_id = %s",
             [self.level, job_id],
         ).fetchone()
         if found is None or found[0] is None:
@@ -81,22 +81,23 @@ class Pointer:
             )
         return int(found[0])
 
-    def move(self, run_id: int, act: Act = "publish") -> int:
+    def move(self, load_id: int, act: Act = "publish") -> int:
         """Let readers see a load, when the transaction commits.
 
         Returns:
             `publication_id`: of this move; where readers see the load already, of the former.
         """
-        self.connection.execute(_INSERT_PUBLICATION, {"run_id": run_id, "act": act})
+        self.connection.execute(_INSERT_PUBLICATION, {"load_id": load_id, "act": act})
         self.connection.execute(
-            "UPDATE stage4.published SET run_id = %s, moved_at = now() WHERE level = %s",
-            [run_id, self.level],
+            "UPDATE stage4.published SET load_id = %s, moved_at = now() WHERE level = %s",
+            [load_id, self.level],
         )
         self.connection.execute(
-            "UPDATE stage4.runs SET published_at = coalesce(published_at, now()) WHERE run_id = %s",
-            [run_id],
+            "UPDATE stage4.runs SET published_at = coalesce(published_at, now())"
+            " WHERE load_id = %s",
+            [load_id],
         )
-        row = self.connection.execute(_LAST_PUBLICATION, [self.level, run_id]).fetchone()
+        row = self.connection.execute(_LAST_PUBLICATION, [self.level, load_id]).fetchone()
         assert row is not None  # noqa: S101 - an aggregate has a row
         return int(row[0])
 

@@ -38,8 +38,8 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
     report = read_report(label["files"]["report"])
     _pass_gate(report, check_gate(report, report.settings.publish))
     with locked_pointer(report.level) as pointer:
-        run_id = pointer.find(report.job_id)
-        _pass_gate(report, drift(pointer.connection, run_id, report))
+        load_id = pointer.find(report.job_id)
+        _pass_gate(report, drift(pointer.connection, load_id, report))
         if pointer.as_of is not None and pointer.as_of > report.as_of:
             return _superseded(report.level, pointer.job_id)
         publication = publish_files(
@@ -51,7 +51,7 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
         )
         if publication.superseded:  # by a run of the command line, which has no database
             return _superseded(report.level, publication.current.job_id)
-        number = pointer.move(run_id)
+        number = pointer.move(load_id)
     return _result(report.level, report.job_id, publication.current, number)
 
 

@@ -10,19 +10,19 @@ from stage4.database.pointer import locked_pointer
 # The published run, and the one that a roll-back would lead to.
 _DELETE_OLD = """
 WITH present AS (
-    SELECT run_id, as_of FROM stage4.published JOIN stage4.runs USING (level, run_id)
+    SELECT load_id, as_of FROM stage4.published JOIN stage4.runs USING (level, load_id)
     WHERE level = %(level)s
 )
 DELETE FROM stage4.runs
 WHERE level = %(level)s AND loaded_at < now() - make_interval(days => %(days)s)
-AND run_id NOT IN (SELECT run_id FROM present)
-AND run_id IS DISTINCT FROM (
-    SELECT before.run_id FROM stage4.runs before, present
+AND load_id NOT IN (SELECT load_id FROM present)
+AND load_id IS DISTINCT FROM (
+    SELECT before.load_id FROM stage4.runs before, present
     WHERE before.level = %(level)s AND before.published_at IS NOT NULL
-    AND (before.as_of, before.run_id) < (present.as_of, present.run_id)
-    ORDER BY before.as_of DESC, before.run_id DESC LIMIT 1
+    AND (before.as_of, before.load_id) < (present.as_of, present.load_id)
+    ORDER BY before.as_of DESC, before.load_id DESC LIMIT 1
 )
-RETURNING run_id, job_id
+RETURNING load_id, job_id
 """
 _JOBS = "SELECT job_id FROM stage4.runs WHERE level = %s"
 

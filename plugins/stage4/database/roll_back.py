@@ -1,8 +1,8 @@
 """Publish an earlier run again: the way back from a run that should not have been published.
 
 The DAG `roll_back` does it, and notifies Stage 5 and the followers of the level's asset. Where
-Airflow is down, `python -m stage4.database.roll_back LEVEL [RUN_ID]`, with `plugins` on PYTHONPATH,
-does it without a notification. The next run of the level is published as ever.
+Airflow is down, `python -m stage4.database.roll_back LEVEL [LOAD_ID]`, with `plugins` on
+PYTHONPATH, does it without a notification. The next run of the level is published as ever.
 """
 
 import argparse
@@ -28,58 +28,58 @@ from stage4.database.pointer import Pointer, locked_pointer
 _SHOWN = 10
 # The run before the present one, whatever runs were rolled back from since.
 _BEFORE = """
-SELECT run_id FROM stage4.runs
-WHERE level = %(level)s AND published_at IS NOT NULL AND (as_of, run_id) < (
-    SELECT as_of, run_id FROM stage4.published JOIN stage4.runs USING (level, run_id)
+SELECT load_id FROM stage4.runs
+WHERE level = %(level)s AND published_at IS NOT NULL AND (as_of, load_id) < (
+    SELECT as_of, load_id FROM stage4.published JOIN stage4.runs USING (level, load_id)
     WHERE level = %(level)s
 )
-ORDER BY as_of DESC, run_id DESC LIMIT 1
+ORDER BY as_of DESC, load_id DESC LIMIT 1
 """
 _REPORT = """
 SELECT report FROM stage4.runs
-WHERE level = %(level)s AND run_id = %(run_id)s AND published_at IS NOT NULL
+WHERE level = %(level)s AND load_id = %(load_id)s AND published_at IS NOT NULL
 """
-_REPORT_OF = "SELECT report FROM stage4.runs WHERE run_id = %s"
+_REPORT_OF = "SELECT report FROM stage4.runs WHERE load_id = %s"
 _CHOICES = """
-SELECT run_id, job_id, as_of FROM stage4.runs
+SELECT load_id, job_id, as_of FROM stage4.runs
 WHERE level = %(level)s AND published_at IS NOT NULL
-ORDER BY as_of DESC, run_id DESC LIMIT %(limit)s
+ORDER BY as_of DESC, load_id DESC LIMIT %(limit)s
 """
 
 log = structlog.get_logger()
 
 
-def choose_run(level: str, run_id: int | None = None, *, conn_id: str | None = None) -> int:
+def choose_run(level: str, load_id: int | None = None, *, conn_id: str | None = None) -> int:
     """Say which run `roll_back` would publish; nothing changes.
 
     Who may have to try again fixes the run first: "the one before" is another one each time.
 
     Args:
         level: as for `roll_back`.
-        run_id: as for `roll_back`.
+        load_id: as for `roll_back`.
         conn_id: as for `roll_back`.
 
     Raises:
         AirflowFailException, AirflowException: as `roll_back`.
     """
     with locked_pointer(level, conn_id=conn_id) as pointer:
-        return _choose(pointer, run_id)[0]
+        return _choose(pointer, load_id)[0]
 
 
-def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = None) -> Any:
+def roll_back(level: str, load_id: int | None = None, *, conn_id: str | None = None) -> Any:
     """Publish a run that was published before: its JSONL, `published.json`, the pointer.
 
-    Safe to repeat with a `run_id`. Files that bear the dates of later days are removed
+    Safe to repeat with a `load_id`. Files that bear the dates of later days are removed
     (`clustering_tasks.publication.files.publish_files_again`).
 
     Args:
         level: plural name.
-        run_id: of `stage4.runs`; default: the newest published run that is older than the one
+        load_id: of `stage4.runs`; default: the newest published run that is older than the one
             that readers see.
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
-        `{"level": ..., "run_id": 17, "job_id": ..., "publication_id": 23, "counts": {...},
+        `{"level": ..., "load_id": 17, "job_id": ..., "publication_id": 23, "counts": {...},
         "clusters_jsonl": URI, "dated_jsonl": URI}`.
 
     Raises:
@@ -89,7 +89,7 @@ def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = No
         BadInputError: the run's own JSONL is gone.
     """
     with locked_pointer(level, conn_id=conn_id) as pointer:
-        chosen, report = _choose(pointer, run_id)
+        chosen, report = _choose(pointer, load_id)
         files = publish_files_again(
             report,
             label_uri=_label_uri(report),
@@ -97,10 +97,10 @@ def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = No
             output=deployment().output_uri,
         )
         publication = pointer.move(chosen, "roll_back")
-    log.info("published again", level=level, run_id=chosen, job_id=report.job_id)
+    log.info("published again", level=level, load_id=chosen, job_id=report.job_id)
     return {
         "level": level,
-        "run_id": chosen,
+        "load_id": chosen,
         "job_id": report.job_id,
         "publication_id": publication,
         "counts": report.counts.model_dump(),
@@ -109,7 +109,7 @@ def roll_back(level: str, run_id: int | None = None, *, conn_id: str | None = No
     }
 
 
-def stored_report(run_id: int, *, conn_id: str | None = None) -> Report:
+def stored_report(load_id: int, *, conn_id: str | None = None) -> Report:
     """Read a run's report from the database.
 
     Raises:
@@ -117,29 +117,29 @@ def stored_report(run_id: int, *, conn_id: str | None = None) -> Report:
         AirflowException: the database went away; worth another try.
     """
     with database(conn_id) as connection:
-        row = connection.execute(_REPORT_OF, [run_id]).fetchone()
+        row = connection.execute(_REPORT_OF, [load_id]).fetchone()
     if row is None:
-        raise AirflowFailException(f"run {run_id} is not in the database any more")
+        raise AirflowFailException(f"load {load_id} is not in the database any more")
     return Report.model_validate(row[0])
 
 
-def _choose(pointer: Pointer, run_id: int | None) -> tuple[int, Report]:
-    values = {"level": pointer.level, "run_id": run_id, "limit": _SHOWN}
-    if run_id is None:
+def _choose(pointer: Pointer, load_id: int | None) -> tuple[int, Report]:
+    values = {"level": pointer.level, "load_id": load_id, "limit": _SHOWN}
+    if load_id is None:
         before = pointer.connection.execute(_BEFORE, values).fetchone()
-        values["run_id"] = before[0] if before else None
+        values["load_id"] = before[0] if before else None
     found = pointer.connection.execute(_REPORT, values).fetchone()
     if found is None:
         choices = pointer.connection.execute(_CHOICES, values).fetchall()
-        raise AirflowFailException(_no_such_run(pointer, run_id, choices))
-    return int(str(values["run_id"])), Report.model_validate(found[0])
+        raise AirflowFailException(_no_such_run(pointer, load_id, choices))
+    return int(str(values["load_id"])), Report.model_validate(found[0])
 
 
-def _no_such_run(pointer: Pointer, run_id: int | None, choices: list[tuple[Any, ...]]) -> str:
+def _no_such_run(pointer: Pointer, load_id: int | None, choices: list[tuple[Any, ...]]) -> str:
     what = (
         f"no run of {pointer.level} was published before {pointer.job_id or 'now'}"
-        if run_id is None
-        else f"no run {run_id} of {pointer.level} is in the database that was published before"
+        if load_id is None
+        else f"no load {load_id} of {pointer.level} is in the database that was published before"
     )
     runs = ", ".join(f"{number} ({job}, {as_of:%Y-%m-%d %H:%M})" for number, job, as_of in choices)
     return f"{what}; published were: {runs or 'none'}"
@@ -161,23 +161,24 @@ def main() -> None:
         prog="python -m stage4.database.roll_back", description=__doc__
     )
     parser.add_argument("level", choices=LEVELS)
-    parser.add_argument("run_id", type=int, nargs="?", help="default: the one before")
+    parser.add_argument("load_id", type=int, nargs="?", help="default: the one before")
     arguments = parser.parse_args()
     # As Airflow's own commands do: connections may be kept in its database, which tasks cannot see.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
-        done = roll_back(arguments.level, arguments.run_id)
+        done = roll_back(arguments.level, arguments.load_id)
     except (AirflowException, BadInputError) as error:
         sys.exit(f"roll-back failed: {error}")
     print(_untold(done))  # noqa: T201
 
 
 def _untold(done: Mapping[str, Any]) -> str:
-    conf = json.dumps({"level": done["level"], "run_id": done["run_id"]})
+    conf = json.dumps({"level": done["level"], "load_id": done["load_id"]})
     return (
-        f"Readers of {done['level']} see run {done['run_id']} ({done['job_id']}). Neither Stage 5 "
-        f"nor the followers of the asset stage4_{done['level']} were told: as soon as Airflow is "
-        f"up, trigger the DAG roll_back with {conf}, which tells them and changes nothing else."
+        f"Readers of {done['level']} see load {done['load_id']} ({done['job_id']}). Neither "
+        f"Stage 5 nor the followers of the asset stage4_{done['level']} were told: as soon as "
+        f"Airflow is up, trigger the DAG roll_back with {conf}, which tells them and changes "
+        "nothing else."
     )
 
 

@@ -1,6 +1,8 @@
 """Names and expressions of the results database that its writer and its readers share."""
 
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from collections.abc import Iterable
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 # The configuration of `clusters.search`, and so of every query against it: words as they are
 # written, in small letters, no language's stop words or endings.
@@ -9,14 +11,19 @@ SEARCH_CONFIGURATION = "simple"
 MOST_INDEXED_DIMENSIONS = 4000
 
 
-def partition(parent: str, run_id: int) -> Identifier:
+def partition(parent: str, load_id: int) -> Identifier:
     """Name the table that holds a run's rows; it is gone when the run is.
 
     Args:
         parent: `clusters`, `members` or `points`.
-        run_id: of `stage4.runs`.
+        load_id: of `stage4.runs`.
     """
-    return Identifier("stage4", f"{parent}_{run_id}")
+    return Identifier("stage4", f"{parent}_{load_id}")
+
+
+def columns(names: Iterable[str]) -> Composed:
+    """List columns, for SELECT or COPY."""
+    return SQL(", ").join(map(Identifier, names))
 
 
 def centroid(dimension: int) -> Composable:

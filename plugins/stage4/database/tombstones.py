@@ -21,7 +21,7 @@ def tombstones_of(connection: Database) -> Tombstones:
     return tombstones(deployment().deletion_key, hashes, checks)
 
 
-def refuse_deleted(connection: Database, run_id: int) -> None:
+def refuse_deleted(connection: Database, load_id: int) -> None:
     """Refuse a load with items of a deleted document: its snapshot is older than the deletion.
 
     The last act of the load's transaction: whoever asks for a deletion meanwhile waits until it
@@ -40,7 +40,7 @@ def refuse_deleted(connection: Database, run_id: int) -> None:
     if not deleted.hashes:
         return
     statement = SQL("SELECT DISTINCT document_id FROM {members}").format(
-        members=schema.partition("members", run_id)
+        members=schema.partition("members", load_id)
     )
     if count := len(deleted.among(name for (name,) in connection.execute(statement))):
         raise AirflowFailException(

@@ -16,8 +16,8 @@ from stage4.deletions.mentions import hide_mentions
 BLANK_LABEL = "(to be computed again)"
 # A load that is being removed waits for the end of this transaction, and its tables are there.
 _RUNS = """
-SELECT run_id, level, EXISTS (SELECT FROM stage4.published WHERE published.run_id = runs.run_id)
-FROM stage4.runs ORDER BY run_id FOR KEY SHARE
+SELECT load_id, level, EXISTS (SELECT FROM stage4.published WHERE published.load_id = runs.load_id)
+FROM stage4.runs ORDER BY load_id FOR KEY SHARE
 """
 _TAKE_OUT = """
 DELETE FROM {members} WHERE document_id = %(document)s RETURNING vector_id, cluster_id, status
@@ -60,18 +60,18 @@ UPDATE stage4.runs SET read = read - %(read)s, clustered = clustered - %(cluster
     'changed', coalesce(deleting->'changed', '[]') || %(changed)s,
     'removed', coalesce(deleting->'removed', '[]') || %(removed)s
 )
-WHERE run_id = %(run_id)s
+WHERE load_id = %(load_id)s
 """
 _REPORT = """
 UPDATE stage4.runs SET report = jsonb_set(report, '{{counts}}', jsonb_build_object(
     'read', read, 'clustered', clustered, 'noise', noise, 'filtered', filtered,
     'unassigned', unassigned, 'clusters', clusters
-)) WHERE run_id = %(run_id)s
+)) WHERE load_id = %(load_id)s
 """
 _METRICS = """
 UPDATE stage4.metrics SET value = (report #>> string_to_array(name, '.'))::double precision
 FROM stage4.runs
-WHERE runs.run_id = metrics.run_id AND runs.run_id = %(run_id)s AND name LIKE 'counts.%%'
+WHERE runs.load_id = metrics.load_id AND runs.load_id = %(load_id)s AND name LIKE 'counts.%%'
 """
 # A run's own settings may name documents.
 _UNNAME = """
@@ -100,16 +100,16 @@ def hide(connection: Database, document_id: str, this: Tombstones) -> dict[str, 
     counts: dict[str, Counter[str]] = {}
     connection.execute(_UNNAME, {"document": document_id, "gone": GONE_NAME})
     redact = redacting(this)
-    for run_id, level, published in connection.execute(_RUNS).fetchall():
-        if found := _hide_in_run(connection, run_id, document_id):
+    for load_id, level, published in connection.execute(_RUNS).fetchall():
+        if found := _hide_in_run(connection, load_id, document_id):
             counts.setdefault(level, Counter()).update(found)
         if published:
-            hide_mentions(connection, run_id, document_id, redact)
+            hide_mentions(connection, load_id, document_id, redact)
     return {level: dict(count) for level, count in counts.items()}
 
 
-def _hide_in_run(connection: Database, run_id: int, document_id: str) -> dict[str, int]:
-    execute = _statements(connection, run_id)
+def _hide_in_run(connection: Database, load_id: int, document_id: str) -> dict[str, int]:
+    execute = _statements(connection, load_id)
     gone = execute(_TAKE_OUT, document=document_id)
     if not gone:
         return {}
@@ -119,20 +119,20 @@ def _hide_in_run(connection: Database, run_id: int, document_id: str) -> dict[st
     dissolved = execute(_DISSOLVE, removed=removed)
     execute(_REMOVE, removed=removed)
     execute(_BLANK, label=BLANK_LABEL, document=document_id, touched=changed)
-    if _exists(connection, f"stage4.points_{run_id}"):
+    if _exists(connection, f"stage4.points_{load_id}"):
         execute(_UNDRAW, vectors=[vector for vector, _, _ in gone], removed=removed)
         execute(_RESIZE, touched=changed)
     statuses = Counter(status for _, _, status in gone)
     less = _less(statuses, len(dissolved)) | {"clusters": len(removed)}
-    execute(_RECOUNT, run_id=run_id, changed=Jsonb(changed), removed=Jsonb(removed), **less)
-    execute(_REPORT, run_id=run_id)
-    execute(_METRICS, run_id=run_id)
+    execute(_RECOUNT, load_id=load_id, changed=Jsonb(changed), removed=Jsonb(removed), **less)
+    execute(_REPORT, load_id=load_id)
+    execute(_METRICS, load_id=load_id)
     return {"items": len(gone), "clusters": len(touched), "runs": 1}
 
 
-def _statements(connection: Database, run_id: int) -> Callable[..., list[tuple[Any, ...]]]:
+def _statements(connection: Database, load_id: int) -> Callable[..., list[tuple[Any, ...]]]:
     """What executes statements on the tables of one run."""
-    tables = {name: schema.partition(name, run_id) for name in ("clusters", "members", "points")}
+    tables = {name: schema.partition(name, load_id) for name in ("clusters", "members", "points")}
 
     def execute(statement: str, **values: Any) -> list[tuple[Any, ...]]:
         cursor = connection.execute(SQL(statement).format(**tables), values)

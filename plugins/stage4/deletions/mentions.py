@@ -21,11 +21,11 @@ _CHANGED = """
 UPDATE stage4.runs SET changed_at = clock_timestamp(), deleting = jsonb_build_object(
     'changed', coalesce(deleting->'changed', '[]') || %(changed)s,
     'removed', coalesce(deleting->'removed', '[]')
-) WHERE run_id = %(run_id)s
+) WHERE load_id = %(load_id)s
 """
 
 
-def hide_mentions(connection: Database, run_id: int, document_id: str, redact: Redact) -> None:
+def hide_mentions(connection: Database, load_id: int, document_id: str, redact: Redact) -> None:
     """Take the ids out of a run's members and clusters.
 
     Reads all members: of a million 3 s. So it is for published runs alone; the others' go with
@@ -33,11 +33,11 @@ def hide_mentions(connection: Database, run_id: int, document_id: str, redact: R
 
     Args:
         connection: inside a transaction, in which the document's own rows are gone.
-        run_id: of the load.
+        load_id: of the load.
         document_id: of the document.
         redact: takes ids of it and its items out of a value.
     """
-    tables = {name: schema.partition(name, run_id) for name in ("members", "clusters")}
+    tables = {name: schema.partition(name, load_id) for name in ("members", "clusters")}
     text = written(document_id)
     values = {"id": text, "pattern": re.escape(text) + '["_]'}
     rows = connection.execute(SQL(_SAYING).format(**tables), values).fetchall()
@@ -51,7 +51,7 @@ def hide_mentions(connection: Database, run_id: int, document_id: str, redact: R
     records = [(Jsonb(now), name) for name, old in found if (now := redact(old)) is not old]
     _write(connection, tables["clusters"], ("record", "cluster_id"), records)
     changed = sorted(name for _, name in records)
-    connection.execute(_CHANGED, {"run_id": run_id, "changed": Jsonb(changed)})
+    connection.execute(_CHANGED, {"load_id": load_id, "changed": Jsonb(changed)})
 
 
 def _write(

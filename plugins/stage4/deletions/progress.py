@@ -22,7 +22,7 @@ _RECENT = "SELECT EXISTS (SELECT FROM stage4.deletions WHERE carried_out_at > no
 _REPLACED = """
 SELECT count(*) FROM stage4.runs old WHERE deleting IS NOT NULL AND EXISTS (
     SELECT FROM stage4.runs new WHERE new.level = old.level AND new.job_id = old.job_id
-    AND new.run_id > old.run_id
+    AND new.load_id > old.load_id
 )
 """
 _DONE = """

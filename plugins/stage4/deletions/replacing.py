@@ -21,22 +21,22 @@ from stage4.deletions.events import event_of
 
 # Runs to be loaded again; not those that have been, and only wait until nobody reads them.
 _PENDING = """
-SELECT run_id, job_id FROM stage4.runs old
+SELECT load_id, job_id FROM stage4.runs old
 WHERE level = %(level)s AND deleting IS NOT NULL AND (
-    run_id = (SELECT run_id FROM stage4.published WHERE level = %(level)s)
+    load_id = (SELECT load_id FROM stage4.published WHERE level = %(level)s)
     OR NOT EXISTS (
         SELECT FROM stage4.runs new WHERE new.level = old.level AND new.job_id = old.job_id
-        AND new.run_id > old.run_id
+        AND new.load_id > old.load_id
     )
 )
-ORDER BY run_id
+ORDER BY load_id
 """
 _CHANGED = """
 UPDATE stage4.runs SET deleting = coalesce(deleting, '{"changed": [], "removed": []}')
 WHERE level = %(level)s AND job_id = ANY(%(jobs)s)
 """
 _PUBLISHED = """
-SELECT run_id, deleting FROM stage4.published JOIN stage4.runs USING (level, run_id)
+SELECT load_id, deleting FROM stage4.published JOIN stage4.runs USING (level, load_id)
 WHERE level = %s
 """
 
@@ -59,8 +59,8 @@ def carry_out(level: str) -> dict[str, Any]:
         deleted = tombstones_of(connection)
         _note_changed(connection, level)
         pending = connection.execute(_PENDING, {"level": level}).fetchall()
-    loaded = [run_id for run_id, job in pending if _load_again(level, run_id, job)]
-    removed = _remove_runs(level, [run_id for run_id, _ in pending if run_id not in loaded])
+    loaded = [load_id for load_id, job in pending if _load_again(level, load_id, job)]
+    removed = _remove_runs(level, [load_id for load_id, _ in pending if load_id not in loaded])
     with locked_pointer(level) as pointer:
         rewritten, gone = redact_published(
             level, deleted, workspace=where.workspace, output=where.output_uri
@@ -83,14 +83,14 @@ def _note_changed(connection: Database, level: str) -> None:
         mark.unlink(missing_ok=True)
 
 
-def _load_again(level: str, run_id: int, job: str) -> bool:
+def _load_again(level: str, load_id: int, job: str) -> bool:
     """Load what `redact` made of a run; False where it could make nothing."""
     folder = UPath(deployment().workspace) / level / "runs" / job
     files = {**_files(folder / "label.json"), **_files(folder / "map.json")}
     needed = ("report", "clusters_csv", "members_csv", "clusters_jsonl")
     if not all(name in files and UPath(files[name]).exists() for name in needed):
         return False
-    load_run(files, read_report(files["report"]), instead_of=run_id)
+    load_run(files, read_report(files["report"]), instead_of=load_id)
     return True
 
 
@@ -102,13 +102,13 @@ def _files(record: UPath) -> dict[str, str]:
     return files
 
 
-def _remove_runs(level: str, run_ids: Iterable[int]) -> int:
+def _remove_runs(level: str, load_ids: Iterable[int]) -> int:
     """Remove runs that cannot be made again, as retention would; never the published one."""
     with locked_pointer(level) as pointer:
         removed = pointer.connection.execute(
-            "DELETE FROM stage4.runs WHERE run_id = ANY(%s) AND run_id IS DISTINCT FROM"
-            " (SELECT run_id FROM stage4.published WHERE level = %s)",
-            [list(run_ids), level],
+            "DELETE FROM stage4.runs WHERE load_id = ANY(%s) AND load_id IS DISTINCT FROM"
+            " (SELECT load_id FROM stage4.published WHERE level = %s)",
+            [list(load_ids), level],
         )
         return removed.rowcount
 

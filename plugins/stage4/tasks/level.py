@@ -83,7 +83,7 @@ def load_postgres(label: Mapping[str, Any], map: Mapping[str, Any] | None = None
     # The report of `label` has those of the steps before.
     seconds = {each["step"]: each["seconds"] for each in (label, map) if each}
     seconds["load_postgres"] = loaded["seconds"]
-    return loaded | {"alerts": alerts.watch(loaded["run_id"], report, seconds)}
+    return loaded | {"alerts": alerts.watch(loaded["load_id"], report, seconds)}
 
 
 def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:

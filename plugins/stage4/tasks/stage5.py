@@ -47,7 +47,7 @@ def notify_roll_back(rolled_back: Mapping[str, Any]) -> Json:
     from stage4.database import roll_back
 
     conn_id = stage5_connection()
-    report = roll_back.stored_report(rolled_back["run_id"])
+    report = roll_back.stored_report(rolled_back["load_id"])
     files = [rolled_back["clusters_jsonl"], rolled_back["dated_jsonl"]]
     number = rolled_back["publication_id"]
     event = stage5.rolled_back_event(report, files, number)

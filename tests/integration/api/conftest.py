@@ -38,7 +38,7 @@ Json = dict[str, Any]
 class Loaded:
     """A published run: its number, and what `label` wrote."""
 
-    run_id: int
+    load_id: int
     files: dict[str, str]
 
     @cached_property
@@ -123,7 +123,7 @@ def cluster(folder: Path, level: str, job: str, settings: Json, as_of: datetime 
     files = label["files"] | run.result("map").files
     loaded = load_run(files, read_report(label["files"]["report"]))
     assert publish_run(label)["published"]
-    return Loaded(loaded["run_id"], files)
+    return Loaded(loaded["load_id"], files)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import redis
 from psycopg import sql
 from upath import UPath
@@ -30,7 +31,7 @@ from stage4.database.publish import publish_run
 from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from tests.contract import check_record
 from tests.integration.api.conftest import AS_OF, Json
-from tests.integration.conftest import Results
+from tests.integration.conftest import CONNECTION_VARIABLE, Results
 
 SECRET = "a secret of the tests, long enough"
 DENSE = {"algorithm": "hdbscan", "hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}
@@ -129,16 +130,16 @@ class Installation:
 
     def adds_up(self) -> None:
         """Every run's counts are those of its rows, and every cluster has its members."""
-        for run_id, level, counts in self.rows(
-            "SELECT run_id, level, report->'counts' FROM stage4.runs"
+        for load_id, level, counts in self.rows(
+            "SELECT load_id, level, report->'counts' FROM stage4.runs"
         ):
             columns = "read, clustered, noise, filtered, unassigned, clusters"
-            (stored,) = self.rows(f"SELECT {columns} FROM stage4.runs WHERE run_id = %s", run_id)  # noqa: S608
+            (stored,) = self.rows(f"SELECT {columns} FROM stage4.runs WHERE load_id = %s", load_id)  # noqa: S608
             assert stored == tuple(counts[name] for name in columns.split(", "))
             assert stored[0] == sum(stored[1:5])
-            members = self.rows(f"SELECT cluster_id, status FROM stage4.members_{run_id}")  # noqa: S608
+            members = self.rows(f"SELECT cluster_id, status FROM stage4.members_{load_id}")  # noqa: S608
             assert len(members) == stored[0], level
-            sizes = dict(self.rows(f"SELECT cluster_id, size FROM stage4.clusters_{run_id}"))  # noqa: S608
+            sizes = dict(self.rows(f"SELECT cluster_id, size FROM stage4.clusters_{load_id}"))  # noqa: S608
             names = [cluster for cluster, _ in members if cluster is not None]
             assert sizes == {name: names.count(name) for name in set(names)}
             assert all(size >= 2 for size in sizes.values())
@@ -152,6 +153,16 @@ class Installation:
         for record in records:
             check_record(record)
         return {record["cluster_id"]: record for record in records}
+
+
+def settle(patch: pytest.MonkeyPatch, folder: Path, results: Results) -> None:
+    """Let the environment be that of an installation."""
+    patch.setenv(CONNECTION_VARIABLE, results.connection_json())
+    patch.setenv("STAGE4_WORKSPACE", str(folder / "workspace"))
+    patch.setenv("STAGE4_INDICES", str(folder / "indices"))
+    patch.setenv("STAGE4_DELETION_SECRET", SECRET)
+    patch.setenv("STAGE4_API_REQUESTS_PER_MINUTE", "1000000")
+    deployment.cache_clear()
 
 
 def build(folder: Path, results: Results) -> Installation:

@@ -17,7 +17,7 @@ from tests.integration.api.conftest import Api, bearer, serving, token
 EXAMPLES = {
     "{cluster_id}": "event_000000000000",
     "{level}": "events",
-    "{run_id}": "1",
+    "{load_id}": "1",
     "{source_id}": "doc_1_event_0",
     "{document_id}": "doc_1",
     "{job_id}": "cluster_events.manual__1",

@@ -94,7 +94,7 @@ def test_publishing_is_seen_at_once(api: Api, redis: RedisServer, tmp_path: Path
     for path, answer in before.items():
         now = api.get(path)
         assert now != answer
-        assert now.get("run_id", newer) == newer
+        assert now.get("load_id", newer) == newer
     assert len(api.get("clusters", level="events")["clusters"]) == 7
 
 

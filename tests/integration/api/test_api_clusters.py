@@ -84,7 +84,7 @@ def test_by_label_pages_are_in_one_order(viewer: Api, corpus: Corpus) -> None:
 def test_a_listed_cluster_is_what_label_wrote(viewer: Api, corpus: Corpus) -> None:
     run = corpus.runs["events"]
     page = viewer.get("clusters", level="events", limit=5)
-    assert (page["level"], page["run_id"]) == ("events", run.run_id)
+    assert (page["level"], page["load_id"]) == ("events", run.load_id)
     for cluster in page["clusters"]:
         assert_summary(cluster, run.records[cluster["cluster_id"]])
 
@@ -168,9 +168,9 @@ def test_a_cluster_in_full(viewer: Api, corpus: Corpus) -> None:
         cluster_id, record = next(iter(run.records.items()))
         cluster = viewer.get(f"clusters/{cluster_id}")
         assert_summary(cluster, record)
-        assert (cluster["level"], cluster["run_id"], cluster["centroid"]) == (
+        assert (cluster["level"], cluster["load_id"], cluster["centroid"]) == (
             level,
-            run.run_id,
+            run.load_id,
             None,
         )
         assert cluster["document_ids"] == record["document_ids"]
@@ -217,13 +217,13 @@ def test_clusters_like_this_one(viewer: Api, corpus: Corpus) -> None:
 
 def test_an_earlier_run_is_read_by_its_number(viewer: Api, corpus: Corpus) -> None:
     earlier, current = corpus.earlier, corpus.runs["events"]
-    assert set(listed(viewer, level="events", run=earlier.run_id)) == set(earlier.records)
+    assert set(listed(viewer, level="events", run=earlier.load_id)) == set(earlier.records)
     gone = next(iter(set(earlier.records) - set(current.records)))
     assert viewer.ask("GET", f"clusters/{gone}").status_code == 404
-    assert viewer.get(f"clusters/{gone}", run=earlier.run_id)["run_id"] == earlier.run_id
-    members = viewer.get(f"clusters/{gone}/members", run=earlier.run_id)["members"]
+    assert viewer.get(f"clusters/{gone}", run=earlier.load_id)["load_id"] == earlier.load_id
+    members = viewer.get(f"clusters/{gone}/members", run=earlier.load_id)["members"]
     assert len(members) == earlier.records[gone]["cluster_size"]
-    assert viewer.get(f"clusters/{gone}/similar", run=earlier.run_id)["clusters"]
+    assert viewer.get(f"clusters/{gone}/similar", run=earlier.load_id)["clusters"]
 
 
 @pytest.mark.parametrize(
@@ -237,5 +237,5 @@ def test_an_earlier_run_is_read_by_its_number(viewer: Api, corpus: Corpus) -> No
     ],
 )
 def test_what_is_not_there_is_404(viewer: Api, corpus: Corpus, path: str) -> None:
-    answer = viewer.ask("GET", path.format(events=corpus.runs["events"].run_id))
+    answer = viewer.ask("GET", path.format(events=corpus.runs["events"].load_id))
     assert answer.status_code == 404

@@ -6,7 +6,7 @@ from tests.integration.api.conftest import Api, Corpus, Json
 
 
 def pages(viewer: Api, corpus: Corpus, **parameters: object) -> list[Json]:
-    return viewer.pages("runs/events/compare", base=corpus.earlier.run_id, **parameters)
+    return viewer.pages("runs/events/compare", base=corpus.earlier.load_id, **parameters)
 
 
 def test_every_cluster_of_both_runs_is_accounted_for(viewer: Api, corpus: Corpus) -> None:
@@ -47,7 +47,7 @@ def test_one_kind(viewer: Api, corpus: Corpus) -> None:
 
 
 def test_runs_that_cannot_be_compared(viewer: Api, corpus: Corpus) -> None:
-    earlier, current = corpus.earlier.run_id, corpus.runs["events"].run_id
+    earlier, current = corpus.earlier.load_id, corpus.runs["events"].load_id
     path = "runs/events/compare"
     assert viewer.ask("GET", path).status_code == 422
     assert viewer.ask("GET", f"{path}?base={current}").status_code == 422

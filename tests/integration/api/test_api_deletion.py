@@ -35,15 +35,15 @@ from tests.contract import checking_receiver
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.deletion_fixtures import (
     DENSE,
-    SECRET,
     Installation,
     build,
     copied,
+    settle,
     texts_of,
     vectors_of,
 )
 from tests.integration.api.redis_server import PROGRAM, running
-from tests.integration.conftest import CONNECTION_VARIABLE, Results
+from tests.integration.conftest import Results
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
 
@@ -63,16 +63,6 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
     deployment.cache_clear()
     yield made
     template.server.drop_database(name)
-
-
-def settle(patch: pytest.MonkeyPatch, folder: Path, results: Results) -> None:
-    """Let the environment be that of an installation."""
-    patch.setenv(CONNECTION_VARIABLE, results.connection_json())
-    patch.setenv("STAGE4_WORKSPACE", str(folder / "workspace"))
-    patch.setenv("STAGE4_INDICES", str(folder / "indices"))
-    patch.setenv("STAGE4_DELETION_SECRET", SECRET)
-    patch.setenv("STAGE4_API_REQUESTS_PER_MINUTE", "1000000")
-    deployment.cache_clear()
 
 
 @pytest.fixture
@@ -135,8 +125,8 @@ def test_nothing_is_left_and_nothing_comes_back(
     assert api.ask("GET", f"documents/{document}/clusters").status_code == 404
     assert {n for n in made.found(*texts) if not n.startswith("/")} == set()
     unpublished = made.rows(
-        "SELECT 'members_' || run_id FROM stage4.runs"
-        " WHERE run_id NOT IN (SELECT run_id FROM stage4.published)"
+        "SELECT 'members_' || load_id FROM stage4.runs"
+        " WHERE load_id NOT IN (SELECT load_id FROM stage4.published)"
     )
     named = {name for name in made.found(document) if not name.startswith("/")}
     assert named <= {name for (name,) in unpublished}
@@ -181,7 +171,7 @@ def test_a_document_that_others_alone_name_is_named_no_more(made: Installation, 
     assert api.ask("DELETE", "documents/news.é").json()["counts"] == {}
 
     # of the published run at once; of the one before when it is carried out
-    (before_it,) = made.rows("SELECT run_id FROM stage4.runs WHERE job_id LIKE '%%.third'")
+    (before_it,) = made.rows("SELECT load_id FROM stage4.runs WHERE job_id LIKE '%%.third'")
     in_tables = {name for name in made.found("news.é") if not name.startswith("/")}
     assert in_tables == {f"members_{before_it[0]}", f"clusters_{before_it[0]}"}
     made.carry_out()
@@ -243,11 +233,11 @@ def test_asking_again_changes_nothing(made: Installation, api: Api, document: st
     one = api.ask("DELETE", f"documents/{document}").json()
     assert api.ask("DELETE", f"documents/{document}").json() == one
     made.carry_out()
-    runs = made.rows("SELECT run_id FROM stage4.runs ORDER BY run_id")
+    runs = made.rows("SELECT load_id FROM stage4.runs ORDER BY load_id")
     again = api.ask("DELETE", f"documents/{document}")
     assert (again.status_code, again.json()["state"]) == (202, "done")
     made.carry_out()
-    assert made.rows("SELECT run_id FROM stage4.runs ORDER BY run_id") == runs
+    assert made.rows("SELECT load_id FROM stage4.runs ORDER BY load_id") == runs
     history = made.rows("SELECT act, count(*) FROM stage4.publications GROUP BY act ORDER BY act")
     assert history == [("delete_document", 4), ("publish", 6)]
 

@@ -11,11 +11,11 @@ from tests.integration.api.conftest import Api, Corpus
 def test_runs_are_listed_newest_first(viewer: Api, corpus: Corpus) -> None:
     pages = viewer.pages("runs", limit=2)
     runs = [run for page in pages for run in page["runs"]]
-    assert [run["run_id"] for run in runs] == sorted(
-        [corpus.earlier.run_id, *(run.run_id for run in corpus.runs.values())], reverse=True
+    assert [run["load_id"] for run in runs] == sorted(
+        [corpus.earlier.load_id, *(run.load_id for run in corpus.runs.values())], reverse=True
     )
-    states = {run["run_id"]: run["state"] for run in runs}
-    assert states.pop(corpus.earlier.run_id) == "published"
+    states = {run["load_id"]: run["state"] for run in runs}
+    assert states.pop(corpus.earlier.load_id) == "published"
     assert set(states.values()) == {"current"}
     for run in runs:
         assert run["read"] == sum(
@@ -38,11 +38,11 @@ def test_runs_by_level_and_state(viewer: Api, parameters: dict[str, str], count:
 
 
 def test_a_run_with_its_report(viewer: Api, corpus: Corpus) -> None:
-    earlier = viewer.get(f"runs/event/{corpus.earlier.run_id}")
+    earlier = viewer.get(f"runs/event/{corpus.earlier.load_id}")
     assert (earlier["state"], earlier["algorithm"]) == ("published", "hdbscan")
     assert earlier["report"]["settings"]["algorithm"] == "hdbscan"
     assert earlier["clusters"] == len(corpus.earlier.records)
-    assert viewer.ask("GET", f"runs/documents/{corpus.earlier.run_id}").status_code == 404
+    assert viewer.ask("GET", f"runs/documents/{corpus.earlier.load_id}").status_code == 404
 
 
 def test_statistics_sum_the_current_runs_up(viewer: Api, corpus: Corpus) -> None:
@@ -58,33 +58,33 @@ def test_statistics_sum_the_current_runs_up(viewer: Api, corpus: Corpus) -> None
 def test_metrics_of_the_current_run_and_before(viewer: Api, corpus: Corpus) -> None:
     found = viewer.get("metrics/events")
     current = corpus.runs["events"]
-    assert found["latest"]["run_id"] == current.run_id
+    assert found["latest"]["load_id"] == current.load_id
     assert found["latest"]["values"]["counts.clusters"] == len(current.records)
     assert found["latest"]["values"]["chosen.cells"] is None
-    assert [run["run_id"] for run in found["trend"]] == [corpus.earlier.run_id, current.run_id]
+    assert [run["load_id"] for run in found["trend"]] == [corpus.earlier.load_id, current.load_id]
     assert found["trend"][-1] == found["latest"]
 
 
 def test_metrics_by_name_and_number_of_runs(viewer: Api, corpus: Corpus) -> None:
     found = viewer.get("metrics/event", names="coverage,quality.silhouette", limit=1)
     assert set(found["latest"]["values"]) == {"coverage", "quality.silhouette"}
-    assert [run["run_id"] for run in found["trend"]] == [corpus.runs["events"].run_id]
+    assert [run["load_id"] for run in found["trend"]] == [corpus.runs["events"].load_id]
     assert viewer.get("metrics/events", names="no.such")["latest"]["values"] == {}
 
 
-def raise_alert(corpus: Corpus, run_id: int, severity: str, name: str) -> None:
+def raise_alert(corpus: Corpus, load_id: int, severity: str, name: str) -> None:
     with corpus.results.server.connect(corpus.results.database) as connection:
         connection.execute(
             "INSERT INTO stage4.alerts"
-            " (run_id, level, name, severity, message, action, value, limit_value)"
+            " (load_id, level, name, severity, message, action, value, limit_value)"
             " VALUES (%s, 'events', %s, %s, 'too many outliers', 'look at them', 0.4, 0.3)",
-            [run_id, name, severity],
+            [load_id, name, severity],
         )
 
 
 def test_alerts(viewer: Api, corpus: Corpus) -> None:
-    raise_alert(corpus, corpus.earlier.run_id, "warning", "old")
-    raise_alert(corpus, corpus.runs["events"].run_id, "critical", "new")
+    raise_alert(corpus, corpus.earlier.load_id, "warning", "old")
+    raise_alert(corpus, corpus.runs["events"].load_id, "critical", "new")
     alerts = [each for page in viewer.pages("alerts", limit=1) for each in page["alerts"]]
     assert [(each["name"], each["current"]) for each in alerts] == [("new", True), ("old", False)]
     assert alerts[0]["action"] == "look at them"

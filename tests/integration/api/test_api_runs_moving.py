@@ -30,8 +30,8 @@ def load(label: Label, *, publish: bool = True) -> int:
     if publish:
         with locked_pointer(report.level) as pointer:
             pointer.move(pointer.find(report.job_id))
-    run_id: int = loaded["run_id"]
-    return run_id
+    load_id: int = loaded["load_id"]
+    return load_id
 
 
 def test_before_the_first_publication(api: Api, tmp_path: Path) -> None:
@@ -59,17 +59,17 @@ def test_paging_goes_on_in_the_run_that_it_began_in(api: Api, tmp_path: Path) ->
     found = [*page["clusters"]]
     while page["next_cursor"]:
         page = api.get("clusters", level="events", limit=2, cursor=page["next_cursor"])
-        assert page["run_id"] == began
+        assert page["load_id"] == began
         found += page["clusters"]
     assert [each["cluster_id"] for each in found] == [f"event_{n:012x}" for n in range(5)]
-    assert api.get("clusters", level="events")["run_id"] == newer
+    assert api.get("clusters", level="events")["load_id"] == newer
 
 
-def remove(results: Results, run_id: int) -> None:
+def remove(results: Results, load_id: int) -> None:
     """As retention does."""
     with results.server.connect(results.database) as connection:
-        connection.execute("DELETE FROM stage4.runs WHERE run_id = %s", [run_id])
-        connection.execute(f"DROP TABLE stage4.members_{run_id}, stage4.clusters_{run_id}")
+        connection.execute("DELETE FROM stage4.runs WHERE load_id = %s", [load_id])
+        connection.execute(f"DROP TABLE stage4.members_{load_id}, stage4.clusters_{load_id}")
 
 
 def test_a_removed_run_is_gone(api: Api, results: Results, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def real_ids(corpus: Corpus) -> dict[str, Any]:
     return {
         "cluster_id": next(iter(run.records)),
         "level": "events",
-        "run_id": run.run_id,
+        "load_id": run.load_id,
         "source_id": member["source_id"],
         "document_id": next(iter(run.records.values()))["document_ids"][0],
     }

@@ -18,7 +18,7 @@ def test_the_whole_map_is_every_point(viewer: Api, corpus: Corpus, level: str) -
     view = viewer.get(f"map/{level}")
     drawn = points(corpus, level)
     assert view["complete"]
-    assert view["run_id"] == corpus.runs[level].run_id
+    assert view["load_id"] == corpus.runs[level].load_id
     clusters = drawn[drawn["kind"] == "cluster"]
     assert view["clusters"]["cluster_id"] == clusters["cluster_id"].tolist()
     assert view["clusters"]["size"] == clusters["size"].astype(int).tolist()
@@ -64,10 +64,10 @@ def test_a_run_without_a_map_says_so(
     viewer: Api, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label = Label(tmp_path, level="storylines", job_id="cluster_storylines.mapless__1").write()
-    run_id = load_run(label["files"], report_of(label))["run_id"]
-    answer = viewer.ask("GET", "map/storylines", params={"run": run_id})
+    load_id = load_run(label["files"], report_of(label))["load_id"]
+    answer = viewer.ask("GET", "map/storylines", params={"run": load_id})
     assert answer.status_code == 404
     assert "has no map" in answer.json()["detail"]
     with corpus.results.server.connect(corpus.results.database) as connection:
-        connection.execute(SQL("DELETE FROM stage4.runs WHERE run_id = {}").format(run_id))
+        connection.execute(SQL("DELETE FROM stage4.runs WHERE load_id = {}").format(load_id))
     assert CONNECTION_VARIABLE

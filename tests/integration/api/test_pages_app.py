@@ -155,16 +155,16 @@ def hostile(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     points = folder / "points.csv"
     points.write_text("\n".join(['"rank","kind","cluster_id","vector_id","x","y","size"', *lines]))
     files = label["files"] | {"points_csv": str(points)}
-    run_id = load_run(files, report_of(label))["run_id"]
+    load_id = load_run(files, report_of(label))["load_id"]
     titled = json.dumps([{"id": HOSTILE, "title": HOSTILE * 100, "similarity": 0.5}])
     with corpus.results.server.connect(corpus.results.database) as connection:
         connection.execute(
-            SQL("UPDATE stage4.clusters SET representatives = {} WHERE run_id = {}").format(
-                Literal(titled), Literal(run_id)
+            SQL("UPDATE stage4.clusters SET representatives = {} WHERE load_id = {}").format(
+                Literal(titled), Literal(load_id)
             )
         )
-        yield {"run": run_id, "clusters": clusters}
-        connection.execute(SQL("DELETE FROM stage4.runs WHERE run_id = {}").format(run_id))
+        yield {"run": load_id, "clusters": clusters}
+        connection.execute(SQL("DELETE FROM stage4.runs WHERE load_id = {}").format(load_id))
 
 
 def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> None:
@@ -188,10 +188,10 @@ def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> N
 def unpublished(corpus: Corpus) -> Iterator[str]:
     """A level of which readers see no run."""
     with corpus.results.server.connect(corpus.results.database) as connection:
-        query = "SELECT run_id FROM stage4.published WHERE level = 'entities'"
+        query = "SELECT load_id FROM stage4.published WHERE level = 'entities'"
         before = connection.execute(query).fetchone()
         assert before is not None
-        move = SQL("UPDATE stage4.published SET run_id = {} WHERE level = 'entities'")
+        move = SQL("UPDATE stage4.published SET load_id = {} WHERE level = 'entities'")
         connection.execute(move.format(Literal(None)))
         yield "entities"
         connection.execute(move.format(Literal(before[0])))

@@ -70,7 +70,7 @@ LISTED = {
 }
 
 RUN: Json = {
-    "run_id": 17,
+    "load_id": 17,
     "level": "events",
     "job_id": JOB_ID,
     "state": "current",
@@ -132,7 +132,7 @@ SUMMARY: Json = {
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {
     "level": "events",
-    "run_id": 17,
+    "load_id": 17,
     "representatives": [{"id": "doc_001_event_0", "title": "Leaders meet", "similarity": 0.95}],
     "document_ids": ["doc_001"],
     "record": {},
@@ -155,10 +155,10 @@ def member(number: int) -> Json:
     }
 
 
-def metrics_of(run_id: int, **values: float | None) -> Json:
+def metrics_of(load_id: int, **values: float | None) -> Json:
     """The metrics of a run; dots are written as two underscores."""
     return {
-        "run_id": run_id,
+        "load_id": load_id,
         "job_id": JOB_ID,
         "as_of": "2026-03-01T12:00:00Z",
         "published_at": "2026-03-01T12:08:30Z",
@@ -178,7 +178,7 @@ METRICS: Json = {
 ALERT: Json = {
     "alert_id": 3,
     "level": "events",
-    "run_id": 17,
+    "load_id": 17,
     "current": True,
     "name": "drift.counts.read",
     "severity": "critical",

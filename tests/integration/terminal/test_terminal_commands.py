@@ -242,7 +242,7 @@ def test_search_asks_every_level_and_skips_those_without_a_run(
     script: Script, terminal: Command
 ) -> None:
     nothing = (404, recorded.problem(404, "No run of documents is published yet."))
-    answer = {"level": "events", "run_id": 17, "ordered_by": "rank", "clusters": [recorded.FOUND]}
+    answer = {"level": "events", "load_id": 17, "ordered_by": "rank", "clusters": [recorded.FOUND]}
     denied = (403, recorded.problem(403, "You may not read the DAG."))
     script.stage4("POST clusters/search", nothing, answer, denied, answer)
     shown = terminal("search", 'summit "prime minister"', "--limit", "3")

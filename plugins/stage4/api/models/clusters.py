@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from stage4.api.models.shared import Json, Page
+from stage4.api.models.shared import Json, OfLoad, Page
 from stage4.api.parameters import LevelName
 
 
@@ -27,11 +27,10 @@ class ClusterSummary(BaseModel):
     tags: list[Any]
 
 
-class ClusterPage(Page):
+class ClusterPage(OfLoad, Page):
     """A page of a run's clusters."""
 
     level: LevelName
-    run_id: int
     clusters: list[ClusterSummary]
 
 
@@ -43,11 +42,10 @@ class Representative(BaseModel):
     similarity: float | None
 
 
-class Cluster(ClusterSummary):
+class Cluster(OfLoad, ClusterSummary):
     """All that is stored of a cluster; its members are a list of their own."""
 
     level: LevelName
-    run_id: int
     representatives: list[Representative]
     document_ids: list[str]
     record: Json = Field(description="The line of the JSONL, without members and centroid.")
@@ -60,11 +58,10 @@ class Similar(ClusterSummary):
     similarity: float = Field(description="Cosine of the two.")
 
 
-class SimilarClusters(BaseModel):
+class SimilarClusters(OfLoad):
     """Nearest first; found by an approximate index, so that one may be missed."""
 
     level: LevelName
-    run_id: int
     clusters: list[Similar]
 
 
@@ -78,10 +75,9 @@ class ClusterHit(ClusterSummary):
 OrderedBy = Literal["similarity", "rank", "size"]
 
 
-class SearchResult(BaseModel):
+class SearchResult(OfLoad):
     """Best first."""
 
     level: LevelName
-    run_id: int
     ordered_by: OrderedBy
     clusters: list[ClusterHit]

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from stage4.api.models.clusters import ClusterSummary
-from stage4.api.models.shared import Json, Page
+from stage4.api.models.shared import Json, OfLoad, Page
 from stage4.api.parameters import LevelName
 
 Status = Literal["clustered", "noise", "filtered", "unassigned"]
@@ -26,20 +26,18 @@ class Member(BaseModel):
     metadata: Json = Field(description="As Stage 3 wrote it.")
 
 
-class MemberPage(Page):
+class MemberPage(OfLoad, Page):
     """A page of a cluster's members."""
 
     level: LevelName
-    run_id: int
     cluster_id: str
     members: list[Member]
 
 
-class Item(Member):
+class Item(OfLoad, Member):
     """An item of a run, with its cluster."""
 
     level: LevelName
-    run_id: int
     cluster_id: str | None
     cluster: ClusterSummary | None
 
@@ -50,11 +48,10 @@ class ClusterOfDocument(ClusterSummary):
     items: int = Field(description="Members that are of the document.")
 
 
-class DocumentLevel(BaseModel):
+class DocumentLevel(OfLoad):
     """Where a document's items have come to at one level."""
 
     level: LevelName
-    run_id: int
     items: int
     statuses: dict[Status, int] = Field(description="Items by status.")
     clusters_total: int

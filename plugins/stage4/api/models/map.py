@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from stage4.api.models.shared import OfLoad
 from stage4.api.parameters import LevelName
 
 
@@ -25,11 +26,10 @@ class MapMembers(BaseModel):
     y: list[float]
 
 
-class MapView(BaseModel):
+class MapView(OfLoad):
     """A part of a level's map."""
 
     level: LevelName
-    run_id: int
     complete: bool = Field(description="Whether these are all points that are stored of it.")
     clusters: MapClusters
     members: MapMembers

@@ -5,14 +5,13 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from stage4.api.models.shared import Page
+from stage4.api.models.shared import OfLoad, Page
 from stage4.api.parameters import LevelName
 
 
-class RunMetrics(BaseModel):
+class RunMetrics(OfLoad):
     """The metrics of one run."""
 
-    run_id: int
     job_id: str
     as_of: datetime
     published_at: datetime | None
@@ -29,12 +28,11 @@ class Metrics(BaseModel):
     trend: list[RunMetrics] = Field(description="Oldest first, the current run's among them.")
 
 
-class Alert(BaseModel):
+class Alert(OfLoad):
     """Something about a run that a person should look at."""
 
     alert_id: int
     level: LevelName
-    run_id: int
     current: bool = Field(description="Whether it is about the run that readers see.")
     name: str
     severity: Literal["info", "warning", "critical"]

@@ -5,17 +5,16 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from stage4.api.models.shared import Json, Page
+from stage4.api.models.shared import Json, OfLoad, Page
 from stage4.api.parameters import LevelName
 from stage4.api.queries.differences import Kind
 
 RunState = Literal["current", "published", "loaded"]
 
 
-class RunSummary(BaseModel):
+class RunSummary(OfLoad):
     """A load: a run of a level's DAG, as it is in the database."""
 
-    run_id: int
     level: LevelName
     job_id: str
     state: RunState = Field(
@@ -32,7 +31,10 @@ class RunSummary(BaseModel):
     coverage: float | None
     outlier_share: float | None
     largest_cluster_share: float | None
-    loaded_at: datetime
+    loaded_at: datetime = Field(
+        description="When the run was loaded first: a load that replaces another after a deletion"
+        " keeps this."
+    )
     published_at: datetime | None
 
 

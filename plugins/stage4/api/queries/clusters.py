@@ -14,6 +14,7 @@ import orjson
 from psycopg.sql import SQL, Composable, Composed
 from psycopg.sql import Literal as Value
 
+from clustering_tasks.contract.columns import CLUSTERS
 from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries import words
 from stage4.api.queries.runs import RunKey
@@ -21,11 +22,10 @@ from stage4.database import schema
 
 Order = Literal["size", "start", "label"]
 
-COLUMNS = SQL(
-    "cluster_id, label, size, domain, event_type, entity_type, start_time, end_time,"
-    " intra_cluster_similarity, mean_probability, keywords, primary_entities, tags"
-)
-_DETAILS = SQL("representatives, document_ids, record")
+_DETAILS = ("representatives", "document_ids", "record")
+# The type is the level's; the centroid takes most of a row, and few ask for it.
+_LEFT_OUT = {"cluster_type", "centroid", *_DETAILS}
+SUMMARY = (*(name for name in CLUSTERS if name not in _LEFT_OUT), "tags")
 # HNSW looks at this many candidates, and at more while filters leave too few of them.
 _LEAST_CANDIDATES = 100
 
@@ -127,8 +127,8 @@ async def list_clusters(
     return await read_rows(
         connection,
         statement.format(
-            columns=COLUMNS,
-            table=schema.partition("clusters", run.run_id),
+            columns=schema.columns(SUMMARY),
+            table=schema.partition("clusters", run.load_id),
             where=_where(conditions),
             order=SQL(_ORDERS[order]),
         ),
@@ -140,7 +140,7 @@ async def read_cluster(connection: Reader, run: RunKey, cluster_id: str) -> Row 
     """Read all that is stored of a cluster, its centroid apart."""
     statement = SQL(
         "SELECT {columns}, {details} FROM {table}"
-        " WHERE run_id = {run_id} AND cluster_id = %(cluster_id)s"
+        " WHERE load_id = {load_id} AND cluster_id = %(cluster_id)s"
     )
     return await _row(connection, run, statement, cluster_id)
 
@@ -149,7 +149,7 @@ async def read_centroid(connection: Reader, run: RunKey, cluster_id: str) -> lis
     """Read a cluster's centroid: a unit vector of the run's dimension."""
     statement = SQL(
         "SELECT centroid::text AS centroid FROM {table}"
-        " WHERE run_id = {run_id} AND cluster_id = %(cluster_id)s"
+        " WHERE load_id = {load_id} AND cluster_id = %(cluster_id)s"
     )
     row = await _row(connection, run, statement, cluster_id)
     if row is None:
@@ -161,7 +161,7 @@ async def read_centroid(connection: Reader, run: RunKey, cluster_id: str) -> lis
 async def named_clusters(connection: Reader, run: RunKey, cluster_ids: list[str]) -> list[Row]:
     """Read clusters by their ids, in no order."""
     statement = SQL(
-        "SELECT {columns} FROM {table} WHERE run_id = {run_id} AND cluster_id = ANY(%(ids)s)"
+        "SELECT {columns} FROM {table} WHERE load_id = {load_id} AND cluster_id = ANY(%(ids)s)"
     )
     return await read_rows(connection, _of_run(statement, run), {"ids": cluster_ids})
 
@@ -179,10 +179,10 @@ async def search_by_text(
         " ORDER BY rank DESC, size DESC, cluster_id LIMIT %(limit)s"
     )
     composed = statement.format(
-        columns=COLUMNS,
+        columns=schema.columns(SUMMARY),
         whole=words.whole_words(),
         begun=words.begun_words(),
-        table=schema.partition("clusters", run.run_id),
+        table=schema.partition("clusters", run.load_id),
         where=_where(list(_conditions(wanted))),
     )
     return await read_rows(connection, composed, _values(wanted) | {"limit": limit})
@@ -218,9 +218,9 @@ async def search_by_vector(
         " ORDER BY {distance} LIMIT %(limit)s) found ORDER BY similarity DESC, cluster_id"
     )
     composed = statement.format(
-        columns=COLUMNS,
+        columns=schema.columns(SUMMARY),
         distance=distance,
-        table=schema.partition("clusters", run.run_id),
+        table=schema.partition("clusters", run.load_id),
         where=_where(conditions),
     )
     values = _values(wanted) | {
@@ -260,10 +260,10 @@ def _where(conditions: list[Composable]) -> Composable:
 
 def _of_run(statement: SQL, run: RunKey) -> Composed:
     return statement.format(
-        columns=COLUMNS,
-        details=_DETAILS,
-        table=schema.partition("clusters", run.run_id),
-        run_id=Value(run.run_id),  # the first column of the primary key
+        columns=schema.columns(SUMMARY),
+        details=schema.columns(_DETAILS),
+        table=schema.partition("clusters", run.load_id),
+        load_id=Value(run.load_id),  # the first column of the primary key
     )
 
 

@@ -41,14 +41,14 @@ async def read_changes(
     size, cluster_id = after or (None, None)
     values = {"kind": kind, "size": size, "cluster_id": cluster_id, "limit": limit}
     async with _patient(connection), connection.cursor(row_factory=args_row(Change)) as cursor:
-        await cursor.execute(page_query(base.run_id, other.run_id), values)
+        await cursor.execute(page_query(base.load_id, other.load_id), values)
         return [vars(change) for change in await cursor.fetchall()]
 
 
 async def read_summary(connection: Reader, base: RunKey, other: RunKey) -> Row:
     """Count what became of all clusters and items."""
     async with _patient(connection), connection.cursor(row_factory=args_row(Summary)) as cursor:
-        await cursor.execute(summary_query(base.run_id, other.run_id))
+        await cursor.execute(summary_query(base.load_id, other.load_id))
         found = await cursor.fetchone()
     assert found is not None  # noqa: S101 - it counts: there is always one row
     return vars(found)

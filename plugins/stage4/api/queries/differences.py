@@ -160,8 +160,8 @@ def page_query(earlier: int, later: int) -> Composed:
     before (null: the first page).
 
     Args:
-        earlier: a run_id.
-        later: another run_id of the same level.
+        earlier: a load_id.
+        later: another load_id of the same level.
     """
     return SQL(_LINKS + _PAGE).format(**_tables(earlier, later), related=RELATED)
 
@@ -173,7 +173,7 @@ def summary_query(earlier: int, later: int) -> Composed:
 
 def _tables(earlier: int, later: int) -> dict[str, Any]:
     return {
-        f"{parent}_{side}": schema.partition(parent, run_id)
+        f"{parent}_{side}": schema.partition(parent, load_id)
         for parent in ("clusters", "members")
-        for side, run_id in (("a", earlier), ("b", later))
+        for side, load_id in (("a", earlier), ("b", later))
     }

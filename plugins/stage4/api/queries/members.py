@@ -5,16 +5,14 @@ from typing import Any, Literal
 
 from psycopg.sql import SQL, Composed
 
+from clustering_tasks.contract.columns import MEMBERS
 from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
 from stage4.database import schema
 
 Order = Literal["probability", "similarity"]
 
-_COLUMNS = SQL(
-    "vector_id, source_id, document_id, cluster_id, status, assignment, probability, similarity,"
-    " occurred_at, metadata"
-)
+_COLUMNS = schema.columns(MEMBERS)
 _BEHIND = (
     "CASE WHEN %(key)s::float8 IS NULL THEN {column} IS NULL AND vector_id > %(last)s"
     " ELSE {column} IS NULL OR {column} < %(key)s::float8"
@@ -58,7 +56,7 @@ async def list_members(
     )
     composed = statement.format(
         columns=_COLUMNS,
-        table=schema.partition("members", run.run_id),
+        table=schema.partition("members", run.load_id),
         behind=behind.format(column=_ORDERS[order]),
         column=_ORDERS[order],
     )
@@ -84,4 +82,4 @@ async def count_of_document(connection: Reader, run: RunKey, document_id: str) -
 
 
 def _of_run(statement: SQL, run: RunKey) -> Composed:
-    return statement.format(columns=_COLUMNS, table=schema.partition("members", run.run_id))
+    return statement.format(columns=_COLUMNS, table=schema.partition("members", run.load_id))

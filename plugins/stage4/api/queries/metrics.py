@@ -8,29 +8,29 @@ from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
 
 _COLUMNS = """
-run_id, job_id, as_of, published_at, (
+load_id, job_id, as_of, published_at, (
     SELECT coalesce(jsonb_object_agg(name, value), '{}') FROM stage4.metrics
-    WHERE metrics.run_id = runs.run_id AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s))
+    WHERE metrics.load_id = runs.load_id AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s))
 ) AS values
 """
-_ONE = SQL("SELECT {columns} FROM stage4.runs WHERE run_id = %(run_id)s").format(
+_ONE = SQL("SELECT {columns} FROM stage4.runs WHERE load_id = %(load_id)s").format(
     columns=SQL(_COLUMNS)
 )
 _TREND = SQL("""
 SELECT * FROM (
     SELECT {columns} FROM stage4.runs
     WHERE level = %(level)s AND published_at IS NOT NULL
-    ORDER BY as_of DESC, run_id DESC LIMIT %(limit)s
-) found ORDER BY as_of, run_id
+    ORDER BY as_of DESC, load_id DESC LIMIT %(limit)s
+) found ORDER BY as_of, load_id
 """).format(columns=SQL(_COLUMNS))
 _ALERTS = """
-SELECT alert_id, alerts.level, alerts.run_id, name, severity, message, action, value, limit_value,
-    raised_at, published.run_id IS NOT DISTINCT FROM alerts.run_id AS current
+SELECT alert_id, alerts.level, alerts.load_id, name, severity, message, action, value, limit_value,
+    raised_at, published.load_id IS NOT DISTINCT FROM alerts.load_id AS current
 FROM stage4.alerts JOIN stage4.published ON published.level = alerts.level
 WHERE alerts.level = ANY(%(levels)s)
 AND (%(severity)s::text IS NULL OR severity = %(severity)s)
 AND (%(current)s::bool IS NULL
-    OR (published.run_id IS NOT DISTINCT FROM alerts.run_id) = %(current)s)
+    OR (published.load_id IS NOT DISTINCT FROM alerts.load_id) = %(current)s)
 AND (%(before)s::bigint IS NULL OR alert_id < %(before)s)
 ORDER BY alert_id DESC LIMIT %(limit)s
 """
@@ -38,7 +38,7 @@ ORDER BY alert_id DESC LIMIT %(limit)s
 
 async def metrics_of_run(connection: Reader, run: RunKey, names: list[str] | None) -> Row | None:
     """Read a run's metrics; None: the run has just been removed."""
-    return await read_row(connection, _ONE, {"run_id": run.run_id, "names": names})
+    return await read_row(connection, _ONE, {"load_id": run.load_id, "names": names})
 
 
 async def history(connection: Reader, level: str) -> list[Any]:
@@ -49,7 +49,7 @@ async def history(connection: Reader, level: str) -> list[Any]:
     """
     row = await read_row(
         connection,
-        "SELECT max(run_id) AS last, count(*) AS runs, max(changed_at) AS changed FROM stage4.runs"
+        "SELECT max(load_id) AS last, count(*) AS runs, max(changed_at) AS changed FROM stage4.runs"
         " WHERE level = %s AND published_at IS NOT NULL",
         [level],
     )

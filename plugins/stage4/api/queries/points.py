@@ -4,22 +4,23 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Literal
 
+from clustering_tasks.contract.columns import POINTS
 from stage4.api.pool import Reader, Row, read_row, read_rows
 from stage4.api.queries.runs import RunKey
 from stage4.database import schema
 
 # Of the parent and not of the partition: a run without a map has none.
-_HAS_MAP = SQL("SELECT EXISTS (SELECT FROM stage4.points WHERE run_id = {run_id}) AS there")
+_HAS_MAP = SQL("SELECT EXISTS (SELECT FROM stage4.points WHERE load_id = {load_id}) AS there")
 _VIEW = SQL("""
 WITH found AS MATERIALIZED (
-    SELECT rank, kind, cluster_id, vector_id, x, y, size FROM stage4.points
-    WHERE run_id = {run_id} AND x BETWEEN %(left)s AND %(right)s
+    SELECT {columns} FROM stage4.points
+    WHERE load_id = {load_id} AND x BETWEEN %(left)s AND %(right)s
     AND y BETWEEN %(bottom)s AND %(top)s
     ORDER BY rank LIMIT %(limit)s
 )
 SELECT found.*, label, coalesce(domain, entity_type) AS "group"
 FROM found LEFT JOIN {clusters} clusters ON kind = 'cluster'
-    AND clusters.run_id = {run_id} AND clusters.cluster_id = found.cluster_id
+    AND clusters.load_id = {load_id} AND clusters.cluster_id = found.cluster_id
 ORDER BY rank
 """)
 
@@ -39,7 +40,7 @@ async def has_map(connection: Reader, run: RunKey) -> bool:
 
     A run without clusters has none, either.
     """
-    row = await read_row(connection, _HAS_MAP.format(run_id=Literal(run.run_id)))
+    row = await read_row(connection, _HAS_MAP.format(load_id=Literal(run.load_id)))
     return bool(row and row["there"])
 
 
@@ -53,6 +54,8 @@ async def read_view(connection: Reader, run: RunKey, rectangle: Rectangle, limit
         limit: most points.
     """
     statement = _VIEW.format(
-        run_id=Literal(run.run_id), clusters=schema.partition("clusters", run.run_id)
+        columns=schema.columns(POINTS),
+        load_id=Literal(run.load_id),
+        clusters=schema.partition("clusters", run.load_id),
     )
     return await read_rows(connection, statement, vars(rectangle) | {"limit": limit})

@@ -11,15 +11,15 @@ from stage4.api.problems import ProblemError
 
 # `loaded`: never published, because its gate or a later run stood before it.
 _RUNS = SQL("""
-SELECT runs.run_id, runs.level, job_id, as_of, algorithm, read, clustered, noise, filtered,
+SELECT runs.load_id, runs.level, job_id, as_of, algorithm, read, clustered, noise, filtered,
     unassigned, clusters, coverage, outlier_share, largest_cluster_share, loaded_at, published_at,
-    CASE WHEN published.run_id = runs.run_id THEN 'current'
+    CASE WHEN published.load_id = runs.load_id THEN 'current'
         WHEN published_at IS NOT NULL THEN 'published'
         ELSE 'loaded' END AS state
 FROM stage4.runs JOIN stage4.published ON published.level = runs.level
 """)
 _RUN_KEY = SQL(
-    "SELECT level, run_id, coalesce(changed_at, loaded_at) AS loaded_at FROM stage4.runs"
+    "SELECT level, load_id, coalesce(changed_at, loaded_at) AS changed_at FROM stage4.runs"
 )
 
 
@@ -29,59 +29,59 @@ class RunKey:
 
     Attributes:
         level: plural name.
-        run_id: of the load; its tables are named by it.
-        loaded_at: when its rows were written, or a document's were taken out; tells it also from
-            a run with the same number in another database.
+        load_id: of the load; its tables are named by it.
+        changed_at: when its rows were written, or a document's were taken out last; tells it also
+            from a load with the same number in another database.
     """
 
     level: str
-    run_id: int
-    loaded_at: datetime
+    load_id: int
+    changed_at: datetime
 
 
-async def find_run(connection: Reader, level: str, run_id: int | None = None) -> RunKey:
+async def find_run(connection: Reader, level: str, load_id: int | None = None) -> RunKey:
     """Find the run to read: the published one, or one that the caller names.
 
     Raises:
         ProblemError: 404, when nothing is published, or the level has no such run.
     """
-    if run_id is None:
-        current = SQL(" JOIN stage4.published USING (level, run_id) WHERE level = %s")
+    if load_id is None:
+        current = SQL(" JOIN stage4.published USING (level, load_id) WHERE level = %s")
         row = await read_row(connection, _RUN_KEY + current, [level])
     else:
-        named = SQL(" WHERE level = %s AND run_id = %s")
-        row = await read_row(connection, _RUN_KEY + named, [level, run_id])
+        named = SQL(" WHERE level = %s AND load_id = %s")
+        row = await read_row(connection, _RUN_KEY + named, [level, load_id])
     if row is None:
-        raise ProblemError(HTTPStatus.NOT_FOUND, _missing(level, run_id))
+        raise ProblemError(HTTPStatus.NOT_FOUND, _missing(level, load_id))
     return RunKey(**row)
 
 
 async def current_runs(connection: Reader, levels: list[str]) -> list[RunKey]:
     """Find the published runs of several levels; a level without one is left out."""
     current = SQL(
-        " JOIN stage4.published USING (level, run_id) WHERE level = ANY(%s) ORDER BY level"
+        " JOIN stage4.published USING (level, load_id) WHERE level = ANY(%s) ORDER BY level"
     )
     return [RunKey(**row) for row in await read_rows(connection, _RUN_KEY + current, [levels])]
 
 
-def _missing(level: str, run_id: int | None) -> str:
-    if run_id is None:
+def _missing(level: str, load_id: int | None) -> str:
+    if load_id is None:
         return f"No run of {level} is published yet: run the DAG `cluster_{level}`."
     return (
-        f"{level} has no run {run_id}; it may have been removed. `GET runs?level={level}` lists "
-        "those that are there; without `run` the published one is read."
+        f"{level} has no load {load_id}; it may have been removed. `GET runs?level={level}` lists "
+        "those that are there; without `load_id` the published one is read."
     )
 
 
 async def run_of_list(
-    connection: Reader, level: str, run_id: int | None, began_in: int | None
+    connection: Reader, level: str, load_id: int | None, began_in: int | None
 ) -> RunKey:
     """Find the run to read a page of a list from.
 
     Args:
         connection: to read from.
         level: plural name.
-        run_id: that the caller names; None: the published one.
+        load_id: that the caller names; None: the published one.
         began_in: the run of the list's first page; None: this is the first page.
 
     Raises:
@@ -89,13 +89,13 @@ async def run_of_list(
             removed meanwhile.
     """
     if began_in is None:
-        return await find_run(connection, level, run_id)
+        return await find_run(connection, level, load_id)
     try:
         return await find_run(connection, level, began_in)
     except ProblemError:
         raise ProblemError(
             HTTPStatus.GONE,
-            f"The list was read from run {began_in} of {level}, which has been removed: begin "
+            f"The list was read from load {began_in} of {level}, which has been removed: begin "
             "again without `cursor`.",
         ) from None
 
@@ -103,7 +103,7 @@ async def run_of_list(
 async def published_runs(connection: Reader, levels: list[str]) -> list[Row]:
     """Read the current run of each level that has one, with its counts."""
     current = SQL(
-        " WHERE published.run_id = runs.run_id AND runs.level = ANY(%s) ORDER BY runs.level"
+        " WHERE published.load_id = runs.load_id AND runs.level = ANY(%s) ORDER BY runs.level"
     )
     return await read_rows(connection, _RUNS + current, [levels])
 
@@ -135,8 +135,8 @@ async def list_runs(
         SQL(
             "SELECT * FROM ({runs} WHERE runs.level = ANY(%(levels)s)) found"
             " WHERE (%(state)s::text IS NULL OR state = %(state)s)"
-            " AND (%(before)s::bigint IS NULL OR run_id < %(before)s)"
-            " ORDER BY run_id DESC LIMIT %(limit)s"
+            " AND (%(before)s::bigint IS NULL OR load_id < %(before)s)"
+            " ORDER BY load_id DESC LIMIT %(limit)s"
         ).format(runs=_RUNS),
         {"levels": levels, "state": state, "before": before, "limit": limit},
     )
@@ -151,10 +151,10 @@ async def read_run(connection: Reader, key: RunKey) -> Row:
     row = await read_row(
         connection,
         SQL(
-            "SELECT found.*, runs.report FROM ({runs} WHERE runs.run_id = %(run_id)s) found"
-            " JOIN stage4.runs USING (run_id)"
+            "SELECT found.*, runs.report FROM ({runs} WHERE runs.load_id = %(load_id)s) found"
+            " JOIN stage4.runs USING (load_id)"
         ).format(runs=_RUNS),
-        {"run_id": key.run_id},
+        {"load_id": key.load_id},
     )
     if row is None:
         raise just_removed(key)
@@ -170,8 +170,8 @@ async def dimension(connection: Reader, key: RunKey) -> int:
     row = await read_row(
         connection,
         "SELECT (report->'settings'->'input'->>'dimension')::int AS dimension FROM stage4.runs"
-        " WHERE run_id = %s",
-        [key.run_id],
+        " WHERE load_id = %s",
+        [key.load_id],
     )
     if row is None:
         raise just_removed(key)
@@ -180,4 +180,4 @@ async def dimension(connection: Reader, key: RunKey) -> int:
 
 def just_removed(key: RunKey) -> ProblemError:
     """Say that a run was there a moment ago."""
-    return ProblemError(HTTPStatus.GONE, f"Run {key.run_id} has just been removed.")
+    return ProblemError(HTTPStatus.GONE, f"Load {key.load_id} has just been removed.")

@@ -25,7 +25,7 @@ from stage4.api.parameters import (
     Domain,
     Level,
     Limit,
-    OfRun,
+    LoadParameters,
     Size,
     Text,
     level_of,
@@ -63,11 +63,10 @@ class Filters(BaseModel):
         )
 
 
-class ListParameters(Filters):
+class ListParameters(Filters, LoadParameters):
     """Which clusters of which run, in which order, and which page of them."""
 
     level: Level
-    run: OfRun = None
     q: Text | None = Field(None, description=WORDS)
     order: stored.Order = Field(
         "size", description="Largest first, latest first, or by label's alphabet."
@@ -80,26 +79,23 @@ class ListParameters(Filters):
         return self.model_dump(mode="json", exclude={"limit", "cursor"})
 
 
-class ClusterQuery(BaseModel):
+class ClusterQuery(LoadParameters):
     """Of which run, and how much of it."""
 
-    run: OfRun = None
     centroid: bool = Field(False, description="Add the centroid's numbers.")
 
 
-class MemberParameters(BaseModel):
+class MemberParameters(LoadParameters):
     """Which page of the members, and their order."""
 
-    run: OfRun = None
     order: members.Order = Field("probability", description="Highest first.")
     limit: Limit = DEFAULT_ROWS
     cursor: CursorText | None = None
 
 
-class SimilarParameters(BaseModel):
+class SimilarParameters(LoadParameters):
     """How many, and of which run."""
 
-    run: OfRun = None
     limit: Limit = 10
 
 
@@ -111,7 +107,7 @@ async def list_clusters(
     await access.check(asked.level)
     page = cursors.page(asked.question(), asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await run_of_list(connection, asked.level, asked.run, page.run_id)
+        run = await run_of_list(connection, asked.level, asked.load_id, page.load_id)
 
         async def make() -> ClusterPage:
             rows = await stored.list_clusters(
@@ -123,11 +119,11 @@ async def list_clusters(
                 limit=page.rows,
             )
             shown, following = page.cut(
-                rows, lambda row: stored.sort_key(row, asked.order), run.run_id
+                rows, lambda row: stored.sort_key(row, asked.order), run.load_id
             )
             return ClusterPage(
                 level=run.level,
-                run_id=run.run_id,
+                load_id=run.load_id,
                 clusters=[ClusterSummary(**row) for row in shown],
                 next_cursor=following,
             )
@@ -146,7 +142,7 @@ async def read_cluster(
     level = level_of(cluster_id)
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.run)
+        run = await find_run(connection, level, asked.load_id)
 
         async def make() -> Cluster:
             row = await stored.read_cluster(connection, run, cluster_id)
@@ -155,7 +151,7 @@ async def read_cluster(
             centroid = None
             if asked.centroid:
                 centroid = await stored.read_centroid(connection, run, cluster_id)
-            return Cluster(**row, level=run.level, run_id=run.run_id, centroid=centroid)
+            return Cluster(**row, level=run.level, load_id=run.load_id, centroid=centroid)
 
         question = {"of": "cluster", "id": cluster_id, "centroid": asked.centroid}
         return await services.cache.answer(run, question, make)
@@ -174,7 +170,7 @@ async def list_members(
     question = {"id": cluster_id} | asked.model_dump(exclude={"limit", "cursor"})
     page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await run_of_list(connection, level, asked.run, page.run_id)
+        run = await run_of_list(connection, level, asked.load_id, page.load_id)
 
         async def make() -> MemberPage:
             rows = await members.list_members(
@@ -188,11 +184,11 @@ async def list_members(
             if not rows and page.cursor is None:  # there is no cluster without members
                 raise missing(cluster_id, run)
             shown, following = page.cut(
-                rows, lambda row: members.sort_key(row, asked.order), run.run_id
+                rows, lambda row: members.sort_key(row, asked.order), run.load_id
             )
             return MemberPage(
                 level=run.level,
-                run_id=run.run_id,
+                load_id=run.load_id,
                 cluster_id=cluster_id,
                 members=[Member(**row) for row in shown],
                 next_cursor=following,
@@ -212,7 +208,7 @@ async def list_similar(
     level = level_of(cluster_id)
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.run)
+        run = await find_run(connection, level, asked.load_id)
 
         async def make() -> SimilarClusters:
             centroid = await stored.read_centroid(connection, run, cluster_id)
@@ -227,7 +223,7 @@ async def list_similar(
                 without=cluster_id,
             )
             found = [Similar(**row) for row in rows]
-            return SimilarClusters(level=run.level, run_id=run.run_id, clusters=found)
+            return SimilarClusters(level=run.level, load_id=run.load_id, clusters=found)
 
         question = {"of": "similar", "id": cluster_id, "limit": asked.limit}
         return await services.cache.answer(run, question, make)
@@ -251,6 +247,6 @@ def missing(cluster_id: str, run: RunKey) -> ProblemError:
     """Say that a run has no such cluster."""
     return ProblemError(
         HTTPStatus.NOT_FOUND,
-        f"Run {run.run_id} of {run.level} has no cluster {cluster_id}: ids belong to a run; `run` "
-        "names an earlier one.",
+        f"Load {run.load_id} of {run.level} has no cluster {cluster_id}: ids belong to a run; "
+        "`load_id` names an earlier one.",
     )

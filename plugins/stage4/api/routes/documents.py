@@ -92,7 +92,7 @@ async def _at_level(connection: Reader, run: RunKey, document_id: str) -> Docume
     rows = {row["cluster_id"]: row for row in await named_clusters(connection, run, shown)}
     return DocumentLevel(
         level=run.level,
-        run_id=run.run_id,
+        load_id=run.load_id,
         items=statuses.total(),
         statuses=dict(statuses),
         clusters_total=len(items),

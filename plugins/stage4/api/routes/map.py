@@ -4,11 +4,11 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from stage4.api.models.map import MapClusters, MapMembers, MapView
 from stage4.api.openapi import OF_A_RUN
-from stage4.api.parameters import LevelPath, OfRun
+from stage4.api.parameters import LevelPath, LoadParameters
 from stage4.api.pool import Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import points
@@ -23,10 +23,9 @@ _LABELLED = 300  # more labels than these nobody can read at once
 _NUMBER = r"-?\d{1,3}(\.\d{1,9})?"
 
 
-class ViewParameters(BaseModel):
+class ViewParameters(LoadParameters):
     """Which part of which map, and how much of it."""
 
-    run: OfRun = None
     bbox: str = Field(
         "-2,-2,2,2",
         pattern=rf"^{_NUMBER}(,{_NUMBER}){{3}}$",
@@ -47,14 +46,14 @@ async def read_map(
     await access.check(level)
     rectangle = points.Rectangle(*map(float, asked.bbox.split(",")))
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.run)
+        run = await find_run(connection, level, asked.load_id)
 
         async def make() -> MapView:
             rows = await points.read_view(connection, run, rectangle, asked.limit + 1)
             if not rows and not await points.has_map(connection, run):
                 raise ProblemError(
                     HTTPStatus.NOT_FOUND,
-                    f"Run {run.run_id} of {level} has no map: it has no clusters, was loaded "
+                    f"Load {run.load_id} of {level} has no map: it has no clusters, was loaded "
                     "before there were maps, or its task `map` failed. The next run has one.",
                 )
             return view_of(run, rows, asked.limit)
@@ -68,7 +67,7 @@ def view_of(run: RunKey, rows: list[Row], limit: int) -> MapView:
     shown = rows[:limit]
     return MapView(
         level=run.level,
-        run_id=run.run_id,
+        load_id=run.load_id,
         complete=len(rows) == len(shown),
         clusters=_clusters([row for row in shown if row["kind"] == "cluster"]),
         members=_members([row for row in shown if row["kind"] == "member"]),

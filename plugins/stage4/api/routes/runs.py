@@ -25,8 +25,8 @@ from stage4.api.parameters import (
     Level,
     LevelPath,
     Limit,
-    RunId,
-    RunPath,
+    LoadId,
+    LoadPath,
 )
 from stage4.api.problems import ProblemError
 from stage4.api.queries import comparison
@@ -50,8 +50,8 @@ class RunParameters(BaseModel):
 class CompareParameters(BaseModel):
     """Which two runs, what of their difference, and which page of it."""
 
-    base: RunId = Field(description="Number of the earlier load.")
-    other: RunId | None = Field(
+    base: LoadId = Field(description="Number of the earlier load.")
+    other: LoadId | None = Field(
         None, description="Number of the later load; default: the published one."
     )
     kind: Kind | None = Field(None, description="Only clusters to which this happened.")
@@ -71,7 +71,7 @@ async def list_runs(
         rows = await stored.list_runs(
             connection, levels, state=asked.state, before=page.before, limit=page.rows
         )
-    shown, following = page.cut(rows, lambda row: (row["run_id"],))
+    shown, following = page.cut(rows, lambda row: (row["load_id"],))
     return RunPage(runs=[RunSummary(**row) for row in shown], next_cursor=following)
 
 
@@ -89,12 +89,12 @@ async def compare_runs(
     await access.check(level)
     async with services.database.reader() as connection:
         base = await stored.find_run(connection, level, asked.base)
-        question = {"of": "compare", "level": level, "base": base.run_id, "kind": asked.kind}
+        question = {"of": "compare", "level": level, "base": base.load_id, "kind": asked.kind}
         page = cursors.page(question, asked.limit, asked.cursor)
-        other = await stored.run_of_list(connection, level, asked.other, page.run_id)
+        other = await stored.run_of_list(connection, level, asked.other, page.load_id)
         if base == other:
             raise ProblemError(
-                HTTPStatus.UNPROCESSABLE_ENTITY, f"`base` and `other` are both run {base.run_id}."
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"`base` and `other` are both load {base.load_id}."
             )
 
         async def make() -> Comparison:
@@ -104,11 +104,11 @@ async def compare_runs(
             summary = None
             if page.cursor is None:
                 summary = await comparison.read_summary(connection, base, other)
-            shown, following = page.cut(rows, comparison.sort_key, other.run_id)
+            shown, following = page.cut(rows, comparison.sort_key, other.load_id)
             return Comparison(
                 level=level,
-                base=base.run_id,
-                other=other.run_id,
+                base=base.load_id,
+                other=other.load_id,
                 summary=None if summary is None else ChangeSummary(**summary),
                 changes=[ClusterChange(**row) for row in shown],
                 next_cursor=following,
@@ -119,14 +119,14 @@ async def compare_runs(
         return await services.cache.answer(other, kept, make)
 
 
-@router.get("/runs/{level}/{run_id}", response_model=Run, responses=OF_A_RUN)
+@router.get("/runs/{level}/{load_id}", response_model=Run, responses=OF_A_RUN)
 async def read_run(
-    level: LevelPath, run_id: RunPath, access: AccessDep, services: ServicesDep
+    level: LevelPath, load_id: LoadPath, access: AccessDep, services: ServicesDep
 ) -> Run:
     """Read a load with its report."""
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await stored.find_run(connection, level, run_id)
+        run = await stored.find_run(connection, level, load_id)
         return Run(**await stored.read_run(connection, run))
 
 

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from stage4.api.models.clusters import ClusterHit, OrderedBy, SearchResult
 from stage4.api.openapi import OF_A_RUN
-from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, OfRun, Text
+from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, LoadParameters, Text
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
@@ -25,13 +25,12 @@ _LONGEST_VECTOR = 16_000  # pgvector's own limit
 _Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 
 
-class Search(Filters):
+class Search(Filters, LoadParameters):
     """What is looked for; all that is given must hold."""
 
     model_config = ConfigDict(extra="forbid")
 
     level: Level
-    run: OfRun = None
     text: Text | None = Field(
         None,
         description=f"{WORDS} Without a vector, the clusters that fit best come first.",
@@ -59,10 +58,10 @@ async def search_clusters(asked: Search, access: AccessDep, services: ServicesDe
     # origin can see its answer.
     await access.check(asked.level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, asked.level, asked.run)
+        run = await find_run(connection, asked.level, asked.load_id)
         ordered_by, rows = await _search(connection, run, asked)
     found = [ClusterHit(**({"similarity": None, "rank": None} | row)) for row in rows]
-    return SearchResult(level=run.level, run_id=run.run_id, ordered_by=ordered_by, clusters=found)
+    return SearchResult(level=run.level, load_id=run.load_id, ordered_by=ordered_by, clusters=found)
 
 
 async def _search(connection: Reader, run: RunKey, asked: Search) -> tuple[OrderedBy, list[Row]]:

@@ -8,14 +8,14 @@ const MEMBERS = 20;
 const TITLES = ["title", "event_description", "entity_text", "storyline_summary", "name"];
 
 // `acts`: open(id), search(words), close().
-export async function clusterPage(id, run, acts) {
+export async function clusterPage(id, loadId, acts) {
   const [cluster, similar] = await Promise.all([
-    get(`clusters/${id}`, { run }),
-    get(`clusters/${id}/similar`, { run, limit: 8 }),
+    get(`clusters/${id}`, { load_id: loadId }),
+    get(`clusters/${id}/similar`, { load_id: loadId, limit: 8 }),
   ]);
   const members = h("ol", { class: "members" });
   const more = h("button", { type: "button" }, "More members");
-  const list = paged(members, more, id, run);
+  const list = paged(members, more, id, loadId);
   await list();
   more.addEventListener("click", list);
   return h("article", {},
@@ -68,10 +68,10 @@ function part(title, ...content) {
 
 const similarity = (value) => h("span", { class: "number" }, decimal(value));
 
-function paged(members, more, id, run) {
+function paged(members, more, id, loadId) {
   let cursor = null;
   return async () => {
-    const page = await get(`clusters/${id}/members`, { run, limit: MEMBERS, order: "similarity", cursor });
+    const page = await get(`clusters/${id}/members`, { load_id: loadId, limit: MEMBERS, order: "similarity", cursor });
     members.append(...page.members.map(member));
     cursor = page.next_cursor;
     more.hidden = cursor === null;

@@ -110,7 +110,7 @@ async function showLevel(section, jobs) {
   const body = section.querySelector(".body");
   try {
     const { latest, trend } = await get(`metrics/${level}`, { names: METRICS.join(), limit: 30 });
-    const run = await get(`runs/${level}/${latest.run_id}`);
+    const run = await get(`runs/${level}/${latest.load_id}`);
     body.replaceChildren(facts(level, run, jobs), h("div", { class: "charts" }, charts(run, trend)));
   } catch (error) {
     if (error.status !== 404 && error.status !== 403) throw error;

@@ -8,13 +8,13 @@ import { makeMap } from "./map.js";
 import { timeline } from "./timeline.js";
 
 const LISTED = 12;
-const state = { level: "events", view: "map", cluster: null, q: null, run: null, job: null };
+const state = { level: "events", view: "map", cluster: null, q: null, load_id: null, job: null };
 const levels = [...document.querySelectorAll("[data-level]")];
 
 const map = makeMap(byId("canvas"), {
   load: async (bbox, signal) => {
     try {
-      const view = await get(`map/${state.level}`, { bbox, run: state.run }, { signal });
+      const view = await get(`map/${state.level}`, { bbox, load_id: state.load_id }, { signal });
       show(null);
       return view;
     } catch (error) {
@@ -44,6 +44,7 @@ function go(change) {
 function read() {
   const asked = new URLSearchParams(location.search);
   for (const name of Object.keys(state)) state[name] = asked.get(name);
+  state.load_id ??= asked.get("run"); // its name in addresses that were kept
   if (!levels.some((one) => one.dataset.level === state.level)) state.level = "events";
   if (state.view !== "timeline") state.view = "map";
 }
@@ -56,10 +57,10 @@ function render(change) {
   byId("map").hidden = state.view !== "map";
   byId("timeline").hidden = state.view !== "timeline";
   byId("text").value = state.q ?? "";
-  const whole = !change || "level" in change || "run" in change || "view" in change;
+  const whole = !change || "level" in change || "load_id" in change || "view" in change;
   if (whole && state.view === "map") map.start();
   if (whole && state.view === "timeline") attempt(showTimeline);
-  if (!change || "level" in change || "run" in change) attempt(showWhich);
+  if (!change || "level" in change || "load_id" in change) attempt(showWhich);
   attempt(showPanel);
 }
 
@@ -72,11 +73,11 @@ async function attempt(act) {
 }
 
 async function showWhich() {
-  const run = state.run ? await get(`runs/${state.level}/${state.run}`)
+  const run = state.load_id ? await get(`runs/${state.level}/${state.load_id}`)
     : (await get("statistics")).levels.find((one) => one.level === state.level)?.current;
   byId("which").textContent = run
     ? `${count(run.clusters)} clusters of ${count(run.read)} items, ${time(run.as_of)}` +
-      (run.state === "current" ? "" : ` (run ${run.run_id}, not the current one)`)
+      (run.state === "current" ? "" : ` (load ${run.load_id}, not the current one)`)
     : "";
 }
 
@@ -104,14 +105,14 @@ function showHover(found, x, y) {
 }
 
 async function showTimeline() {
-  const { level, run } = state;
+  const { level, load_id } = state;
   let clusters;
   try {
-    ({ clusters } = await get("clusters", { level, run, order: "size", limit: 200 }));
+    ({ clusters } = await get("clusters", { level, load_id, order: "size", limit: 200 }));
   } catch (error) {
     return nothing(error);
   }
-  if (level !== state.level || run !== state.run) return; // an answer that came late
+  if (level !== state.level || load_id !== state.load_id) return; // an answer that came late
   byId("timeline").replaceChildren(timeline(clusters, (id) => go({ cluster: id })));
   byId("list").replaceChildren(...clusters.slice(0, LISTED).map((one) =>
     h("li", {}, clusterButton(one, (id) => go({ cluster: id })))));
@@ -147,7 +148,7 @@ async function showPanel() {
 }
 
 function clusterContent() {
-  return clusterPage(state.cluster, state.run, {
+  return clusterPage(state.cluster, state.load_id, {
     open: (id) => go({ cluster: id }),
     search: (q) => go({ q, cluster: null }),
     close: () => go({ cluster: null }),
@@ -156,7 +157,7 @@ function clusterContent() {
 
 async function results() {
   const asked = { level: state.level, text: state.q, limit: 50 };
-  if (state.run) asked.run = Number(state.run);
+  if (state.load_id) asked.load_id = Number(state.load_id);
   const { clusters } = await post("clusters/search", asked);
   return h("article", {},
     h("div", { class: "head" }, h("h2", {}, "Found for ", text(state.q)),
@@ -174,12 +175,12 @@ async function findJob() {
   const { runs } = await get("runs", { level: state.level, limit: 200 });
   const found = runs.find((run) => run.job_id === state.job);
   state.job = null;
-  if (found) state.run = found.state === "current" ? null : found.run_id;
+  if (found) state.load_id = found.state === "current" ? null : found.load_id;
   else show(new Error("This run is not in the database, or not yet: these are the published clusters."));
 }
 
 for (const one of levels) {
-  one.addEventListener("click", () => go({ level: one.dataset.level, cluster: null, run: null }));
+  one.addEventListener("click", () => go({ level: one.dataset.level, cluster: null, load_id: null }));
 }
 for (const one of document.querySelectorAll("[data-view]")) {
   one.addEventListener("click", () => go({ view: one.dataset.view }));

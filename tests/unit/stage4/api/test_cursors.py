@@ -23,10 +23,10 @@ KEYS = st.tuples(
 )
 
 
-@given(run_id=st.none() | st.integers(1, 2**53), key=KEYS)
-def test_what_was_written_is_read(run_id: int | None, key: tuple[Any, ...]) -> None:
-    text = encode(Cursor(run_id, key), QUESTION)
-    assert decode(text, QUESTION) == Cursor(run_id, key)
+@given(load_id=st.none() | st.integers(1, 2**53), key=KEYS)
+def test_what_was_written_is_read(load_id: int | None, key: tuple[Any, ...]) -> None:
+    text = encode(Cursor(load_id, key), QUESTION)
+    assert decode(text, QUESTION) == Cursor(load_id, key)
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
@@ -85,15 +85,15 @@ def test_whatever_is_sent_is_refused(text: str) -> None:
 def test_a_page_is_cut_where_there_are_more_rows() -> None:
     rows = [{"id": number} for number in range(4)]
     first = page(QUESTION, 3, None)
-    assert (first.run_id, first.after, first.before, first.rows) == (None, None, None, 4)
-    shown, following = first.cut(rows, lambda row: (row["id"],), run_id=5)
+    assert (first.load_id, first.after, first.before, first.rows) == (None, None, None, 4)
+    shown, following = first.cut(rows, lambda row: (row["id"],), load_id=5)
     assert [row["id"] for row in shown] == [0, 1, 2]
     assert following
     assert decode(following, QUESTION) == Cursor(5, (2,))
     second = page(QUESTION, 3, following)
-    assert (second.run_id, second.after, second.before) == (5, (2,), 2)
+    assert (second.load_id, second.after, second.before) == (5, (2,), 2)
 
 
 @pytest.mark.parametrize("rows", [[], [{"id": 0}], [{"id": number} for number in range(4)]])
 def test_nothing_follows_the_last_page(rows: list[dict[str, int]]) -> None:
-    assert page(QUESTION, 4, None).cut(rows, lambda row: (row["id"],), run_id=5) == (rows, None)
+    assert page(QUESTION, 4, None).cut(rows, lambda row: (row["id"],), load_id=5) == (rows, None)
