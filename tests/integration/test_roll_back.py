@@ -128,7 +128,7 @@ def test_a_run_that_was_never_published_or_is_of_another_level_is_refused(
 ) -> None:
     load(runs[3].later())
     for level, load_id in [("events", 5), ("events", 99), ("entities", 1)]:
-        with pytest.raises(AirflowFailException, match=f"no run {load_id} of {level}") as failure:
+        with pytest.raises(AirflowFailException, match=f"no load {load_id} of {level}") as failure:
             roll_back(level, load_id)
         choices = "4 (cluster_events.manual__4, 2026-03-03 12:00), 3 ("
         assert (choices if level == "events" else "published were: none") in str(failure.value)
@@ -190,4 +190,4 @@ def test_the_command(results: Results, workspace: Path, runs: list[Label]) -> No
     assert 'DAG roll_back with {"level": "events", "load_id": 2}' in done.stdout
     failed = call("events", "77")
     assert failed.returncode == 1
-    assert "roll-back failed: no run 77 of events" in failed.stderr
+    assert "roll-back failed: no load 77 of events" in failed.stderr

@@ -14,6 +14,7 @@ from airflow.models.dagrun import DagRun  # noqa: TID251
 from airflow.sdk import DAG
 from airflow.utils.session import create_session
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from clustering_tasks.publication.files import published
 from clustering_tasks.settings.deployment import deployment
@@ -21,6 +22,7 @@ from local.stage5_receiver import Stage5Receiver
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.database.roll_back import roll_back
+from stage4.tasks.roll_back import choose_run
 from tests.contract import checking_receiver
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
@@ -166,6 +168,21 @@ def test_a_run_that_is_not_there_moves_and_tells_nothing(
     assert states["choose_run"] == "failed"
     assert seen(results, workspace) == runs[2].job_id
     assert (stage5.received, asset_events()) == ([], [])
+
+
+def test_the_former_name_of_a_loads_number_is_understood(
+    results: Results, workspace: Path, runs: list[Label], stage5: Stage5Receiver, dag: DAG
+) -> None:
+    assert perform(dag, level="events", run_id=1)["roll_back"] == "success"
+    assert seen(results, workspace) == runs[0].job_id
+    assert perform(dag, level="events", run_id=2, load_id=1)["choose_run"] == "failed"
+    assert perform(dag, level="events", run_id="last")["choose_run"] == "failed"
+    assert seen(results, workspace) == runs[0].job_id
+    with capture_logs() as logs:
+        chosen = choose_run({"level": "events", "load_id": None, "run_id": 2})
+    assert chosen == {"level": "events", "load_id": 2}
+    (warning,) = [each for each in logs if each["log_level"] == "warning"]
+    assert "`run_id` is the former name of `load_id`" in warning["event"]
 
 
 @pytest.mark.parametrize("conf", [{}, {"level": "cats"}, {"level": "events", "load_id": "last"}])

@@ -183,9 +183,9 @@ def test_sql_in_a_parameter_is_text(viewer: Api, text: str) -> None:
     "path",
     [
         "clusters?level=events;DROP TABLE x",
-        "clusters?level=events&run=1;2",
-        "clusters?level=events&run=1 OR 1=1",
-        "clusters?level=events&run=99999999999999999999",
+        "clusters?level=events&load_id=1;2",
+        "clusters?level=events&load_id=1 OR 1=1",
+        "clusters?level=events&load_id=99999999999999999999",
         "clusters?level=events&order=size;--",
         "clusters?level=events&min_size=0x10",
         "clusters?level=events&cursor=../../etc/passwd",

@@ -217,13 +217,41 @@ def test_clusters_like_this_one(viewer: Api, corpus: Corpus) -> None:
 
 def test_an_earlier_run_is_read_by_its_number(viewer: Api, corpus: Corpus) -> None:
     earlier, current = corpus.earlier, corpus.runs["events"]
-    assert set(listed(viewer, level="events", run=earlier.load_id)) == set(earlier.records)
+    assert set(listed(viewer, level="events", load_id=earlier.load_id)) == set(earlier.records)
     gone = next(iter(set(earlier.records) - set(current.records)))
     assert viewer.ask("GET", f"clusters/{gone}").status_code == 404
-    assert viewer.get(f"clusters/{gone}", run=earlier.load_id)["load_id"] == earlier.load_id
-    members = viewer.get(f"clusters/{gone}/members", run=earlier.load_id)["members"]
+    assert viewer.get(f"clusters/{gone}", load_id=earlier.load_id)["load_id"] == earlier.load_id
+    members = viewer.get(f"clusters/{gone}/members", load_id=earlier.load_id)["members"]
     assert len(members) == earlier.records[gone]["cluster_size"]
-    assert viewer.get(f"clusters/{gone}/similar", run=earlier.load_id)["clusters"]
+    assert viewer.get(f"clusters/{gone}/similar", load_id=earlier.load_id)["clusters"]
+
+
+def test_the_former_names_of_a_loads_number_are_understood(viewer: Api, corpus: Corpus) -> None:
+    number = corpus.earlier.load_id
+    name = next(iter(corpus.earlier.records))
+    for path in ("clusters?level=events", f"clusters/{name}/members", f"clusters/{name}"):
+        sign = "&" if "?" in path else "?"
+        ours = viewer.get(f"{path}{sign}load_id={number}")
+        assert (ours["load_id"], ours["run_id"]) == (number, number)
+        assert viewer.get(f"{path}{sign}run={number}") == ours
+        assert viewer.get(f"{path}{sign}run={number}&load_id={number}") == ours
+        refused = viewer.ask("GET", f"{path}{sign}run={number}&load_id={number + 1}")
+        assert refused.status_code == 422
+        (error,) = refused.json()["errors"]
+        assert "`run`, the deprecated alias of `load_id`, has another value" in error["message"]
+    found = viewer.search(level="events", run=number)
+    assert found == viewer.search(level="events", load_id=number)
+    body = {"level": "events", "run": number, "load_id": number + 1}
+    assert viewer.ask("POST", "clusters/search", json=body).status_code == 422
+
+
+def test_a_list_goes_on_under_either_name(viewer: Api, corpus: Corpus) -> None:
+    number = corpus.earlier.load_id
+    begun = viewer.get("clusters", level="events", run=number, limit=2)
+    cursor = begun["next_cursor"]
+    further = viewer.get("clusters", level="events", load_id=number, limit=2, cursor=cursor)
+    assert further["load_id"] == number
+    assert further == viewer.get("clusters", level="events", run=number, limit=2, cursor=cursor)
 
 
 @pytest.mark.parametrize(
@@ -232,8 +260,8 @@ def test_an_earlier_run_is_read_by_its_number(viewer: Api, corpus: Corpus) -> No
         "clusters/event_000000000000",
         "clusters/event_000000000000/members",
         "clusters/event_000000000000/similar",
-        "clusters?level=events&run=999",
-        "clusters?level=documents&run={events}",
+        "clusters?level=events&load_id=999",
+        "clusters?level=documents&load_id={events}",
     ],
 )
 def test_what_is_not_there_is_404(viewer: Api, corpus: Corpus, path: str) -> None:

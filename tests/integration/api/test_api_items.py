@@ -27,7 +27,7 @@ def test_an_item_of_each_status(viewer: Api, corpus: Corpus, level: str) -> None
 
 def test_an_item_in_an_earlier_run(viewer: Api, corpus: Corpus) -> None:
     row = next(row for row in corpus.earlier.members if row["cluster_id"])
-    item = viewer.get(f"items/event/{row['source_id']}", run=corpus.earlier.load_id)
+    item = viewer.get(f"items/event/{row['source_id']}", load_id=corpus.earlier.load_id)
     assert item["cluster_id"] == row["cluster_id"]
 
 

@@ -48,7 +48,7 @@ def test_before_the_first_publication(api: Api, tmp_path: Path) -> None:
 
 def test_a_run_that_was_never_published_is_read_by_its_number(api: Api, tmp_path: Path) -> None:
     run = load(Label(tmp_path), publish=False)
-    assert len(api.get("clusters", level="events", run=run)["clusters"]) == 3
+    assert len(api.get("clusters", level="events", load_id=run)["clusters"]) == 3
 
 
 def test_paging_goes_on_in_the_run_that_it_began_in(api: Api, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_removed_run_is_gone(api: Api, results: Results, tmp_path: Path) -> No
     answer = api.ask("GET", "clusters", params={"level": "events", "limit": 1, "cursor": cursor})
     assert answer.status_code == 410
     assert "begin again" in answer.json()["detail"]
-    assert api.ask("GET", f"clusters?level=events&run={old}").status_code == 404
+    assert api.ask("GET", f"clusters?level=events&load_id={old}").status_code == 404
     assert api.ask("GET", f"runs/events/{old}").status_code == 404
 
 
@@ -97,7 +97,7 @@ def test_a_run_that_goes_while_it_is_read_is_gone(
 
 @pytest.mark.parametrize(
     "other",
-    [{"order": "label"}, {"level": "documents"}, {"domain": "general_news"}, {"run": 1}],
+    [{"order": "label"}, {"level": "documents"}, {"domain": "general_news"}, {"load_id": 1}],
 )
 def test_a_cursor_of_another_list_is_refused(
     api: Api, tmp_path: Path, other: dict[str, Any]

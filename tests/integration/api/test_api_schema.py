@@ -94,6 +94,26 @@ def test_the_document_is_served_to_users(viewer: Api) -> None:
     assert served == json.loads(json.dumps(describe(build())))
 
 
+def test_former_names_are_deprecated() -> None:
+    document = describe(build())
+    schemas = document["components"]["schemas"]
+    answers = [each["properties"] for each in schemas.values() if "load_id" in each["properties"]]
+    names = {name for each in answers for name in ("run", "run_id") if name in each}
+    assert names == {"run", "run_id"}, "of the search's body, and of answers"
+    for properties in answers:
+        (former,) = {"run", "run_id"} & set(properties)
+        assert properties[former]["deprecated"] is True
+        assert not properties["load_id"].get("deprecated")
+    asked = [
+        {each["name"]: each for each in operation.get("parameters", ())}
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    ]
+    former = [each["run"] for each in asked if "run" in each]
+    assert len(former) == 6
+    assert all(each["deprecated"] for each in former)
+
+
 def test_every_refusal_is_a_problem() -> None:
     for path in describe(build())["paths"].values():
         for operation in path.values():

@@ -96,7 +96,7 @@ def test_a_text_restricts_and_a_vector_orders(viewer: Api, corpus: Corpus) -> No
 
 def test_a_search_of_an_earlier_run(viewer: Api, corpus: Corpus) -> None:
     earlier = corpus.earlier
-    found = viewer.search(level="events", run=earlier.load_id, limit=200)
+    found = viewer.search(level="events", load_id=earlier.load_id, limit=200)
     assert set(ids(found)) == set(earlier.records)
 
 
@@ -121,7 +121,7 @@ def test_a_search_of_an_earlier_run(viewer: Api, corpus: Corpus) -> None:
         {"max_size": 2**31},
         {"start": "yesterday"},
         {"start": "2026-01-01T00:00:00"},
-        {"run": -1},
+        {"load_id": -1},
         {"unknown": 1},
         {"order": "label"},
     ],

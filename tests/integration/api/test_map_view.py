@@ -65,7 +65,7 @@ def test_a_run_without_a_map_says_so(
 ) -> None:
     label = Label(tmp_path, level="storylines", job_id="cluster_storylines.mapless__1").write()
     load_id = load_run(label["files"], report_of(label))["load_id"]
-    answer = viewer.ask("GET", "map/storylines", params={"run": load_id})
+    answer = viewer.ask("GET", "map/storylines", params={"load_id": load_id})
     assert answer.status_code == 404
     assert "has no map" in answer.json()["detail"]
     with corpus.results.server.connect(corpus.results.database) as connection:

@@ -163,12 +163,12 @@ def hostile(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 Literal(titled), Literal(load_id)
             )
         )
-        yield {"run": load_id, "clusters": clusters}
+        yield {"load_id": load_id, "clusters": clusters}
         connection.execute(SQL("DELETE FROM stage4.runs WHERE load_id = {}").format(load_id))
 
 
 def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> None:
-    page.goto(f"{address}/explorer?level=storylines&run={hostile['run']}")
+    page.goto(f"{address}/explorer?level=storylines&load_id={hostile['load_id']}")
     first = page.locator("#list [data-cluster]").first
     expect(first).to_contain_text("<script>")
     first.click()

@@ -71,6 +71,7 @@ LISTED = {
 
 RUN: Json = {
     "load_id": 17,
+    "run_id": 17,
     "level": "events",
     "job_id": JOB_ID,
     "state": "current",
@@ -133,6 +134,7 @@ FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {
     "level": "events",
     "load_id": 17,
+    "run_id": 17,
     "representatives": [{"id": "doc_001_event_0", "title": "Leaders meet", "similarity": 0.95}],
     "document_ids": ["doc_001"],
     "record": {},
@@ -159,6 +161,7 @@ def metrics_of(load_id: int, **values: float | None) -> Json:
     """The metrics of a run; dots are written as two underscores."""
     return {
         "load_id": load_id,
+        "run_id": load_id,
         "job_id": JOB_ID,
         "as_of": "2026-03-01T12:00:00Z",
         "published_at": "2026-03-01T12:08:30Z",
@@ -179,6 +182,7 @@ ALERT: Json = {
     "alert_id": 3,
     "level": "events",
     "load_id": 17,
+    "run_id": 17,
     "current": True,
     "name": "drift.counts.read",
     "severity": "critical",
