@@ -10,7 +10,7 @@ and publishes them there and as JSONL.
 {steps}
 | `load_postgres` | loads the rows, not yet visible to readers |
 | `publish` | checks the quality gate; then readers of PostgreSQL and JSONL see this run |
-| `notify_stage5` | sends the event to Stage 5 |
+{sinks}
 | `all_parts` | does nothing, and fails with a failed part |
 
 **Start it** by the form (*Trigger*), by its schedule, by an event on the asset `stage3_<level>`, or

@@ -2,12 +2,18 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.runners import RUNNERS
+
+if TYPE_CHECKING:
+    RunnerName = str
+else:
+    RunnerName = Literal[(*RUNNERS,)]
 
 
 class DeploymentSettings(BaseSettings):
@@ -17,10 +23,11 @@ class DeploymentSettings(BaseSettings):
         env_prefix="STAGE4_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
-    runner: Literal["process", "docker"] = Field(
+    runner: RunnerName = Field(
         "process",
-        description="What runs the steps: `process` starts a process on the Airflow worker, "
-        "`docker` a container of STAGE4_IMAGE.",
+        description="What runs the steps: "
+        + ", ".join(f"`{runner.name}` {runner.does}" for runner in RUNNERS.values())
+        + ".",
     )
     workspace: str = Field(
         "workspace",

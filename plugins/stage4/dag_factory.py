@@ -24,7 +24,7 @@ from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params
 from stage4.runners import step_operator
-from stage4.tasks import ALL_PARTS, delete_document, housekeeping, roll_back, stage5
+from stage4.tasks import ALL_PARTS, SINKS, Sink, delete_document, housekeeping, roll_back, stage5
 from stage4.tasks import level as level_tasks
 
 MAX_RETRY_DELAY = timedelta(hours=1)
@@ -48,12 +48,12 @@ def level_dag(level: Level, doc_md: str | None) -> DAG:
 
     Args:
         level: of the DAG.
-        doc_md: its page; `{steps}` stands for a row for each step.
+        doc_md: its page; `{steps}` and `{sinks}` stand for a row for each of them.
     """
     with _dag(
         f"cluster_{level.name}",
         f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
-        (doc_md or "").replace("{steps}", _rows(STEPS)),
+        (doc_md or "").replace("{steps}", _rows(STEPS)).replace("{sinks}", _rows(SINKS)),
         # No start date: the first run is at the schedule's next time, not at once for the last.
         schedule=_schedule(level),
         params=run_params(level),
@@ -123,8 +123,8 @@ def roll_back_dag(doc_md: str | None) -> DAG:
     return dag
 
 
-def _rows(steps: Sequence[Step]) -> str:
-    return "\n".join(f"| `{step.name}` | {step.does} |" for step in steps)
+def _rows(tasks: Sequence[Step | Sink]) -> str:
+    return "\n".join(f"| `{task.name}` | {task.does} |" for task in tasks)
 
 
 def _dag(
@@ -187,8 +187,9 @@ def _wire_level(level: Level) -> None:
     )
     label = steps["label"].output
     publish = _python("publish", level_tasks.publish, outlets=[clusters_asset(level)], label=label)
-    notify = _python("notify_stage5", stage5.notify_stage5, label=label, published=publish.output)
-    steps[STEPS[-1].name] >> load >> publish >> notify
+    steps[STEPS[-1].name] >> load >> publish
+    for sink in SINKS:
+        publish >> _python(sink.name, sink.load(), label=label, published=publish.output)
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
     steps[MAPPED.name] >> EmptyOperator(task_id=ALL_PARTS)

@@ -11,12 +11,9 @@ from stage4.api import problems
 from stage4.api.gate import AuthMiddleware
 from stage4.api.openapi import DESCRIPTION, TITLE, VERSION, describe
 from stage4.api.parameters import known_parameters
-from stage4.api.routes import clusters, documents, health, items, jobs, metrics, runs, search
-from stage4.api.routes import map as level_map
+from stage4.api.routes import routers
 from stage4.api.security import AccessDep
 from stage4.api.services import running_services
-
-_ROUTES = (clusters, search, items, documents, runs, metrics, level_map, jobs, health)
 
 
 @cache
@@ -39,8 +36,8 @@ def build() -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    for module in _ROUTES:
-        app.include_router(module.router)
+    for router in routers():
+        app.include_router(router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.add_middleware(AuthMiddleware)
     problems.install(app)

@@ -1,6 +1,39 @@
 """Tasks that run in the Airflow worker, one module per DAG."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
 from clustering_tasks.steps import STEPS
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A task that delivers a published run elsewhere; it starts when `publish` has succeeded.
+
+    Sinks do not wait for each other, and one that fails takes nothing back that is published.
+
+    Attributes:
+        name: id of the task, and function of its module; it takes `published`, the result of
+            `publish`, and, if it needs them, `label`, that of `label`, and Airflow's context.
+        module: in this package.
+        does: one sentence for the DAG's page.
+    """
+
+    name: str
+    module: str
+    does: str
+
+    def load(self) -> Callable[..., Any]:
+        """Import the module and return the function."""
+        function: Callable[..., Any] = getattr(
+            import_module(f"{__name__}.{self.module}"), self.name
+        )
+        return function
+
+
+SINKS = (Sink("notify_stage5", "stage5", "sends the event to Stage 5"),)
 
 # The tasks of a level's DAG, in their order.
 LEVEL_TASKS = (
@@ -8,6 +41,6 @@ LEVEL_TASKS = (
     *(step.name for step in STEPS),
     "load_postgres",
     "publish",
-    "notify_stage5",
+    *(sink.name for sink in SINKS),
 )
 ALL_PARTS = "all_parts"  # stands beside the others: it fails with a part
