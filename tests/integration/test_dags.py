@@ -15,6 +15,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps import STEPS
 
 REPO = Path(__file__).parents[2]
 LEVEL_DAGS = [f"cluster_{level}" for level in LEVELS]
@@ -204,5 +205,5 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     timetable, operators = seen["dags"]["cluster_events"]
     assert "Cron" not in timetable
     assert "x-stage3://events" in timetable
-    assert operators.count("DockerStepOperator") == 6
+    assert operators.count("DockerStepOperator") == len(STEPS)
     assert "Cron" in seen["dags"]["cluster_documents"][0]

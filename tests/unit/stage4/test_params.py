@@ -5,12 +5,13 @@ import pytest
 
 from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
 from stage4.params import OPENING, run_params
 
 PARAMS = run_params(LEVELS["events"])
-OWN_GROUPS = ("agglomerative", "hdbscan", "kmeans", "label_propagation", "two_stage")
+OWN_GROUPS = tuple(ALGORITHMS)
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
