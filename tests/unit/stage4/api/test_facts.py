@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from clustering_tasks.publication.columns import MEMBERS, POINTS
+from clustering_tasks.contract.columns import MEMBERS, POINTS
 from hypothesis import given
 from hypothesis import strategies as st
 
