@@ -48,7 +48,7 @@ def _options(command: Any) -> str:
     rows = [
         (f"`{', '.join(it.opts)}`" if it.param_type_name == "option" else it.metavar, it.help)
         for it in command.params
-        if it.name != "help"
+        if it.name != "help" and not getattr(it, "hidden", False)
     ]
     return table(("option", "meaning"), rows) if rows else ""
 

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import pytest
-from clustering_tasks.contract.columns import MEMBERS, POINTS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustering_tasks.contract.columns import MEMBERS, POINTS
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.host import read_gpus
 from stage4.api.job_progress import Instance, percent, progress_of, states_by_task
