@@ -109,9 +109,9 @@ def test_former_names_are_deprecated() -> None:
         for operations in document["paths"].values()
         for operation in operations.values()
     ]
-    former = [each["run"] for each in asked if "run" in each]
-    assert len(former) == 6
-    assert all(each["deprecated"] for each in former)
+    parameters = [each["run"] for each in asked if "run" in each]
+    assert len(parameters) == 6
+    assert all(each["deprecated"] for each in parameters)
 
 
 def test_every_refusal_is_a_problem() -> None:
