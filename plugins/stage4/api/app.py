@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 
 from stage4.api import problems
-from stage4.api.gate import AuthMiddleware
+from stage4.api.auth_middleware import AuthMiddleware
 from stage4.api.openapi import DESCRIPTION, TITLE, VERSION, describe
 from stage4.api.parameters import known_parameters
 from stage4.api.routes import routers

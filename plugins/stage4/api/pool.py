@@ -39,7 +39,7 @@ def airflow_connection(conn_id: str) -> Connection:
     return Connection.get_connection_from_secrets(conn_id)
 
 
-class Database:
+class ReadPool:
     """A pool of read-only connections, each made as the Airflow connection says at that moment."""
 
     def __init__(self) -> None:

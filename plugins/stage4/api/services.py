@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.cache import Cache
 from stage4.api.limits import RateLimit
-from stage4.api.pool import Database, airflow_connection
+from stage4.api.pool import ReadPool, airflow_connection
 from stage4.redis_link import Link, redis_url
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 class Services:
     """Of one process of the API server."""
 
-    database: Database
+    database: ReadPool
     cache: Cache
     rate_limit: RateLimit
 
@@ -32,7 +32,7 @@ async def running_services() -> AsyncIterator[Services]:
     """Open what the endpoints need; nothing has to be reachable yet."""
     url, link = _redis(), Link()
     where = deployment()
-    database = Database()
+    database = ReadPool()
     cache = Cache(url, link)
     await database.open()
     try:

@@ -31,7 +31,7 @@ WHERE deletion_id = ANY(%s) AND carried_out_at IS NULL
 """
 
 
-def begin() -> list[int] | None:
+def start_deletion() -> list[int] | None:
     """Give the steps the tombstones, and name the deletions that are to be carried out.
 
     Returns:
@@ -50,7 +50,7 @@ def begin() -> list[int] | None:
     return due if due or recent else None
 
 
-def finish(deletions: list[int]) -> dict[str, int]:
+def close_deletion(deletions: list[int]) -> dict[str, int]:
     """Wait until nobody can read the replaced runs, clear the cache, and close the audit.
 
     Args:

@@ -41,7 +41,7 @@ WHERE level = %s
 """
 
 
-def carry_out(level: str) -> dict[str, Any]:
+def reload_level(level: str) -> dict[str, Any]:
     """Replace a level's runs that lack a deleted document, behind the step `redact`.
 
     Readers see the runs as they were hidden, then the new ones whole. Safe to repeat.

@@ -17,7 +17,7 @@ from clustering_tasks.settings.levels import LEVELS
 from stage4.api.problems import ProblemError
 from stage4.api.security import Access, dag_id
 from stage4.job_ids import job_id
-from stage4.pages.door import LoginMiddleware
+from stage4.pages.login_middleware import LoginMiddleware
 from stage4.pages.progress import Progress
 from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 

@@ -22,7 +22,7 @@ def start_deletion() -> Json:
     from stage4.deletions import progress
 
     with airflow_errors():
-        due = progress.begin()
+        due = progress.start_deletion()
     if due is None:
         raise AirflowSkipException("no document is to be deleted")
     return {"deletions": due}
@@ -30,10 +30,10 @@ def start_deletion() -> Json:
 
 def reload_level(level: str) -> Json:
     """Replace a level's runs and files by those without the deleted documents."""
-    from stage4.deletions.replacing import carry_out
+    from stage4.deletions import replacing
 
     with airflow_errors():
-        return carry_out(level)
+        return replacing.reload_level(level)
 
 
 def close_deletion(begun: Mapping[str, Any]) -> Json:
@@ -44,4 +44,4 @@ def close_deletion(begun: Mapping[str, Any]) -> Json:
     """
     from stage4.deletions import progress
 
-    return progress.finish(begun["deletions"])
+    return progress.close_deletion(begun["deletions"])
