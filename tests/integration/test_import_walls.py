@@ -40,11 +40,15 @@ for module in pkgutil.walk_packages(clustering_tasks.__path__, "clustering_tasks
 
 def bare_environment(folder: Path, lock: str) -> Path:
     """Make an environment with a lock's packages and nothing else; returns its python."""
+    return new_environment(folder, "-r", str(REPO / lock))
+
+
+def new_environment(folder: Path, *packages: str) -> Path:
     if not UV.exists():
         pytest.skip(f"{UV} is missing: requirements-dev.txt brings it")
     python = folder / "bin" / "python"
     uv(folder, "venv", "--quiet", "--python", sys.executable, str(folder))
-    uv(folder, "pip", "install", "--quiet", "--python", str(python), "-r", str(REPO / lock))
+    uv(folder, "pip", "install", "--quiet", "--python", str(python), *packages)
     return python
 
 
@@ -83,6 +87,25 @@ def test_the_steps_need_no_airflow(tmp_path: Path) -> None:
     assert "airflow" not in installed(python, tmp_path)
     done = run([str(python), "-c", IMPORT_ENGINE_SIDE], tmp_path, PYTHONPATH=str(REPO))
     assert done.returncode == 0, done.stderr
+
+
+def test_the_terminal_needs_its_own_packages_alone(tmp_path: Path) -> None:
+    """As README installs it on a machine without Airflow: `pip install '.[terminal]'`."""
+    checkout = tmp_path / "checkout"
+    for folder in ("clustering_tasks", "plugins"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPO / folder, checkout / folder, ignore=ignored)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPO / file, checkout)
+    python = new_environment(tmp_path / "venv", f"{checkout}[terminal]")
+    assert not (ENGINE | {"airflow"}) & installed(python, tmp_path)
+    arguments = ["--set", "scope=partition", "--set", "hdbscan.min_samples=3"]
+    command = [str(python.with_name("stage4")), "submit", "events", *arguments]
+    own = {"STAGE4_URL": "http://127.0.0.1:9", "STAGE4_TOKEN": "token"}
+    done = run(command, tmp_path, **own)
+    assert "scope=partition is called scope=domain now" in done.stderr
+    assert "http://127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
