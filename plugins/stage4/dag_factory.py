@@ -198,7 +198,7 @@ def _wire_level(level: Level) -> None:
 def _wire_steps(level: Level, checked: Any) -> dict[str, Any]:
     """Make a task of each step, one after the other; returns them by the steps' names."""
     tasks: dict[str, Any] = {}
-    last, before = checked, None
+    last, needed, before = checked, checked, None
     for step in STEPS:
         task = (
             _mapped(level, step, tasks[PLANNING.name].output)
@@ -206,7 +206,10 @@ def _wire_steps(level: Level, checked: Any) -> dict[str, Any]:
             else _single(level, step, before, checked)
         )
         last >> task
+        if before is not None and before.optional:
+            needed >> task  # one success among these is enough, whatever became of the optional one
         last, before = task, step
+        needed = needed if step.optional else task
         tasks[step.name] = task
     return tasks
 

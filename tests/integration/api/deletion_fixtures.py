@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
+from stage4.deletions import progress
 from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from tests.contract import check_record
 from tests.integration.api.conftest import AS_OF, Json
@@ -206,6 +208,22 @@ def copied(made: Installation, folder: Path, results: Results) -> Installation:
     for path in (folder / "workspace").rglob("*.json"):  # results name their files in full
         path.write_text(path.read_text().replace(str(made.folder), str(folder)))
     return Installation(folder, results)
+
+
+@contextmanager
+def own_copy(
+    original: Installation, folder: Path, patch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
+    """An installation of the test's own; replaced runs go at once."""
+    server = original.results.server
+    name = server.create_database(original.results.database)
+    results = Results(server, name, original.results.loader, original.results.reader)
+    settle(patch, folder, results)
+    patch.setattr("stage4.database.pointer.GRACE", "0 seconds")
+    patch.setattr(progress, "_POLL_SECONDS", 0.05)
+    yield copied(original, folder, results)
+    server.drop_database(name)
+    deployment.cache_clear()
 
 
 def vectors_of(made: Installation, level: str, job: str) -> tuple[pa.Table, np.ndarray[Any, Any]]:

@@ -37,7 +37,7 @@ from tests.integration.api.deletion_fixtures import (
     DENSE,
     Installation,
     build,
-    copied,
+    own_copy,
     settle,
     texts_of,
     vectors_of,
@@ -69,17 +69,9 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def made(
     original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Installation]:
-    """An installation of the test's own; replaced runs go at once."""
-    server = original.results.server
-    name = server.create_database(original.results.database)
-    results = Results(server, name, original.results.loader, original.results.reader)
-    settle(monkeypatch, tmp_path, results)
-    monkeypatch.setattr("stage4.database.pointer.GRACE", "0 seconds")
-    monkeypatch.setattr(progress, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(progress, "_REPLACED_SECONDS", 10.0)
-    yield copied(original, tmp_path, results)
-    server.drop_database(name)
-    deployment.cache_clear()
+    with own_copy(original, tmp_path, monkeypatch) as installation:
+        yield installation
 
 
 @pytest.fixture

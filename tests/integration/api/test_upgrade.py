@@ -13,14 +13,13 @@ from local.sample import write_sample
 from stage4.database.connection import database
 from stage4.database.retention import prune
 from stage4.database.roll_back import roll_back
-from stage4.deletions import progress
 from stage4.setup import migrate
 from tests.integration import former_loads
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.deletion_fixtures import (
     Installation,
-    copied,
     let_name_each_other,
+    own_copy,
     settle,
 )
 from tests.integration.conftest import Results
@@ -75,16 +74,8 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def upgraded(
     original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Installation]:
-    """An installation of the test's own; replaced runs go at once."""
-    server = original.results.server
-    name = server.create_database(original.results.database)
-    results = Results(server, name, original.results.loader, original.results.reader)
-    settle(monkeypatch, tmp_path, results)
-    monkeypatch.setattr("stage4.database.pointer.GRACE", "0 seconds")
-    monkeypatch.setattr(progress, "_POLL_SECONDS", 0.05)
-    yield copied(original, tmp_path, results)
-    server.drop_database(name)
-    deployment.cache_clear()
+    with own_copy(original, tmp_path, monkeypatch) as installation:
+        yield installation
 
 
 def renamed(name: str) -> str:
