@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -194,9 +195,9 @@ def broken_contracts(packages: Path) -> list[str]:
     command = [str(UV.with_name("lint-imports")), "--no-cache", "--no-logo"]
     path = f"{packages}{os.pathsep}{packages / 'plugins'}"
     done = run(command, packages, PYTHONPATH=path)
-    found = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
+    found = re.findall(r"^(.+) BROKEN\b", done.stdout, flags=re.MULTILINE)
     assert (done.returncode == 0) == (not found), done.stdout + done.stderr
-    return [line.removesuffix(" BROKEN") for line in found]
+    return [str(name) for name in found]
 
 
 def test_every_import_leads_downwards(packages: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_deletion_in_the_earlier_run_is_seen_at_once(
     load(label.later(clusters=2, mark="second"))
     with results.server.connect(results.database) as superuser:
         superuser.execute(
-            "UPDATE stage4.members SET document_id = 'doc_9' WHERE run_id = %s"
+            "UPDATE stage4.members SET document_id = 'doc_9' WHERE load_id = %s"
             " AND cluster_id = 'event_000000000002'",
             [earlier],
         )
