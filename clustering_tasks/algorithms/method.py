@@ -136,7 +136,10 @@ def recorded_method(run: Run) -> Method:
     """
     path = run.folder / _RECORD
     if not path.exists():
-        raise BadInputError(f"run {run.job_id} has no {path}: perform (or clear) `plan` first")
+        raise BadInputError(
+            f"run {run.job_id} has no {path}: perform (or clear) `plan` first. A run that an "
+            "earlier version began is cleared from `snapshot` on"
+        )
     record = read_json(path)
     return Method(**record | {"weights": Weights(**record["weights"])})
 

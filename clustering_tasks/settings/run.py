@@ -111,10 +111,11 @@ class NeighbourSettings(_Group):
     exact_rows: int = Field(
         25_000,
         ge=0,
-        description="Up to this many items, each item is compared with every other. Above, it is "
-        "compared only with the items of the most similar cells of a k-means: much faster, and a "
-        "few neighbours are missed (the report gives the recall). Counted for each entity type, "
-        "and with scope=domain for each domain.",
+        description="Up to this many items the neighbour search is exact: each item is compared "
+        "with every other. Above, items are grouped first, and each is compared only with the "
+        "most similar groups: much faster, but some neighbours are missed (the report gives the "
+        "share that is found). Higher is slower and more exact. Entities are counted by type; "
+        "with scope=domain, items by domain.",
     )
     probes: int | None = Field(
         None,
@@ -186,9 +187,10 @@ class EvidenceSettings(_Group):
         0.0,
         ge=0,
         le=1,
-        description="Discount for similar documents: the items' similarity is reduced by this "
-        "weight x the similarity of their documents, because items of similar documents have "
-        "similar vectors for that reason alone. 0: no discount.",
+        description="Discount for similar documents: the similarity of two items is reduced by "
+        "this weight x the similarity of their documents. Set it where clusters follow the "
+        "documents rather than the items; higher separates items of similar documents more. 0: no "
+        "discount.",
     )
     sentence_penalty: float | None = Field(
         None,
@@ -260,10 +262,11 @@ class AgglomerativeSettings(_Group):
 
     linkage: Literal["auto", "average", "complete", "single", "ward"] = Field(
         "auto",
-        description="How the similarity of two clusters is measured: mean (`average`), lowest "
-        "(`complete`) or highest (`single`) similarity of their items, or the smallest increase "
-        "of the squared error (`ward`). `complete` gives the tightest clusters, `single` the "
-        "loosest. `auto`: average, or ward where both find about as many clusters.",
+        description="Which two clusters are merged next. `average`: those with the highest mean "
+        "similarity of their items; `complete`: by the least similar pair, which gives the "
+        "tightest clusters; `single`: by the most similar pair, which gives the loosest; `ward`: "
+        "those whose union scatters least about its centre, which gives clusters of even width. "
+        "`auto` computes average and ward, and takes ward where both find about as many clusters.",
     )
     clusters: int | None = Field(
         None,
@@ -283,9 +286,10 @@ class AgglomerativeSettings(_Group):
     distance_threshold: float | None = Field(
         None,
         ge=0,
-        description="The same limit as `agglomerative.cut_similarity`, as a Euclidean distance: "
-        "sqrt(2 - 2 x similarity); with linkage ward, as Ward's distance. Lower gives more and "
-        "tighter clusters. Unset: the cut follows from the data.",
+        description="Limit of merging as a distance instead of `agglomerative.cut_similarity`; the "
+        "only one of the two that linkage ward takes. Similarity .8 is distance .63, .5 is 1.0 "
+        "(sqrt(2 - 2 x similarity)); with ward, between two large clusters it is larger. Lower "
+        "gives more and tighter clusters. Unset: the cut follows from the data.",
     )
     max_component: int = Field(
         20_000,
@@ -572,10 +576,10 @@ class PublishSettings(_Group):
     max_drift: float | None = Field(
         None,
         ge=1,
-        description="Publish only if no metric differs from the level's previous runs by more "
-        "than this many times the difference that raises a drift alert; the duration is ignored. "
-        "Lower holds back more runs. Unset: drift never holds a run back. Not on the command "
-        "line of the steps, which has no previous runs.",
+        description="Holds a run back that differs too much from the level's previous ones. 1: as "
+        "soon as a drift alert is raised; 2: at twice that difference, and so on. The duration "
+        "does not count. Unset: drift never holds a run back. Not on the command line of the "
+        "steps, which has no previous runs.",
     )
 
 
@@ -685,7 +689,7 @@ class RunSettings(_Group):
         """Read what an earlier version stored; `run_settings` has renamed what a caller gave."""
         if not isinstance(given, Mapping):
             return given
-        current, problems = with_current_names(given)
+        current, problems = with_current_names(given, warn=False)
         if problems:
             raise ValueError("; ".join(problems))
         return current

@@ -72,8 +72,22 @@ class Result(BaseModel):
     parts: list[Part] | None = None
 
     def path(self, file: str) -> UPath:
-        """Return the path of one of the artefact's files."""
+        """Return the path of one of the artefact's files.
+
+        Raises:
+            BadInputError: when the artefact has no such file: another version made it.
+        """
+        if file not in self.files:
+            raise made_by_another_version(self.step, self.uri, f"file `{file}`")
         return UPath(self.files[file])
+
+
+def made_by_another_version(step: str, uri: str, lacks: str) -> BadInputError:
+    """Say that an artefact cannot be read on, and what to do."""
+    return BadInputError(
+        f"{uri} has no {lacks}: another version of this package made it. Clear `{step}` with its "
+        f"downstream tasks (in a terminal: perform the steps again from `{step}` on)"
+    )
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def _misplaced(groups: Mapping[str, Any]) -> Iterator[str]:
     for name, group in groups.items():
         if name not in known:
             yield f"{name}: neither a level nor `{COMMON}`; known are {', '.join(known)}"
-        elif not isinstance(group or {}, Mapping):
+        elif not isinstance({} if group is None else group, Mapping):
             yield f"{name}: takes an object with settings (got {group!r})"
 
 

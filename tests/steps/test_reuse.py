@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
@@ -128,3 +129,23 @@ def test_the_method_is_resolved_by_plan_and_merge_needs_it(once: Workbench) -> N
         merge(run)
     plan(run)
     assert merge(run).reused
+
+
+def test_artefacts_of_another_version_are_refused_by_name(once: Workbench) -> None:
+    run = once.start("documents", "first")
+    record = run.folder / "plan.json"
+    plan_of_then = json.loads(record.read_text())
+    plan_of_then["files"]["spans"] = plan_of_then["files"].pop("time_ranges")
+    record.write_text(json.dumps(plan_of_then))
+    for path in (run.folder.parents[1] / "artefacts" / "merge").iterdir():
+        path.fs.rm(path.path, recursive=True)
+    with pytest.raises(BadInputError, match=r"no file `time_ranges`: another version.*`plan`"):
+        merge(run)
+    items = Path(run.result("snapshot").files["items"])
+    then = pq.read_table(items)
+    names = ["twin" if name == "first_identical_row" else name for name in then.column_names]
+    pq.write_table(then.rename_columns(names), items)
+    for path in (run.folder.parents[1] / "artefacts" / "plan").iterdir():
+        path.fs.rm(path.path, recursive=True)
+    with pytest.raises(BadInputError, match=r"first_identical_row.*another version.*`snapshot`"):
+        plan(run)

@@ -222,7 +222,7 @@ def _kind(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_kind(schema.get('items', {}), definitions)}"
     kind = "text" if schema.get("type") == "string" else str(schema.get("type", "anything"))
-    bounds = [f"{words} {schema[bound]:g}" for bound, words in _BOUNDS.items() if bound in schema]
+    bounds = [f"{words} {schema[bound]:,}" for bound, words in _BOUNDS.items() if bound in schema]
     return ", ".join((kind, *bounds))
 
 

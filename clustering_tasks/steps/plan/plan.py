@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from clustering_tasks.algorithms.costs import forecast_level
 from clustering_tasks.algorithms.method import Method, record_method, resolve_method
@@ -15,7 +16,15 @@ from clustering_tasks.graph.time_ranges import write_time_ranges
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
 from clustering_tasks.steps.plan.story_vectors import story_vectors
-from clustering_tasks.workspace.artefacts import Attempt, Part, Result, Run, artefact_key, perform
+from clustering_tasks.workspace.artefacts import (
+    Attempt,
+    Part,
+    Result,
+    Run,
+    artefact_key,
+    made_by_another_version,
+    perform,
+)
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 from clustering_tasks.workspace.storage import to_json
 from clustering_tasks.workspace.vector_files import open_vectors
@@ -30,7 +39,6 @@ def plan(run: Run) -> Result:
     snapshot, context = run.result("snapshot"), run.find_result("context")
     settings = run.settings
     method = resolve_method(settings, run.level, int(snapshot.metrics["items"] or 0))
-    record_method(run, method)
     read = {
         "scope": settings.scope,
         "parts": settings.parts.model_dump(),
@@ -43,7 +51,11 @@ def plan(run: Run) -> Result:
     }
     inputs = [snapshot] if context is None else [snapshot, context]
     key = artefact_key("plan", inputs, read, run.level.name)
-    return perform(run, "plan", key, lambda attempt: _plan(run, method, snapshot, context, attempt))
+    result = perform(
+        run, "plan", key, lambda attempt: _plan(run, method, snapshot, context, attempt)
+    )
+    record_method(run, method)  # the last: a plan that failed leaves the method of its forerunner
+    return result
 
 
 def _plan(
@@ -51,6 +63,8 @@ def _plan(
 ) -> None:
     columns = ["first_identical_row", *FILTERED_BY]
     with snapshot.path("items").open("rb") as file:
+        if missing := set(columns) - set(pq.read_schema(file).names):
+            raise made_by_another_version("snapshot", snapshot.uri, f"column {sorted(missing)}")
         items = pd.read_parquet(file, columns=columns)
     kept = kept_rows(items, run.settings.filter)
     nodes = make_nodes(items, run.level, run.settings, kept)

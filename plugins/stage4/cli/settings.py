@@ -52,6 +52,7 @@ def conf(level: str, pairs: Iterable[str]) -> dict[str, Any]:
 def _groups(level: str, pairs: Iterable[str]) -> tuple[Groups, list[str]]:
     """Split the pairs: group to name to text; and what is no pair."""
     groups: Groups = {}
+    named: dict[tuple[str, str], str] = {}
     problems = []
     for pair in pairs:
         name, equals, text = (part.strip() for part in pair.partition("="))
@@ -60,8 +61,12 @@ def _groups(level: str, pairs: Iterable[str]) -> tuple[Groups, list[str]]:
             continue
         first, _, rest = name.partition(".")
         group, setting = (first, rest) if level == ALL and first in LEVELS else (COMMON, name)
-        setting, text = _current(setting, text)
-        groups.setdefault(group, {})[setting] = text
+        current, text = _current(setting, text)
+        given = groups.setdefault(group, {})
+        if named.setdefault((group, current), setting) != setting and given[current] != text:
+            both = f"{given[current]} and {text}"
+            problems.append(f"{setting}: {current} is given by its former name, too ({both})")
+        given[current] = text
     return groups, problems
 
 

@@ -17,6 +17,7 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.renamed import RENAMED
 from clustering_tasks.settings.run import RunSettings, assignments, nested, run_settings
 from clustering_tasks.workspace.artefacts import Run, load_run
+from stage4.cli.errors import UsageError
 from stage4.cli.settings import conf as terminal_conf
 from stage4.conf import conf_of_levels
 from stage4.params import run_params
@@ -184,5 +185,35 @@ def test_a_report_that_an_earlier_version_stored_is_read() -> None:
 
 def test_an_empty_group_of_old_names_is_still_nothing() -> None:
     assert run_settings({"partition": {}}) == RunSettings()
-    with pytest.raises(SettingsError, match="partition: unknown setting; known are "):
+    with pytest.raises(SettingsError, match="partition: its settings have other names now"):
         run_settings({"partition.size": 3})
+
+
+@pytest.mark.parametrize("rest", [{"by": "domain", "max_prts": 3}, None, "x", 5])
+def test_what_is_left_in_a_group_of_old_names_is_explained(rest: Any) -> None:
+    with pytest.raises(SettingsError) as refused:
+        run_settings({"partition": rest})
+    assert "partition.max_parts is parts.max_count" in str(refused.value)
+    assert "unknown setting" not in str(refused.value)
+
+
+def test_a_value_as_text_is_the_same_value() -> None:
+    both = run_settings({"partition.max_parts": "3", "parts.max_count": 3})
+    assert both.parts.max_count == 3
+    with pytest.raises(SettingsError) as refused:
+        run_settings({"evidence.gate_weight": float("nan")})
+    assert "both are given" not in str(refused.value)
+
+
+def test_stored_settings_do_not_warn() -> None:
+    with capture_logs() as logs:
+        RunSettings.model_validate({"partition": {"max_parts": 3}})
+    assert logs == []
+
+
+def test_the_terminal_refuses_two_values_under_two_names() -> None:
+    with pytest.raises(UsageError, match=r"parts\.by is given by its former name, too"):
+        terminal_conf("events", ["parts.by=domain_event_type", "partition.by=domain"])
+    assert terminal_conf("events", ["parts.by=domain", "parts.by=domain_event_type"]) == {
+        "parts.by": "domain_event_type"
+    }
