@@ -50,8 +50,16 @@ def run_params(level: Level) -> dict[str, Param]:
         del fields[name]["section"]
     for name, text in _of_level(level):
         fields[name]["description"] = text
-    rest = [name for name in fields if name not in OPENING]
-    return {name: _param(fields[name]) for name in (*OPENING, *rest)}
+    opening = _opening(level)
+    rest = [name for name in fields if name not in opening]
+    return {name: _param(fields[name]) for name in (*opening, *rest)}
+
+
+def _opening(level: Level) -> list[str]:
+    """Order the opening box: behind the algorithm the size of the one that `auto` takes."""
+    first, *others = OPENING
+    taken = resolve_method(run_settings(), level, LARGE).algorithm
+    return [first, *sorted(others, key=lambda name: not name.startswith(f"{taken}."))]
 
 
 def _fields(

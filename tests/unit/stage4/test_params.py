@@ -44,7 +44,9 @@ def test_a_field_is_described_and_valid(name: str) -> None:
 
 
 def test_the_form_opens_with_what_people_turn_and_then_goes_by_group() -> None:
-    assert tuple(PARAMS)[: len(OPENING)] == OPENING
+    assert set(list(PARAMS)[: len(OPENING)]) == set(OPENING)
+    for level, taken in {"events": "label_propagation", "storylines": "agglomerative"}.items():
+        assert list(run_params(LEVELS[level]))[1].startswith(f"{taken}.")
     sections = {name: param.schema.get("section") for name, param in PARAMS.items()}
     # Airflow opens the box of the params without a section; the others are closed.
     assert {name for name, section in sections.items() if section is None} == set(OPENING)
