@@ -84,7 +84,8 @@ def test_the_copies_lists_hold_together(copy: Copy, tmp_path: Path) -> None:
 def test_a_step_is_performed_and_redacted(copy: Copy, tmp_path: Path) -> None:
     copy.follow("Add a step")
     copy.sh("Add a step", tmp_path)
-    run = only(tmp_path / "stage4/documents/runs")
+    workspace = tmp_path / "step" / "workspace"
+    run = only(workspace / "documents" / "runs")
     before = sizes(run)
     assert before
     report = json.loads(Path(result(run, "label")["files"]["report"]).read_text())
@@ -92,8 +93,8 @@ def test_a_step_is_performed_and_redacted(copy: Copy, tmp_path: Path) -> None:
     assert report["seconds"]["sizes"] > 0
 
     gone = member(run)
-    delete(tmp_path / "stage4", gone)
-    where = ("--level", "documents", "--workspace", str(tmp_path / "stage4"))
+    delete(workspace, gone)
+    where = ("--level", "documents", "--workspace", str(workspace))
     copy.python("-m", "clustering_tasks", "redact", *where, STAGE4_DELETION_SECRET=SECRET)
     left = json.loads(Path(result(run, "label")["files"]["report"]).read_text())["counts"]
     assert left["clustered"] < report["counts"]["clustered"]
