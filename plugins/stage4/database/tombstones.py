@@ -30,8 +30,6 @@ def refuse_deleted(connection: Database, load_id: int) -> None:
     Raises:
         AirflowFailException: the run holds such items, or they cannot be told from others.
     """
-    if connection.execute("SELECT to_regclass('stage4.deletions')").fetchone() == (None,):
-        return  # a schema from before there were deletions
     connection.execute("LOCK TABLE stage4.deletions IN SHARE MODE")
     try:
         deleted = tombstones_of(connection)
