@@ -84,6 +84,14 @@ def test_a_step_reads_earlier_steps_alone() -> None:
         assert set(step.reads) <= {earlier.name for earlier in STEPS[:place]}
 
 
+def test_what_a_deletion_writes_again_reads_nothing_that_it_drops() -> None:
+    """`redact` has no results of such steps to hand on: it would fail amid a deletion."""
+    dropped = {step.name for step in STEPS if step.erased_by == "drop"}
+    for step in STEPS:
+        if step.erased_by == "redo":
+            assert dropped.isdisjoint(step.reads)
+
+
 def test_an_algorithm_is_a_function_and_a_group_of_settings() -> None:
     with_function = {
         name

@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from airflow.sdk.exceptions import AirflowSkipException
 
 from stage4.tasks.errors import airflow_errors
-
-log = structlog.get_logger()
 
 Json = dict[str, Any]
 

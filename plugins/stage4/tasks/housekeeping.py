@@ -4,12 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import structlog
-
 from clustering_tasks.settings.deployment import deployment
 from stage4.tasks.errors import airflow_errors
-
-log = structlog.get_logger()
 
 Json = dict[str, Any]
 

@@ -7,7 +7,6 @@ this module, and the providers of PostgreSQL and HTTP would cost each of them 0.
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import structlog
 from airflow.sdk.exceptions import AirflowSkipException
 from upath import UPath
 
@@ -20,8 +19,6 @@ from clustering_tasks.settings.run import run_settings
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
 from stage4.tasks.errors import airflow_errors
-
-log = structlog.get_logger()
 
 Json = dict[str, Any]
 
