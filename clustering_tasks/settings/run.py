@@ -298,6 +298,14 @@ class AgglomerativeSettings(_Group):
         "with each; memory is 4 bytes a pair (20,000 vectors: 1.6 GB). A larger connected group "
         "of items is refused.",
     )
+    lone_deviations: float | None = Field(
+        None,
+        ge=0,
+        description="An item stands alone, as an outlier, if no other item resembles it more than "
+        "unrelated items resemble each other: by this many standard deviations of the similarity "
+        "of unrelated pairs above its mode. Higher leaves more items alone; 0 none. Unset: 6 where "
+        "the cut follows from the data, 0 where one of the limits of merging is set.",
+    )
     trim_size: int = Field(
         10,
         ge=1,
@@ -340,6 +348,14 @@ class KmeansSettings(_Group):
         ge=0,
         description="With more different vectors than this, k-means works on random batches: "
         "faster, and the clusters are slightly less exact.",
+    )
+    lone_deviations: float | None = Field(
+        None,
+        ge=0,
+        description="An item stands alone, as an outlier, if no other item resembles it more than "
+        "unrelated items resemble each other: by this many standard deviations of the similarity "
+        "of unrelated pairs above its mode. Higher leaves more items alone; 0 none. Unset: 6 where "
+        "the cut follows from the data, 0 where one of the limits of merging is set.",
     )
     trim_size: int = Field(
         10,

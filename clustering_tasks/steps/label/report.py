@@ -15,6 +15,8 @@ CHOSEN = (
     "linkage",
     "cut_similarity",
     "cut_silhouette",
+    "lone_similarity",
+    "lone",
     "edge_similarity",
     "edge_silhouette",
     "k",
