@@ -123,7 +123,7 @@ def _too_large(forecast: Forecast, machine: Machine, smaller: list[str]) -> str:
 def _forecast(algorithm: str, settings: RunSettings, items: int, machine: Machine) -> Forecast:
     dimension = settings.input.dimension
     held = held_bytes(algorithm, settings, items, dimension)
-    memory = most_memory(items, items, dimension, settings.neighbours.k, held)
+    memory = most_memory(items, dimension, settings.neighbours.k, held)
     pairs = items * compared_with(items, settings.neighbours)
     own = seconds(algorithm, settings, items, dimension, machine.product_seconds)
     return Forecast(
