@@ -102,6 +102,14 @@ def finish(lists: Candidates) -> tuple[I32, F32]:
     return ids, limits
 
 
+def most_similar(lists: Candidates) -> I32:
+    """Return the columns that the queries keep, (m, kept): the most similar first, -1 for none."""
+    ids = np.full((len(lists.counts), lists.kept), -1, dtype=np.int32)
+    sort_lists(lists)
+    write_kept(lists, ids, np.empty(len(ids), dtype=np.float32))
+    return ids
+
+
 @kernel
 def compare(
     path: int,
@@ -277,3 +285,23 @@ def write_kept(lists: Candidates, ids: I32, limits: F32) -> None:
         limits[row] = value_of(lists.limits[row])
         for place in range(lists.counts[row]):
             ids[row, place] = lists.ids[row, place]
+
+
+@kernel
+def sort_lists(lists: Candidates) -> None:
+    """Bring what the queries keep into the order of similarity; of equals, the first comes first.
+
+    By insertion: it is little.
+    """
+    for row in range(len(lists.counts)):
+        if lists.counts[row] > lists.kept:
+            cut_down(lists, row, lists.kept)
+        ids, keys = lists.ids[row], lists.keys[row]
+        for i in range(1, lists.counts[row]):
+            column, key, place = ids[i], keys[i], i
+            while place > 0 and (
+                keys[place - 1] < key or (keys[place - 1] == key and ids[place - 1] > column)
+            ):
+                ids[place], keys[place] = ids[place - 1], keys[place - 1]
+                place -= 1
+            ids[place], keys[place] = column, key

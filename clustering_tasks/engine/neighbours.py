@@ -33,6 +33,8 @@ PROBING_TILE_ROWS = 8192
 # Candidates kept beyond k. With 16 of them the 7 bits left no true neighbour out on any of twelve
 # levels of real collections, and at most one row in a thousand had to be searched again.
 SPARE = 24
+# In cells nothing is searched again, and these hold what the cells do.
+_SPARE_IN_CELLS = 8
 # Queries in memory, 300 MB of 768 dimensions while they are measured. All rows are read twice for
 # each batch.
 BATCH_ROWS = 98_304
@@ -147,8 +149,9 @@ def search_ranges(
         the neighbours of all rows, range after range.
     """
     with tile_threads() as pool:
+        spare = SPARE if cells.probes is None else _SPARE_IN_CELLS
         found = [
-            _search_rows(pool, _Search(vectors, cells, k, window), rows, k + SPARE)
+            _search_rows(pool, _Search(vectors, cells, k, window), rows, k + spare)
             for rows in _batches(ranges, BATCH_ROWS)
         ]
     return _joined([_none(k), *found])
