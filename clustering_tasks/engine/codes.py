@@ -16,6 +16,7 @@ from clustering_tasks.engine.integer_tiles import COLUMNS, GROUP, STEP
 from clustering_tasks.engine.products import squared_distance
 
 LARGEST = 63
+_PLUS_128, _MINUS_64 = np.uint32(0x80808080), np.uint32(0x40404040)
 _OFFSET = 64  # added to columns, whose bytes have no sign
 # Rounding errors of many components add up like those of independent dice: one sum in four million
 # is more than five standard deviations too high, and only what lies so close to a limit counts.
@@ -153,15 +154,17 @@ def write_panels(vectors: F32, numbers: npt.NDArray[np.uint8], weights: F32, err
     """Write the codes of columns; see `Panels`."""
     width = numbers.shape[1] // COLUMNS
     decoded = np.empty(vectors.shape[1], np.float32)
-    row = np.empty(width, np.int8)
+    rows = np.zeros((COLUMNS, width), np.int8)
+    fours_of_rows = rows.view(np.uint32)
     for panel in range(len(numbers)):
-        fours = numbers[panel].view(np.uint32)
-        for column in range(COLUMNS):
-            at = panel * COLUMNS + column
-            if at < len(vectors):
-                _, weights[at], errors[at] = code(vectors[at], row, decoded)
-            else:
-                row[:] = 0
-            own = (row + np.int8(_OFFSET)).view(np.uint32)
-            for group in range(width // GROUP):
-                fours[group * COLUMNS + column] = own[group]
+        first = panel * COLUMNS
+        there = min(COLUMNS, len(vectors) - first)
+        for column in range(there):
+            _, weight, error = code(vectors[first + column], rows[column], decoded)
+            weights[first + column], errors[first + column] = weight, error
+        rows[there:] = 0
+        fours = numbers[panel].view(np.uint32).reshape((width // GROUP, COLUMNS))
+        for group in range(width // GROUP):
+            for column in range(COLUMNS):
+                # four bytes at once: 128 is added without a carry, and 64 is taken off again
+                fours[group, column] = (fours_of_rows[column, group] ^ _PLUS_128) - _MINUS_64

@@ -252,9 +252,10 @@ def _offer_all(
     for cells in _coded_cells(pool, search.vectors, search.cells.bounds):
 
         def compare(shard: "_Shard", cells: list["_Cell"] = cells) -> None:
-            for cell in cells:
-                probing = shard.probing(cell.number)
-                offer(lists, codes, probing, own, cell.panels, cell.first, search.window)
+            for probing in shard.rounds:
+                for cell in cells:
+                    queries = probing.of(cell.number)
+                    offer(lists, codes, queries, own, cell.panels, cell.first, search.window)
 
         list(pool.map(compare, shards))
         error = max([error, *(cell.panels.error for cell in cells)])
@@ -296,22 +297,32 @@ def _cells_of_chunks(bounds: I64) -> Iterable[range]:
         first = last
 
 
-class _Shard:
-    """The queries of one thread."""
+class _Probing:
+    """Queries by the cells that they are compared with."""
 
     def __init__(self, queries: I32, probes: npt.NDArray[np.int16] | None) -> None:
         self._queries = queries
-        self._probed: npt.NDArray[np.int16] | None = None
+        self._cells: npt.NDArray[np.int16] | None = None
         if probes is not None:
             order = np.argsort(probes, axis=None, kind="stable")
             self._queries = queries[order // probes.shape[1]]
-            self._probed = probes.ravel()[order]
+            self._cells = probes.ravel()[order]
 
-    def probing(self, cell: int) -> I32:
+    def of(self, cell: int) -> I32:
         """Return the queries that probe a cell."""
-        if self._probed is None:
+        if self._cells is None:
             return self._queries
-        return self._queries[slice(*np.searchsorted(self._probed, [cell, cell + 1]))]
+        return self._queries[slice(*np.searchsorted(self._cells, [cell, cell + 1]))]
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """The queries of one thread: in a chunk, first each with its own cell.
+
+    After it few columns are similar enough to be kept for a while.
+    """
+
+    rounds: list[_Probing]
 
 
 def _shards(cells: Cells, rows: I64) -> list[_Shard]:
@@ -320,11 +331,14 @@ def _shards(cells: Cells, rows: I64) -> list[_Shard]:
     places = np.arange(len(rows), dtype=np.int32)
     shard = places // _SHARD_ROWS % count
     some = [places[shard == one] for one in range(count)]
-    return [
-        _Shard(own, None if cells.probes is None else cells.probes[rows[own]])
-        for own in some
-        if len(own)
-    ]
+    return [_shard(cells, rows, own) for own in some if len(own)]
+
+
+def _shard(cells: Cells, rows: I64, own: I32) -> _Shard:
+    if cells.probes is None:
+        return _Shard([_Probing(own, None)])
+    probes = cells.probes[rows[own]]
+    return _Shard([_Probing(own, probes[:, :1]), _Probing(own, probes[:, 1:])])
 
 
 def _measured(
