@@ -1,13 +1,10 @@
 """Forecasts of what a run takes: memory, disk, and an idea of the time."""
 
-import time
-
-import numpy as np
-
 from clustering_tasks.arrays import I64
-from clustering_tasks.engine.candidates import ROOM
+from clustering_tasks.engine.candidates import ROOM, pair_seconds
 from clustering_tasks.engine.cells import cell_count, probe_count
 from clustering_tasks.engine.neighbours import BATCH_ROWS, CHUNK_ROWS, SPARE
+from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.run import NeighbourSettings, RunSettings
 
@@ -107,14 +104,5 @@ def forecast_level(
     return {
         "memory_bytes": most_memory(n, dimension, k, held),
         "disk_bytes": n * (k * 8 + dimension * 4 + 100),
-        "search_milliseconds": int(pairs * _seconds_per_pair(dimension) * 1e3),
+        "search_milliseconds": int(pairs * pair_seconds(dimension) / thread_count() * 1e3),
     }
-
-
-def _seconds_per_pair(dimension: int) -> float:
-    """Time one product of this machine's linear algebra, about 10 ms."""
-    vectors = np.ones((512, max(dimension, 1)), dtype=np.float32)
-    vectors @ vectors.T  # threads are started by the first
-    started = time.perf_counter()
-    vectors @ vectors.T
-    return (time.perf_counter() - started) / len(vectors) ** 2
