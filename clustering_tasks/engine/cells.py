@@ -57,8 +57,8 @@ def train_cells(sample: F32, count: int) -> F32:
         count: number of cells, at most s.
 
     Returns:
-        (count, d) unit vectors, similar ones beside each other: the queries of a tile then meet in
-        few cells, which makes for large matrix products.
+        (count, d) unit vectors, similar ones beside each other: the cells that a row is compared
+        with then lie in few chunks of the file.
     """
     sample = np.ascontiguousarray(sample)
     # Evenly spaced rows: the sample is in no order that k-means would know.
