@@ -1,12 +1,9 @@
 """Forecasts of what a run takes: memory, disk, and an idea of the time."""
 
-import time
-
-import numpy as np
-
 from clustering_tasks.arrays import I64
+from clustering_tasks.engine.candidates import ROOM, pair_seconds
 from clustering_tasks.engine.cells import cell_count, probe_count
-from clustering_tasks.engine.neighbours import BATCH_ROWS, CHUNK_ROWS, TILE_COLUMNS, TILE_ROWS
+from clustering_tasks.engine.neighbours import BATCH_ROWS, CHUNK_ROWS, SPARE
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.run import NeighbourSettings, RunSettings
@@ -63,21 +60,22 @@ def _compares_all(algorithm: str, settings: RunSettings) -> bool:
     return algorithm == "agglomerative" and settings.agglomerative.linkage == "complete"
 
 
-def most_memory(nodes: int, largest: int, dimension: int, k: int, held: int) -> int:
+def most_memory(nodes: int, dimension: int, k: int, held: int) -> int:
     """Forecast the memory of the task that takes most, in bytes.
 
     Args:
         nodes: of the level.
-        largest: nodes of its largest block.
         dimension: of the vectors.
         k: neighbours of a node.
         held: what the algorithm makes of that block, in bytes.
     """
     graph = nodes * k * 8
-    queries = min(nodes, BATCH_ROWS + 2 * CHUNK_ROWS) * dimension * 4
-    products = min(largest, TILE_ROWS) * min(largest, TILE_COLUMNS) * 4 * thread_count()
+    queries = min(nodes, BATCH_ROWS)
+    searching = queries * (k + SPARE + ROOM) * 8 + 2 * min(nodes, CHUNK_ROWS) * dimension * 4
+    measuring = queries * (dimension * 4 + (k + SPARE) * 16)
     # `merge` holds the graph twice while evidence changes it
-    return _PROGRAM_BYTES + max(queries + products, graph * 4 + held)
+    search = queries * dimension + max(searching, measuring)
+    return _PROGRAM_BYTES + max(search, graph * 4 + held)
 
 
 def compared_with(n: int, settings: NeighbourSettings) -> float:
@@ -104,16 +102,7 @@ def forecast_level(
     held = held_bytes(algorithm, settings, largest, dimension)
     pairs = sum(size * compared_with(size, settings.neighbours) for size in sizes.tolist())
     return {
-        "memory_bytes": most_memory(n, largest, dimension, k, held),
+        "memory_bytes": most_memory(n, dimension, k, held),
         "disk_bytes": n * (k * 8 + dimension * 4 + 100),
-        "search_milliseconds": int(pairs * _seconds_per_pair(dimension) * 1e3),
+        "search_milliseconds": int(pairs * pair_seconds(dimension) / thread_count() * 1e3),
     }
-
-
-def _seconds_per_pair(dimension: int) -> float:
-    """Time one product of this machine's linear algebra, about 10 ms."""
-    vectors = np.ones((512, max(dimension, 1)), dtype=np.float32)
-    vectors @ vectors.T  # threads are started by the first
-    started = time.perf_counter()
-    vectors @ vectors.T
-    return (time.perf_counter() - started) / len(vectors) ** 2

@@ -13,6 +13,7 @@ from upath import UPath
 from clustering_tasks.algorithms.costs import compared_with, held_bytes, most_memory, seconds
 from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.arrays import F32
+from clustering_tasks.engine.candidates import pair_seconds
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.algorithms import ALGORITHMS
@@ -34,11 +35,13 @@ class Machine:
         memory_bytes: that may still be used.
         cores: threads that may run.
         product_seconds: time of one product of two vectors on all cores.
+        pair_seconds: time in which the neighbour search compares two vectors on all cores.
     """
 
     memory_bytes: int
     cores: int
     product_seconds: float
+    pair_seconds: float
 
 
 @dataclass(frozen=True)
@@ -123,13 +126,13 @@ def _too_large(forecast: Forecast, machine: Machine, smaller: list[str]) -> str:
 def _forecast(algorithm: str, settings: RunSettings, items: int, machine: Machine) -> Forecast:
     dimension = settings.input.dimension
     held = held_bytes(algorithm, settings, items, dimension)
-    memory = most_memory(items, items, dimension, settings.neighbours.k, held)
+    memory = most_memory(items, dimension, settings.neighbours.k, held)
     pairs = items * compared_with(items, settings.neighbours)
     own = seconds(algorithm, settings, items, dimension, machine.product_seconds)
     return Forecast(
         algorithm=algorithm,
         memory_bytes=memory,
-        seconds=round(pairs * machine.product_seconds + own, 1),
+        seconds=round(pairs * machine.pair_seconds + own, 1),
         fits=memory <= machine.memory_bytes,
     )
 
@@ -140,7 +143,9 @@ def this_machine(dimension: int) -> Machine:
     with threadpool_limits(1, user_api="blas"):
         best = min(_timed(one, other))
     cores = thread_count()
-    return Machine(available_memory(), cores, best / _ROWS**2 / cores)
+    return Machine(
+        available_memory(), cores, best / _ROWS**2 / cores, pair_seconds(dimension) / cores
+    )
 
 
 def _timed(one: F32, other: F32) -> Iterator[float]:

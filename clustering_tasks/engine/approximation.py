@@ -7,13 +7,12 @@ import numpy as np
 
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.engine.neighbours import keep_largest
+from clustering_tasks.engine.neighbours import neighbours_of
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.engine.window import Window
 
 RANK = 16
 _SAMPLE = 512
-_ROWS = 16_384
 
 
 def link_back(ids: I32, distances: F32) -> tuple[I32, F32]:
@@ -78,21 +77,11 @@ def recall(vectors: Vectors, ids: I32, rank: int = RANK, window: Window | None =
     """
     n = len(vectors)
     rank = min(rank, ids.shape[1], n - 1)
-    sample = np.unique(np.linspace(0, n - 1, min(_SAMPLE, n)).astype(np.int32))
-    queries = vectors[sample]
-    true = np.full((len(sample), rank + 1), -1, dtype=np.int32)
-    values = np.full(true.shape, -np.inf, dtype=np.float32)
-    places = np.arange(len(sample), dtype=np.int32)
-    for start in range(0, n, _ROWS):
-        # rows are compared with themselves, too: the start is none of theirs
-        products = queries @ vectors[start : start + _ROWS].T
-        if window is not None:
-            window.rule_out(products, sample, start)
-        keep_largest(products, places, -n - len(sample), start, values, true)
-    others = np.where(true == sample[:, None], -1, true)
-    found = (others[:, :, None] == ids[sample][:, None, :rank]) & (others[:, :, None] >= 0)
-    there = np.minimum((others >= 0).sum(axis=1), rank)
+    sample = np.unique(np.linspace(0, n - 1, min(_SAMPLE, n)).astype(np.int64))
+    true = neighbours_of(vectors, sample, rank, window).ids
+    found = (true[:, :, None] == ids[sample][:, None, :rank]) & (true[:, :, None] >= 0)
+    there = (true >= 0).sum(axis=1)
     if not there.any():
         return Recall(None, None)
-    share = (np.minimum(found.any(axis=2).sum(axis=1), there) / np.maximum(there, 1))[there > 0]
+    share = (found.any(axis=2).sum(axis=1) / np.maximum(there, 1))[there > 0]
     return Recall(float(share.mean()), float(share.std() / math.sqrt(len(share))))

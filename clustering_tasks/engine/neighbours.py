@@ -1,38 +1,50 @@
-"""Nearest neighbours of unit vectors, exact or among the nearest cells, in tiles that are fixed.
+"""Nearest neighbours of unit vectors, exact or among the nearest cells.
 
-Queries are cut into tiles, what they are compared with into cells of consecutive rows. All cells
-make the search exact; a query's nearest few make it approximate, and fast. Both stream: a batch of
-queries and a chunk of rows are in memory, never all of them. A matrix product's bits depend on its
-shape, and shapes depend on tiles and cells alone: one task or fifty find the same.
+Products of 7-bit codes find candidates, distances of the vectors themselves decide. What rows are
+compared with lies in cells of consecutive rows. All cells make the search exact: where what the
+codes leave uncertain could hide a neighbour, a row is searched again with more candidates. A row's
+nearest few cells make the search approximate, and fast. Both stream: the codes of a batch of
+queries and a chunk of rows are in memory, never all vectors. The integers of the products and the
+order of sums in a distance are written down, so tasks, threads and processors find the same.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise, product
-from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.arrays import F32, I32, I64
+from clustering_tasks.engine.candidates import ROOM, Candidates, candidates, finish, offer
+from clustering_tasks.engine.codes import Codes, Panels, bound, codes_for, panels_of, write_codes
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.engine.products import squared_distance
+from clustering_tasks.engine.products import prefetch, squared_distance
 from clustering_tasks.engine.rows import Vectors
-from clustering_tasks.engine.threads import ahead, tile_threads
+from clustering_tasks.engine.threads import ahead, thread_count, tile_threads
 from clustering_tasks.engine.window import Window
 
-# Of 256, 512 and 1,024 the fastest for parts of 2,500 rows on two threads, by a sixth: enough tiles
-# for every thread, and still large products.
+# Rows of a cell of an exact search: enough cells for every thread to code some.
+CELL_ROWS = 1024
+# Queries of one part of the level are a multiple of these, by the kind of the search.
 TILE_ROWS = 512
-TILE_COLUMNS = 8192
-# Queries of a tile that probe few cells: enough of them meet in one cell for a good product.
 PROBING_TILE_ROWS = 8192
-# Candidates kept beyond k: products in float32 order neighbours up to 1e-7; exact distances decide.
-SPARE = 8
-# Queries in memory, 300 MB of 768 dimensions. All rows are read twice for each batch.
+# Candidates kept beyond k. With 16 of them the 7 bits left no true neighbour out on any of twelve
+# levels of real collections, and at most one row in a thousand had to be searched again.
+SPARE = 24
+# In cells nothing is searched again, and these hold what the cells do.
+_SPARE_IN_CELLS = 8
+# Queries in memory, 300 MB of 768 dimensions while they are measured. All rows are read twice for
+# each batch.
 BATCH_ROWS = 98_304
 CHUNK_ROWS = 16_384
+_CODED_ROWS = 1024  # that one thread codes at a time
+# Queries and rows that are measured together: both stay in the processor's cache, where a distance
+# takes 220 ns; among 16,384 rows it took 360, and 680 without fetching ahead.
+_MEASURED_ROWS = 4096
+_AHEAD = 2  # distances computed while a row is fetched
+_SHARD_ROWS = 32  # consecutive queries of one thread: those near a cell are spread over all
 
 
 @dataclass(frozen=True)
@@ -60,20 +72,22 @@ class Cells:
     bounds: I64
     probes: npt.NDArray[np.int16] | None = None
 
-    @property
-    def tile_rows(self) -> int:
-        """Rows of a tile of queries."""
-        return TILE_ROWS if self.probes is None else PROBING_TILE_ROWS
-
 
 def all_cells(n: int) -> Cells:
     """Cells of an exact search among n rows."""
-    return Cells(np.append(np.arange(0, n, TILE_COLUMNS), n).astype(np.int64))
+    return Cells(np.append(np.arange(0, n, CELL_ROWS), n).astype(np.int64))
 
 
 def exact_neighbours(vectors: Vectors, start: int, stop: int, k: int) -> Neighbours:
     """Find the k nearest others of the rows from `start` up to `stop`; see `search`."""
     return search(vectors, all_cells(len(vectors)), start, stop, k)
+
+
+def neighbours_of(vectors: Vectors, rows: I64, k: int, window: Window | None = None) -> Neighbours:
+    """Find the k nearest others of some rows, (m,), among all; see `search`."""
+    whole = _Search(vectors, all_cells(len(vectors)), k, window)
+    with tile_threads() as pool:
+        return _search_rows(pool, whole, rows, k + SPARE)
 
 
 def measured(vectors: Vectors, start: int, candidates: I32, k: int) -> Neighbours:
@@ -85,19 +99,12 @@ def measured(vectors: Vectors, start: int, candidates: I32, k: int) -> Neighbour
         candidates: (m, c) rows that may be among the nearest, -1 for none.
         k: neighbours kept, at most c.
     """
-    cells = all_cells(len(vectors))
-    parts = [Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]
+    parts = [_none(k)]
     with tile_threads() as pool:
         for first in range(0, len(candidates), BATCH_ROWS):
-            rows = candidates[first : first + BATCH_ROWS]
-            queries = vectors[start + first : start + first + len(rows)]
-            tiles = []
-            for a in range(0, len(rows), TILE_ROWS):
-                here = slice(a, a + TILE_ROWS)
-                tile = Tile(queries[here], cells, start + first + a, candidates.shape[1])
-                tile.ids[:] = rows[here]
-                tiles.append(tile)
-            parts += _measure(pool, vectors, cells, tiles, k)
+            ids = candidates[first : first + BATCH_ROWS]
+            rows = np.arange(start + first, start + first + len(ids))
+            parts.append(_measured(pool, vectors, rows, ids, k))
     return _joined(parts)
 
 
@@ -141,26 +148,24 @@ def search_ranges(
     Returns:
         the neighbours of all rows, range after range.
     """
-    parts = [Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]
     with tile_threads() as pool:
-        for bounds in _batches(ranges, cells.tile_rows):
-            parts += _search_batch(pool, vectors, cells, bounds, k, window)
-    return _joined(parts)
+        spare = SPARE if cells.probes is None else _SPARE_IN_CELLS
+        found = [
+            _search_rows(pool, _Search(vectors, cells, k, window), rows, k + spare)
+            for rows in _batches(ranges, BATCH_ROWS)
+        ]
+    return _joined([_none(k), *found])
 
 
-def _batches(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
-    """Cut ranges into tiles of at most `size` rows, and yield some with up to `BATCH_ROWS`."""
-    tiles = [(a, min(a + size, stop)) for start, stop in ranges for a in range(start, stop, size)]
-    batch: list[tuple[int, int]] = []
-    rows = 0
-    for first, last in tiles:
-        if batch and rows + last - first > BATCH_ROWS:
-            yield batch
-            batch, rows = [], 0
-        batch.append((first, last))
-        rows += last - first
-    if batch:
-        yield batch
+def _batches(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[I64]:
+    """Yield the rows of all ranges, at most `size` at once."""
+    rows = np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in ranges)])
+    for first in range(0, len(rows), size):
+        yield rows[first : first + size]
+
+
+def _none(k: int) -> Neighbours:
+    return Neighbours(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
 
 
 def _joined(parts: list[Neighbours]) -> Neighbours:
@@ -170,61 +175,116 @@ def _joined(parts: list[Neighbours]) -> Neighbours:
     )
 
 
-def _search_batch(
+@dataclass(frozen=True)
+class _Search:
+    """What is searched, and for what; see `search_ranges`."""
+
+    vectors: Vectors
+    cells: Cells
+    k: int
+    window: Window | None
+
+
+def _search_rows(pool: ThreadPoolExecutor, search: _Search, rows: I64, kept: int) -> Neighbours:
+    """Find the neighbours of some rows among `kept` candidates, or more where these are too few."""
+    kept = max(min(kept, len(search.vectors)), search.k)
+    codes = _coded(pool, search.vectors, rows)
+    lists = candidates(len(rows), kept)
+    error = _offer_all(pool, search, rows, codes, lists)
+    ids, limits = finish(lists)
+    del lists
+    found = _measured(pool, search.vectors, rows, ids, search.k)
+    if search.cells.probes is None:
+        highest = bound(limits * codes.weights, codes.errors, error, codes.numbers.shape[1])
+        last = 1 - found.distances[:, -1].astype(np.float64) ** 2 / 2
+        again = np.flatnonzero(np.isfinite(limits) & (last <= highest))
+        _search_again(pool, search, rows, again, 4 * kept, found)
+    return found
+
+
+def _search_again(
     pool: ThreadPoolExecutor,
-    vectors: Vectors,
-    cells: Cells,
-    bounds: list[tuple[int, int]],
-    k: int,
-    window: Window | None,
-) -> Iterator[Neighbours]:
-    tiles = [Tile(vectors[a:b], cells, a, k + SPARE, window) for a, b in bounds]
-    for chunk in _chunks(pool, vectors, cells):
-        # By tile and cell, not by tile: near a chunk's cells lie the queries of few tiles, and all
-        # other threads would wait for theirs.
-        list(pool.map(lambda pair: pair[1].compare(*pair[0]), product(chunk.cells(), tiles)))
-    return _measure(pool, vectors, cells, tiles, k)
+    search: _Search,
+    rows: I64,
+    again: I64,
+    kept: int,
+    found: Neighbours,
+) -> None:
+    """Search some of the rows with more candidates, as many rows at a time as memory holds."""
+    size = max(BATCH_ROWS * (SPARE + ROOM) // (kept + ROOM), 1)
+    for first in range(0, len(again), size):
+        some = again[first : first + size]
+        better = _search_rows(pool, search, rows[some], kept)
+        found.ids[some], found.distances[some] = better.ids, better.distances
 
 
-def _measure(
-    pool: ThreadPoolExecutor, vectors: Vectors, cells: Cells, tiles: list["Tile"], k: int
-) -> Iterator[Neighbours]:
-    list(pool.map(Tile.sort_candidates, tiles))
-    for chunk in _chunks(pool, vectors, cells):
-        list(pool.map(chunk.measure_in, tiles))
-    return pool.map(lambda tile: tile.nearest(k), tiles)
+def _coded(pool: ThreadPoolExecutor, vectors: Vectors, rows: I64) -> Codes:
+    """Code some rows as queries."""
+    codes = codes_for(len(rows), vectors[:1].shape[1])
+
+    def read(first: int) -> tuple[int, F32]:
+        return first, _read(vectors, rows[first : first + CHUNK_ROWS])
+
+    for start, chunk in ahead(pool, read, range(0, len(rows), CHUNK_ROWS)):
+        blocks = range(0, len(chunk), _CODED_ROWS)
+
+        def write(first: int, start: int = start, chunk: F32 = chunk) -> None:
+            write_codes(chunk[first : first + _CODED_ROWS], start + first, codes)
+
+        list(pool.map(write, blocks))
+    return codes
+
+
+def _read(vectors: Vectors, rows: I64) -> F32:
+    """Read rows, in one go where they are consecutive."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return np.ascontiguousarray(vectors[int(rows[0]) : int(rows[-1]) + 1])
+    return np.ascontiguousarray(vectors[rows])
+
+
+def _offer_all(
+    pool: ThreadPoolExecutor, search: _Search, rows: I64, codes: Codes, lists: Candidates
+) -> float:
+    """Offer all cells to the queries that probe them; return the largest error of a column."""
+    own = rows.astype(np.int32)
+    shards = _shards(search.cells, rows)
+    error = 0.0
+    for cells in _coded_cells(pool, search.vectors, search.cells.bounds):
+
+        def compare(shard: "_Shard", cells: list["_Cell"] = cells) -> None:
+            for probing in shard.rounds:
+                for cell in cells:
+                    queries = probing.of(cell.number)
+                    offer(lists, codes, queries, own, cell.panels, cell.first, search.window)
+
+        list(pool.map(compare, shards))
+        error = max([error, *(cell.panels.error for cell in cells)])
+    return error
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Some consecutive cells and their rows.
+class _Cell:
+    """A cell's number, its first row, and its rows as columns of tiles."""
 
-    Attributes:
-        numbers: of the cells.
-        bounds: (len(numbers) + 1,) first row of each of them, and the end.
-        vectors: their rows.
-    """
-
-    numbers: range
-    bounds: I64
-    vectors: F32
-
-    def cells(self) -> Iterator[tuple[int, int, F32]]:
-        """Yield each cell's number, its first row and its rows."""
-        for number, (a, b) in zip(self.numbers, pairwise(self.bounds.tolist()), strict=True):
-            yield number, a, self.vectors[a - self.bounds[0] : b - self.bounds[0]]
-
-    def measure_in(self, tile: "Tile") -> None:
-        """Give a tile the exact distances of those of its candidates that are here."""
-        tile.measure(int(self.bounds[0]), self.vectors)
+    number: int
+    first: int
+    panels: Panels
 
 
-def _chunks(pool: ThreadPoolExecutor, vectors: Vectors, cells: Cells) -> Iterator[Chunk]:
-    def read(numbers: range) -> Chunk:
-        bounds = cells.bounds[numbers.start : numbers.stop + 1]
-        return Chunk(numbers, bounds, vectors[int(bounds[0]) : int(bounds[-1])])
+def _coded_cells(pool: ThreadPoolExecutor, vectors: Vectors, bounds: I64) -> Iterator[list[_Cell]]:
+    """Yield the cells of one chunk of rows after the other."""
 
-    return ahead(pool, read, _cells_of_chunks(cells.bounds))
+    def read(numbers: range) -> tuple[range, F32]:
+        return numbers, vectors[int(bounds[numbers.start]) : int(bounds[numbers.stop])]
+
+    for numbers, chunk in ahead(pool, read, _cells_of_chunks(bounds)):
+        start = int(bounds[numbers.start])
+
+        def code(number: int, start: int = start, chunk: F32 = chunk) -> _Cell:
+            a, b = bounds[number : number + 2].tolist()
+            return _Cell(number, a, panels_of(chunk[a - start : b - start]))
+
+        yield list(pool.map(code, numbers))
 
 
 def _cells_of_chunks(bounds: I64) -> Iterable[range]:
@@ -237,113 +297,125 @@ def _cells_of_chunks(bounds: I64) -> Iterable[range]:
         first = last
 
 
-class Tile:
-    """A tile of queries, and the candidates that it has kept so far."""
+class _Probing:
+    """Queries by the cells that they are compared with."""
 
-    def __init__(
-        self,
-        queries: F32,
-        cells: Cells,
-        start: int,
-        candidates: int,
-        window: Window | None = None,
-    ) -> None:
+    def __init__(self, queries: I32, probes: npt.NDArray[np.int16] | None) -> None:
         self._queries = queries
-        self._window = window
-        self._start = start
-        self._keeping = Lock()  # other threads may compare other cells
-        self.ids = np.full((len(queries), candidates), -1, dtype=np.int32)
-        self._values = np.full((len(queries), candidates), -np.inf, dtype=np.float32)
-        self._probing = None
-        if cells.probes is not None:
-            probes = cells.probes[start : start + len(queries)]
+        self._cells: npt.NDArray[np.int16] | None = None
+        if probes is not None:
             order = np.argsort(probes, axis=None, kind="stable")
-            self._probing = (order // probes.shape[1]).astype(np.int32)
-            numbers = np.arange(len(cells.bounds))
-            self._probing_bounds = np.searchsorted(probes.ravel()[order], numbers)
+            self._queries = queries[order // probes.shape[1]]
+            self._cells = probes.ravel()[order]
 
-    def compare(self, cell: int, first: int, members: F32) -> None:
-        """Keep the most similar of a cell's rows, which begin at row `first`."""
-        if self._probing is None:
-            rows, queries = np.arange(len(self._queries), dtype=np.int32), self._queries
-        else:
-            bounds = self._probing_bounds[cell : cell + 2]
-            rows = self._probing[bounds[0] : bounds[1]]
-            queries = np.empty((len(rows), self._queries.shape[1]), dtype=np.float32)
-            gather(self._queries, rows, queries)
-        if len(rows) and len(members):
-            products = queries @ members.T
-            if self._window is not None:
-                self._window.rule_out(products, rows + np.int32(self._start), first)
-            with self._keeping:
-                keep_largest(products, rows, self._start, first, self._values, self.ids)
-
-    def sort_candidates(self) -> None:
-        """Order the candidates by row, so that those of a chunk are found at once."""
-        self._order = np.argsort(self.ids, axis=None, kind="stable")
-        self._sorted = self.ids.ravel()[self._order]
-        self._values.fill(np.inf)
-
-    def measure(self, first: int, members: F32) -> None:
-        """Compute the distances to candidates among rows that begin at row `first`."""
-        here = slice(*np.searchsorted(self._sorted, [first, first + len(members)]))
-        exact_distances(self._queries, members, self._order[here], first, self.ids, self._values)
-
-    def nearest(self, k: int) -> Neighbours:
-        """Return the k nearest candidates of each query."""
-        order = np.lexsort((self.ids, self._values))[:, :k]
-        return Neighbours(
-            np.take_along_axis(self.ids, order, axis=1),
-            np.take_along_axis(self._values, order, axis=1),
-        )
+    def of(self, cell: int) -> I32:
+        """Return the queries that probe a cell."""
+        if self._cells is None:
+            return self._queries
+        return self._queries[slice(*np.searchsorted(self._cells, [cell, cell + 1]))]
 
 
-@kernel
-def gather(vectors: F32, rows: I32, gathered: F32) -> None:
-    """Copy rows; unlike numpy's indexing, other threads run meanwhile."""
-    for i in range(len(rows)):
-        gathered[i] = vectors[rows[i]]
+@dataclass(frozen=True)
+class _Shard:
+    """The queries of one thread: in a chunk, first each with its own cell.
 
-
-@kernel
-def keep_largest(products: F32, rows: I32, start: int, column: int, values: F32, ids: I32) -> None:
-    """Update each query's min-heap of its largest products; a row is no neighbour of itself.
-
-    Row i of `products` belongs to query `rows[i]`, which is row `start + rows[i]` of all. Of equal
-    products the first rows are kept, in whatever order they come.
+    After it few columns are similar enough to be kept for a while.
     """
-    size = values.shape[1]
-    for i in range(products.shape[0]):
-        row = rows[i]
-        lowest = values[row, 0]
-        for j in range(products.shape[1]):
-            value = products[i, j]
-            # NaN compares false: it is never kept
-            if not value >= lowest or column + j == start + row:
-                continue
-            if value == lowest and column + j > ids[row, 0]:
-                continue
-            at = 0
-            while 2 * at + 1 < size:
-                child = 2 * at + 1
-                if child + 1 < size and (
-                    values[row, child + 1] < values[row, child]
-                    or (
-                        values[row, child + 1] == values[row, child]
-                        and ids[row, child + 1] > ids[row, child]  # of equals the last goes first
-                    )
-                ):
-                    child += 1
-                if values[row, child] > value or (
-                    values[row, child] == value and ids[row, child] < column + j
-                ):
-                    break
-                values[row, at] = values[row, child]
-                ids[row, at] = ids[row, child]
-                at = child
-            values[row, at] = value
-            ids[row, at] = column + j
-            lowest = values[row, 0]
+
+    rounds: list[_Probing]
+
+
+def _shards(cells: Cells, rows: I64) -> list[_Shard]:
+    """Spread the queries over the threads, those beside each other over all."""
+    count = 2 * thread_count()
+    places = np.arange(len(rows), dtype=np.int32)
+    shard = places // _SHARD_ROWS % count
+    some = [places[shard == one] for one in range(count)]
+    return [_shard(cells, rows, own) for own in some if len(own)]
+
+
+def _shard(cells: Cells, rows: I64, own: I32) -> _Shard:
+    if cells.probes is None:
+        return _Shard([_Probing(own, None)])
+    probes = cells.probes[rows[own]]
+    return _Shard([_Probing(own, probes[:, :1]), _Probing(own, probes[:, 1:])])
+
+
+def _measured(
+    pool: ThreadPoolExecutor, vectors: Vectors, rows: I64, ids: I32, k: int
+) -> Neighbours:
+    """Keep the k nearest of the candidates of some rows, (m, c)."""
+    queries = _read(vectors, rows)
+    distances = np.full(ids.shape, np.inf, dtype=np.float32)
+    blocks = _blocks(len(rows))
+    places = list(pool.map(lambda block: _places(ids, block, len(vectors)), blocks))
+
+    def read(first: int) -> tuple[int, F32]:
+        return first, vectors[first : min(first + _MEASURED_ROWS, len(vectors))]
+
+    for first, chunk in ahead(pool, read, range(0, len(vectors), _MEASURED_ROWS)):
+
+        def measure(block: tuple[I64, I64], first: int = first, chunk: F32 = chunk) -> None:
+            order, bounds = block
+            number = first // _MEASURED_ROWS
+            here = order[bounds[number] : bounds[number + 1]]
+            exact_distances(queries, chunk, here, first, ids, distances)
+
+        list(pool.map(measure, places))
+    near = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
+    list(pool.map(lambda block: _keep_nearest(ids, distances, block, *near), blocks))
+    return Neighbours(*near)
+
+
+def _blocks(rows: int) -> list[slice]:
+    """Cut queries into blocks of one size, some for every thread."""
+    threads = thread_count()
+    count = math.ceil(rows / _MEASURED_ROWS / threads) * threads
+    size = math.ceil(rows / max(count, 1))
+    return [slice(first, first + size) for first in range(0, rows, max(size, 1))]
+
+
+def _places(ids: I32, block: slice, rows: int) -> tuple[I64, I64]:
+    """Order the places of candidates of a block of queries by the chunk that they lie in.
+
+    Returns:
+        places in the flattened `ids`; (chunks + 1,) the first one of each chunk.
+    """
+    own = ids[block]
+    bounds = np.zeros(math.ceil(rows / _MEASURED_ROWS) + 1, np.int64)
+    order = np.empty(own.size, np.int64)
+    order_by_chunk(own, _MEASURED_ROWS, block.start * ids.shape[1], order, bounds)
+    return order, bounds
+
+
+def _keep_nearest(ids: I32, distances: F32, block: slice, near: I32, far: F32) -> None:
+    """Write the nearest candidates of a block of queries, equal distances by row."""
+    # floats that are not negative are in the order of their bits; -1 comes last
+    keys = distances[block].view(np.uint32).astype(np.uint64) << np.uint64(32)
+    keys |= ids[block].view(np.uint32)
+    keys.sort(axis=1)
+    k = near.shape[1]
+    near[block] = (keys[:, :k] & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32)
+    far[block] = (keys[:, :k] >> np.uint64(32)).astype(np.uint32).view(np.float32)
+
+
+@kernel
+def order_by_chunk(ids: I32, size: int, offset: int, order: I64, bounds: I64) -> None:
+    """Write what `_places` returns."""
+    width = ids.shape[1]
+    for i in range(len(ids)):
+        for at in range(width):
+            if ids[i, at] >= 0:
+                bounds[ids[i, at] // size + 1] += 1
+    for chunk in range(1, len(bounds)):
+        bounds[chunk] += bounds[chunk - 1]
+    place = bounds[:-1].copy()
+    for i in range(len(ids)):
+        for at in range(width):
+            if ids[i, at] >= 0:
+                chunk = ids[i, at] // size
+                order[place[chunk]] = offset + i * width + at
+                place[chunk] += 1
 
 
 @kernel
@@ -355,7 +427,10 @@ def exact_distances(
     From products (2 - 2 s) they would be off by 1e-3 for near-duplicates, enough to make the
     spanning tree heavier than it is.
     """
-    width = ids.shape[1]
-    for place in places:
+    width, ahead_of = ids.shape[1], places[_AHEAD:]
+    for number, place in enumerate(places):
+        if number < len(ahead_of):
+            place_later = ahead_of[number]
+            prefetch(members[ids[place_later // width, place_later % width] - first])
         row, at = place // width, place % width
         distances[row, at] = np.sqrt(squared_distance(queries[row], members[ids[row, at] - first]))

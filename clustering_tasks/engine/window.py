@@ -24,16 +24,6 @@ class Window:
     spans: F64
     days: float
 
-    def rule_out(self, products: F32, rows: I32, first: int) -> None:
-        """Make products NaN, which nothing keeps, where the two rows are too far apart.
-
-        Args:
-            products: (m, j) of the rows `rows` with j rows from `first` on.
-            rows: (m,).
-            first: see above.
-        """
-        blank(products, rows, first, self.spans, self.days)
-
 
 def days_apart(spans: F64, rows: I32, columns: I32) -> F64:
     """Days between the spans of two rows: (m,) float64, 0 when they touch, NaN for undated.

@@ -1,7 +1,7 @@
 """Parts of a level, one for each mapped `cluster` task.
 
-A part is a union of whole tiles of the neighbour search, and tiles depend on the snapshot alone:
-one part or fifty give the same bits.
+A part is a union of whole tiles of nodes. What the search finds for a node does not depend on the
+others that it is searched with: one part or fifty give the same bits.
 """
 
 import math

@@ -109,7 +109,7 @@ class NeighbourSettings(_Group):
         "and need more time and memory.",
     )
     exact_rows: int = Field(
-        25_000,
+        40_000,
         ge=0,
         description="Up to this many items the neighbour search is exact: each item is compared "
         "with every other. Above, items are grouped first, and each is compared only with the "
@@ -122,7 +122,7 @@ class NeighbourSettings(_Group):
         ge=1,
         le=256,
         description="Cells searched for each item, where the search runs in cells. More miss "
-        "fewer neighbours and take longer. Unset: 14 for up to 200,000 items, rising to 16 for a "
+        "fewer neighbours and take longer. Unset: 18 for up to 200,000 items, rising to 21 for a "
         "million.",
     )
     device: Literal["auto", "cpu"] = Field(

@@ -132,7 +132,7 @@ def test_identical_items_share_their_fate(workbench: Workbench, level: str, meth
 def test_the_number_of_parts_changes_nothing(
     workbench: Workbench, scope: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "TILE_COLUMNS", 64)
+    monkeypatch.setattr(neighbours, "CELL_ROWS", 64)
     for module in (neighbours, parts_of_level):
         monkeypatch.setattr(module, "TILE_ROWS", 16)
     vectors = blobs([40, 30, 30, 20], noise=80, seed=2)

@@ -15,7 +15,7 @@ from tests.stage3_folder import blobs
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "TILE_COLUMNS", 64)
+    monkeypatch.setattr(neighbours, "CELL_ROWS", 64)
     for module in (neighbours, parts_of_level):
         monkeypatch.setattr(module, "TILE_ROWS", 16)
         monkeypatch.setattr(module, "PROBING_TILE_ROWS", 16)

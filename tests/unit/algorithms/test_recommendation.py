@@ -20,7 +20,7 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import Stage3Folder, scattered
 
-LARGE = Machine(memory_bytes=1 << 40, cores=8, product_seconds=1e-8)
+LARGE = Machine(memory_bytes=1 << 40, cores=8, product_seconds=1e-8, pair_seconds=3e-9)
 SIZES = (0, 1, 1000, 80_000, 1_000_000)
 
 
@@ -109,6 +109,7 @@ def test_this_machine_can_do_something() -> None:
     assert machine.memory_bytes > 0
     assert machine.cores > 0
     assert 0 < machine.product_seconds < 1e-3
+    assert 0 < machine.pair_seconds < 1e-3
 
 
 def test_items_are_counted_from_the_index_alone(stage3: Stage3Folder) -> None:

@@ -43,8 +43,14 @@ def test_every_row_probes_the_cells_whose_centres_are_most_similar() -> None:
     vectors = blobs([50, 40, 30], noise=30, dimension=24)
     centres = train_cells(vectors, 9)
     np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-6)
-    expected = np.argsort(-(vectors @ centres.T), axis=1, kind="stable")[:, :4]
-    np.testing.assert_array_equal(nearest_cells(vectors, centres, 4), expected)
+    similarity = vectors @ centres.T
+    found = nearest_cells(vectors, centres, 4)
+    assert all(len(set(cells)) == 4 for cells in found.tolist())
+    # to what seven bits tell
+    expected = -np.sort(-similarity, axis=1)[:, :4]
+    got = np.take_along_axis(similarity, found.astype(np.int64), axis=1)
+    np.testing.assert_allclose(got, expected, atol=0.02)
+    assert (found == np.argsort(-similarity, axis=1)[:, :4]).mean() > 0.95
 
 
 def test_cells_follow_the_groups() -> None:
@@ -153,5 +159,5 @@ def test_recall_is_the_share_of_true_neighbours() -> None:
 
 def test_more_cells_are_probed_among_more_rows_unless_their_number_is_given() -> None:
     counts = [probe_count(n) for n in (30_000, 200_000, 1_000_000, 10_000_000)]
-    assert counts == [14, 14, 16, 19]
+    assert counts == [18, 18, 21, 25]
     assert probe_count(1_000_000, 3) == 3

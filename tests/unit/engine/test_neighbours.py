@@ -30,7 +30,7 @@ def brute_force(vectors: F32, k: int) -> tuple[I64, F64]:
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "small tiles":
         monkeypatch.setattr(module, "TILE_ROWS", 32)
-        monkeypatch.setattr(module, "TILE_COLUMNS", 48)
+        monkeypatch.setattr(module, "CELL_ROWS", 48)
         monkeypatch.setattr(module, "CHUNK_ROWS", 100)
         monkeypatch.setattr(module, "BATCH_ROWS", 64)
 
@@ -124,7 +124,7 @@ def in_ranges(vectors: F32, starts: list[int], k: int) -> Neighbours:
 def test_ranges_of_whole_tiles_give_the_same_bits(cuts: set[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "TILE_ROWS", 32)
-        patch.setattr(module, "TILE_COLUMNS", 128)
+        patch.setattr(module, "CELL_ROWS", 128)
         patch.setattr(module, "CHUNK_ROWS", 130)
         patch.setattr(module, "BATCH_ROWS", 64)
         vectors = blobs([150, 150], noise=100, dimension=48)

@@ -37,7 +37,7 @@ def test_neighbours_are_the_nearest_within_the_window(
     days: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TILE_ROWS", 32)
-    monkeypatch.setattr(module, "TILE_COLUMNS", 48)
+    monkeypatch.setattr(module, "CELL_ROWS", 48)
     monkeypatch.setattr(module, "CHUNK_ROWS", 100)
     monkeypatch.setattr(module, "BATCH_ROWS", 64)
     vectors = blobs([90, 60], noise=100, dimension=24)
