@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from clustering_tasks.algorithms.method import Weights
-from clustering_tasks.arrays import F32, F64, I32
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.graph.features import DocumentVectors
 
 
@@ -23,6 +25,10 @@ class Pairs:
     cosine: F32
     similarity: F32
 
+    def take(self, at: I64) -> "Pairs":
+        """Return some of the pairs, in the given order."""
+        return Pairs(self.rows[at], self.columns[at], self.cosine[at], self.similarity[at])
+
 
 @dataclass(frozen=True)
 class Mentions:
@@ -40,6 +46,36 @@ class Mentions:
 
 
 @dataclass(frozen=True)
+class DocumentTrust:
+    """How far the level's graph bears out its documents (`evidence.document_trust`).
+
+    Attributes:
+        of_document: (m,) float32 from 0 (the items' documents are as good as drawn at random) to 1.
+        bounds: (b - 1,) float32 cosines, ascending, that divide pairs into b classes.
+        expected_gap: (b,) float32 what the similarity of two stories lacks of the floor, on
+            average over the pairs of a class whose documents are trusted.
+    """
+
+    of_document: F32
+    bounds: F32
+    expected_gap: F32
+
+    def blend(self, gap: F32, pairs: Pairs, of_node: I32) -> F32:
+        """Replace what documents without trust show by what trusted ones lead to expect.
+
+        Args:
+            gap: (m,) of pairs, NaN where a document is not known.
+            pairs: (m,).
+            of_node: (n,) the document of each node, -1 for unknown.
+        """
+        trust = np.minimum(
+            self.of_document[of_node[pairs.rows]], self.of_document[of_node[pairs.columns]]
+        )
+        expected = self.expected_gap[np.searchsorted(self.bounds, pairs.cosine, side="right")]
+        return np.asarray(trust * gap + (1 - trust) * expected)
+
+
+@dataclass(frozen=True)
 class NodeFacts:
     """What is known of n nodes besides their vectors.
 
@@ -50,20 +86,24 @@ class NodeFacts:
 
     Attributes:
         mentions: the words that name each node.
+        document: (n,) int32 equal for nodes of one document, -1 for unknown.
         sentence: (n,) int32 equal for nodes from one sentence of one document, -1 for unknown.
         span: (n, 2) float64 first and last time in days since 1970, NaN for undated.
         domain, event_type: (n,) int32 codes, -1 for unknown.
         documents: of the nodes, as the context tells.
         stories: vectors of the documents' stories (`clustering_tasks.steps.plan.story_vectors`).
+        trust: in the documents of `stories`; None: in all of them.
     """
 
     mentions: Mentions
+    document: I32
     sentence: I32
     span: F64
     domain: I32
     event_type: I32
     documents: DocumentVectors
     stories: DocumentVectors
+    trust: DocumentTrust | None = None
 
     def part(self, rows: slice) -> "NodeFacts":
         """The facts of consecutive nodes."""
@@ -72,12 +112,14 @@ class NodeFacts:
         )
         return NodeFacts(
             mentions=replace(self.mentions, text=self.mentions.text[rows]),
+            document=self.document[rows],
             sentence=self.sentence[rows],
             span=self.span[rows],
             domain=self.domain[rows],
             event_type=self.event_type[rows],
             documents=documents,
             stories=stories,
+            trust=self.trust,
         )
 
 

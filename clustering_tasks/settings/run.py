@@ -214,6 +214,13 @@ class EvidenceSettings(_Group):
         description="Reduction of the similarity of two items whose event types are known and "
         "differ. Higher separates event types more; 0: none.",
     )
+    check: bool = Field(
+        True,
+        description="Whether evidence counts only as far as the vectors bear it out: metadata that "
+        "contradict the most similar items (documents that are digests or batches, one mention for "
+        "all events) are damped or ignored, and an alert is raised. False: everything counts as it "
+        "is set.",
+    )
 
 
 class TemporalSettings(_Group):
