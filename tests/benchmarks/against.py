@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.scale import DATA
+from tests.benchmarks.spectrum import DATA
 
 HERE = Path(__file__).parents[2]
 COLLECTIONS = {

@@ -26,7 +26,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from clustering_tasks.arrays import I64
 from tests.benchmarks.history import ROOT, Figure, add, new_entry
-from tests.benchmarks.scale import ITEMS_PER_DOCUMENT, write_scale_folder
+from tests.benchmarks.scale import read_truth, write_scale_folder
+from tests.benchmarks.world import ITEMS_PER_DOCUMENT, WorldSettings
 
 LEVEL = "events"
 # Numbers of items, from and to, with which a contender takes part.
@@ -88,8 +89,9 @@ def written(n: int, scratch: Path) -> Path:
     """Write the items, and few others to get warm with, unless they are there."""
     for folder, count in ((scratch / str(n), n), (scratch / "warm", _WARM_ITEMS)):
         if not folder.is_dir():
-            write_scale_folder(folder, "documents", max(count // ITEMS_PER_DOCUMENT, 1))
-            write_scale_folder(folder, LEVEL, count)
+            world = WorldSettings(max(count // ITEMS_PER_DOCUMENT[LEVEL], 1))
+            write_scale_folder(folder, "documents", world.documents, world)
+            write_scale_folder(folder, LEVEL, count, world)
     return scratch / str(n)
 
 

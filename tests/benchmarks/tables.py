@@ -57,10 +57,25 @@ def bootstraps(tree: Tree) -> Lines:
     return _table(head, (_draws_row(_below(tree, level), level) for level in _paths(tree, "peer")))
 
 
+def thinned(tree: Tree) -> Lines:
+    """Gains where a share of the stories has one item."""
+    head = ["level", "stories thinned", "items", "ours", "best peer setting", "gain, mean"]
+    head += ["middle 95 %", "draws won"]
+    rows = []
+    for path in _paths(tree, "peer"):
+        (name, fraction), own = path.split("/"), _below(tree, path)
+        shown = [f"{float(fraction):.0%}", _whole(own["items"])]
+        rows.append([name, *shown, *_gain_cells(own)])
+    return _table(head, rows)
+
+
 def _draws_row(own: Tree, level: str) -> Lines:
+    return [level, *_gain_cells(own)]
+
+
+def _gain_cells(own: Tree) -> Lines:
     gains = own["gains"] if isinstance(own["gains"], list) else []
     return [
-        level,
         _number(own["ours/f1"]),
         f"{_number(own['peer_f1'])} ({own['peer']})",
         f"**{_signed(own['ours/gain'])}**",
@@ -257,6 +272,7 @@ TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "quality": ("quality", quality),
     "measures": ("quality", measures),
     "bootstraps": ("bootstraps", bootstraps),
+    "thinned": ("thinned", thinned),
     "robustness": ("robustness", robustness),
     "speed": ("speed", speed),
     "steps": ("speed", steps),

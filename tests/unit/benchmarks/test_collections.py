@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from local.sample import write_sample
+from tests.benchmarks import peer_cache
 from tests.benchmarks.bootstraps import LEAST, MOST, draw, summary, topic
 from tests.benchmarks.collection import (
     Collection,
@@ -17,7 +18,7 @@ from tests.benchmarks.collection import (
     write_collection,
 )
 from tests.benchmarks.contenders import recall
-from tests.benchmarks.variants import DRAWS
+from tests.benchmarks.variants import DRAWS, thinned
 from tests.stage3_folder import scattered
 
 
@@ -100,6 +101,44 @@ def test_most_items_are_alone_where_they_shall() -> None:
     assert set(sizes) == set(GOLD)
     assert max(sizes.values()) <= 5
     assert sum(size == 1 for size in sizes.values()) > 3
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.9])
+def test_a_share_of_the_stories_keeps_one_item(sample: Collection, fraction: float) -> None:
+    base = {"folder": sample}
+    draws = list(thinned(base, [fraction], 2, ["folder events", "folder documents"]))
+    assert [(d.name, d.seed) for d in draws] == [
+        (f"folder {level}", seed) for level in ("documents", "events") for seed in (0, 1)
+    ]
+    assert draws[0].items.names != draws[1].items.names
+    for one in draws:
+        before = Counter(sample.levels[one.level].gold)
+        several = [story for story, size in before.items() if size > 1]
+        left = Counter(one.items.gold)
+        assert left.keys() == before.keys()
+        cut = [story for story in several if left[story] != before[story]]
+        assert {left[story] for story in cut} == {1}
+        assert len(cut) == round(fraction * len(several))
+        documents = set(one.items.documents)
+        assert set(one.collection.levels["entities"].documents) <= documents
+        again = next(d for d in thinned(base, [fraction], 2, [one.name]) if d.seed == one.seed)
+        assert again.items.names == one.items.names
+    with pytest.raises(ValueError, match="folder facts"):
+        next(thinned(base, names=["folder facts", "folder events"]))
+
+
+def test_what_peers_score_is_computed_once(
+    sample: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_cache, "FOLDER", tmp_path)
+    items = sample.levels["documents"].take(np.arange(0, 60, 2))
+    found = peer_cache.cached_peers(items)
+    assert found
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(orjson.dumps({"from the file": 1.0}))
+    assert peer_cache.cached_peers(items) == {"from the file": 1.0}
+    other = Items(items.names, items.vectors, items.entries, [*items.gold[1:], "another"])
+    assert peer_cache.cached_peers(other).keys() == found.keys()
 
 
 def test_whole_stories_and_halves() -> None:

@@ -86,6 +86,19 @@ FIGURES: dict[str, Figure] = {
     "bootstraps/events/ours/high": 0.2,
     "bootstraps/events/gains": [-0.05, 0.2],
     **{
+        f"thinned/news events/0.7/{name}": value
+        for name, value in (
+            ("items", 12.5),
+            ("ours/f1", 0.7),
+            ("peer", "EVoC"),
+            ("peer_f1", 0.6),
+            ("ours/gain", 0.1),
+            ("ours/low", -0.05),
+            ("ours/high", 0.2),
+            ("gains", [-0.05, 0.2, 0.1]),
+        )
+    },
+    **{
         f"robustness/news, half/{seed}/{name}": value
         for seed, ours in ((0, 0.9), (1, 0.7))
         for name, value in (("items", 10), ("ours/f1", ours), ("peer", "EVoC"), ("peer_f1", 0.75))
@@ -150,6 +163,9 @@ def test_the_page_says_what_the_figures_say() -> None:
     assert "| news | documents | 1,234 | **0.812** (0.81 / 0.81) | 0.750 | - | 0.500 |" in page
     assert "0.750 (hdbscan (5, 3)) |" in page
     assert "| events | 0.700 | 0.600 (EVoC) | **+0.100** | -0.050 to +0.200 | 1 of 2 |" in page
+    assert (
+        "| news events | 70% | 12 | 0.700 | 0.600 (EVoC) | **+0.100** | -0.050 to +0.200 | 2 of 3 |"
+    ) in page
     assert "| news, half | 2 | 10 | 0.800 | 0.750 (EVoC) | +0.050 | -0.050 |" in page
     assert "Mean over 1 variants of the real collections: **0.800**" in page
     assert "| sample of 9 documents, entities | 1 | 99,000 | 0.900 | - | - | - |" in page
