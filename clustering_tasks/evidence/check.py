@@ -22,8 +22,8 @@ from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence import EVIDENCE
 from clustering_tasks.evidence.document_trust import (
     both_ways,
+    learn,
     trust_of_documents,
-    with_expectations,
 )
 from clustering_tasks.evidence.kinds import differing
 from clustering_tasks.evidence.pairs import DocumentTrust, NodeFacts, Pairs
@@ -274,11 +274,11 @@ def _judge_stories(
     if len(seen) < FEWEST or usual.mean() <= 0:
         return None, UNCHECKED
     of_node = facts.stories.of_node
+    random = both_ways(chance, of_node)
     trust = trust_of_documents(
-        both_ways([(links, seen)], of_node), both_ways(chance, of_node), len(facts.stories.vectors)
+        both_ways([(links, seen)], of_node), random, len(facts.stories.vectors)
     )
-    some, gap = gaps(_some_links(ids, distances))
-    found = with_expectations(trust, some, gap, of_node, float(usual.mean()))
+    found = learn(trust, random, *gaps(_some_links(ids, distances)), of_node)
     factor = float(trust[of_node[of_node >= 0]].mean())
     agreement = float(1 - seen.mean(dtype=np.float64) / usual.mean(dtype=np.float64))
     return found, Finding(_state(factor), factor, agreement)

@@ -69,16 +69,16 @@ def trust_of_documents(votes: Votes, chance: Votes, documents: int) -> F64:
     """
     trust = np.ones(documents)
     for _ in range(_ROUNDS):
-        seen = _mean_gaps(votes, trust, documents)
-        usual = _mean_gaps(chance, trust, documents)
+        seen = _mean_gaps(votes, np.square(trust), documents)
+        usual = _mean_gaps(chance, np.square(trust), documents)
         borne_out = 1 - np.divide(seen, usual, out=np.ones(documents), where=usual > 0)
         trust = np.clip(borne_out, 0, 1)
     return trust
 
 
-def _mean_gaps(votes: Votes, trust: F64, documents: int) -> F64:
+def _mean_gaps(votes: Votes, weights: F64, documents: int) -> F64:
     """Mean gap of each document's votes, with some of the mean over all mixed in."""
-    weight = np.square(trust)[votes.by]
+    weight = weights[votes.by]
     total = weight.sum()
     usual = float((weight * votes.gap).sum() / total) if total else 0.0
     sums = np.bincount(votes.of, weight * votes.gap, documents)
@@ -87,9 +87,7 @@ def _mean_gaps(votes: Votes, trust: F64, documents: int) -> F64:
     )
 
 
-def with_expectations(
-    trust: F64, pairs: Pairs, gap: F32, of_node: I32, chance_gap: float
-) -> DocumentTrust:
+def learn(trust: F64, chance: Votes, pairs: Pairs, gap: F32, of_node: I32) -> DocumentTrust:
     """Learn from trusted documents what pairs of a given cosine lack of the floor on average.
 
     A pair whose documents have trust t shows the true gap with probability t, else a random one:
@@ -97,11 +95,12 @@ def with_expectations(
 
     Args:
         trust: (m,) of the documents.
+        chance: votes of random partners.
         pairs: some of the graph's links between different known documents.
         gap: of these pairs.
         of_node: (n,) the document of each node.
-        chance_gap: mean gap of random pairs.
     """
+    chance_gap = float(chance.gap.mean(dtype=np.float64))
     bounds = np.quantile(pairs.cosine, np.linspace(0, 1, _CLASSES + 1)[1:-1]).astype(np.float32)
     number = np.searchsorted(bounds, pairs.cosine, side="right")
     sure = np.minimum(trust[of_node[pairs.rows]], trust[of_node[pairs.columns]])
@@ -112,4 +111,11 @@ def with_expectations(
     )
     known = float(np.square(sure).mean())
     expected = np.clip(expected, 0, chance_gap) * known / (known + _LEAST_TRUST)
-    return DocumentTrust(trust.astype(np.float32), bounds, expected.astype(np.float32))
+    usual = _mean_gaps(chance, np.ones(len(trust)), len(trust))
+    return DocumentTrust(
+        of_document=trust.astype(np.float32),
+        by_chance=np.clip(1 - usual / chance_gap, 0, 1).astype(np.float32),
+        chance_gap=chance_gap,
+        bounds=bounds,
+        expected_gap=expected.astype(np.float32),
+    )

@@ -50,29 +50,49 @@ class DocumentTrust:
     """How far the level's graph bears out its documents (`evidence.document_trust`).
 
     Attributes:
-        of_document: (m,) float32 from 0 (the items' documents are as good as drawn at random) to 1.
+        of_document: (m,) float32 probability that a document is right for its items.
+        by_chance: (m,) float32 how far a document agrees with random others, from 0 to 1.
+        chance_gap: what the similarity of two random stories lacks of the floor, on average.
         bounds: (b - 1,) float32 cosines, ascending, that divide pairs into b classes.
-        expected_gap: (b,) float32 what the similarity of two stories lacks of the floor, on
-            average over the pairs of a class whose documents are trusted.
+        expected_gap: (b,) float32 the same of the pairs of a class whose documents are right.
     """
 
     of_document: F32
+    by_chance: F32
+    chance_gap: float
     bounds: F32
     expected_gap: F32
 
-    def blend(self, gap: F32, pairs: Pairs, of_node: I32) -> F32:
-        """Replace what documents without trust show by what trusted ones lead to expect.
+    def posterior_gap(self, gap: F32, pairs: Pairs, of_node: I32) -> F32:
+        """Mean of the true gap, given the one that the documents show.
+
+        Right documents of a pair show a gap as often as pairs of this cosine have one; wrong
+        documents show one as often as chance. What is shown counts by the probability that both
+        documents are right, given that; for the rest the expectation counts.
 
         Args:
-            gap: (m,) of pairs, NaN where a document is not known.
+            gap: (m,) shown by pairs, NaN where a document is not known.
             pairs: (m,).
             of_node: (n,) the document of each node, -1 for unknown.
         """
-        trust = np.minimum(
-            self.of_document[of_node[pairs.rows]], self.of_document[of_node[pairs.columns]]
-        )
+        one, other = of_node[pairs.rows], of_node[pairs.columns]
+        right = np.minimum(self.of_document[one], self.of_document[other])
         expected = self.expected_gap[np.searchsorted(self.bounds, pairs.cosine, side="right")]
-        return np.asarray(trust * gap + (1 - trust) * expected)
+        agreeing = np.minimum(1, np.maximum(self.by_chance[one], self.by_chance[other]))
+        agreeing = np.where(one == other, np.float32(1), agreeing)  # wrong or right, it does
+        usual = expected / np.float32(self.chance_gap)
+        shown = np.minimum(gap / np.float32(self.chance_gap), 1)
+        trust = shown * _posterior(right, usual, 1) + (1 - shown) * _posterior(
+            right, 1 - usual, agreeing
+        )
+        return np.asarray(trust * gap + (1 - trust) * expected, dtype=np.float32)
+
+
+def _posterior(prior: F32, if_right: F32, if_wrong: F32 | float) -> F32:
+    """Bayes' rule; the prior where neither is possible."""
+    right, wrong = prior * if_right, (1 - prior) * if_wrong
+    total = right + wrong
+    return np.asarray(np.divide(right, total, out=prior.copy(), where=total > 0))
 
 
 @dataclass(frozen=True)

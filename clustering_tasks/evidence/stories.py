@@ -14,7 +14,7 @@ def other_story(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Lower the similarity by factor * max(0, floor - cosine of the documents' stories)."""
     gap = story_gap(pairs, facts.stories, weights.story_similarity_floor)
     if facts.trust is not None:
-        gap = facts.trust.blend(gap, pairs, facts.stories.of_node)
+        gap = facts.trust.posterior_gap(gap, pairs, facts.stories.of_node)
     return np.asarray(np.float32(-weights.story_penalty_factor) * np.nan_to_num(gap, nan=0))
 
 

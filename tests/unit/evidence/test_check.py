@@ -253,7 +253,7 @@ def test_the_same_graph_gives_the_same_bits() -> None:
     assert one.findings == other.findings
     assert one.facts.trust is not None
     assert other.facts.trust is not None
-    for name in ("of_document", "bounds", "expected_gap"):
+    for name in ("of_document", "by_chance", "chance_gap", "bounds", "expected_gap"):
         np.testing.assert_array_equal(
             getattr(one.facts.trust, name), getattr(other.facts.trust, name)
         )
