@@ -10,21 +10,26 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours
 from clustering_tasks.graph import parts as parts_of_level
 from clustering_tasks.publication.alerts import find_alerts
 from clustering_tasks.settings.run import AlertSettings
 from tests.conftest import Workbench
-from tests.stage3_folder import Json, blobs
+from tests.stage3_folder import Json, blobs, scattered, unit
 
 STORIES, SIZE = 120, 12
 N = STORIES * SIZE
 DIMENSION = 64  # where random stories have little in common
 ITEMS_PER_DOCUMENT = 6
+VECTORS = blobs([SIZE] * STORIES, spread=0.07, dimension=DIMENSION)
+NO_STORIES = {"story_similarity_floor": 0}
 TRIGGERS = [f"{a}{b}" for a in ("struck", "elected", "arrested") for b in range(STORIES // 3)]
 
 
-def write(workbench: Workbench, *, digests: bool, mention: str | None = None) -> None:
+def write(
+    workbench: Workbench, *, digests: bool, mention: str | None = None, vectors: F32 = VECTORS
+) -> None:
     """Write the events; every document holds items of one story, or of random ones."""
     document = np.arange(N) // ITEMS_PER_DOCUMENT
     if digests:
@@ -37,7 +42,6 @@ def write(workbench: Workbench, *, digests: bool, mention: str | None = None) ->
         }
         for n in range(N)
     ]
-    vectors = blobs([SIZE] * STORIES, spread=0.07, dimension=DIMENSION)
     workbench.stage3.write("events", vectors, metadata)
 
 
@@ -92,6 +96,32 @@ def test_one_mention_for_all_is_off_and_reported(workbench: Workbench) -> None:
     _, found = report(workbench)
     assert found["evidence"]["mentions"]["state"] == "off"
     assert raised(found) == {"limit.evidence.mentions.factor"}
+    # the threshold was set for mentions that differ: without them it may only rise
+    assert found["chosen"]["edge_similarity"] >= 0.6
+
+
+def test_a_threshold_that_the_caller_set_stays(workbench: Workbench) -> None:
+    write(workbench, digests=False, mention="said")
+    _, found = report(workbench, label_propagation={"edge_similarity": 0.4})
+    assert found["evidence"]["mentions"]["state"] == "off"
+    assert found["chosen"]["edge_similarity"] == 0.4
+
+
+def test_like_stories_are_told_apart_without_mentions(workbench: Workbench) -> None:
+    """Pairs of stories with a cosine of .58: their mentions differ, or are all the same."""
+    base = blobs([1] * (STORIES // 2), dimension=DIMENSION)
+    other = scattered(STORIES, seed=9, dimension=DIMENSION)
+    centres = unit(np.repeat(base, 2, axis=0) + 0.85 * other)
+    noise = np.random.default_rng(3).normal(size=(N, DIMENSION))
+    vectors = unit(np.repeat(centres, SIZE, axis=0) + 0.04 * noise)
+    write(workbench, digests=False, vectors=vectors)
+    assert report(workbench, "told")[1]["counts"]["clusters"] > 0.9 * STORIES
+    write(workbench, digests=False, mention="said", vectors=vectors)
+    _, trusted = report(workbench, "trusted", evidence={"check": False, **NO_STORIES})
+    _, checked = report(workbench, "checked", evidence=NO_STORIES)
+    assert trusted["counts"]["clusters"] < 0.7 * STORIES
+    assert checked["counts"]["clusters"] > 0.9 * STORIES
+    assert checked["chosen"]["edge_similarity"] > trusted["chosen"]["edge_similarity"]
 
 
 def test_an_algorithm_on_vectors_alone_has_no_evidence_to_check(workbench: Workbench) -> None:

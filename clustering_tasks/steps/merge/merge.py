@@ -33,6 +33,7 @@ from clustering_tasks.steps.merge.assignments import (
     write_clustering,
 )
 from clustering_tasks.steps.merge.blocks import blocks, evidence
+from clustering_tasks.steps.merge.damped_mentions import adapt
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,
@@ -160,7 +161,8 @@ def _merge(
         measuring = beside.submit(measure_recall, graph, plan, approximate, run.settings.temporal)
         check = run.settings.evidence.check
         known = evidence(snapshot, plan, nodes, graph, method, check=check)
-        clustering = _cluster(run, method, plan, nodes, graph, known)
+        adapted = adapt(method, run.settings, known, plan, nodes, graph)
+        clustering = _cluster(run, adapted, plan, nodes, graph, known)
     found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:
         final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
