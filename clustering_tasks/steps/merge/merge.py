@@ -33,7 +33,7 @@ from clustering_tasks.steps.merge.assignments import (
     write_clustering,
 )
 from clustering_tasks.steps.merge.blocks import blocks, evidence
-from clustering_tasks.steps.merge.damped_mentions import adapt
+from clustering_tasks.steps.merge.damped_evidence import adapt
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,

@@ -1,4 +1,4 @@
-"""The least similarity of an edge where the mentions do not count as much as it was set for."""
+"""The least similarity of an edge where evidence does not count as much as it was set for."""
 
 from dataclasses import replace
 
@@ -17,6 +17,9 @@ from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
 log = structlog.get_logger()
 
+# What the levels' own thresholds were set with.
+_PIECES = ("mentions", "stories")
+
 
 def adapt(
     method: Method,
@@ -26,9 +29,9 @@ def adapt(
     nodes: Nodes,
     graph: Graph,
 ) -> Method:
-    """Raise the level's own least similarity of an edge as far as its mentions are damped.
+    """Raise the level's own least similarity of an edge as far as its evidence is damped.
 
-    Different mentions keep unlike items apart. Without them that is left to the threshold: it
+    Mentions and stories keep unlike items apart. Without them that is left to the threshold: it
     moves towards the one that the graph suggests, and never down, because nothing new links items.
     A threshold that the caller has set stays.
 
@@ -40,9 +43,9 @@ def adapt(
         nodes: of the level.
         graph: of the level.
     """
-    own, mentions = method.edge_similarity, known.findings.get("mentions") if known else None
-    group = settings.label_propagation
-    if known is None or mentions is None or mentions.factor == 1 or not len(graph.ids):
+    own, group = method.edge_similarity, settings.label_propagation
+    factor = _least_factor(known)
+    if known is None or factor is None or not len(graph.ids):
         return method
     if method.algorithm != "label_propagation" or own is None or group.edge_similarity is not None:
         return method
@@ -51,6 +54,13 @@ def adapt(
     with open_vectors(plan.path("features")) as features:
         vectors = FileRows(features, 0, len(ids))
         chosen, _ = choose_threshold(vectors, ids, similarity, nodes.weight, group.neighbours)
-    least = own + (1 - mentions.factor) * max(chosen - own, 0.0)
-    log.warning("mentions are damped", edge_similarity=least, usual=own)
+    least = own + (1 - factor) * max(chosen - own, 0.0)
+    log.warning("evidence is damped", edge_similarity=least, usual=own)
     return replace(method, edge_similarity=least)
+
+
+def _least_factor(known: CheckedEvidence | None) -> float | None:
+    """Factor of the piece that is damped most, None where none is."""
+    findings = [known.findings[name] for name in _PIECES if name in known.findings] if known else []
+    damped = [each.factor for each in findings if each.state in ("damped", "off")]
+    return min(damped, default=None)
