@@ -55,6 +55,7 @@ def _measured(variant: Variant) -> dict[str, Figure]:
         "ours/f1": scores(items.gold, ours.found(variant.collection, variant.level))["f1"],
         "peer": best,
         "peer_f1": each[best] if best else None,
+        **{f"peers/{name}": value for name, value in each.items()},
     }
 
 
