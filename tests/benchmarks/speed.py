@@ -86,7 +86,7 @@ def measured(n: int, names: Iterable[str], scratch: Path) -> dict[str, Figure]:
         print(f"{n} {name}: {json.dumps(record)}", flush=True)
         figures |= {f"{name}/{key}": value for key, value in record.items()}
     figures |= agreements(labels)
-    if takes_part("hdbscan", n) and "ours, hdbscan" in labels:
+    if "hdbscan" in labels and "ours, hdbscan" in labels:
         figures |= permuted(folder, labels["ours, hdbscan"])
     if "ours" in labels:
         figures["ours/cold_seconds"] = cold_command(folder)
