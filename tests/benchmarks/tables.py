@@ -190,7 +190,7 @@ def _speed_row(tree: Tree, path: str) -> Lines:
         _number(own["runs"], 0),
         _number(_float(own["seconds"]) / _float(ours), 1) if ours else "-",
         _number(own.get("f1")),
-        f"{_number(own.get('precision'), 2)} / {_number(own.get('recall'), 2)}",
+        f"{_number(own['precision'], 2)} / {_number(own['recall'], 2)}" if "f1" in own else "-",
         _number(own.get("coverage")),
         _number(own.get("recall16")),
     ]
