@@ -4,17 +4,18 @@ import json
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
-from pathlib import Path
+from inspect import getsource
 
 import numpy as np
 
+from tests.benchmarks import leiden
 from tests.benchmarks import peers as peers_module
 from tests.benchmarks.collection import Items
 from tests.benchmarks.history import ROOT
 from tests.benchmarks.quality import peers
 
 FOLDER = ROOT / ".local" / "benchmarks" / "peers"
-_PACKAGES = ("hdbscan", "scipy", "evoc")
+_PACKAGES = ("hdbscan", "scipy", "evoc", "igraph")
 
 
 def cached_peers(items: Items) -> dict[str, float]:
@@ -44,4 +45,5 @@ def _digest(items: Items) -> str:
 @cache
 def _code() -> bytes:
     versions = " ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return Path(peers_module.__file__).read_bytes() + versions.encode()
+    code = [getsource(module) for module in (peers_module, leiden)]
+    return "\n".join([*code, versions]).encode()

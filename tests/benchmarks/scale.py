@@ -32,9 +32,6 @@ from tests.benchmarks.world import (
 from tests.benchmarks.world_metadata import metadata_of
 from tests.benchmarks.world_vectors import vectors_of
 
-# Of what is generated: figures of different ones do not stand in one table.
-GENERATOR = 2
-
 
 def write_scale_folder(
     folder: Path, level: str, n: int, settings: WorldSettings | None = None
@@ -95,7 +92,8 @@ def _source_ids(level: str, documents: list[str]) -> list[str]:
 def read_truth(folder: Path, level: str) -> tuple[list[str], I32]:
     """Read the vector ids of a level, and the gold cluster of each, -1 for an item alone."""
     truth = np.load(folder / f"{level}_truth.npz")
-    return truth["vector_id"].tolist(), truth["cluster"]
+    clusters: I32 = truth["cluster"]
+    return truth["vector_id"].tolist(), clusters
 
 
 def main() -> None:

@@ -30,23 +30,22 @@ from tests.benchmarks.variants import FRACTIONS, THINNED_DRAWS, Thinned, thinned
 
 
 def main() -> None:
-    """Measure every level and fraction; add the figures to the history."""
+    """Measure every level and fraction; add the figures of each to the history."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--draws", type=int, default=THINNED_DRAWS)
     parser.add_argument("--fractions", type=float, nargs="+", default=FRACTIONS)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="as 'ecbplus events'")
     parser.add_argument("--set", nargs="+", default=[], metavar="SETTING=VALUE")
     given = parser.parse_args()
-    load = os.getloadavg()[0]
     ours.quiet()
-    figures: dict[str, Figure] = {}
+    load = os.getloadavg()[0]
     draws = thinned(real_collections(), given.fractions, given.draws, given.only)
     for path, series, items in compared(draws, assignments(given.set)):
-        figures[f"{path}/items"] = items
+        figures: dict[str, Figure] = {f"{path}/items": items}
         figures |= {f"{path}/{name}": value for name, value in summary(series).items()}
         print(_line(path, figures), flush=True)
-    if not given.set:
-        add(new_entry(figures, load))
+        if not given.set:
+            add(new_entry(figures, load))
 
 
 def real_collections() -> dict[str, Collection]:

@@ -26,6 +26,9 @@ from tests.benchmarks.hashed import mixed
 Bools = npt.NDArray[np.bool_]
 Dates = Literal["story", "random", "none"]
 
+# Of what is generated, here and in `world_vectors` and `world_metadata`: figures of different
+# versions do not stand in one table.
+GENERATOR = 2
 ITEMS_PER_DOCUMENT = {"documents": 1, "events": 10, "entities": 20, "storylines": 2}
 DAYS = 730  # at most
 _DOCUMENTS_PER_DAY = 20  # at least

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from local.sample import write_sample
-from tests.benchmarks import peer_cache
+from tests.benchmarks import generated, peer_cache
 from tests.benchmarks.bootstraps import LEAST, MOST, draw, summary, topic
 from tests.benchmarks.collection import (
     Collection,
@@ -18,8 +18,11 @@ from tests.benchmarks.collection import (
     write_collection,
 )
 from tests.benchmarks.contenders import recall
+from tests.benchmarks.leiden import SETTINGS, Leiden, communities, neighbour_graph
+from tests.benchmarks.peers import answers
+from tests.benchmarks.tables import SHOWN_PEERS
 from tests.benchmarks.variants import DRAWS, thinned
-from tests.stage3_folder import scattered
+from tests.stage3_folder import blobs, scattered
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,36 @@ def test_the_gain_is_over_the_setting_that_is_best_on_average() -> None:
     assert found["ours/gain"] == pytest.approx(0.5 / 3)
     assert found["ours/low"] == pytest.approx(0.1)
     assert found["ours/high"] == pytest.approx(0.29)
+
+
+def test_leiden_finds_groups_and_leaves_lone_items_alone() -> None:
+    vectors = np.concatenate([blobs([60, 60, 60], spread=0.1), scattered(3, seed=9)])
+    graph = neighbour_graph(vectors)
+    found = communities(graph, Leiden("CPM", 0.4))
+    assert len({tuple(set(found[start : start + 60].tolist())) for start in (0, 60, 120)}) == 3
+    assert all(len(set(found[start : start + 60].tolist())) == 1 for start in (0, 60, 120))
+    assert found[180:].tolist() == [-1, -1, -1]
+    assert (communities(neighbour_graph(vectors), Leiden("CPM", 0.4)) == found).all()
+    fewer = communities(graph, Leiden("CPM", 0.001))
+    assert len(set(fewer.tolist())) < len(set(found.tolist()))
+
+
+def test_every_shown_peer_is_among_the_answers(sample: Collection) -> None:
+    names = [name for name, _ in answers(sample.levels["documents"].vectors)]
+    assert set(SHOWN_PEERS) <= set(names)
+    assert len(names) == len(set(names))
+    assert {setting.name for setting in SETTINGS} <= set(names)
+
+
+def test_generated_news_is_compared_with_its_gold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_cache, "FOLDER", tmp_path)
+    found = generated.measured("storylines", generated.WRONG["digests 50%"], 300)
+    for name in ("ours", "ours hdbscan", "ours without documents"):
+        assert 0.3 < float(str(found[f"{name}/f1"])) <= 1
+    assert "peers/EVoC" in found
+    assert found["items"] == 300
 
 
 def test_recall_is_of_the_sixteen_nearest_and_counts_ties() -> None:
