@@ -67,6 +67,8 @@ bench-full: setup ## Measure all that docs/BENCHMARKS.md shows, up to a million 
 	@$(BENCH).quality
 	@$(BENCH).bootstraps
 	@$(BENCH).robustness
+	@$(BENCH).thinned
+	@$(BENCH).generated
 	@$(BENCH).speed 5000 10000 50000 200000 1000000
 	@$(BENCH).report
 	@$(BENCH).history

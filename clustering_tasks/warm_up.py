@@ -17,6 +17,7 @@ from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.engine.linkage import average_linkage
 from clustering_tasks.engine.main_axes import turn
 from clustering_tasks.engine.modularity import modularity
+from clustering_tasks.engine.mutual import mutual_neighbours
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.neighbours import Cells, exact_neighbours, search
 from clustering_tasks.engine.quality import fit, mean_spread, separation, silhouette
@@ -50,6 +51,7 @@ def warm_up() -> float:
     window = Window(np.zeros((12, 2)), 1.0)
     search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4, window)
     recall(vectors, link_back(found.ids, found.distances)[0])
+    mutual_neighbours(found.ids, 2)
     core = core_distances(found.ids, found.distances, weight, 2)
     smoothed = smooth(vectors, found.ids, found.distances, weight)
     choose_cut(average_linkage(smoothed, found.ids, weight, -1.0), smoothed, found.ids, weight)

@@ -30,6 +30,7 @@ def node_facts(snapshot: Result, plan: Result, nodes: Nodes, weights: Weights) -
 
     return NodeFacts(
         mentions=read_mentions(first["mention"].to_pylist()),
+        document=pd.factorize(first["document_id"].to_pandas())[0].astype(np.int32),
         sentence=sentences(first["document_id"], first["sentence"]),
         span=read_time_ranges(plan),
         domain=shared_code(items["domain"], nodes),

@@ -12,9 +12,15 @@ from clustering_tasks.graph.features import DocumentVectors
 
 def other_story(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:
     """Lower the similarity by factor * max(0, floor - cosine of the documents' stories)."""
-    likeness = np.nan_to_num(document_similarity(facts.stories, pairs), nan=1)
-    lacking = np.maximum(0, np.float32(weights.story_similarity_floor) - likeness)
-    return np.asarray(np.float32(-weights.story_penalty_factor) * lacking)
+    gap = story_gap(pairs, facts.stories, weights.story_similarity_floor)
+    if facts.trust is not None:
+        gap = facts.trust.posterior_gap(gap, pairs, facts.stories.of_node)
+    return np.asarray(np.float32(-weights.story_penalty_factor) * np.nan_to_num(gap, nan=0))
+
+
+def story_gap(pairs: Pairs, stories: DocumentVectors, floor: float) -> F32:
+    """What the similarity of two stories lacks of the floor: (m,), NaN where one is not known."""
+    return np.asarray(np.maximum(0, np.float32(floor) - document_similarity(stories, pairs)))
 
 
 def likeness_of_documents(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:

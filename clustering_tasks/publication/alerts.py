@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
+from clustering_tasks.publication.gate import MANY
 from clustering_tasks.settings.run import AlertSettings, PublishSettings
 from clustering_tasks.settings.types import given_or
 from clustering_tasks.steps import STEPS
@@ -24,6 +25,7 @@ TIMED = (*(step.name for step in STEPS), "load_postgres")
 _OPTIONAL = frozenset(step.name for step in STEPS if step.optional)
 _SIGMAS = 1.4826  # of a normal distribution's median absolute deviation
 _CRITICAL = 2  # times what is allowed
+_FEWEST_RUNS = 3  # whose median one strange run does not move
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,15 @@ _VECTORS = (
 )
 _BACK = "if the clusters are wrong, publish the run before again (the DAG `roll_back`)"
 
+_COVERAGE = Watched(
+    "coverage",
+    "share of the items in a cluster",
+    relative=False,
+    min_difference=0,
+    if_low="Look at `counts.unassigned` (a part that failed), at `evidence` (metadata that "
+    f"contradict the vectors), then at the outliers: {_VECTORS}.",
+    if_high=None,
+)
 WATCHED = (
     Watched(
         "counts.read",
@@ -162,15 +173,7 @@ WATCHED = (
         f"Then {_SETTINGS}; {_BACK}.",
         if_high=f"Look whether clusters of one story lie apart. Then {_SETTINGS}; {_BACK}.",
     ),
-    Watched(
-        "coverage",
-        "share of the items in a cluster",
-        relative=False,
-        min_difference=0,
-        if_low="Look at `counts.unassigned` (a part that failed), then at the outliers: "
-        f"{_VECTORS}.",
-        if_high=None,
-    ),
+    _COVERAGE,
     Watched(
         "raw_outlier_share",
         "share of outliers before the outlier policy",
@@ -207,8 +210,21 @@ WATCHED = (
         gated=False,
     ),
 )
+# What to look at where the graph does not bear a piece of evidence out.
+EVIDENCE = {
+    "mentions": "Look at the items' mentions (an event's trigger, an entity's text): are they the "
+    "same for all, or a template's?",
+    "documents": "Look at the vectors of the level `documents`: are they all alike?",
+    "stories": "Look at the items' `document_id`: are the documents digests of many stories, "
+    "batches of a feed, or not the items' own? Are the vectors of the level `documents` right?",
+    "sentences": "Look at the items' sentences: are they the same for all?",
+    "domains": "Look at the items' domains: are they drawn at random, or those of their sources?",
+    "event_types": "Look at the items' event types: are they drawn at random?",
+    "decay": "Look at the items' dates: are they those of a crawl or of a template?",
+}
 METRICS = (
     "tags.per_item",
+    *(f"evidence.{piece}.factor" for piece in EVIDENCE),
     *(watched.name for watched in WATCHED if watched.name != SECONDS),
     *(f"{SECONDS}.{step}" for step in TIMED),
 )
@@ -225,9 +241,12 @@ def find_alerts(
         history: the same of the level's last published runs, in any order.
         settings: the run's `alerts`.
     """
+    drifted = list(_drifted(level, deviations(metrics, history, settings)))
+    fallen = [] if any(each.name == "drift.coverage" for each in drifted) else history
     return [
         *_beyond_limits(level, metrics, settings),
-        *_drifted(level, deviations(metrics, history, settings)),
+        *drifted,
+        *_fallen(level, metrics, fallen, settings),
     ]
 
 
@@ -244,9 +263,91 @@ def check_drift(
 
     Returns:
         One sentence per metric that is too much worse than its history, naming the setting; none
-        where `publish.max_drift` is unset or the history is too short.
+        where the history is too short. Without `publish.max_drift` only the coverage counts.
     """
-    max_drift = gate.max_drift
+    return [
+        *_too_far_fallen(metrics, history, alerts, gate),
+        *_too_far_drifted(metrics, history, alerts, gate.max_drift),
+    ]
+
+
+@dataclass(frozen=True)
+class Fall:
+    """Coverage of a run that is lower than usual.
+
+    Attributes:
+        value: of the run.
+        usual: median of the runs before.
+        runs: their number.
+    """
+
+    value: float
+    usual: float
+    runs: int
+
+
+def fall_of_coverage(
+    metrics: Metrics, history: Sequence[Metrics], max_drop: float, min_change: float
+) -> Fall | None:
+    """Compare a run's coverage with a history that may be too short for anything finer.
+
+    Args:
+        metrics: the run's.
+        history: of the level's last published runs.
+        max_drop: largest fall, as a share of their median.
+        min_change: smaller differences never count.
+
+    Returns:
+        None where it has not fallen by more, or fewer than 3 runs are known.
+    """
+    value = metrics.get("coverage")
+    before = [old for run in history if (old := run.get("coverage")) is not None]
+    if value is None or len(before) < _FEWEST_RUNS:
+        return None
+    usual = median(before)
+    if value >= (1 - max_drop) * usual or usual - value <= min_change:
+        return None
+    return Fall(value, usual, len(before))
+
+
+def _fallen(
+    level: str, metrics: Metrics, history: Sequence[Metrics], settings: AlertSettings
+) -> Iterator[Alert]:
+    change = settings.min_share_change
+    fall = fall_of_coverage(metrics, history, settings.max_coverage_drop, change)
+    if fall is not None:
+        least = min((1 - settings.max_coverage_drop) * fall.usual, fall.usual - change)
+        yield Alert(
+            name="drift.coverage",
+            severity="critical" if fall.value < fall.usual / _CRITICAL else "warning",
+            message=f"{level}: {_COVERAGE.title}: {fall.value:.4g}, lower than usual: the median "
+            f"of the last {fall.runs} published runs is {fall.usual:.4g}, and {least:.4g} would "
+            "still be usual",
+            action=_COVERAGE.if_low or "",
+            value=fall.value,
+            limit_value=least,
+        )
+
+
+def _too_far_fallen(
+    metrics: Metrics, history: Sequence[Metrics], alerts: AlertSettings, gate: PublishSettings
+) -> Iterator[str]:
+    drop = gate.max_coverage_drop
+    fall = fall_of_coverage(metrics, history, drop, alerts.min_share_change)
+    if drop < 1 and fall is not None and (metrics.get("counts.read") or 0) >= MANY:
+        yield (
+            f"coverage is {fall.value:.4g}, less than {1 - drop:g} times the median of "
+            f"{fall.runs} published runs, {fall.usual:.4g}; publish.max_coverage_drop={drop:g} is "
+            "allowed"
+        )
+
+
+def _too_far_drifted(
+    metrics: Metrics,
+    history: Sequence[Metrics],
+    alerts: AlertSettings,
+    max_drift: float | None,
+) -> list[str]:
     if max_drift is None:
         return []
     return [
@@ -329,6 +430,7 @@ def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Ite
             limit_value=least,
         )
     yield from _outliers(level, metrics.get("raw_outlier_share"), settings)
+    yield from _contradicted(level, metrics, settings)
     tags = metrics.get("tags.per_item")
     if tags is not None and tags < settings.min_tags_per_item:
         yield Alert(
@@ -343,12 +445,30 @@ def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Ite
         )
 
 
+def _contradicted(level: str, metrics: Metrics, settings: AlertSettings) -> Iterator[Alert]:
+    least = settings.min_evidence_factor
+    for piece, action in EVIDENCE.items():
+        factor = metrics.get(f"evidence.{piece}.factor")
+        if factor is not None and factor < least:
+            yield Alert(
+                name=f"limit.evidence.{piece}.factor",
+                severity="warning",
+                message=f"{level}: the vectors of the most similar items do not bear the evidence "
+                f"`{piece}` out: {factor:.4g} of it counts, at least {least:g} is expected",
+                action=f"{action} See `evidence.{piece}` in the report. Until the input is mended, "
+                "the rest of the evidence decides; `evidence.check=false` trusts all of it.",
+                value=factor,
+                limit_value=least,
+            )
+
+
 def _outliers(level: str, share: float | None, settings: AlertSettings) -> Iterator[Alert]:
     most = given_or(settings.max_raw_outlier_share, LIMITS[level].max_raw_outlier_share)
     if share is not None and share > most:
         yield Alert(
             name="limit.raw_outlier_share",
-            severity="warning",
+            # half way from the limit to all of the level
+            severity="critical" if share > (1 + most) / 2 else "warning",
             message=f"{level}: {share:.4g} of the items are outliers before the outlier policy, "
             f"at most {most:g} are expected",
             action="Look at some outliers: are they stories of their own? If so, raise "

@@ -214,6 +214,13 @@ class EvidenceSettings(_Group):
         description="Reduction of the similarity of two items whose event types are known and "
         "differ. Higher separates event types more; 0: none.",
     )
+    check: bool = Field(
+        True,
+        description="Whether evidence counts only as far as the vectors bear it out: metadata that "
+        "contradict the most similar items (documents that are digests or batches, one mention for "
+        "all events) are damped or ignored, and an alert is raised. False: everything counts as it "
+        "is set.",
+    )
 
 
 class TemporalSettings(_Group):
@@ -575,12 +582,13 @@ class PublishSettings(_Group):
         ge=0,
         description="Publish only if there are at least this many clusters. 0: any number.",
     )
-    min_coverage: float = Field(
-        0.0,
+    min_coverage: float | None = Field(
+        None,
         ge=0,
         le=1,
         description="Publish only if at least this share of the items is in a cluster (0.5 is "
-        "half). 0: any share.",
+        "half). 0: any share. Unset: 0.2 for events and entities, 0.1 for documents and "
+        "storylines, any share with fewer than 1,000 items.",
     )
     max_largest_share: float = Field(
         1.0,
@@ -588,6 +596,15 @@ class PublishSettings(_Group):
         le=1,
         description="Publish only if the largest cluster holds at most this share of all items "
         "that are in clusters. 1: any share.",
+    )
+    max_coverage_drop: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Holds a run back in which far fewer items are in clusters than usual: the "
+        "largest fall of the coverage, as a share of the median of the level's previous published "
+        "runs (0.5: to half of it). Needs 3 previous runs and 1,000 items. 1: no fall holds a run "
+        "back. Not on the command line of the steps, which has no previous runs.",
     )
     max_drift: float | None = Field(
         None,
@@ -621,6 +638,21 @@ class AlertSettings(_Group):
         description="Alert if more than this share of the items are outliers, counted before the "
         "outlier policy. Unset: 0.5 for documents and entities, 0.6 for events, 0.3 for "
         "storylines.",
+    )
+    min_evidence_factor: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="Alert if less than this share of a piece of evidence (mentions, stories, "
+        "dates and so on) counts, because the vectors do not bear it out. See `evidence.check`.",
+    )
+    max_coverage_drop: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Alert if the share of the items in clusters falls by more than this share of "
+        "the median of at least 3 previous published runs (0.25: from 0.8 to below 0.6). Longer "
+        "histories are also watched for smaller changes, see `alerts.min_share_change`.",
     )
     min_tags_per_item: float = Field(
         2.0,

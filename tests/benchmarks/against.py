@@ -4,7 +4,8 @@
 
 For a change that is to change nothing. OTHER is a checkout of another revision; both run by this
 interpreter, in turn, on the real collections (`STAGE4_TEST_DATA`) and on FOLDER:LEVEL of `--more`.
-Workspaces are new for each run, kernels are compiled before.
+Workspaces are new for each run, kernels are compiled before. F1 and coverage are those of the
+clusters that this checkout found in the first pair.
 """
 
 import argparse
@@ -20,7 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.scale import DATA
+import pyarrow.parquet as pq
+
+from tests.benchmarks.measures import scores
+from tests.benchmarks.scale import read_truth
+from tests.benchmarks.spectrum import DATA
 
 HERE = Path(__file__).parents[2]
 COLLECTIONS = {
@@ -28,6 +33,10 @@ COLLECTIONS = {
     "headlines": ("documents",),
     "wikinews": ("documents",),
 }
+HEAD = (
+    *("collection", "level", "clusters", "members and JSONL", "CPU before", "CPU now"),
+    *("B-cubed F1", "coverage"),
+)
 FILES = ("members_parquet", "clusters_jsonl")
 
 
@@ -38,11 +47,13 @@ class Ran:
     Attributes:
         digests: of `FILES`.
         clusters: their number.
+        score: B-cubed F1 and coverage against gold.
         cpu: seconds, user's and system's, children included.
     """
 
     digests: tuple[str, ...]
     clusters: int
+    score: tuple[float, float]
     cpu: float
 
 
@@ -64,7 +75,26 @@ def run(checkout: Path, indices: Path, level: str) -> Ran:
         )
         result = json.loads(done.stdout.splitlines()[-1])
         digests = tuple(hashlib.sha256(Path(result[f]).read_bytes()).hexdigest() for f in FILES)
-        return Ran(digests, result["clusters"], _cpu() - before)
+        cpu = _cpu() - before
+        score = _score(Path(result["members_parquet"]), gold_of(indices, level))
+        return Ran(digests, result["clusters"], score, cpu)
+
+
+def gold_of(indices: Path, level: str) -> dict[str, str]:
+    """Gold cluster of each vector id, of a collection or of what `scale` wrote."""
+    if (indices / "gold.json").exists():
+        gold: dict[str, str] = json.loads((indices / "gold.json").read_bytes())[level]
+        return gold
+    names, clusters = read_truth(indices, level)
+    pairs = zip(names, clusters.tolist(), strict=True)
+    return {name: str(cluster) if cluster >= 0 else name for name, cluster in pairs}
+
+
+def _score(members: Path, gold: dict[str, str]) -> tuple[float, float]:
+    table = pq.read_table(members, columns=["vector_id", "cluster_id"])
+    names, clusters = (table[name].to_pylist() for name in table.column_names)
+    found = scores([gold[name] for name in names], clusters)
+    return found["f1"], found["coverage"]
 
 
 def _cpu() -> float:
@@ -78,7 +108,9 @@ def compared(other: Path, indices: Path, level: str, pairs: int) -> tuple[str, b
     equal = all(one.digests == two.digests for one, two in ran)
     theirs, ours = (median(pair[side].cpu for pair in ran) for side in (0, 1))
     words = "the same" if equal else "DIFFERENT"
-    found = f"{ran[0][1].clusters} | {words} | {theirs:.1f} s | {ours:.1f} s"
+    f1, coverage = ran[0][1].score
+    found = f"{ran[0][1].clusters:,} | {words} | {theirs:.1f} s | {ours:.1f} s"
+    found = f"{found} | {f1:.3f} | {coverage:.3f}"
     row = f"| {indices.name} | {level} | {found} |"
     return row, equal
 
@@ -99,8 +131,8 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=1)
     parser.add_argument("--more", nargs="*", default=[], metavar="FOLDER:LEVEL")
     given = parser.parse_args()
-    print("| collection | level | clusters | members and JSONL | CPU before | CPU now |")
-    print("|---|---|---|---|---|---|")
+    print(f"| {' | '.join(HEAD)} |")
+    print("|---" * len(HEAD), "|", sep="")
     equal = True
     for indices, level in places(given.more):
         row, same = compared(given.other.absolute(), indices, level, given.pairs)

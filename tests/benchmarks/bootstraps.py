@@ -16,7 +16,8 @@ from tests.benchmarks import ours
 from tests.benchmarks.collection import Collection, read_collection
 from tests.benchmarks.history import Figure, add, new_entry
 from tests.benchmarks.measures import scores
-from tests.benchmarks.quality import DATA, peers
+from tests.benchmarks.peer_cache import cached_peers
+from tests.benchmarks.quality import DATA
 
 DRAWS = 20
 LEAST, MOST = 10, 12
@@ -59,7 +60,7 @@ def draw(collection: Collection, seed: int) -> Collection:
 def _compared(drawn: Collection, level: str) -> Iterator[tuple[str, float]]:
     items = drawn.levels[level]
     yield "ours", scores(items.gold, ours.found(drawn, level))["f1"]
-    yield from peers(items).items()
+    yield from cached_peers(items).items()
 
 
 def summary(series: Series) -> dict[str, Figure]:

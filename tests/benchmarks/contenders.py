@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.contenders NAME FOLDER LEVEL SCRATCH
 
-prints what it took as its last line of output, and leaves its labels in SCRATCH.
+prints what it took as its last line of output, and leaves its labels in SCRATCH; `speed` compares
+them with gold, in a process of its own.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import faiss
 import numpy as np
 
 from clustering_tasks.arrays import F32, I64
+from tests.benchmarks.leiden import FIELD_DEFAULT, Leiden, communities, neighbour_graph
 
 Work = Callable[[int], I64 | None]
 
@@ -86,11 +88,11 @@ def prepared(name: str, folder: Path, level: str, scratch: Path) -> tuple[Work, 
     return lambda _: PEERS[name](vectors), dict
 
 
-def _hdbscan(vectors: F32, **settings: str) -> I64:
-    """The package as the earlier service called it."""
+def _hdbscan(vectors: F32, size: int = 5, samples: int = 3, **settings: str) -> I64:
+    """The package; as the earlier service called it where nothing is given."""
     import hdbscan
 
-    model = hdbscan.HDBSCAN(min_cluster_size=5, min_samples=3, **settings)
+    model = hdbscan.HDBSCAN(min_cluster_size=size, min_samples=samples, **settings)
     return np.asarray(model.fit(vectors.astype(np.float64)).labels_)
 
 
@@ -106,6 +108,22 @@ def _evoc(vectors: F32) -> I64:
     from evoc import EVoC
 
     return np.asarray(EVoC(random_state=0).fit_predict(vectors))
+
+
+def _leiden(vectors: F32, setting: Leiden) -> I64:
+    """Leiden on the graph of a run, the search for neighbours included."""
+    return communities(neighbour_graph(vectors), setting)
+
+
+def _average(vectors: F32, cut: float) -> I64:
+    """Average linkage of all pairs, cut at one cosine distance."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    n = len(vectors)
+    cosines = vectors @ vectors.T
+    pairs = np.concatenate([cosines[row, row + 1 :] for row in range(n)]).astype(np.float64)
+    tree = linkage(np.maximum(1 - pairs, 0), "average")
+    return np.asarray(fcluster(tree, cut, "distance"))
 
 
 class _Search:
@@ -166,8 +184,14 @@ OURS: dict[str, dict[str, Any]] = {
 PEERS: dict[str, Callable[[F32], I64]] = {
     "hdbscan": _hdbscan,
     "hdbscan generic": lambda vectors: _hdbscan(vectors, algorithm="generic"),
+    "hdbscan generic, leaf (2, 1)": lambda vectors: _hdbscan(
+        vectors, 2, 1, algorithm="generic", cluster_selection_method="leaf"
+    ),
     "scikit-learn HDBSCAN": _sklearn,
+    "average linkage 0.5": lambda vectors: _average(vectors, 0.5),
     "EVoC": _evoc,
+    "Leiden modularity 1": lambda vectors: _leiden(vectors, FIELD_DEFAULT),
+    "Leiden CPM 0.4": lambda vectors: _leiden(vectors, Leiden("CPM", 0.4)),
 }
 SEARCHES: dict[str, Callable[[F32], faiss.Index]] = {"FAISS flat": _flat, "FAISS IVF": _inverted}
 

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from clustering_tasks.arrays import I64
+
+Labels = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,27 @@ def contingency(gold: Sequence[str], found: Sequence[str | None]) -> Contingency
         found: (n) cluster of each item, None for noise.
     """
     alone = [cluster if cluster is not None else f"\0{n}" for n, cluster in enumerate(found)]
-    rows, columns = _codes(list(gold)), _codes(alone)
+    return _crossed(_codes(list(gold)), _codes(alone))
+
+
+def contingency_of_labels(gold: Labels, found: Labels) -> Contingency:
+    """Compare labels, -1 for an item alone on either side.
+
+    Args:
+        gold: (n) cluster of each item.
+        found: (n) cluster of each item.
+    """
+    return _crossed(_with_singles(gold), _with_singles(found))
+
+
+def _with_singles(labels: Labels) -> I64:
+    """Give every item without a cluster one of its own."""
+    alone = -1 - np.arange(len(labels))
+    numbers = np.unique(np.where(labels >= 0, labels, alone), return_inverse=True)[1]
+    return np.asarray(numbers, dtype=np.int64)
+
+
+def _crossed(rows: I64, columns: I64) -> Contingency:
     ones = np.ones(len(rows), dtype=np.int64)
     table = sparse.csr_array((ones, (rows, columns)))
     table.sum_duplicates()

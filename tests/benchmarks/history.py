@@ -18,10 +18,18 @@ from statistics import median
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from tests.benchmarks.world import GENERATOR
+
 ROOT = Path(__file__).parents[2]
 HISTORY = Path(__file__).with_name("history.jsonl")
 
 Figure = float | str | list[float] | None
+# Contenders that find neighbours and no clusters: their quality is recall.
+SEARCHES = frozenset({"FAISS flat", "FAISS IVF"})
+_QUALITY = ("f1", "coverage")
+_GENERATED = frozenset(
+    {"generated", "speed"}
+)  # sections whose items `tests.benchmarks.scale` makes
 # Earlier values of the same machine that the newest is compared with.
 _REMEMBERED = 5
 
@@ -35,6 +43,8 @@ class Entry(BaseModel):
         machine: processor, cores and memory.
         load: average over the last minute, before it began; what it shared the machine with.
         figures: by path, as `speed/10000/ours/seconds`.
+        generator: version of `tests.benchmarks.scale` that made the items, None where none did;
+            before it had versions, the times of `speed` were of results with hardly a cluster.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +54,7 @@ class Entry(BaseModel):
     machine: str
     load: float
     figures: dict[str, Figure]
+    generator: int | None = None
 
 
 class Regression(BaseModel):
@@ -59,7 +70,7 @@ class Regression(BaseModel):
         return f"{self.name}: {self.before:.4g}, now {self.now:.4g}"
 
 
-def new_entry(figures: Mapping[str, Figure], load: float) -> Entry:
+def new_entry(figures: Mapping[str, Figure], load: float, generator: int | None = None) -> Entry:
     """Describe a measurement that was made just now."""
     return Entry(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -67,6 +78,7 @@ def new_entry(figures: Mapping[str, Figure], load: float) -> Entry:
         machine=_machine(),
         load=round(load, 1),
         figures={name: _rounded(value) for name, value in figures.items()},
+        generator=generator,
     )
 
 
@@ -75,9 +87,30 @@ def _rounded(value: Figure) -> Figure:
 
 
 def add(entry: Entry, path: Path = HISTORY) -> None:
-    """Append a measurement."""
+    """Append a measurement.
+
+    Raises:
+        ValueError: a clustering was timed, and how good it was is not among the figures.
+    """
+    if lacking := without_quality(entry.figures):
+        raise ValueError(
+            f"{', '.join(lacking)}: seconds without {' and '.join(_QUALITY)} of the run that took "
+            f"them. Compare its labels with gold (measures.scores_of_labels) and add both figures"
+        )
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry.model_dump(), ensure_ascii=False) + "\n")
+
+
+def without_quality(figures: Mapping[str, Figure]) -> list[str]:
+    """Paths of contenders that were timed while nobody looked at their answer."""
+    timed = [name.removesuffix("/seconds") for name in figures if name.endswith("/seconds")]
+
+    def known(path: str) -> bool:
+        needed = ("recall16",) if path.rpartition("/")[2] in SEARCHES else _QUALITY
+        values = [figures.get(f"{path}/{name}") for name in needed]
+        return all(isinstance(value, float | int) and value == value for value in values)
+
+    return [path for path in timed if not known(path)]
 
 
 def read(path: Path = HISTORY) -> list[Entry]:
@@ -88,9 +121,14 @@ def read(path: Path = HISTORY) -> list[Entry]:
 
 
 def newest(entries: Iterable[Entry], prefix: str) -> dict[str, tuple[Figure, Entry]]:
-    """Find the newest value of each figure below a path, and the measurement that it is from."""
+    """Find the newest value of each figure below a path, and the measurement that it is from.
+
+    Of figures of generated items, those of other versions of the generator do not count.
+    """
     found: dict[str, tuple[Figure, Entry]] = {}
     for entry in entries:
+        if prefix in _GENERATED and entry.generator != GENERATOR:
+            continue
         for name, value in entry.figures.items():
             if name.startswith(f"{prefix}/"):
                 found[name.removeprefix(f"{prefix}/")] = (value, entry)
@@ -100,14 +138,16 @@ def newest(entries: Iterable[Entry], prefix: str) -> dict[str, tuple[Figure, Ent
 def regressions(entries: list[Entry]) -> Iterator[Regression]:
     """Compare the newest value of each figure with the median of those before.
 
-    Times and memory are compared on the same machine only; scores everywhere.
+    Times and memory are compared on the same machine only; scores everywhere; figures of generated
+    items with those of the same generator.
     """
     values: dict[str, list[float]] = {}
     for entry in entries:
         for name, value in entry.figures.items():
             if isinstance(value, float | int):
                 machine = entry.machine if _is_cost(name) else ""
-                values.setdefault(f"{name}\0{machine}", []).append(value)
+                of = f"{name}\0{machine}\0{entry.generator}"
+                values.setdefault(of, []).append(value)
     for key, series in values.items():
         name, now = key.partition("\0")[0], series[-1]
         if len(series) > 1 and _tolerated(name) is not None:

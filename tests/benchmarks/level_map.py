@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.level_map 1000000
 
-draws the items of `tests.benchmarks.scale`, a fiftieth as many clusters, and reads views of the
-map from a PostgreSQL of its own, as the API does. Prints one JSON object.
+draws the items of `tests.benchmarks.independent`, a fiftieth as many clusters, and reads views of
+the map from a PostgreSQL of its own, as the API does. Prints one JSON object.
 """
 
 import argparse
@@ -30,7 +30,8 @@ from clustering_tasks.steps.map.placement import (
     radii,
 )
 from local.postgres import RESULTS, Postgres
-from tests.benchmarks.scale import DIMENSION, centre, level_spectrum, stories
+from tests.benchmarks.independent import centre, stories
+from tests.benchmarks.spectrum import DIMENSION, level_spectrum
 from tests.benchmarks.store import store
 
 _BLOCK = 32_768

@@ -11,7 +11,12 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import v_measure_score
 
 from clustering_tasks.arrays import F64, I64
-from tests.benchmarks.contingency import Contingency, contingency
+from tests.benchmarks.contingency import (
+    Contingency,
+    Labels,
+    contingency,
+    contingency_of_labels,
+)
 
 Triple = tuple[float, float, float]  # F1, precision, recall
 
@@ -38,6 +43,20 @@ def scores(gold: Sequence[str], found: Sequence[str | None]) -> dict[str, float]
         "purity": purity(gold, found),
         "coverage": coverage(gold, found),
     }
+
+
+def scores_of_labels(gold: Labels, found: Labels) -> dict[str, float]:
+    """Score labels of any number of items by B-cubed and coverage.
+
+    Args:
+        gold: (n) cluster of each item, -1 for an item alone.
+        found: (n) cluster of each item, -1 for noise; a cluster of one is as good as noise.
+    """
+    f1, precision, recall = b_cubed(contingency_of_labels(gold, found))
+    at, sizes = np.unique(found, return_inverse=True, return_counts=True)[1:]
+    found = np.where(sizes[at] > 1, found, -1)
+    covered = _ratio(float(((gold >= 0) & (found >= 0)).sum()), float((gold >= 0).sum()))
+    return {"f1": f1, "precision": precision, "recall": recall, "coverage": covered}
 
 
 def b_cubed(table: Contingency) -> Triple:

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,21 @@ def found(collection: Collection, level: str, **settings: Any) -> list[str | Non
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "indices"
         write_collection(collection, folder)
+        return found_in(folder, level, collection.levels[level].names, **settings)
+
+
+def found_in(folder: Path, level: str, names: Sequence[str], **settings: Any) -> list[str | None]:
+    """Cluster a level of a folder; return the cluster of each of its items, None for noise.
+
+    Args:
+        folder: of Stage 3.
+        level: by its name.
+        names: vector ids of the items.
+        settings: beside the defaults, by nested or dotted names.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
         run = new_run(folder, Path(scratch) / "workspace", level, settings)
         done = run_all(run, UPath(scratch) / "output")
         members = pq.read_table(done["members_parquet"], columns=["vector_id", "cluster_id"])
     of = dict(zip(*(members[name].to_pylist() for name in members.column_names), strict=True))
-    return [of[name] for name in collection.levels[level].names]
+    return [of[name] for name in names]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from clustering_tasks.arrays import F32, F64
+from tests.benchmarks.leiden import SETTINGS, communities, neighbour_graph
 
 Found = list[str | None]
 
@@ -35,6 +36,9 @@ def answers(vectors: F32) -> Iterator[tuple[str, list[Found]]]:
     tree = linkage(cosine[np.triu_indices(len(cosine), 1)], "average")
     for cut in CUTS:
         yield f"average linkage {cut:g}", [_named(fcluster(tree, cut, "distance"))]
+    graph = neighbour_graph(vectors)
+    for setting in SETTINGS:
+        yield setting.name, [_named(communities(graph, setting))]
     if find_spec("evoc"):
         yield "EVoC", [_evoc(vectors, seed) for seed in EVOC_SEEDS]
 

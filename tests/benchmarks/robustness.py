@@ -15,7 +15,8 @@ from tests.benchmarks import ours
 from tests.benchmarks.collection import read_collection
 from tests.benchmarks.history import Figure, add, new_entry
 from tests.benchmarks.measures import scores
-from tests.benchmarks.quality import DATA, peers
+from tests.benchmarks.peer_cache import cached_peers
+from tests.benchmarks.quality import DATA
 from tests.benchmarks.variants import Variant, variants
 
 SAMPLES = (100, 420, 1000)  # documents
@@ -48,13 +49,14 @@ def all_variants() -> Iterator[Variant]:
 
 def _measured(variant: Variant) -> dict[str, Figure]:
     items = variant.collection.levels[variant.level]
-    each = peers(items)
+    each = cached_peers(items)
     best = max(each, key=each.__getitem__) if each else None
     return {
         "items": len(items.names),
         "ours/f1": scores(items.gold, ours.found(variant.collection, variant.level))["f1"],
         "peer": best,
         "peer_f1": each[best] if best else None,
+        **{f"peers/{name}": value for name, value in each.items()},
     }
 
 

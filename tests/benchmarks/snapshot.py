@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.snapshot -n 1000000
 
-prints the table that stands in docs/BENCHMARKS.md. `label` is given the generator's own stories for
-clusters, so nothing is searched. Each step is a process of its own; its peak memory is the one that
-the kernel counts, mapped files and children included.
+prints the table that stands in docs/BENCHMARKS.md. Items are those of
+`tests.benchmarks.independent`. `label` is given the generator's own clusters: nothing is clustered,
+and there is no quality to measure. Each step is a process of its own; its peak memory is the one
+that the kernel counts, mapped files and children included.
 """
 
 import argparse
@@ -29,7 +30,9 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label.report import NEIGHBOURS, QUALITY
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, load_run, perform
 from clustering_tasks.workspace.vector_files import open_vectors
-from tests.benchmarks.scale import DIMENSION, write_scale_folder
+from tests.benchmarks.independent import write_independent
+from tests.benchmarks.scale import read_truth
+from tests.benchmarks.spectrum import DIMENSION
 
 ROOT = Path(__file__).parents[2]
 _JOB = "benchmark"
@@ -86,7 +89,7 @@ def measured(n: int, level: str, folder: Path | None = None) -> Iterator[tuple[s
     with tempfile.TemporaryDirectory(dir=folder.parent if folder else None) as scratch:
         indices, workspace = folder or Path(scratch) / "indices", Path(scratch) / "workspace"
         if not (indices / LEVELS[level].pair[1]).exists():
-            write_scale_folder(indices, level, n)
+            write_independent(indices, level, n)
         yield "snapshot", step("snapshot", level, workspace, "--indices", str(indices))
         run = load_run(UPath(workspace), LEVELS[level], _JOB)
         yield "nodes of plan", cost([sys.executable, "-c", _NODES, str(workspace), level, _JOB])
@@ -117,17 +120,16 @@ def cost(command: list[str]) -> Cost:
 
 
 def merge_truth(run: Run, indices: Path) -> None:
-    """Record results of `plan` and `merge` whose clusters are the generator's stories."""
+    """Record results of `plan` and `merge` whose clusters are the generator's."""
     snapshot = run.result("snapshot")
     perform(run, "plan", "truth", lambda attempt: setattr(attempt, "parts", []))
     perform(run, "merge", "truth", lambda attempt: _merge(snapshot, truth(run, indices), attempt))
 
 
 def truth(run: Run, indices: Path) -> I32:
-    """Return each row's story, in the order of the snapshot, -1 for none."""
-    file = np.load(indices / f"{run.level.name}_truth.npz")
-    story: I32 = file["story"][np.argsort(file["vector_id"])]
-    return story
+    """Return each row's gold cluster, in the order of the snapshot, -1 for an item alone."""
+    names, clusters = read_truth(indices, run.level.name)
+    return np.asarray(clusters[np.argsort(names)])
 
 
 def _merge(snapshot: Result, labels: I32, attempt: Attempt) -> None:
@@ -162,7 +164,7 @@ def _merge(snapshot: Result, labels: I32, attempt: Attempt) -> None:
         "clusters": clusters,
         "parts": 0,
         "algorithm": "hdbscan",
-        "algorithm_reason": "the generator's stories",
+        "algorithm_reason": "the generator's clusters",
     }
 
 

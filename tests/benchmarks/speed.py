@@ -2,9 +2,12 @@
 
     python -m tests.benchmarks.speed 5000 10000 50000 200000 1000000
 
+    python -m tests.benchmarks.speed 200000 --only ours EVoC --scratch FOLDER
+
 Every contender has a process of its own, is warm (caches filled, a small run before), and runs up
 to three times: medians. Ours is a whole level from the snapshot to the labels, files included; a
-peer gets vectors in memory and gives labels back.
+peer gets vectors in memory and gives labels back. The labels of the last of these runs are compared
+with the generator's gold: a time without its quality does not enter the history.
 """
 
 import argparse
@@ -26,7 +29,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from clustering_tasks.arrays import I64
 from tests.benchmarks.history import ROOT, Figure, add, new_entry
-from tests.benchmarks.scale import ITEMS_PER_DOCUMENT, write_scale_folder
+from tests.benchmarks.measures import scores_of_labels
+from tests.benchmarks.scale import read_truth, write_scale_folder
+from tests.benchmarks.world import GENERATOR, ITEMS_PER_DOCUMENT, WorldSettings
 
 LEVEL = "events"
 # Numbers of items, from and to, with which a contender takes part.
@@ -36,8 +41,12 @@ CONTENDERS = {
     "ours, hdbscan, exact graph": (50_000, 200_000),  # below, every graph is exact
     "hdbscan": (0, 10_000),
     "hdbscan generic": (0, 10_000),
+    "hdbscan generic, leaf (2, 1)": (0, 10_000),
     "scikit-learn HDBSCAN": (0, 10_000),
+    "average linkage 0.5": (0, 10_000),
     "EVoC": (0, 200_000),
+    "Leiden modularity 1": (0, 200_000),
+    "Leiden CPM 0.4": (0, 200_000),
     "FAISS flat": (0, 50_000),
     "FAISS IVF": (10_000, 200_000),
 }
@@ -50,28 +59,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("items", type=int, nargs="+")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--dry", action="store_true", help="print the figures, keep none")
     parser.add_argument("--scratch", type=Path, help="for folders that are kept and used again")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for n in given.items:
             load = os.getloadavg()[0]
             figures = measured(n, given.only, given.scratch or Path(scratch))
-            add(new_entry({f"speed/{n}/{name}": value for name, value in figures.items()}, load))
+            if given.dry:
+                continue
+            paths = {f"speed/{n}/{name}": value for name, value in figures.items()}
+            add(new_entry(paths, load, generator=GENERATOR))
 
 
 def measured(n: int, names: Iterable[str], scratch: Path) -> dict[str, Figure]:
     """Measure the contenders that take part at a size."""
     folder = written(n, scratch)
+    gold = read_truth(folder, LEVEL)[1][by_vector_id(folder)]
     figures: dict[str, Figure] = {}
     labels: dict[str, I64] = {}
     for name in (name for name in names if takes_part(name, n)):
         record, found = contend(name, folder)
-        print(f"{n} {name}: {json.dumps(record)}", flush=True)
-        figures |= {f"{name}/{key}": value for key, value in record.items()}
         if found is not None:
             labels[name] = found if name.startswith("ours") else found[by_vector_id(folder)]
+            record |= scores_of_labels(gold, labels[name])
+        print(f"{n} {name}: {json.dumps(record)}", flush=True)
+        figures |= {f"{name}/{key}": value for key, value in record.items()}
     figures |= agreements(labels)
-    if takes_part("hdbscan", n) and "ours, hdbscan" in labels:
+    if "hdbscan" in labels and "ours, hdbscan" in labels:
         figures |= permuted(folder, labels["ours, hdbscan"])
     if "ours" in labels:
         figures["ours/cold_seconds"] = cold_command(folder)
@@ -88,8 +103,9 @@ def written(n: int, scratch: Path) -> Path:
     """Write the items, and few others to get warm with, unless they are there."""
     for folder, count in ((scratch / str(n), n), (scratch / "warm", _WARM_ITEMS)):
         if not folder.is_dir():
-            write_scale_folder(folder, "documents", max(count // ITEMS_PER_DOCUMENT, 1))
-            write_scale_folder(folder, LEVEL, count)
+            world = WorldSettings(max(count // ITEMS_PER_DOCUMENT[LEVEL], 1))
+            write_scale_folder(folder, "documents", world.documents, world)
+            write_scale_folder(folder, LEVEL, count, world)
     return scratch / str(n)
 
 
@@ -107,8 +123,7 @@ def contend(name: str, folder: Path) -> tuple[dict[str, Any], I64 | None]:
 
 def by_vector_id(folder: Path) -> I64:
     """Rows of the index in the order of their vector ids."""
-    names = np.load(folder / f"{LEVEL}_truth.npz")["vector_id"]
-    return np.argsort(names, kind="stable")
+    return np.argsort(read_truth(folder, LEVEL)[0], kind="stable")
 
 
 def agreements(labels: dict[str, I64]) -> dict[str, Figure]:

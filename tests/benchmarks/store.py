@@ -25,7 +25,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 from clustering_tasks.publication.report import read_report
 from local.postgres import RESULTS, Postgres
 from tests.benchmarks.history import Figure, add, new_entry
-from tests.benchmarks.scale import DIMENSION
+from tests.benchmarks.spectrum import DIMENSION
 from tests.benchmarks.store_files import write_run
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_STAGE4_POSTGRES"

@@ -1,8 +1,8 @@
 """Files of `label` for any number of members, as a real run leaves them; the same seed, the same.
 
-Stories are those of `tests.benchmarks.scale`: Zipf's sizes, centroids as far apart as those of real
-news, a fifth of the items in none. Later runs of the history cluster the same items: 1 % of the
-clusters are split, 1 % merged, and 1 % of the items come or go.
+Stories are those of `tests.benchmarks.independent`: Zipf's sizes, centroids as far apart as those
+of real news, a fifth of the items in none. Later runs of the history cluster the same items: 1 % of
+the clusters are split, 1 % merged, and 1 % of the items come or go.
 """
 
 from collections.abc import Iterator
@@ -26,19 +26,16 @@ from clustering_tasks.steps.label.records import cluster_id
 from clustering_tasks.steps.label.report import describe_sizes
 from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.workspace.storage import to_json
-from tests.benchmarks.scale import (
-    DIMENSION,
+from tests.benchmarks.independent import (
     EVENT_TYPES,
     ITEMS_PER_STORY,
-    Spectrum,
-    Writer,
     centre,
-    level_spectrum,
     metadata_of,
     source_id,
     stories,
-    vocabulary,
 )
+from tests.benchmarks.invented_words import Writer, vocabulary
+from tests.benchmarks.spectrum import DIMENSION, Spectrum, level_spectrum
 
 LEVEL = "events"
 _FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,15 @@ from tests.benchmarks.history import Figure
 Tree = dict[str, Figure]
 Lines = list[str]
 
-SHOWN_PEERS = ("hdbscan (5, 3)", "average linkage 0.55", "EVoC")
+# Each with one setting for all rows; the one of average linkage is the best on average over the
+# real collections.
+SHOWN_PEERS = (
+    "hdbscan (5, 3)",
+    "hdbscan leaf (2, 1)",
+    "average linkage 0.5",
+    "EVoC",
+    "Leiden modularity 1",
+)
 MEASURES = {
     "f1": "B-cubed",
     "pairwise": "pairwise",
@@ -53,19 +61,60 @@ def measures(tree: Tree) -> Lines:
 
 def bootstraps(tree: Tree) -> Lines:
     """Gains in paired draws of topics."""
-    head = ["level", "ours", "best peer setting", "gain, mean", "middle 95 %", "draws won"]
-    return _table(head, (_draws_row(_below(tree, level), level) for level in _paths(tree, "peer")))
+    head = ["level", *_GAINS]
+    rows = ([level, *_gain_cells(_below(tree, level))] for level in _paths(tree, "peer"))
+    return _table(head, rows)
 
 
-def _draws_row(own: Tree, level: str) -> Lines:
+def thinned(tree: Tree) -> Lines:
+    """Gains where a share of the stories has one item."""
+    rows = []
+    for path in _paths(tree, "peer"):
+        (name, fraction), own = path.split("/"), _below(tree, path)
+        shown = [name, f"{float(fraction):.0%}", _whole(own["items"])]
+        rows.append([*shown, *_gain_cells(own)])
+    return _table(["level", "stories thinned", "items", *_GAINS], rows)
+
+
+_GAINS = ("ours", "best peer setting", "gain, mean", "middle 95 %", "draws won", *SHOWN_PEERS)
+
+
+def _gain_cells(own: Tree) -> Lines:
     gains = own["gains"] if isinstance(own["gains"], list) else []
     return [
-        level,
         _number(own["ours/f1"]),
         f"{_number(own['peer_f1'])} ({own['peer']})",
         f"**{_signed(own['ours/gain'])}**",
         f"{_signed(own['ours/low'])} to {_signed(own['ours/high'])}",
         f"{sum(gain > 0 for gain in gains)} of {len(gains)}",
+        *(_number(own.get(f"peers/{name}")) for name in SHOWN_PEERS),
+    ]
+
+
+def generated(tree: Tree) -> Lines:
+    """Generated news: what it consists of, and what is found in it."""
+    head = ["news", "level", "items", "clusters", "lone", "largest", "ours: F1 (P / R)", "coverage"]
+    head += ["without the documents' evidence", "ours, HDBSCAN", *SHOWN_PEERS, "best of all peers"]
+    return _table(
+        head, (_generated_row(_below(tree, name), name) for name in _paths(tree, "level"))
+    )
+
+
+def _generated_row(own: Tree, name: str) -> Lines:
+    peers = _below(own, "peers")
+    best = max(peers, key=lambda peer: _float(peers[peer]), default=None)
+    spread = f"{_number(own['ours/precision'], 2)} / {_number(own['ours/recall'], 2)}"
+    return [
+        "as it is" if name == own["level"] else name,
+        str(own["level"]),
+        *(_whole(own[figure]) for figure in ("items", "clusters")),
+        f"{_float(own['lone']):.0%}",
+        _whole(own["largest"]),
+        f"**{_number(own['ours/f1'])}** ({spread})",
+        _number(own["ours/coverage"]),
+        *(_number(own[f"{kind}/f1"]) for kind in ("ours without documents", "ours hdbscan")),
+        *(_number(peers.get(peer)) for peer in SHOWN_PEERS),
+        f"{_number(peers[best])} ({best})" if best else "-",
     ]
 
 
@@ -75,6 +124,7 @@ def robustness(tree: Tree) -> Lines:
     for path in _paths(tree, "items"):
         groups.setdefault(path.rpartition("/")[0], []).append(_below(tree, path))
     head = ["variant", "draws", "items", "ours", "best peer there", "difference", "worst draw"]
+    head += SHOWN_PEERS
     rows = [_variant_row(name, draws) for name, draws in groups.items()]
     real = [draws for name, draws in groups.items() if not name.startswith("sample")]
     samples = [draws for name, draws in groups.items() if name.startswith("sample")]
@@ -97,6 +147,7 @@ def _variant_row(name: str, draws: list[Tree]) -> Lines:
         f"{_number(_mean(draws, 'peer_f1'))} ({peers})" if peers else "-",
         _signed(fmean(gains)) if gains else "-",
         _signed(min(gains)) if gains else "-",
+        *(_number(_mean(draws, f"peers/{name}")) for name in SHOWN_PEERS),
     ]
 
 
@@ -116,13 +167,14 @@ def _gains(draws: list[Tree]) -> list[float]:
 
 
 def _mean(draws: list[Tree], name: str) -> float | None:
-    known = [_float(draw[name]) for draw in draws if draw[name] is not None]
+    known = [_float(draw[name]) for draw in draws if draw.get(name) is not None]
     return fmean(known) if known else None
 
 
 def speed(tree: Tree) -> Lines:
-    """Times and memory of all contenders."""
-    head = ["items", "contender", "seconds", "processor", "memory", "runs", "by ours", "recall@16"]
+    """Times and memory of all contenders, and how good the answers were that took them."""
+    head = ["items", "contender", "seconds", "processor", "memory", "runs", "by ours"]
+    head += ["B-cubed F1", "P / R", "coverage", "recall@16"]
     return _table(head, (_speed_row(tree, path) for path in _by_items(tree, "seconds")))
 
 
@@ -137,6 +189,9 @@ def _speed_row(tree: Tree, path: str) -> Lines:
         f"{_number(own['peak_mb'], 0)} MB",
         _number(own["runs"], 0),
         _number(_float(own["seconds"]) / _float(ours), 1) if ours else "-",
+        _number(own.get("f1")),
+        f"{_number(own['precision'], 2)} / {_number(own['recall'], 2)}" if "f1" in own else "-",
+        _number(own.get("coverage")),
         _number(own.get("recall16")),
     ]
 
@@ -151,7 +206,7 @@ def steps(tree: Tree) -> Lines:
         own = _below(tree, path)
         seconds = [_number(own[f"{step}_seconds"], 1) for step in STEPS]
         cold = _number(own.get("cold_seconds"), 1)
-        found = [_number(own.get(ari)) for ari in agreements]
+        found = [_number(own.get(each)) for each in ("f1", "coverage", *agreements)]
         rows.append([f"{int(n):,}", name, *seconds, cold, *found])
     floors = [
         f"- The package `hdbscan` agrees with itself when its rows are permuted: {_number(value)} "
@@ -159,7 +214,8 @@ def steps(tree: Tree) -> Lines:
         for path, value in tree.items()
         if path.endswith("/hdbscan/permuted_ari")
     ]
-    return [*_table(["items", "settings", *STEPS, "cold command", *aris], rows), "", *floors]
+    head = ["items", "settings", *STEPS, "cold command", "B-cubed F1", "coverage", *aris]
+    return [*_table(head, rows), "", *floors]
 
 
 def _by_items(tree: Tree, last: str) -> list[str]:
@@ -257,7 +313,9 @@ TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "quality": ("quality", quality),
     "measures": ("quality", measures),
     "bootstraps": ("bootstraps", bootstraps),
+    "thinned": ("thinned", thinned),
     "robustness": ("robustness", robustness),
+    "generated": ("generated", generated),
     "speed": ("speed", speed),
     "steps": ("speed", steps),
     "store": ("store", store),

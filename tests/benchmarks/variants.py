@@ -3,13 +3,18 @@
 One setting has to hold on all of them, so every default is looked at here, too.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from clustering_tasks.arrays import I64
-from tests.benchmarks.collection import Collection, joined
+from tests.benchmarks.collection import Collection, Items, joined
+
+# Shares of the stories of which one item is kept.
+FRACTIONS = (0.3, 0.5, 0.7, 0.9)
+THINNED_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,30 @@ class Variant:
     def name(self) -> str:
         """The group and the seed."""
         return self.group if self.seed is None else f"{self.group}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """A level of a collection of which a share of the stories has lost all items but one.
+
+    Attributes:
+        name: collection and level, as `ecbplus events`.
+        level: that is clustered.
+        fraction: of the stories with companions.
+        seed: of the draw.
+        collection: what is left, the other levels too (`write_collection` makes a folder of it).
+    """
+
+    name: str
+    level: str
+    fraction: float
+    seed: int
+    collection: Collection
+
+    @property
+    def items(self) -> Items:
+        """The level's vectors, metadata and gold."""
+        return self.collection.levels[self.level]
 
 
 Draw = Callable[[list[str], np.random.Generator], I64]
@@ -62,6 +91,48 @@ def _drawn(
         for seed in range(seeds):
             rows = DRAWS[title](collection.levels[level].gold, np.random.default_rng(seed))
             yield Variant(f"{name}, {title}", seed, level, collection.with_rows(level, rows))
+
+
+def thinned(
+    base: Mapping[str, Collection],
+    fractions: Iterable[float] = FRACTIONS,
+    draws: int = THINNED_DRAWS,
+    names: Iterable[str] | None = None,
+) -> Iterator[Thinned]:
+    """Thin every level of the collections, one draw after the other.
+
+    Args:
+        base: collections by name.
+        fractions: of the stories with companions that are thinned to one item.
+        draws: of each level and fraction, with the seeds from 0.
+        names: collections and levels, as `ecbplus events`; None for all.
+
+    Raises:
+        ValueError: a name is that of no collection and level.
+    """
+    all_levels = {f"{c.name} {level}": (c, level) for c in base.values() for level in c.levels}
+    chosen = list(all_levels) if names is None else list(names)
+    if unknown := set(chosen) - set(all_levels):
+        raise ValueError(f"no {', '.join(sorted(unknown))}: there are {', '.join(all_levels)}")
+    for name in (name for name in all_levels if name in chosen):
+        collection, level = all_levels[name]
+        for fraction, seed in product(fractions, range(draws)):
+            gold = collection.levels[level].gold
+            rows = to_one(fraction)(gold, np.random.default_rng(seed))
+            yield Thinned(name, level, fraction, seed, collection.with_rows(level, rows))
+
+
+def to_one(fraction: float) -> Draw:
+    """Keep one item of a share of the stories that have several, and all of the others."""
+
+    def draw(gold: list[str], rng: np.random.Generator) -> I64:
+        stories = _stories(gold)
+        several = [number for number, rows in enumerate(stories) if len(rows) > 1]
+        for number in rng.choice(several, round(fraction * len(several)), replace=False):
+            stories[number] = rng.choice(stories[number], 1)
+        return np.sort(np.concatenate(stories))
+
+    return draw
 
 
 def at_most(sizes: tuple[int, ...]) -> Draw:

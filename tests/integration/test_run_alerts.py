@@ -176,6 +176,34 @@ def test_a_run_that_drifted_too_far_is_kept_but_not_published(
     assert publish_run(good)["published"]
 
 
+def test_a_run_that_lost_most_of_its_clusters_is_reported_and_held_back(
+    results: Results, tmp_path: Path
+) -> None:
+    """The history is too short for `publish.max_drift`; 1,000 items are not."""
+    last = Label(tmp_path, clusters=200, size=4, noise=200)
+    publish_run(load(last)[0])
+    for _ in range(2):
+        last = last.later()
+        publish_run(load(last)[0])
+    torn = last.later(clusters=90, noise=640)
+    files, loaded = load(torn)
+    assert [(each["name"], each["severity"]) for each in loaded["alerts"]] == [
+        ("drift.coverage", "critical")
+    ]
+    with pytest.raises(AirflowFailException, match=r"max_coverage_drop=0\.5 is allowed"):
+        publish_run(files)
+    assert results.rows("SELECT job_id FROM stage4.current_runs") == [(last.job_id,)]
+    wanted = torn.later(publish={"max_coverage_drop": 1})
+    assert publish_run(load(wanted)[0])["published"]
+
+
+def test_a_run_of_noise_is_held_back_without_a_history(results: Results, tmp_path: Path) -> None:
+    noise = Label(tmp_path, clusters=20, size=4, noise=1_000)
+    with pytest.raises(AirflowFailException, match=r"publish\.min_coverage=0\.2 is required"):
+        publish_run(load(noise)[0])
+    assert publish_run(load(noise.later(publish={"min_coverage": 0}))[0])["published"]
+
+
 def test_a_duration_is_compared_when_all_steps_have_one(results: Results, tmp_path: Path) -> None:
     label = Label(tmp_path)
     for number in range(8):

@@ -67,6 +67,7 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
         "raw_outlier_share": _share(merge.metrics["raw_noise"], kept),
         "largest_cluster_share": _share(int(sizes.max(initial=0)), counts["clustered"]),
         "neighbours": {name: merge.metrics[name] for name in NEIGHBOURS},
+        "evidence": _evidence(merge),
         "quality": {name: merge.metrics[name] for name in QUALITY},
         "sizes": describe_sizes(sizes),
         "input": dict(snapshot.metrics),
@@ -74,6 +75,17 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
         "errors": _errors(run, merge),
         "seconds": _seconds(run),
     }
+
+
+def _evidence(merge: Result) -> dict[str, dict[str, Metric]]:
+    """Put the findings of each piece together; empty where nothing but the vectors counts."""
+    pieces: dict[str, dict[str, Metric]] = {}
+    for key, value in merge.metrics.items():
+        group, _, rest = key.partition(".")
+        if group == "evidence":
+            piece, _, name = rest.partition(".")
+            pieces.setdefault(piece, {})[name] = value
+    return pieces
 
 
 def _errors(run: Run, merge: Result) -> dict[str, int | None]:

@@ -20,6 +20,7 @@ from clustering_tasks.engine.centroids import ClusterSums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.evidence.check import CheckedEvidence
 from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, read_graph
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.time_ranges import read_time_ranges
@@ -31,7 +32,8 @@ from clustering_tasks.steps.merge.assignments import (
     UNASSIGNED,
     write_clustering,
 )
-from clustering_tasks.steps.merge.blocks import blocks
+from clustering_tasks.steps.merge.blocks import blocks, evidence
+from clustering_tasks.steps.merge.damped_evidence import adapt
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,
@@ -40,7 +42,12 @@ from clustering_tasks.steps.merge.outlier_policy import (
     no_offers,
     treat,
 )
-from clustering_tasks.steps.merge.quality import measure_graph, measure_membership, measure_vectors
+from clustering_tasks.steps.merge.quality import (
+    measure_evidence,
+    measure_graph,
+    measure_membership,
+    measure_vectors,
+)
 from clustering_tasks.steps.merge.stability import stability
 from clustering_tasks.steps.merge.time_gaps import Checked, check_gaps
 from clustering_tasks.workspace.artefacts import (
@@ -109,6 +116,7 @@ def merge(run: Run) -> Result:
     parts = _parts(run, plan)
     method = recorded_method(run)
     read = run.settings.model_dump(include={"scope", "temporal", "merge", "outliers", *ALGORITHMS})
+    read["check_evidence"] = run.settings.evidence.check
     # The algorithm is loaded by its name: the step's own version does not reach its module.
     code = source_version(f"algorithms.{method.algorithm}")
     extra = [method.record(), sorted(parts), code]
@@ -151,7 +159,10 @@ def _merge(
     approximate = mend(graph, plan, nodes)
     with ThreadPoolExecutor(1) as beside:  # products, while metadata keeps the interpreter busy
         measuring = beside.submit(measure_recall, graph, plan, approximate, run.settings.temporal)
-        clustering = _cluster(run, method, snapshot, plan, nodes, graph)
+        check = run.settings.evidence.check
+        known = evidence(snapshot, plan, nodes, graph, method, check=check)
+        adapted = adapt(method, run.settings, known, plan, nodes, graph)
+        clustering = _cluster(run, adapted, plan, nodes, graph, known)
     found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:
         final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
@@ -175,6 +186,7 @@ def _merge(
         "algorithm": method.algorithm,
         "algorithm_reason": method.reason,
         "clusters_with_gap": final.gaps,
+        **(measure_evidence(known) if known else {}),
         **clustering.facts,
     }
     clustering.probabilities = treated.probabilities
@@ -216,7 +228,12 @@ def _searches(parts: Mapping[int, Result]) -> list[str]:
 
 
 def _cluster(
-    run: Run, method: Method, snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
+    run: Run,
+    method: Method,
+    plan: Result,
+    nodes: Nodes,
+    graph: Graph,
+    known: CheckedEvidence | None,
 ) -> Clustering:
     """Cluster each block of the graph; one with a missing part stays unassigned."""
     n = len(nodes.row)
@@ -227,7 +244,7 @@ def _cluster(
         offers=no_offers(n),
     )
     algorithm = ALGORITHMS[method.algorithm].load()
-    for number, (rows, block) in enumerate(blocks(snapshot, plan, nodes, graph, method)):
+    for number, (rows, block) in enumerate(blocks(plan, nodes, graph, known)):
         if block is not None:
             found = algorithm(block, run.settings, method)
             clustering.add(number, rows, found)

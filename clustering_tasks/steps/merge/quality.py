@@ -23,6 +23,7 @@ from clustering_tasks.engine.quality import (
     separation,
     silhouette,
 )
+from clustering_tasks.evidence.check import CheckedEvidence
 from clustering_tasks.graph.neighbour_graph import Graph
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Metric
@@ -112,6 +113,15 @@ def measure_membership(
     return {
         "mean_probability": _mean(probabilities[clustered].astype(np.float64), weight),
         "stability": _mean(stability, np.bincount(found[clustered], weight)),
+    }
+
+
+def measure_evidence(known: CheckedEvidence) -> dict[str, Metric]:
+    """Name what the check of evidence found: `evidence.<piece>.<metric>`."""
+    return {
+        f"evidence.{piece}.{name}": value
+        for piece, finding in known.findings.items()
+        for name, value in finding.record().items()
     }
 
 

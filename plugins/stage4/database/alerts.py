@@ -70,9 +70,7 @@ def watch(
 
 
 def drift(connection: Database, load_id: int, report: Report) -> list[str]:
-    """Apply the gate's condition on drift (`clustering_tasks.publication.alerts`) to a load."""
-    if report.settings.publish.max_drift is None:
-        return []
+    """Apply the gate's conditions on drift (`clustering_tasks.publication.alerts`) to a load."""
     return check_drift(
         *_compared(connection, load_id, report), report.settings.alerts, report.settings.publish
     )

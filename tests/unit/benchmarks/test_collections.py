@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from local.sample import write_sample
+from tests.benchmarks import generated, peer_cache
 from tests.benchmarks.bootstraps import LEAST, MOST, draw, summary, topic
 from tests.benchmarks.collection import (
     Collection,
@@ -17,8 +18,11 @@ from tests.benchmarks.collection import (
     write_collection,
 )
 from tests.benchmarks.contenders import recall
-from tests.benchmarks.variants import DRAWS
-from tests.stage3_folder import scattered
+from tests.benchmarks.leiden import SETTINGS, Leiden, communities, neighbour_graph
+from tests.benchmarks.peers import answers
+from tests.benchmarks.tables import SHOWN_PEERS
+from tests.benchmarks.variants import DRAWS, thinned
+from tests.stage3_folder import blobs, scattered
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,44 @@ def test_most_items_are_alone_where_they_shall() -> None:
     assert sum(size == 1 for size in sizes.values()) > 3
 
 
+@pytest.mark.parametrize("fraction", [0.3, 0.9])
+def test_a_share_of_the_stories_keeps_one_item(sample: Collection, fraction: float) -> None:
+    base = {"folder": sample}
+    draws = list(thinned(base, [fraction], 2, ["folder events", "folder documents"]))
+    assert [(d.name, d.seed) for d in draws] == [
+        (f"folder {level}", seed) for level in ("documents", "events") for seed in (0, 1)
+    ]
+    assert draws[0].items.names != draws[1].items.names
+    for one in draws:
+        before = Counter(sample.levels[one.level].gold)
+        several = [story for story, size in before.items() if size > 1]
+        left = Counter(one.items.gold)
+        assert left.keys() == before.keys()
+        cut = [story for story in several if left[story] != before[story]]
+        assert {left[story] for story in cut} == {1}
+        assert len(cut) == round(fraction * len(several))
+        documents = set(one.items.documents)
+        assert set(one.collection.levels["entities"].documents) <= documents
+        again = next(d for d in thinned(base, [fraction], 2, [one.name]) if d.seed == one.seed)
+        assert again.items.names == one.items.names
+    with pytest.raises(ValueError, match="folder facts"):
+        next(thinned(base, names=["folder facts", "folder events"]))
+
+
+def test_what_peers_score_is_computed_once(
+    sample: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_cache, "FOLDER", tmp_path)
+    items = sample.levels["documents"].take(np.arange(0, 60, 2))
+    found = peer_cache.cached_peers(items)
+    assert found
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(orjson.dumps({"from the file": 1.0}))
+    assert peer_cache.cached_peers(items) == {"from the file": 1.0}
+    other = Items(items.names, items.vectors, items.entries, [*items.gold[1:], "another"])
+    assert peer_cache.cached_peers(other).keys() == found.keys()
+
+
 def test_whole_stories_and_halves() -> None:
     rows = DRAWS["12 stories"](GOLD, np.random.default_rng(0))
     sizes = Counter(GOLD[row] for row in rows)
@@ -134,6 +176,36 @@ def test_the_gain_is_over_the_setting_that_is_best_on_average() -> None:
     assert found["ours/gain"] == pytest.approx(0.5 / 3)
     assert found["ours/low"] == pytest.approx(0.1)
     assert found["ours/high"] == pytest.approx(0.29)
+
+
+def test_leiden_finds_groups_and_leaves_lone_items_alone() -> None:
+    vectors = np.concatenate([blobs([60, 60, 60], spread=0.1), scattered(3, seed=9)])
+    graph = neighbour_graph(vectors)
+    found = communities(graph, Leiden("CPM", 0.4))
+    assert len({tuple(set(found[start : start + 60].tolist())) for start in (0, 60, 120)}) == 3
+    assert all(len(set(found[start : start + 60].tolist())) == 1 for start in (0, 60, 120))
+    assert found[180:].tolist() == [-1, -1, -1]
+    assert (communities(neighbour_graph(vectors), Leiden("CPM", 0.4)) == found).all()
+    fewer = communities(graph, Leiden("CPM", 0.001))
+    assert len(set(fewer.tolist())) < len(set(found.tolist()))
+
+
+def test_every_shown_peer_is_among_the_answers(sample: Collection) -> None:
+    names = [name for name, _ in answers(sample.levels["documents"].vectors)]
+    assert set(SHOWN_PEERS) <= set(names)
+    assert len(names) == len(set(names))
+    assert {setting.name for setting in SETTINGS} <= set(names)
+
+
+def test_generated_news_is_compared_with_its_gold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_cache, "FOLDER", tmp_path)
+    found = generated.measured("storylines", generated.WRONG["digests 50%"], 300)
+    for name in ("ours", "ours hdbscan", "ours without documents"):
+        assert 0.3 < float(str(found[f"{name}/f1"])) <= 1
+    assert "peers/EVoC" in found
+    assert found["items"] == 300
 
 
 def test_recall_is_of_the_sixteen_nearest_and_counts_ties() -> None:

@@ -3,6 +3,7 @@
 from itertools import combinations, permutations
 from math import isnan, log
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from tests.benchmarks.measures import (
     pairwise,
     purity,
     scores,
+    scores_of_labels,
     v_measure,
 )
 
@@ -174,3 +176,19 @@ def test_precision_and_recall_change_places_with_the_clusterings(
         score, precision, recall = measure(contingency(gold, alone))
         turned = measure(contingency(alone, list(gold)))
         assert turned == pytest.approx((score, recall, precision), nan_ok=True)
+
+
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3)), min_size=1, max_size=30))
+def test_labels_score_as_their_names_do(pairs: list[tuple[int, int]]) -> None:
+    gold, found = (np.array(side) for side in zip(*pairs, strict=True))
+    names = [str(c) if c >= 0 else f"alone {n}" for n, c in enumerate(gold)]
+    expected = scores(names, [str(c) if c >= 0 else None for c in found])
+    by_labels = scores_of_labels(gold, found)
+    for name in ("f1", "precision", "recall"):
+        assert by_labels[name] == pytest.approx(expected[name])
+
+
+def test_coverage_of_labels_counts_clusters_of_several() -> None:
+    gold = np.array([0, 0, 0, 1, 1, -1])
+    found = np.array([5, 5, 6, 7, -1, 7])
+    assert scores_of_labels(gold, found)["coverage"] == 3 / 5

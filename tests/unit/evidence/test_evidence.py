@@ -80,6 +80,7 @@ NOTHING = DocumentVectors(np.empty((0, 0), np.float32), np.full(3, -1, np.int32)
 UNKNOWN = np.full(3, -1, dtype=np.int32)
 FACTS = NodeFacts(
     mentions=read_mentions(["Angela Merkel", "Merkel", None]),
+    document=UNKNOWN,
     sentence=UNKNOWN,
     span=np.full((3, 2), np.nan),
     domain=UNKNOWN,
@@ -264,6 +265,7 @@ def test_all_evidence_is_what_a_direct_computation_gives(seed: int) -> None:
     mentions = [["Angela Merkel", "Merkel", "Obama", None][i] for i in rng.integers(0, 4, n)]
     facts = NodeFacts(
         mentions=read_mentions(mentions),
+        document=np.full(n, -1, np.int32),
         sentence=rng.integers(-1, 2, n).astype(np.int32),
         span=days,
         domain=rng.integers(-1, 2, n).astype(np.int32),

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustering_tasks.evidence.check import NAMES
 from clustering_tasks.publication.alerts import (
+    EVIDENCE,
     LIMITS,
     METRICS,
     SECONDS,
@@ -82,6 +84,59 @@ def test_a_callers_limits_replace_the_levels() -> None:
     assert names(run, [], min_silhouette=0.31, max_raw_outlier_share=0.7) == [
         "limit.quality.silhouette"
     ]
+
+
+def test_a_level_of_which_nearly_all_is_noise_is_critical() -> None:
+    (alert,) = find_alerts("events", alone(raw_outlier_share=0.93), [], DEFAULTS)
+    assert (alert.name, alert.severity) == ("limit.raw_outlier_share", "critical")
+    (alert,) = find_alerts("events", alone(raw_outlier_share=0.79), [], DEFAULTS)
+    assert alert.severity == "warning"
+
+
+@pytest.mark.parametrize("piece", EVIDENCE)
+def test_evidence_that_the_vectors_contradict_is_reported(piece: str) -> None:
+    name = f"evidence.{piece}.factor"
+    assert names(SOUND | {name: 0.8}, []) == []
+    (alert,) = find_alerts("events", SOUND | {name: 0.79}, [], DEFAULTS)
+    assert (alert.name, alert.value, alert.limit_value) == (f"limit.{name}", 0.79, 0.8)
+    assert piece in alert.message
+    assert "evidence.check" in alert.action
+    assert names(SOUND | {name: 0.5}, [], min_evidence_factor=0.5) == []
+
+
+def test_every_piece_that_is_checked_has_its_alert() -> None:
+    assert set(EVIDENCE) == set(NAMES) - {"window"}
+
+
+@pytest.mark.parametrize(
+    ("coverage", "severity"), [(0.61, None), (0.59, "warning"), (0.39, "critical")]
+)
+def test_a_fall_of_the_coverage_needs_three_runs_only(
+    coverage: float, severity: str | None
+) -> None:
+    fallen = alone(coverage=coverage)
+    assert names(fallen, [SOUND] * 2) == []
+    found = find_alerts("events", fallen, [SOUND] * 3, DEFAULTS)
+    assert [(each.name, each.severity) for each in found] == (
+        [("drift.coverage", severity)] if severity else []
+    )
+    # once, whatever finds it
+    assert names(alone(coverage=0.3), [SOUND] * 10) == ["drift.coverage"]
+
+
+def test_a_run_with_half_of_the_usual_coverage_is_held_back() -> None:
+    def failures(metrics: Metrics, runs: int = 3, **gate: Any) -> list[str]:
+        return check_drift(metrics, [SOUND] * runs, DEFAULTS, PublishSettings(**gate))
+
+    (failure,) = failures(alone(coverage=0.39))
+    assert "coverage is 0.39" in failure
+    assert "publish.max_coverage_drop=0.5 is allowed" in failure
+    assert failures(alone(coverage=0.41)) == []
+    assert failures(alone(coverage=0.0), runs=2) == []
+    assert failures(alone(coverage=0.0), max_coverage_drop=1) == []
+    assert failures(alone(coverage=0.0, counts__read=999)) == []
+    low = alone(coverage=0.12)
+    assert check_drift(alone(coverage=0.03), [low] * 9, DEFAULTS, PublishSettings()) == []
 
 
 def test_items_nearer_to_other_clusters_than_to_their_own_are_critical() -> None:

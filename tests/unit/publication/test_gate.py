@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.publication.gate import check_gate
+from clustering_tasks.publication.gate import MANY, MIN_COVERAGE, check_gate
 from clustering_tasks.publication.report import Report, read_report
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import PublishSettings, RunSettings
 
 REPORT: dict[str, Any] = {
@@ -70,6 +71,31 @@ def test_a_run_at_the_limits_passes(gate: dict[str, Any]) -> None:
 )
 def test_each_condition_names_its_setting(gate: dict[str, Any], sentence: str) -> None:
     assert check_gate(report(), PublishSettings(**gate)) == [sentence]
+
+
+def covering(level: str, items: int, coverage: float) -> Report:
+    clustered = round(items * coverage)
+    counts = REPORT["counts"] | {
+        "read": items + 10,
+        "clustered": clustered,
+        "noise": items - clustered,
+    }
+    return report(level=level, counts=counts, coverage=clustered / items)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_of_which_most_is_noise_is_held_back(level: str) -> None:
+    least = MIN_COVERAGE[level]
+    assert check_gate(covering(level, 50_000, least), PublishSettings()) == []
+    (failure,) = check_gate(covering(level, 50_000, least - 0.02), PublishSettings())
+    assert f"publish.min_coverage={least:g} is required" in failure
+    assert check_gate(covering(level, 50_000, 0.01), PublishSettings(min_coverage=0)) == []
+
+
+def test_a_small_level_may_hold_lone_items_alone() -> None:
+    assert check_gate(covering("events", MANY - 1, 0.01), PublishSettings()) == []
+    assert check_gate(covering("events", MANY, 0.01), PublishSettings())
+    assert check_gate(covering("events", MANY - 1, 0.01), PublishSettings(min_coverage=0.02))
 
 
 def test_every_failing_condition_is_named_at_once() -> None:
