@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from clustering_tasks.arrays import F32, I32, I64
 from clustering_tasks.engine.candidates import ROOM, Candidates, candidates, finish, offer
-from clustering_tasks.engine.codes import Codes, Panels, bound, codes_for, panels_of, write_codes
+from clustering_tasks.engine.codes import (
+    Codes,
+    Panels,
+    Uncertainty,
+    bound,
+    codes_for,
+    panels_of,
+    write_codes,
+)
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import prefetch, squared_distance
 from clustering_tasks.engine.rows import Vectors
@@ -190,15 +198,16 @@ def _search_rows(pool: ThreadPoolExecutor, search: _Search, rows: I64, kept: int
     kept = max(min(kept, len(search.vectors)), search.k)
     codes = _coded(pool, search.vectors, rows)
     lists = candidates(len(rows), kept)
-    error = _offer_all(pool, search, rows, codes, lists)
+    others = _offer_all(pool, search, rows, codes, lists)
     ids, limits = finish(lists)
     del lists
     found = _measured(pool, search.vectors, rows, ids, search.k)
     if search.cells.probes is None:
-        highest = bound(limits * codes.weights, codes.errors, error, codes.numbers.shape[1])
-        last = 1 - found.distances[:, -1].astype(np.float64) ** 2 / 2
-        again = np.flatnonzero(np.isfinite(limits) & (last <= highest))
-        _search_again(pool, search, rows, again, 4 * kept, found)
+        cut = np.flatnonzero(np.isfinite(limits))
+        queries = Uncertainty(codes.weights[cut], codes.errors[cut])
+        highest = bound(limits[cut] * codes.weights[cut], queries, others)
+        last = 1 - found.distances[cut, -1].astype(np.float64) ** 2 / 2
+        _search_again(pool, search, rows, cut[last <= highest], 4 * kept, found)
     return found
 
 
@@ -244,11 +253,11 @@ def _read(vectors: Vectors, rows: I64) -> F32:
 
 def _offer_all(
     pool: ThreadPoolExecutor, search: _Search, rows: I64, codes: Codes, lists: Candidates
-) -> float:
-    """Offer all cells to the queries that probe them; return the largest error of a column."""
+) -> Uncertainty:
+    """Offer all cells to the queries that probe them; return the largest of their columns."""
     own = rows.astype(np.int32)
     shards = _shards(search.cells, rows)
-    error = 0.0
+    unit = error = 0.0
     for cells in _coded_cells(pool, search.vectors, search.cells.bounds):
 
         def compare(shard: "_Shard", cells: list["_Cell"] = cells) -> None:
@@ -258,8 +267,9 @@ def _offer_all(
                     offer(lists, codes, queries, own, cell.panels, cell.first, search.window)
 
         list(pool.map(compare, shards))
+        unit = max([unit, *(cell.panels.unit for cell in cells)])
         error = max([error, *(cell.panels.error for cell in cells)])
-    return error
+    return Uncertainty(unit, error)
 
 
 @dataclass(frozen=True)
