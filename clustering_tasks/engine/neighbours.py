@@ -46,7 +46,7 @@ _SPARE_IN_CELLS = 8
 # Queries in memory, 300 MB of 768 dimensions while they are measured. All rows are read twice for
 # each batch.
 BATCH_ROWS = 98_304
-CHUNK_ROWS = 16_384
+CHUNK_ROWS = 8192
 _CODED_ROWS = 1024  # that one thread codes at a time
 # Queries and rows that are measured together: both stay in the processor's cache, where a distance
 # takes 220 ns; among 16,384 rows it took 360, and 680 without fetching ahead.
@@ -200,12 +200,13 @@ def _search_rows(pool: ThreadPoolExecutor, search: _Search, rows: I64, kept: int
     lists = candidates(len(rows), kept)
     others = _offer_all(pool, search, rows, codes, lists)
     ids, limits = finish(lists)
-    del lists
+    weights, errors = codes.weights, codes.errors
+    del lists, codes  # the vectors take their place
     found = _measured(pool, search.vectors, rows, ids, search.k)
     if search.cells.probes is None:
         cut = np.flatnonzero(np.isfinite(limits))
-        queries = Uncertainty(codes.weights[cut], codes.errors[cut])
-        highest = bound(limits[cut] * codes.weights[cut], queries, others)
+        queries = Uncertainty(weights[cut], errors[cut])
+        highest = bound(limits[cut] * weights[cut], queries, others)
         last = 1 - found.distances[cut, -1].astype(np.float64) ** 2 / 2
         _search_again(pool, search, rows, cut[last <= highest], 4 * kept, found)
     return found
