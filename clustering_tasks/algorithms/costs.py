@@ -71,10 +71,11 @@ def most_memory(nodes: int, dimension: int, k: int, held: int) -> int:
     """
     graph = nodes * k * 8
     queries = min(nodes, BATCH_ROWS)
-    searching = queries * (k + SPARE + ROOM) * 8 + 2 * min(nodes, CHUNK_ROWS) * dimension * 4
+    searching = queries * (dimension + (k + SPARE + ROOM) * 8)
+    searching += 2 * min(nodes, CHUNK_ROWS) * dimension * 4
     measuring = queries * (dimension * 4 + (k + SPARE) * 16)
     # `merge` holds the graph twice while evidence changes it
-    search = queries * dimension + max(searching, measuring)
+    search = max(searching, measuring)
     return _PROGRAM_BYTES + max(search, graph * 4 + held)
 
 

@@ -5,7 +5,7 @@ cosine of two rows of whole numbers: it is right to 8e-4 on real vectors of 768 
 deviation), the more so the more similar they are, and copies have exactly 1.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,18 @@ _FLOAT_ERROR = 1e-6
 _ROUND = np.float32(3 * 2**22)
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _TINY = np.float32(1e-30)
+
+
+class Uncertainty(NamedTuple):
+    """How far off codes may be.
+
+    Attributes:
+        unit: what one is worth in a code at length 1, its weight: a float, or (m,) float32.
+        error: distance of the unit vector from its code at length 1, likewise.
+    """
+
+    unit: Any
+    error: Any
 
 
 class Codes(NamedTuple):
@@ -52,12 +64,14 @@ class Panels(NamedTuple):
         numbers: (p, padded d * 32) uint8, of each four components those of all columns.
         weights: (p * 32,) float32 1 over the columns' lengths, 0 for what fills the last panel.
         columns: how many there are.
+        unit: largest weight of a column.
         error: largest error of a column's code.
     """
 
     numbers: npt.NDArray[np.uint8]
     weights: F32
     columns: int
+    unit: float
     error: float
 
 
@@ -84,7 +98,7 @@ def panels_of(vectors: F32) -> Panels:
     weights = np.zeros(count * COLUMNS, np.float32)
     errors = np.zeros(n, np.float32)
     write_panels(np.ascontiguousarray(vectors), numbers, weights, errors)
-    return Panels(numbers, weights, n, float(errors.max(initial=0)))
+    return Panels(numbers, weights, n, float(weights.max(initial=0)), float(errors.max(initial=0)))
 
 
 def _aligned(rows: int, width: int) -> npt.NDArray[np.uint8]:
@@ -94,22 +108,24 @@ def _aligned(rows: int, width: int) -> npt.NDArray[np.uint8]:
     return memory[first : first + rows * width].reshape(rows, width)
 
 
-def bound(limits: F32, errors: F32, error: float, dimension: int) -> F64:
+def bound(limits: F32, queries: Uncertainty, others: Uncertainty) -> F64:
     """Bound the true cosines of rows whose coded ones are no higher than a limit.
 
-    A vector is its code's direction and, at a right angle, its error. The error's product with the
-    other code is that of a random direction with what is left of it beside the first code.
+    A vector is its code's direction and, at a right angle, its error. What the error adds to a
+    product is a sum of roundings, each at most half a unit of the code, over what is left of the
+    other code beside the first; and a product of two errors.
 
     Args:
         limits: (m,) cosines of codes.
-        errors: (m,) of the queries.
-        error: largest one of the others.
-        dimension: of the vectors.
+        queries: (m,) each.
+        others: the largest of all other rows.
     """
     limit = np.clip(limits.astype(np.float64), -1, 1)
-    squares = errors.astype(np.float64) ** 2 + error**2
-    share = min(_DEVIATIONS / np.sqrt(dimension), np.sqrt(2))  # the second holds for any error
-    first = share * np.sqrt(squares * (1 - limit**2))
+    squares = np.square(queries.error, dtype=np.float64) + others.error**2
+    variance = (np.square(queries.unit, dtype=np.float64) + others.unit**2) / 12
+    # the second holds for any roundings
+    error = np.minimum(_DEVIATIONS * np.sqrt(variance), np.sqrt(2 * squares))
+    first = error * np.sqrt(1 - limit**2)
     return np.asarray(limit + first + (1 - limit) * squares / 2 + _FLOAT_ERROR)
 
 

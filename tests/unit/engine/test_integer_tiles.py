@@ -13,7 +13,14 @@ from clustering_tasks.arrays import F32, F64, I64
 from clustering_tasks.engine import integer_tiles
 from clustering_tasks.engine import neighbours as module
 from clustering_tasks.engine.candidates import candidates, finish, offer
-from clustering_tasks.engine.codes import LARGEST, bound, codes_for, panels_of, write_codes
+from clustering_tasks.engine.codes import (
+    LARGEST,
+    Uncertainty,
+    bound,
+    codes_for,
+    panels_of,
+    write_codes,
+)
 from clustering_tasks.engine.integer_tiles import tile_path, tile_paths
 from clustering_tasks.engine.neighbours import exact_neighbours
 from clustering_tasks.errors import BadInputError
@@ -131,6 +138,8 @@ def test_only_rows_that_the_codes_leave_uncertain_are_searched_again(
 @pytest.mark.parametrize("dimension", [3, 24, 768])
 def test_true_cosines_stay_below_the_bound_of_coded_ones(dimension: int) -> None:
     vectors = blobs([40] * 10, noise=300, dimension=dimension)
+    vectors[-100:, 2:-10] = 0  # most components are right, and few errors are left to be small
+    vectors = unit(vectors)
     codes = codes_for(len(vectors), dimension)
     write_codes(vectors, 0, codes)
     numbers = codes.numbers[:, :dimension].astype(np.float64)
@@ -138,7 +147,9 @@ def test_true_cosines_stay_below_the_bound_of_coded_ones(dimension: int) -> None
     true = vectors.astype(np.float64) @ vectors.T
     rows = np.repeat(np.arange(len(vectors)), len(vectors))
     highest = bound(
-        coded.ravel().astype(np.float32), codes.errors[rows], codes.errors.max(), dimension
+        coded.ravel().astype(np.float32),
+        Uncertainty(codes.weights[rows], codes.errors[rows]),
+        Uncertainty(codes.weights.max(), codes.errors.max()),
     )
     assert (true.ravel() <= highest).all()
     assert (highest.reshape(true.shape) - true).max() < 0.1
