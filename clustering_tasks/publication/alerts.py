@@ -24,6 +24,9 @@ TIMED = (*(step.name for step in STEPS), "load_postgres")
 _OPTIONAL = frozenset(step.name for step in STEPS if step.optional)
 _SIGMAS = 1.4826  # of a normal distribution's median absolute deviation
 _CRITICAL = 2  # times what is allowed
+# Counts of values that could not be used; half of a level's items are no accident.
+UNREAD = ("unparsable_dates", "implausible_dates")
+MAX_UNREAD_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,8 @@ WATCHED = (
 )
 METRICS = (
     "tags.per_item",
+    "input.items",
+    *(f"input.{name}" for name in UNREAD),
     *(watched.name for watched in WATCHED if watched.name != SECONDS),
     *(f"{SECONDS}.{step}" for step in TIMED),
 )
@@ -329,6 +334,7 @@ def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Ite
             limit_value=least,
         )
     yield from _outliers(level, metrics.get("raw_outlier_share"), settings)
+    yield from _unread(level, metrics)
     tags = metrics.get("tags.per_item")
     if tags is not None and tags < settings.min_tags_per_item:
         yield Alert(
@@ -341,6 +347,23 @@ def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Ite
             value=tags,
             limit_value=settings.min_tags_per_item,
         )
+
+
+def _unread(level: str, metrics: Metrics) -> Iterator[Alert]:
+    items = metrics.get("input.items")
+    for name in UNREAD if items else ():
+        share = (metrics.get(f"input.{name}") or 0) / (items or 1)
+        if share > MAX_UNREAD_SHARE:
+            yield Alert(
+                name=f"limit.{name}",
+                severity="warning",
+                message=f"{level}: {name} are {share:.4g} of the items, at most "
+                f"{MAX_UNREAD_SHARE:g} are expected",
+                action=f"Look at `input.{name}_example` in the report, and let Stage 3 write what "
+                "docs/INPUT.md names. Until then nothing is known of these values.",
+                value=share,
+                limit_value=MAX_UNREAD_SHARE,
+            )
 
 
 def _outliers(level: str, share: float | None, settings: AlertSettings) -> Iterator[Alert]:

@@ -1,8 +1,6 @@
 """One row per item: what later steps need of its metadata, normalised, beside the original."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,7 +8,8 @@ import pyarrow as pa
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import DOMAINS, UNKNOWN_DOMAIN, Level
-from clustering_tasks.stage3.dates import parse_date
+from clustering_tasks.stage3.dates import ANY_DATE, PlausibleDates, Span, read_dates
+from clustering_tasks.stage3.oddities import Oddities
 
 Entry = dict[str, Any]
 Said = dict[str, list[str]]
@@ -41,14 +40,20 @@ _KNOWN_DOMAINS = {**DOMAINS, **{long: long for long in DOMAINS.values()}}
 _NUL = b"\\u0000"
 
 
-def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) -> pa.RecordBatch:
+def item_batch(
+    entries: Mapping[str, Entry],
+    level: Level,
+    odd: Oddities,
+    plausible: PlausibleDates = ANY_DATE,
+) -> pa.RecordBatch:
     """Build the rows of some items, in their order.
 
     Args:
         entries: of each vector id, checked.
         level: of the items.
-        odd: counts what is odd but no error: `undated`, `unparsable_dates`, `unknown_domains`,
-            `without_document`.
+        odd: counts what is odd but no error: `undated`, `unparsable_dates`, `implausible_dates`,
+            `unknown_domains`, `without_document`.
+        plausible: range of the dates that are taken.
 
     Raises:
         BadInputError: for metadata nested too deep to be written again.
@@ -59,7 +64,7 @@ def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) ->
     documents = [document_id(*each, level) for each in zip(metadata, sources, strict=True)]
     if level.name != "storylines":
         odd["without_document"] += documents.count(None)
-    times = [_times(each, level, odd) for each in metadata]
+    times = [_times(each, level, odd, plausible) for each in metadata]
     fields = {*level.title_fields, *level.mention_fields, *level.sentence_fields}
     said = {
         field: [_joined(each.get(field)) for each in metadata]
@@ -109,7 +114,7 @@ def document_id(metadata: dict[str, Any], source_id: str, level: Level) -> str |
     return _text(metadata.get("document_id")) or (document if separator else None) or None
 
 
-def _domain(metadata: dict[str, Any], odd: Counter[str]) -> str | None:
+def _domain(metadata: dict[str, Any], odd: Oddities) -> str | None:
     domain = _text(metadata.get("domain"))
     if domain is None:
         return None
@@ -119,16 +124,16 @@ def _domain(metadata: dict[str, Any], odd: Counter[str]) -> str | None:
 
 
 def _times(
-    metadata: dict[str, Any], level: Level, odd: Counter[str]
-) -> tuple[datetime | None, datetime | None]:
+    metadata: dict[str, Any], level: Level, odd: Oddities, plausible: PlausibleDates
+) -> Span | tuple[None, None]:
     """Return an item's first and last time; both the same but for spans."""
     for field in level.date_fields:
-        if (value := metadata.get(field)) not in (None, "", []):
-            parts = value if isinstance(value, list) else [value]
-            times = [time for part in parts if (time := parse_date(part)) is not None]
-            odd["unparsable_dates"] += len(times) < len(parts)
-            if times:
-                return min(times), max(times)
+        if (value := metadata.get(field)) is not None:
+            span, problems = read_dates(value, plausible)
+            for problem in problems:
+                odd.note(problem, field, value)
+            if span:
+                return span
     odd["undated"] += 1
     return None, None
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import DOMAINS, LEVELS, Level
 from clustering_tasks.stage3.items import SCHEMA, item_batch
+from clustering_tasks.stage3.oddities import Oddities
 from tests.stage3_folder import plain_metadata
 
 Json = dict[str, Any]
@@ -19,13 +20,13 @@ Json = dict[str, Any]
 
 def items(
     level: str, *metadata: Json, sources: list[str] | None = None
-) -> tuple[list[Json], Counter[str]]:
+) -> tuple[list[Json], Oddities]:
     sources = sources or [f"s{number}" for number in range(len(metadata))]
     entries = {
         f"{LEVELS[level].vector_prefix}{source}": {"source_id": source, "metadata": each}
         for source, each in zip(sources, metadata, strict=True)
     }
-    odd: Counter[str] = Counter()
+    odd = Oddities()
     batch = item_batch(entries, LEVELS[level], odd)
     assert batch.schema == SCHEMA
     return batch.to_pylist(), odd
@@ -123,6 +124,12 @@ def test_the_next_date_field_stands_in_for_one_that_is_missing_or_unreadable() -
     assert [row["start_time"] is not None for row in rows] == [True, True, True, False, False]
     assert odd["unparsable_dates"] == 2
     assert odd["undated"] == 2
+    assert odd.examples == {"unparsable_dates": "temporal_reference: 'soon'"}
+
+
+def test_an_example_is_short_and_the_first_one() -> None:
+    _, odd = items("events", {"temporal_reference": "x" * 500}, {"temporal_reference": "soon"})
+    assert odd.examples == {"unparsable_dates": f"temporal_reference: '{'x' * 58}…"}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +214,7 @@ def test_no_metadata_makes_it_fail_and_all_of_it_passes_through(
     level: Level, metadata: list[Json]
 ) -> None:
     entries = {f"v{n}": {"source_id": f"s{n}", "metadata": m} for n, m in enumerate(metadata)}
-    batch = item_batch(entries, level, Counter())
+    batch = item_batch(entries, level, Oddities())
     batch.validate(full=True)
     table = pa.Table.from_batches([batch])
     buffer = pa.BufferOutputStream()
