@@ -10,6 +10,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import DOMAINS, UNKNOWN_DOMAIN, Level
 from clustering_tasks.stage3.dates import ANY_DATE, PlausibleDates, Span, read_dates
 from clustering_tasks.stage3.oddities import Oddities
+from clustering_tasks.stage3.text import readable
 
 Entry = dict[str, Any]
 Said = dict[str, list[str]]
@@ -156,12 +157,12 @@ def _sentences(said: Said, mentions: list[str | None], level: Level) -> list[str
 
 def _joined(value: object) -> str:
     """Return a text, or a list's texts as one, "" where there is none."""
-    return value.strip() if isinstance(value, str) else " ".join(_texts(value))
+    return readable(value) if isinstance(value, str) else " ".join(_texts(value))
 
 
 def _texts(value: object) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    return [text for text in map(_text, values) if text is not None]
+    return [text for each in values if isinstance(each, str) and (text := readable(each))]
 
 
 def _text(value: object) -> str | None:

@@ -150,6 +150,27 @@ def test_the_title_is_the_first_field_that_says_something(
     assert item(level, metadata)["title"] == title
 
 
+def test_people_and_evidence_read_the_same_clean_text_and_the_original_stays() -> None:
+    written = " <b>AT&amp;T</b>\u00a0Inc.\u200b "
+    document = item("documents", {"title": written, "tags": [written, "[Removed]"]})
+    assert document["title"] == document["mention"] == "AT&T Inc."
+    assert document["text"] == "AT&T Inc. AT&T Inc."
+    assert orjson.loads(document["metadata"])["title"] == written
+    entity = item("entities", {"entity_text": written, "context": f"It is {written}."})
+    assert (entity["mention"], entity["sentence"]) == ("AT&T Inc.", "It is AT&T Inc. .")
+    event = item("events", {"trigger": "met", "event_description": "met:\u00a0They <i>met</i>"})
+    assert (event["title"], event["sentence"]) == ("met: They met", "They met")
+    story = item("storylines", {"storyline_summary": "Untitled", "primary_entities": [written]})
+    assert (story["title"], story["mention"]) == ("AT&T Inc.", None)
+    assert story["primary_entities"] == ["AT&T Inc."]
+
+
+@pytest.mark.parametrize("title", ["[Removed]", "", "\u200b\u3164", "Untitled", "--"])
+def test_a_placeholder_is_no_title(title: str) -> None:
+    row = item("documents", {"title": title, "tags": ["storm"]})
+    assert (row["title"], row["mention"], row["text"]) == (None, None, "storm")
+
+
 @pytest.mark.parametrize(
     ("level", "metadata", "sentence"),
     [
@@ -176,7 +197,7 @@ def test_the_sentence_is_what_stands_around_a_mention(
 def test_nul_characters_are_replaced_at_any_depth_and_nothing_else_is() -> None:
     metadata = {"title": "a\0b\n\u202e", "x\0": [{"y": "\0"}, 1.5, None, True], "z": "\\u0000"}
     row = item("documents", metadata)
-    assert row["title"] == "a\ufffdb\n\u202e"
+    assert row["title"] == "a\ufffdb"
     assert orjson.loads(row["metadata"]) == {
         "title": "a\ufffdb\n\u202e",
         "x\ufffd": [{"y": "\ufffd"}, 1.5, None, True],

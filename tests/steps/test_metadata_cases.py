@@ -1,0 +1,89 @@
+# ruff: noqa: RUF001  - signs of many scripts look alike
+"""Metadata as sources really write them, through all steps: what becomes of text and names."""
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Workbench
+from tests.stage3_folder import blobs, plain_metadata
+
+Json = dict[str, Any]
+OTHERS = [{"title": "Ministers discuss trade agreement"}, {"title": "Trade agreement discussed"}]
+NAME = "José Pérez"
+
+
+def records(workbench: Workbench, level: str, *groups: Sequence[Json]) -> list[Json]:
+    """Cluster groups of twelve items; the cluster of the first item comes first."""
+    whole = plain_metadata(level, 1)
+    metadata = [whole | group[n % len(group)] for group in groups for n in range(12)]
+    names = workbench.stage3.write(level, blobs([12] * len(groups)), metadata)
+    done = workbench.perform(level, hdbscan={"min_cluster_size": 5})
+    found = [json.loads(line) for line in Path(done["clusters_jsonl"]).read_text().splitlines()]
+    first = names[0].removeprefix("doc_emb_").removeprefix("entity_emb_")
+    return sorted(found, key=lambda record: first not in record["member_ids"])
+
+
+@pytest.mark.parametrize(
+    ("titles", "label", "keywords"),
+    [
+        (
+            ["नई शिक्षा नीति की घोषणा दिल्ली में", "दिल्ली में नई शिक्षा नीति"],
+            "नई शिक्षा नीति की घोषणा दिल्ली में",
+            {"नई", "शिक्षा", "नीति", "दिल्ली"},
+        ),
+        (
+            ["İSTANBUL İÇİN YENİ METRO", "I\u0307stanbul ic\u0327in yeni metro hattı"],
+            "İstanbul için yeni metro hattı",
+            {"istanbul", "yeni", "metro"},
+        ),
+        (
+            ["وَزِيرُ الْخَارِجِيَّةِ يَزُورُ بَغْدَادَ", "وزير الخارجية في بغداد"],
+            "وَزِيرُ الْخَارِجِيَّةِ يَزُورُ بَغْدَادَ",
+            {"وَزِيرُ", "الْخَارِجِيَّةِ"},
+        ),
+        (
+            ["北京奥运会开幕式今晚举行", "世界关注北京奥运会开幕"],
+            "世界关注北京奥运会开幕",
+            {"北京奥运会开幕"},
+        ),
+        (
+            ["<b>AT&amp;T</b> to buy rival&nbsp;&#8211; sources", "[Removed]"],
+            "AT&T to buy rival \u2013 sources",
+            {"buy", "rival", "sources"},
+        ),
+        (["[Removed]", "Untitled", "", "\u200b\u3164"], None, set()),
+    ],
+)
+def test_labels_and_keywords_are_text_for_people(
+    workbench: Workbench, titles: list[str], label: str | None, keywords: set[str]
+) -> None:
+    group = [{"title": title, "tags": []} for title in titles]
+    record, _ = records(workbench, "documents", group, OTHERS)
+    assert keywords <= {word for term in record["keywords"] for word in term.split()}
+    if label is None:
+        assert record["cluster_label"] == record["representatives"][0]["id"]
+        assert record["keywords"] == []
+        assert {each["title"] for each in record["representatives"]} == {None}
+    else:
+        assert record["cluster_label"] == label
+
+
+def test_one_name_in_six_encodings_is_one_mention(workbench: Workbench) -> None:
+    forms = [
+        NAME,
+        unicodedata.normalize("NFD", NAME),
+        "José  Pérez",
+        "José\u00a0Pérez",
+        "José\u200b Pérez",
+        "Jos&eacute; P&eacute;rez",
+    ]
+    group = [{"entity_text": form, "entity_type": "PER"} for form in forms]
+    other = {"entity_text": "Bank", "entity_type": "PER"}
+    record, _ = records(workbench, "entities", group, [other])
+    assert record["entity_mentions"] == [record["cluster_label"]] == [NAME]
+    assert record["mention_counts"] == {NAME: 12}
