@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import AlertSettings, PublishSettings
 from clustering_tasks.settings.types import given_or
+from clustering_tasks.stage3.fields import fields_of
+from clustering_tasks.stage3.oddities import unread
 from clustering_tasks.steps import STEPS
 
 Metrics = Mapping[str, float | None]
@@ -25,7 +28,10 @@ _OPTIONAL = frozenset(step.name for step in STEPS if step.optional)
 _SIGMAS = 1.4826  # of a normal distribution's median absolute deviation
 _CRITICAL = 2  # times what is allowed
 # Counts of values that could not be used; half of a level's items are no accident.
-UNREAD = ("unparsable_dates", "implausible_dates")
+UNREAD = (
+    *("unparsable_dates", "implausible_dates"),
+    *sorted({unread(field) for level in LEVELS.values() for field in fields_of(level)}),
+)
 MAX_UNREAD_SHARE = 0.5
 
 

@@ -31,6 +31,11 @@ class Oddities(Counter[str]):
             self.examples[name] = f"{field}: {cut}"
 
 
+def unread(field: str) -> str:
+    """Name the count of the items whose field could not be read, or not all of it."""
+    return f"unread_{field}"
+
+
 def example_of(name: str) -> str:
     """Name the metric that holds the example of a count."""
     return f"{name}{_SUFFIX}"

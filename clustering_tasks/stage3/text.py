@@ -116,7 +116,9 @@ def _printable(text: str) -> str:
 def readable(text: str) -> str:
     """Clean a text; "" for what stands where no text is: `[Removed]`, `Untitled`, `--`."""
     text = clean(text)
-    return "" if len(text) <= _PLACEHOLDER_LENGTH and _is_placeholder(text) else text
+    if len(text) > _PLACEHOLDER_LENGTH or (text[:2].lower() not in _STARTS and text[:1].isalnum()):
+        return text  # nearly always
+    return "" if _is_placeholder(text) else text
 
 
 def matching(text: str) -> str:
@@ -168,8 +170,6 @@ def _is_seen(text: str) -> bool:
 
 
 def _is_placeholder(text: str) -> bool:
-    if text[:1].isalnum() and text[:2].lower() not in _STARTS:
-        return False
     bare = matching(text.strip(_EDGE))
     if not bare:
         return not any(category(character)[0] == "S" for character in text)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clustering_tasks.settings.levels import LEVELS
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata
 
@@ -24,8 +25,15 @@ def records(workbench: Workbench, level: str, *groups: Sequence[Json]) -> list[J
     names = workbench.stage3.write(level, blobs([12] * len(groups)), metadata)
     done = workbench.perform(level, hdbscan={"min_cluster_size": 5})
     found = [json.loads(line) for line in Path(done["clusters_jsonl"]).read_text().splitlines()]
-    first = names[0].removeprefix("doc_emb_").removeprefix("entity_emb_")
+    first = names[0].removeprefix(LEVELS[level].vector_prefix)
     return sorted(found, key=lambda record: first not in record["member_ids"])
+
+
+def counted(workbench: Workbench) -> Json:
+    """What the report says of the input."""
+    (report,) = Path(workbench.workspace.path).rglob("report.json")
+    read: Json = json.loads(report.read_text())["input"]
+    return read
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,35 @@ def test_labels_and_keywords_are_text_for_people(
         assert {each["title"] for each in record["representatives"]} == {None}
     else:
         assert record["cluster_label"] == label
+
+
+def test_fields_in_other_forms_are_in_the_records(workbench: Workbench) -> None:
+    group: list[Json] = [
+        {"word_count": "900", "categories": "economy, europe"},
+        {"word_count": 300, "categories": [{"name": "economy"}]},
+        {"word_count": "many", "categories": 7},
+    ]
+    record, _ = records(workbench, "documents", group, OTHERS)
+    assert record["avg_word_count"] == 600
+    assert record["dominant_categories"] == ["economy", "europe"]
+    read = counted(workbench)
+    assert (read["unread_word_count"], read["unread_categories"], read["unread_title"]) == (4, 4, 0)
+    assert read["unread_word_count_example"] == "word_count: 'many'"
+    assert read["unread_categories_example"] == "categories: 7"
+
+
+def test_entities_and_ids_in_other_forms_are_in_the_records(workbench: Workbench) -> None:
+    group: list[Json] = [
+        {"primary_entities": [{"text": "Japan"}], "event_ids": [1, 2]},
+        {"primary_entities": "Japan; France", "event_ids": "3"},
+        {"primary_entities": [7], "event_ids": [True]},
+    ]
+    record, _ = records(workbench, "storylines", group, [{}])
+    assert record["primary_entities"] == ["Japan", "France"]
+    assert record["event_ids"] == ["1", "2", "3"]
+    read = counted(workbench)
+    assert (read["unread_primary_entities"], read["unread_event_ids"]) == (4, 4)
+    assert read["unread_event_ids_example"] == "event_ids: [True]"
 
 
 def test_one_name_in_six_encodings_is_one_mention(workbench: Workbench) -> None:

@@ -28,6 +28,7 @@ from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
 from clustering_tasks.stage3.dates import PlausibleDates, plausible_dates
 from clustering_tasks.stage3.examples import examples
+from clustering_tasks.stage3.fields import fields_of
 from clustering_tasks.stage3.index import FlatIndex, open_index
 from clustering_tasks.stage3.items import SCHEMA, Entry, document_id, item_batch
 from clustering_tasks.stage3.metadata import (
@@ -37,7 +38,7 @@ from clustering_tasks.stage3.metadata import (
     read_metadata,
     refuse_other_formats,
 )
-from clustering_tasks.stage3.oddities import Oddities, example_of
+from clustering_tasks.stage3.oddities import Oddities, example_of, unread
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Metric,
@@ -160,7 +161,7 @@ def _convert(
             (first_identical_row != np.arange(len(first_identical_row))).sum()
         ),
         "copies": copy.attempts,
-        **{name: odd[name] for name in _ODDITIES},
+        **{name: odd[name] for name in (*_ODDITIES, *map(unread, fields_of(level)))},
         **{example_of(name): example for name, example in odd.examples.items()},
     }
 
