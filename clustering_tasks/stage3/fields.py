@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from clustering_tasks.settings.levels import Level
@@ -27,6 +27,21 @@ LISTS = frozenset(_SEPARATORS)
 _NAMING = ("text", "name", "label", "title", "value", "rendered", "entity_text", "term", "mention")
 _IDENTIFYING = ("id", "event_id", "source_id")
 _COUNT = re.compile(r"\d+(?:\.0+)?|\d{1,3}(?:[, \u00a0\u202f]\d{3})+")
+_BETWEEN = re.compile(r"[\s.:/_-]+")
+_TAGGED = re.compile(r"^[BILUES]_(?=[A-Z])")  # of a tagger, whose hyphen has become "_"
+# Other names of the contract's types; each has one meaning.
+_ENTITY_TYPES = {
+    other: name
+    for name, others in {
+        "PER": "PERSON PERS",
+        "ORG": "ORGANIZATION ORGANISATION",
+        "LOC": "LOCATION",
+        "GPE": "GEOPOLITICAL_ENTITY GEO_POLITICAL_ENTITY",
+        "MISC": "MISCELLANEOUS",
+        "EVENT": "EVT",
+    }.items()
+    for other in others.split()
+}
 _TEXT = frozenset({str})
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
@@ -75,18 +90,31 @@ def read_count(value: object) -> tuple[float | None, bool]:
     return (number, True) if number >= 0 and math.isfinite(number) else (None, False)
 
 
-def read_kind(value: object) -> tuple[str | None, bool]:
+def read_kind(field: str, value: object) -> tuple[str | None, bool]:
     """Return what one of a kind is called, and whether the field is read or empty.
 
     A list of one is that one; of several nobody knows which.
     """
     if isinstance(value, str):
-        return value.strip() or None, True
+        return normal_kind(field, value), True
     if value in _NOTHING:
         return None, True
     values = value if isinstance(value, list) else [value]
     named = _named(values[0], _NAMING) if len(values) == 1 else None
-    return (named.strip() or None, True) if named is not None else (None, False)
+    return (normal_kind(field, named), True) if named is not None else (None, False)
+
+
+@lru_cache(1 << 12)  # there are few
+def normal_kind(field: str, name: str) -> str | None:
+    """Return a kind's name in one case and form: `ORG` for "Organization" and "B-ORG".
+
+    Types of entities are in capitals, those of events and domains in small letters with `_`.
+    """
+    joined = _BETWEEN.sub("_", clean(name)).strip("_")
+    if field != "entity_type":
+        return joined.lower() or None
+    upper = _TAGGED.sub("", joined.upper())
+    return _ENTITY_TYPES.get(upper, upper) or None
 
 
 def _values(field: str, value: object) -> Iterator[object]:

@@ -54,7 +54,7 @@ def item_batch(
         entries: of each vector id, checked.
         level: of the items.
         odd: counts what is odd but no error: `undated`, `unparsable_dates`, `implausible_dates`,
-            `unknown_domains`, `without_document`.
+            `unknown_domains`, `without_document`, `untyped` and what is not read of a field.
         plausible: range of the dates that are taken.
 
     Raises:
@@ -64,6 +64,9 @@ def item_batch(
     metadata = [each for each, _ in stored]
     sources = [entry["source_id"] for entry in entries.values()]
     documents = [document_id(*each, level) for each in zip(metadata, sources, strict=True)]
+    types = [_kind("entity_type", each, odd) for each in metadata]
+    if level.blocked_by == "entity_type":
+        odd["untyped"] += types.count(None)
     if level.name != "storylines":
         odd["without_document"] += documents.count(None)
     _count_unread_facts(metadata, level, odd)
@@ -82,7 +85,7 @@ def item_batch(
         "document_id": documents,
         "domain": [_domain(each, odd) for each in metadata],
         "event_type": [_kind("event_type", each, odd) for each in metadata],
-        "entity_type": [_kind("entity_type", each, odd) for each in metadata],
+        "entity_type": types,
         "start_time": [start for start, _ in times],
         "end_time": [end for _, end in times],
         "title": _first_texts(said, level.title_fields),
@@ -123,7 +126,7 @@ def _domain(metadata: dict[str, Any], odd: Oddities) -> str | None:
     domain = _kind("domain", metadata, odd)
     if domain is None:
         return None
-    known = _KNOWN_DOMAINS.get(domain.lower())
+    known = _KNOWN_DOMAINS.get(domain)
     odd["unknown_domains"] += known is None
     return known or UNKNOWN_DOMAIN
 
@@ -188,7 +191,7 @@ def _kind(field: str, metadata: Entry, odd: Oddities) -> str | None:
     value = metadata.get(field)
     if value is None:
         return None
-    kind, whole = read_kind(value)
+    kind, whole = read_kind(field, value)
     if not whole:
         odd.note(unread(field), field, value)
     return kind

@@ -18,12 +18,18 @@ OTHERS = [{"title": "Ministers discuss trade agreement"}, {"title": "Trade agree
 NAME = "José Pérez"
 
 
-def records(workbench: Workbench, level: str, *groups: Sequence[Json]) -> list[Json]:
+def records(
+    workbench: Workbench, level: str, *groups: Sequence[Json], algorithm: str = "hdbscan"
+) -> list[Json]:
     """Cluster groups of twelve items; the cluster of the first item comes first."""
     whole = plain_metadata(level, 1)
-    metadata = [whole | group[n % len(group)] for group in groups for n in range(12)]
+    metadata = [
+        whole | {"context": f"Sentence {n} of group {number}."} | group[n % len(group)]
+        for number, group in enumerate(groups)
+        for n in range(12)
+    ]
     names = workbench.stage3.write(level, blobs([12] * len(groups)), metadata)
-    done = workbench.perform(level, hdbscan={"min_cluster_size": 5})
+    done = workbench.perform(level, algorithm=algorithm, hdbscan={"min_cluster_size": 5})
     found = [json.loads(line) for line in Path(done["clusters_jsonl"]).read_text().splitlines()]
     first = names[0].removeprefix(LEVELS[level].vector_prefix)
     return sorted(found, key=lambda record: first not in record["member_ids"])
@@ -124,3 +130,33 @@ def test_one_name_in_six_encodings_is_one_mention(workbench: Workbench) -> None:
     record, _ = records(workbench, "entities", group, [other])
     assert record["entity_mentions"] == [record["cluster_label"]] == [NAME]
     assert record["mention_counts"] == {NAME: 12}
+
+
+ONE_ENTITY: dict[str, list[Json]] = {
+    "two cases": [{"entity_type": "ORG"}, {"entity_type": "org"}],
+    "none in half of them": [{"entity_type": "ORG"}, {"entity_type": None}],
+    "two vocabularies": [{"entity_type": "ORG"}, {"entity_type": " Organization "}],
+    "a tagger's": [{"entity_type": "ORG"}, {"entity_type": "B-ORG"}, {"entity_type": ["org"]}],
+    "none, and another mention": [
+        {"entity_type": "ORG", "entity_text": "European Central Bank"},
+        {"entity_text": "the ECB", "entity_type": ""},
+    ],
+}
+
+
+@pytest.mark.parametrize("group", ONE_ENTITY.values(), ids=ONE_ENTITY)
+@pytest.mark.parametrize("algorithm", ["auto", "hdbscan"])
+def test_the_clusters_are_those_of_items_of_one_type(
+    workbench: Workbench, group: list[Json], algorithm: str
+) -> None:
+    group = [{"entity_text": "Bank"} | each for each in group]
+    others = [[{"entity_text": name, "entity_type": "ORG"}] for name in ("UNICEF", "Greenpeace")]
+    found = records(workbench, "entities", group, *others, algorithm=algorithm)
+    missing = [each for each in group if not each["entity_type"]]
+    assert counted(workbench)["untyped"] == 12 * len(missing) / len(group)
+    alike = [each | {"entity_type": "ORG"} for each in group]
+    expected = records(workbench, "entities", alike, *others, algorithm=algorithm)
+    assert {each["entity_type"] for each in found} == {"ORG"}
+    assert [each["member_ids"] for each in found] == [each["member_ids"] for each in expected]
+    if algorithm == "hdbscan":
+        assert [each["cluster_size"] for each in found] == [12, 12, 12]

@@ -183,6 +183,7 @@ def _seldom_collected() -> Iterator[None]:
 
 _ODDITIES = (
     *("undated", "unparsable_dates", "implausible_dates", "unknown_domains", "without_document"),
+    "untyped",
 )
 
 

@@ -112,24 +112,33 @@ def test_ids(value: object, ids: list[str], whole: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "whole"),
+    ("field", "value", "kind"),
     [
-        (" ORG ", "ORG", True),
-        ("", None, True),
-        (["ORG"], "ORG", True),
-        ({"label": "ORG"}, "ORG", True),
-        (["ORG", "PER"], None, False),
-        (7, None, False),
-        ({"x": 1}, None, False),
+        *[("entity_type", each, "ORG") for each in ("ORG", " org ", "Org", ["ORG"])],
+        *[("entity_type", each, "ORG") for each in ("Organization", "ORGANISATION", "B-ORG")],
+        *[("entity_type", each, "PER") for each in ("PER", "person", "I-PER", {"label": "PER"})],
+        ("entity_type", "Geo-political entity", "GPE"),
+        ("entity_type", "Work of art", "WORK_OF_ART"),
+        ("entity_type", "company", "COMPANY"),
+        ("event_type", "Contact:Meet", "contact_meet"),
+        ("event_type", " contact  meet\u200b", "contact_meet"),
+        ("event_type", "CONTACT.MEET", "contact_meet"),
+        ("domain", "Health Medical", "health_medical"),
+        ("domain", "  ", None),
     ],
 )
-def test_kinds(value: object, kind: str | None, whole: bool) -> None:
-    assert read_kind(value) == (kind, whole)
+def test_kinds_are_in_one_form(field: str, value: object, kind: str | None) -> None:
+    assert read_kind(field, value) == (kind, True)
+
+
+@pytest.mark.parametrize("value", [["ORG", "PER"], 7, {"x": 1}, True])
+def test_what_names_no_one_kind_is_not_read(value: object) -> None:
+    assert read_kind("entity_type", value) == (None, False)
 
 
 @pytest.mark.parametrize("value", [None, "", [], {}])
 def test_nothing_is_no_problem(value: object) -> None:
-    assert read_count(value) == read_kind(value) == (None, True)
+    assert read_count(value) == read_kind("domain", value) == (None, True)
     assert read_texts("tags", value) == read_ids("event_ids", value) == ([], True)
 
 
@@ -156,6 +165,6 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 def test_no_value_makes_it_fail(field: str, value: object) -> None:
     assert all(isinstance(text, str) and text for text in read_texts(field, value)[0])
     assert all(isinstance(text, str) and text for text in read_ids(field, value)[0])
-    count, kind = read_count(value)[0], read_kind(value)[0]
+    count, kind = read_count(value)[0], read_kind("event_type", value)[0]
     assert count is None or count >= 0
     assert kind is None or kind.strip() == kind != ""
