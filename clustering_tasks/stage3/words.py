@@ -117,8 +117,8 @@ def runs_of(text: str) -> list[str]:
 def terms_of_runs(texts: Sequence[str]) -> Iterator[list[str]]:
     """Yield for each of a cluster's texts the terms of its runs without blanks.
 
-    Terms are runs of Katakana; other runs that are short; what recurs in two different texts of the
-    cluster and in no longer form as often; else, of a long run, its pairs of letters.
+    Terms are runs of Katakana; of other runs what recurs in two different texts of the cluster and
+    in no longer form as often; else a short run; else the letters of a long one, two by two.
     """
     runs = [_runs(text) for text in texts]
     recurring = _recurring({tuple(units) for text in runs for units in text if units})
@@ -169,7 +169,15 @@ def _recurring(runs: Iterable[Units]) -> set[Units]:
                     del kept[part]
         kept |= recurring
         shorter = set(recurring)
-    return {gram for gram in kept if len(gram) <= _longest(gram)}
+    return {
+        part for gram in kept for part in ([gram] if len(gram) <= _longest(gram) else _cut_up(gram))
+    }
+
+
+def _cut_up(run: Units) -> list[Units]:
+    """Cut a long run into pairs of letters one after the other, as most Chinese words are."""
+    starts = range(0, len(run) - 1, _SHORTEST)
+    return [run[at : at + _SHORTEST] for at in starts]
 
 
 def _grams(run: Units, length: int, shorter: set[Units] | None = None) -> Iterator[Units]:
@@ -193,6 +201,6 @@ def _terms(run: Units, recurring: set[Units]) -> list[str]:
         return [term for term in run if len(term) >= _SHORTEST and _is_east_asian(run)]  # Katakana
     longest = min(len(run), _longest(run))
     found = [g for n in range(_SHORTEST, longest + 1) for g in _grams(run, n) if g in recurring]
-    if longest == len(run) and run not in recurring:
-        found.append(run)
-    return ["".join(gram) for gram in found or _grams(run, _SHORTEST)]
+    if not found:
+        found = [run] if len(run) <= _longest(run) - 2 else _cut_up(run)
+    return ["".join(gram) for gram in found]
