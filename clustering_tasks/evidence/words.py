@@ -6,11 +6,13 @@ from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.evidence.pairs import Mentions, NodeFacts, Pairs
+from clustering_tasks.stage3.text import matching
 
 
 def read_mentions(mentions: list[str | None]) -> Mentions:
     """Cut the mentions of n nodes into sequences; None and blanks have none."""
-    texts, text = np.unique([mention or "" for mention in mentions], return_inverse=True)
+    compared = [matching(mention) if mention else "" for mention in mentions]
+    texts, text = np.unique(compared, return_inverse=True)
     if not any(each.strip() for each in texts):  # the vectoriser takes that for an error
         nothing = np.zeros(len(texts) + 1, dtype=np.int32)
         return Mentions(nothing, nothing[:0], text.astype(np.int32))
@@ -18,7 +20,7 @@ def read_mentions(mentions: list[str | None]) -> Mentions:
     from sklearn.feature_extraction.text import CountVectorizer
 
     counted = CountVectorizer(
-        analyzer="char_wb", ngram_range=(2, 4), binary=True, dtype=np.int32
+        analyzer="char_wb", ngram_range=(2, 4), binary=True, dtype=np.int32, lowercase=False
     ).fit_transform(texts)
     counted.sort_indices()
     bounds, letters = counted.indptr.astype(np.int32), counted.indices.astype(np.int32)

@@ -12,8 +12,11 @@ from statistics import median
 from typing import Any, Literal
 
 from clustering_tasks.publication.gate import MANY
+from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import AlertSettings, PublishSettings
 from clustering_tasks.settings.types import given_or
+from clustering_tasks.stage3.fields import fields_of
+from clustering_tasks.stage3.oddities import unread
 from clustering_tasks.steps import STEPS
 
 Metrics = Mapping[str, float | None]
@@ -26,6 +29,12 @@ _OPTIONAL = frozenset(step.name for step in STEPS if step.optional)
 _SIGMAS = 1.4826  # of a normal distribution's median absolute deviation
 _CRITICAL = 2  # times what is allowed
 _FEWEST_RUNS = 3  # whose median one strange run does not move
+# Counts of values that could not be used; half of a level's items are no accident.
+UNREAD = (
+    *("unparsable_dates", "implausible_dates"),
+    *sorted({unread(field) for level in LEVELS.values() for field in fields_of(level)}),
+)
+MAX_UNREAD_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -225,6 +234,8 @@ EVIDENCE = {
 METRICS = (
     "tags.per_item",
     *(f"evidence.{piece}.factor" for piece in EVIDENCE),
+    "input.items",
+    *(f"input.{name}" for name in UNREAD),
     *(watched.name for watched in WATCHED if watched.name != SECONDS),
     *(f"{SECONDS}.{step}" for step in TIMED),
 )
@@ -431,6 +442,7 @@ def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Ite
         )
     yield from _outliers(level, metrics.get("raw_outlier_share"), settings)
     yield from _contradicted(level, metrics, settings)
+    yield from _unread(level, metrics)
     tags = metrics.get("tags.per_item")
     if tags is not None and tags < settings.min_tags_per_item:
         yield Alert(
@@ -459,6 +471,20 @@ def _contradicted(level: str, metrics: Metrics, settings: AlertSettings) -> Iter
                 "the rest of the evidence decides; `evidence.check=false` trusts all of it.",
                 value=factor,
                 limit_value=least,
+def _unread(level: str, metrics: Metrics) -> Iterator[Alert]:
+    items = metrics.get("input.items")
+    for name in UNREAD if items else ():
+        share = (metrics.get(f"input.{name}") or 0) / (items or 1)
+        if share > MAX_UNREAD_SHARE:
+            yield Alert(
+                name=f"limit.{name}",
+                severity="warning",
+                message=f"{level}: {name} are {share:.4g} of the items, at most "
+                f"{MAX_UNREAD_SHARE:g} are expected",
+                action=f"Look at `input.{name}_example` in the report, and let Stage 3 write what "
+                "docs/INPUT.md names. Until then nothing is known of these values.",
+                value=share,
+                limit_value=MAX_UNREAD_SHARE,
             )
 
 

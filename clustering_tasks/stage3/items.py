@@ -1,8 +1,6 @@
 """One row per item: what later steps need of its metadata, normalised, beside the original."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,7 +8,10 @@ import pyarrow as pa
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import DOMAINS, UNKNOWN_DOMAIN, Level
-from clustering_tasks.stage3.dates import parse_date
+from clustering_tasks.stage3.dates import ANY_DATE, PlausibleDates, Span, read_dates
+from clustering_tasks.stage3.fields import FACTS, LISTS, NAMES, read_kind, read_texts
+from clustering_tasks.stage3.oddities import Oddities, unread
+from clustering_tasks.stage3.text import readable
 
 Entry = dict[str, Any]
 Said = dict[str, list[str]]
@@ -41,14 +42,20 @@ _KNOWN_DOMAINS = {**DOMAINS, **{long: long for long in DOMAINS.values()}}
 _NUL = b"\\u0000"
 
 
-def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) -> pa.RecordBatch:
+def item_batch(
+    entries: Mapping[str, Entry],
+    level: Level,
+    odd: Oddities,
+    plausible: PlausibleDates = ANY_DATE,
+) -> pa.RecordBatch:
     """Build the rows of some items, in their order.
 
     Args:
         entries: of each vector id, checked.
         level: of the items.
-        odd: counts what is odd but no error: `undated`, `unparsable_dates`, `unknown_domains`,
-            `without_document`.
+        odd: counts what is odd but no error: `undated`, `unparsable_dates`, `implausible_dates`,
+            `unknown_domains`, `without_document`, `untyped` and what is not read of a field.
+        plausible: range of the dates that are taken.
 
     Raises:
         BadInputError: for metadata nested too deep to be written again.
@@ -57,29 +64,35 @@ def item_batch(entries: Mapping[str, Entry], level: Level, odd: Counter[str]) ->
     metadata = [each for each, _ in stored]
     sources = [entry["source_id"] for entry in entries.values()]
     documents = [document_id(*each, level) for each in zip(metadata, sources, strict=True)]
+    types = [_kind("entity_type", each, odd) for each in metadata]
+    if level.blocked_by == "entity_type":
+        odd["untyped"] += types.count(None)
     if level.name != "storylines":
         odd["without_document"] += documents.count(None)
-    times = [_times(each, level, odd) for each in metadata]
+    _count_unread_facts(metadata, level, odd)
+    times = [_times(each, level, odd, plausible) for each in metadata]
     fields = {*level.title_fields, *level.mention_fields, *level.sentence_fields}
     said = {
-        field: [_joined(each.get(field)) for each in metadata]
+        field: [_joined(field, each.get(field), odd) for each in metadata]
         for field in sorted(fields.union(level.text_fields))
     }
     mentions = _first_texts(said, level.mention_fields)
+    # a text field has been counted
+    names_odd = Oddities() if NAMES in said else odd
     columns: dict[str, list[Any]] = {
         "vector_id": list(entries),
         "source_id": sources,
         "document_id": documents,
         "domain": [_domain(each, odd) for each in metadata],
-        "event_type": [_text(each.get("event_type")) for each in metadata],
-        "entity_type": [_text(each.get("entity_type")) for each in metadata],
+        "event_type": [_kind("event_type", each, odd) for each in metadata],
+        "entity_type": types,
         "start_time": [start for start, _ in times],
         "end_time": [end for _, end in times],
         "title": _first_texts(said, level.title_fields),
         "mention": mentions,
         "sentence": _sentences(said, mentions, level),
         "text": [" ".join(filter(None, texts)) for texts in _by_item(said, level.text_fields)],
-        "primary_entities": [_texts(each.get("primary_entities")) for each in metadata],
+        "primary_entities": [_texts(NAMES, each.get(NAMES), names_odd) for each in metadata],
         "metadata": [text for _, text in stored],
     }
     arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
@@ -109,26 +122,26 @@ def document_id(metadata: dict[str, Any], source_id: str, level: Level) -> str |
     return _text(metadata.get("document_id")) or (document if separator else None) or None
 
 
-def _domain(metadata: dict[str, Any], odd: Counter[str]) -> str | None:
-    domain = _text(metadata.get("domain"))
+def _domain(metadata: dict[str, Any], odd: Oddities) -> str | None:
+    domain = _kind("domain", metadata, odd)
     if domain is None:
         return None
-    known = _KNOWN_DOMAINS.get(domain.lower())
+    known = _KNOWN_DOMAINS.get(domain)
     odd["unknown_domains"] += known is None
     return known or UNKNOWN_DOMAIN
 
 
 def _times(
-    metadata: dict[str, Any], level: Level, odd: Counter[str]
-) -> tuple[datetime | None, datetime | None]:
+    metadata: dict[str, Any], level: Level, odd: Oddities, plausible: PlausibleDates
+) -> Span | tuple[None, None]:
     """Return an item's first and last time; both the same but for spans."""
     for field in level.date_fields:
-        if (value := metadata.get(field)) not in (None, "", []):
-            parts = value if isinstance(value, list) else [value]
-            times = [time for part in parts if (time := parse_date(part)) is not None]
-            odd["unparsable_dates"] += len(times) < len(parts)
-            if times:
-                return min(times), max(times)
+        if (value := metadata.get(field)) is not None:
+            span, problems = read_dates(value, plausible)
+            for problem in problems:
+                odd.note(problem, field, value)
+            if span:
+                return span
     odd["undated"] += 1
     return None, None
 
@@ -149,14 +162,39 @@ def _sentences(said: Said, mentions: list[str | None], level: Level) -> list[str
     return [text.removeprefix(f"{mention}: ") if text else None for text, mention in each]
 
 
-def _joined(value: object) -> str:
+def _count_unread_facts(metadata: list[Entry], level: Level, odd: Oddities) -> None:
+    """Count what `label` will not be able to read; it reads the metadata themselves."""
+    for field, read in FACTS.get(level.name, {}).items():
+        for each in metadata:
+            value = each.get(field)
+            if not read(value)[1]:
+                odd.note(unread(field), field, value)
+
+
+def _joined(field: str, value: object, odd: Oddities) -> str:
     """Return a text, or a list's texts as one, "" where there is none."""
-    return value.strip() if isinstance(value, str) else " ".join(_texts(value))
+    if value is None:
+        return ""
+    if isinstance(value, str) and field not in LISTS:
+        return readable(value)
+    return " ".join(_texts(field, value, odd))
 
 
-def _texts(value: object) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [text for text in map(_text, values) if text is not None]
+def _texts(field: str, value: object, odd: Oddities) -> list[str]:
+    texts, whole = read_texts(field, value)
+    if not whole:
+        odd.note(unread(field), field, value)
+    return texts
+
+
+def _kind(field: str, metadata: Entry, odd: Oddities) -> str | None:
+    value = metadata.get(field)
+    if value is None:
+        return None
+    kind, whole = read_kind(field, value)
+    if not whole:
+        odd.note(unread(field), field, value)
+    return kind
 
 
 def _text(value: object) -> str | None:

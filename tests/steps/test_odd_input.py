@@ -1,6 +1,10 @@
 """What is odd but no error: it is counted, and the run goes on."""
 
 import gc
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +14,13 @@ import pytest
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.snapshot.snapshot import snapshot
-from tests.conftest import Workbench
+from tests.conftest import NOON, Workbench
 from tests.stage3_folder import blobs, plain_metadata, unit
 
 Json = dict[str, Any]
-NOTHING_ODD = {"undated": 0, "unparsable_dates": 0, "unknown_domains": 0, "without_document": 0}
+NOTHING_ODD = dict.fromkeys(
+    ("undated", "unparsable_dates", "implausible_dates", "unknown_domains", "without_document"), 0
+)
 
 
 def odd(workbench: Workbench, level: str = "events") -> Json:
@@ -37,6 +43,40 @@ def test_dates_and_domains_are_counted(workbench: Workbench) -> None:
     assert odd(workbench) == {"undated": 4, "unparsable_dates": 2, "unknown_domains": 1}
     done = workbench.perform("events", "all", hdbscan={"min_cluster_size": 2})
     assert done["read"] == 7
+
+
+def test_implausible_dates_are_counted_with_an_example_in_the_report(workbench: Workbench) -> None:
+    good = plain_metadata("documents", 0)
+    metadata = [
+        good,
+        good | {"publication_date": "20251214123000"},
+        good | {"publication_date": 0},
+        good | {"publication_date": "2099-12-31"},
+        good | {"publication_date": "03/04/2025"},
+    ]
+    workbench.stage3.write("documents", blobs([5]), metadata)
+    done = workbench.perform("documents", hdbscan={"min_cluster_size": 2})
+    report = json.loads(Path(done["report"]).read_text())
+    assert {name: value for name, value in report["input"].items() if "date" in name} == {
+        "undated": 3,
+        "unparsable_dates": 1,
+        "unparsable_dates_example": "publication_date: '03/04/2025'",
+        "implausible_dates": 2,
+        "implausible_dates_example": "publication_date: 0",
+    }
+    times = pq.read_table(snapshot(workbench.start("documents")).files["items"])["start_time"]
+    assert times.to_pylist()[1:3] == [datetime(2025, 12, 14, 12, 30, tzinfo=UTC), None]
+
+
+def test_the_range_of_dates_is_that_of_the_runs_year(workbench: Workbench) -> None:
+    far = plain_metadata("documents", 0) | {"publication_date": "2032-06-01"}
+    workbench.stage3.write("documents", blobs([2]), [far, far])
+    now = snapshot(workbench.start("documents", "now"))
+    assert now.metrics["implausible_dates"] == 2
+    soon = replace(workbench.start("documents", "soon"), as_of=NOON.replace(month=12))
+    assert snapshot(soon).reused
+    later = replace(workbench.start("documents", "later"), as_of=NOON.replace(year=2027))
+    assert snapshot(later).metrics["implausible_dates"] == 0
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -118,7 +118,7 @@ def test_documents(workbench: Workbench) -> None:
     metadata: list[Json] = [
         {"title": "One", "word_count": 100, "categories": ["b", "a"]},
         {"title": "Two", "word_count": 300, "categories": ["a", "c"]},
-        {"title": "Three", "word_count": None, "categories": "no list"},
+        {"title": "Three", "word_count": None, "categories": "b, c"},
         {"title": "Four", "publication_date": "2025-12-14"},
         {"title": "Five", "publication_date": "2025-12-16T12:00:00+02:00"},
     ]
@@ -173,7 +173,7 @@ def test_storylines_bring_their_events_and_domains(workbench: Workbench) -> None
         {"temporal_span": ["2025-11-30", None]},
     ]
     record = first_group(workbench, "storylines", metadata)
-    assert record["event_ids"] == ["e1", "e2", "e3"]
+    assert record["event_ids"] == ["7", "e1", "e2", "e3"]
     assert record["storyline_ids"] == record["member_ids"]
     assert record["domain"] == "health_medical"
     assert record["domains"] == ["health_medical", "general_news"]

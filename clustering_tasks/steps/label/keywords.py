@@ -1,6 +1,5 @@
 """Keywords by class-based TF-IDF: what a cluster says more often than the level does."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import count
@@ -8,11 +7,10 @@ from itertools import count
 import numpy as np
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
+from clustering_tasks.stage3.text import has_points, unpointed
+from clustering_tasks.stage3.words import overlaps, terms_of_runs, words_of
 from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
 
-# A word of letters, also with an apostrophe or hyphen inside; or an acronym with digits (G7, A320).
-# One letter is no word.
-_WORD = re.compile(r"\b(?:[^\W\d_]{2,}(?:['\u2019-][^\W\d_]+)*|[^\W\d_]+\d+)\b")
 # "stari dvor" says more than "dvor" alone, which is in the same texts and so weighs as much
 _PAIR_GAIN = 1.2
 _FIRST_PAIR = 1 << 32
@@ -34,7 +32,8 @@ class Keywords:
             usual: language of a text that does not show its own, from `usual_language`.
         """
         vocabulary: dict[str, int] = defaultdict(count().__next__)
-        counted = [_count(texts, vocabulary, usual) for texts in clusters]
+        self._shown: dict[str, str] = {}  # of a word its form with vowel points, where one has it
+        counted = [_count(texts, vocabulary, usual, self._shown) for texts in clusters]
         self._words = list(vocabulary)
         sizes = [len(terms) for terms, _ in counted]
         self._bounds = np.append(0, np.cumsum(sizes, dtype=np.int64))
@@ -49,11 +48,11 @@ class Keywords:
             heavy = _heaviest(weights, looked_at)
             kept = _apart(map(self._text, terms[heavy].tolist()), weights[heavy], count)
             if len(kept) == count or looked_at >= len(weights):
-                return kept
+                return [" ".join(self._shown.get(w, w) for w in term.split()) for term in kept]
             looked_at *= 8
 
     def weights_of(self, cluster: int) -> dict[str, float]:
-        """Return the weight of each single word of a cluster."""
+        """Return the weight of each single word of a cluster, without vowel points."""
         terms, weights = self._row(cluster)
         single = slice(np.searchsorted(terms, _FIRST_PAIR))
         words = map(self._words.__getitem__, terms[single].tolist())
@@ -68,23 +67,31 @@ class Keywords:
         return f"{self._words[before - 1]} {self._words[last]}" if before else self._words[last]
 
 
-def words_of(text: str) -> list[str]:
-    """Cut a text into words, in lower case."""
-    # the dot of the Turkish capital stays apart in lower case, and would cut the word
-    return _WORD.findall(text.lower().replace("i\u0307", "i"))
+def _count(
+    texts: Iterable[str | None], vocabulary: dict[str, int], usual: str, shown: dict[str, str]
+) -> tuple[I64, I32]:
+    """Return a cluster's terms, ascending, and how often it says each; new words are numbered.
 
-
-def _count(texts: Iterable[str | None], vocabulary: dict[str, int], usual: str) -> tuple[I64, I32]:
-    """Return a cluster's terms, ascending, and how often it says each; new words are numbered."""
+    Words that differ in vowel points alone are one; `shown` gets the form with the points.
+    """
     numbers = [_END]
-    split = [words_of(text) for text in filter(None, texts)]
+    known = [text for text in texts if text]
+    split = [words_of(text, usual) for text in known]
+    for at, text in enumerate(known):
+        if has_points(text):
+            forms, split[at] = split[at], list(map(unpointed, split[at]))
+            for word, form in zip(split[at], forms, strict=True):
+                shown.setdefault(word, form)
     for words, stop_words in zip(split, stop_words_of(split, usual), strict=True):
         numbers += [vocabulary[word] for word in words if word not in stop_words]
         numbers.append(_END)  # no pair spans two texts
-    said = np.array(numbers, dtype=np.int64)
-    paired = (said[:-1] != _END) & (said[1:] != _END)
-    pairs = (said[:-1][paired] + 1) * _FIRST_PAIR + said[1:][paired]
-    terms = np.concatenate([said[said != _END], pairs])
+    for terms_of_text in terms_of_runs(known):
+        for term in terms_of_text:
+            numbers += [vocabulary[term], _END]
+    row = np.array(numbers, dtype=np.int64)
+    paired = (row[:-1] != _END) & (row[1:] != _END)
+    of_two = (row[:-1][paired] + 1) * _FIRST_PAIR + row[1:][paired]
+    terms = np.concatenate([row[row != _END], of_two])
     terms, counts = np.unique(terms, return_counts=True)
     return terms, counts.astype(np.int32)
 
@@ -113,7 +120,7 @@ def _apart(terms: Iterable[str], weights: F32, count: int) -> list[str]:
     kept: list[str] = []
     said: set[str] = set()
     for _, term in sorted(zip((-weights).tolist(), terms, strict=True)):
-        words = set(term.split())
+        words = overlaps(term)
         if not words & said:
             kept.append(term)
             said |= words

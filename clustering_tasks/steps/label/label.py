@@ -8,7 +8,8 @@ from upath import UPath
 
 from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
-from clustering_tasks.steps.label.keywords import Keywords, words_of
+from clustering_tasks.stage3.words import words_of
+from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report

@@ -17,6 +17,7 @@ from upath import UPath
 
 from clustering_tasks.arrays import I32, I64
 from clustering_tasks.settings.levels import Level
+from clustering_tasks.stage3.fields import FACTS, read_count
 from clustering_tasks.workspace.columns import read_columns
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -29,11 +30,6 @@ _ITEMS = [
     *("start_time", "end_time", "title", "primary_entities"),
 ]
 _ASSIGNMENTS = ["cluster", "probability", "similarity", "near_duplicate"]
-# What records say beyond the columns that all levels have; from Stage 3's metadata.
-_FACTS: dict[str, dict[str, pa.DataType]] = {
-    "documents": {"word_count": pa.float64(), "categories": pa.list_(pa.string())},
-    "storylines": {"event_ids": pa.list_(pa.string())},
-}
 _BATCH = 8192  # items whose metadata are Python objects at a time
 _GROUP = 50_000  # members at a time; more only where a single cluster has more
 
@@ -85,22 +81,19 @@ def _values(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], I64]:
 
 
 def _facts(items: UPath, level: Level) -> dict[str, pa.ChunkedArray]:
-    fields = _FACTS.get(level.name, {})
-    chunks: dict[str, list[pa.Array]] = {name: [] for name in fields}
-    if fields:
+    """Read what records have beside the columns, from Stage 3's metadata."""
+    facts = FACTS.get(level.name, {})
+    kinds = {
+        name: pa.float64() if read is read_count else pa.list_(pa.string())
+        for name, read in facts.items()
+    }
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in facts}
+    if facts:
         with items.open("rb") as file:
             for batch in pq.ParquetFile(file).iter_batches(_BATCH, columns=["metadata"]):
                 texts = batch.column(0).to_numpy(zero_copy_only=False)
                 metadata = [orjson.loads(text) for text in texts]
-                for name, kind in fields.items():
-                    fact = _texts if pa.types.is_list(kind) else _number
-                    chunks[name].append(pa.array([fact(m.get(name)) for m in metadata], kind))
-    return {name: pa.chunked_array(chunks[name], kind) for name, kind in fields.items()}
-
-
-def _texts(value: object) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+                for name, read in facts.items():
+                    values = [read(each.get(name))[0] for each in metadata]
+                    chunks[name].append(pa.array(values, kinds[name]))
+    return {name: pa.chunked_array(chunks[name], kind) for name, kind in kinds.items()}

@@ -4,10 +4,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from unicodedata import category
+
+from clustering_tasks.stage3.text import unpointed
+from clustering_tasks.stage3.words import has_runs, pieces_of, runs_of
 
 _LONGEST = 100
 CENTRAL = 10  # titles considered: the most central say what the cluster is about
-_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 # A mention that names nobody by itself.
 _PRONOUN = re.compile(
     r"i|me|my|we|us|our|you|your|he|him|his|she|hers?|its?|they|them|theirs?|whom?|whose|which|"
@@ -48,11 +51,18 @@ def shorten(text: str) -> str:
         line = line.rstrip(".")  # a label is no sentence
     if len(line) <= _LONGEST:
         return line
-    cut = line[: _LONGEST - 1]
+    end = _LONGEST - 1
+    while category(line[end])[0] == "M":  # a mark stays with its letter
+        end -= 1
+    cut = line[:end]
     return (cut.rpartition(" ")[0] or cut).rstrip(" ,;:-\u2013\u2014") + "…"
 
 
 def _typical(title: str, weights: Mapping[str, float]) -> float:
     """Sum of the weights of a title's words; its length damps it, so that a list does not win."""
-    words = set(_WORD.findall(title.lower()))
-    return float(sum(weights.get(word, 0.0) for word in words) / math.sqrt(len(words) + 4))
+    words = pieces_of(title)
+    said, length = sum(weights.get(unpointed(word), 0.0) for word in words), float(len(words))
+    if has_runs(title):  # a word without blanks beside it has two letters or more
+        said += sum(weight for term, weight in weights.items() if has_runs(term) and term in title)
+        length += len("".join(runs_of(title))) / 2
+    return said / math.sqrt(length + 4)

@@ -8,6 +8,7 @@ import pandas as pd
 from clustering_tasks.arrays import Mask
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN
 from clustering_tasks.settings.run import FilterSettings
+from clustering_tasks.stage3.fields import normal_kind
 
 COLUMNS = ("document_id", "domain", "event_type", "entity_type", "start_time", "end_time")
 
@@ -16,8 +17,8 @@ def kept_rows(items: pd.DataFrame, settings: FilterSettings) -> Mask:
     """Tell which items pass every filter that is set: (n,).
 
     Args:
-        items: the snapshot's rows, with `COLUMNS`; a missing domain counts as general news, as it
-            does in the parts.
+        items: the snapshot's rows, with `COLUMNS`, kinds in normal form; a missing domain counts
+            as general news, as it does in the parts.
         settings: of the run.
     """
     kept = np.ones(len(items), dtype=bool)
@@ -37,8 +38,8 @@ def _passed(items: pd.DataFrame, settings: FilterSettings) -> Iterator[Mask]:
         ("entity_type", settings.entity_types),
     ):
         if wanted is not None:
-            values = items[column].astype("object").str.casefold()
-            yield values.isin([name.casefold() for name in wanted]).to_numpy(bool)
+            names = [normal_kind(column, name) for name in wanted]
+            yield items[column].isin(names).to_numpy(bool)
     if settings.since is not None or settings.until is not None:
         yield _in_time(items, settings)
 

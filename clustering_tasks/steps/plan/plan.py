@@ -10,6 +10,7 @@ from clustering_tasks.algorithms.costs import forecast_level
 from clustering_tasks.algorithms.method import Method, record_method, resolve_method
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
 from clustering_tasks.graph.features import document_vectors, make_features
+from clustering_tasks.graph.missing_types import fill_missing_types
 from clustering_tasks.graph.nodes import make_nodes
 from clustering_tasks.graph.parts import make_parts, part_items, part_title
 from clustering_tasks.graph.time_ranges import write_time_ranges
@@ -25,6 +26,7 @@ from clustering_tasks.workspace.artefacts import (
     made_by_another_version,
     perform,
 )
+from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 from clustering_tasks.workspace.storage import to_json
 from clustering_tasks.workspace.vector_files import open_vectors
@@ -66,6 +68,11 @@ def _plan(
         if missing := set(columns) - set(pq.read_schema(file).names):
             raise made_by_another_version("snapshot", snapshot.uri, f"column {sorted(missing)}")
         items = pd.read_parquet(file, columns=columns)
+    if run.level.blocked_by and items[run.level.blocked_by].isna().any():
+        mentions = read_columns(snapshot.path("items"), ["mention"])["mention"].to_pylist()
+        with open_vectors(snapshot.path("vectors")) as file:
+            types = items[run.level.blocked_by]
+            items[run.level.blocked_by] = fill_missing_types(types, mentions, file)
     kept = kept_rows(items, run.settings.filter)
     nodes = make_nodes(items, run.level, run.settings, kept)
     dimension = int(snapshot.metrics["dimension"] or 0)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from clustering_tasks.arrays import Mask
 from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
+from clustering_tasks.stage3.dates import plausible_dates
 from clustering_tasks.steps import STEPS, Step
 from clustering_tasks.steps.redact.clusterings import cut_clustering
 from clustering_tasks.steps.redact.records import COMPLETE, NEW, REPLACED, replace_records
@@ -61,7 +62,9 @@ def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> dict[str,
         run,
         "snapshot",
         artefact_key("snapshot", [old], {}, hashes),
-        lambda attempt: cut_snapshot(old, stays, run.level, redacting(deleted), attempt),
+        lambda attempt: cut_snapshot(
+            old, stays, run.level, plausible_dates(run.as_of), redacting(deleted), attempt
+        ),
         f"{NEW}snapshot",
     )
     merge = perform(

@@ -1,7 +1,5 @@
 """A snapshot without some of its rows."""
 
-from collections import Counter
-
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -10,7 +8,9 @@ import pyarrow.parquet as pq
 from clustering_tasks.arrays import I64, Mask
 from clustering_tasks.deleted_documents.mentions import Redact
 from clustering_tasks.settings.levels import Level
+from clustering_tasks.stage3.dates import PlausibleDates
 from clustering_tasks.stage3.items import item_batch
+from clustering_tasks.stage3.oddities import Oddities, without_examples
 from clustering_tasks.workspace.artefacts import Attempt, Result
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.vector_files import open_vectors, write_vectors
@@ -20,13 +20,21 @@ _ITEMS = 8192  # at a time
 _IDENTICAL = ("first_identical_row", "twin")
 
 
-def cut_snapshot(old: Result, stays: Mask, level: Level, redact: Redact, attempt: Attempt) -> None:
+def cut_snapshot(
+    old: Result,
+    stays: Mask,
+    level: Level,
+    plausible: PlausibleDates,
+    redact: Redact,
+    attempt: Attempt,
+) -> None:
     """Write the snapshot without some of its rows, and without ids in what the others say.
 
     Args:
         old: the snapshot, n rows.
         stays: (n,) which of them stay.
         level: of the items.
+        plausible: the run's range of dates.
         redact: takes the ids out of an item's metadata.
         attempt: of the new one.
     """
@@ -43,12 +51,14 @@ def cut_snapshot(old: Result, stays: Mask, level: Level, redact: Redact, attempt
             read += len(batch)
             mine = pa.array(first[written : written + len(kept)])
             written += len(kept)
-            writer.write_table(_redacted(_with_column(kept, column, mine), column, level, redact))
+            kept = _with_column(kept, column, mine)
+            writer.write_table(_redacted(kept, column, level, plausible, redact))
     with open_vectors(old.path("vectors")) as vectors:
         blocks = (block[stays[start : start + len(block)]] for start, block in vectors.blocks())
         shape = int(stays.sum()), vectors.shape[1]
         write_vectors(attempt.new_file("vectors", "vectors.npy"), shape, blocks)
-    attempt.metrics = old.metrics | {
+    # an example may be of what is deleted
+    attempt.metrics = without_examples(old.metrics) | {
         "items": len(first),
         "deleted": int(old.metrics.get("deleted") or 0) + int((~stays).sum()),
         "identical_vectors": int((first != np.arange(len(first))).sum()),
@@ -60,13 +70,20 @@ def _with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Recor
     return batch.set_column(at, batch.schema.field(at), values)
 
 
-def _redacted(batch: pa.RecordBatch, column: str, level: Level, redact: Redact) -> pa.Table:
+def _redacted(
+    batch: pa.RecordBatch,
+    column: str,
+    level: Level,
+    plausible: PlausibleDates,
+    redact: Redact,
+) -> pa.Table:
     """Make the rows anew whose metadata name what is deleted, as `snapshot` will in the next run.
 
     Args:
         batch: items, m rows.
         column: of the first identical rows.
         level: of the items.
+        plausible: the run's range of dates.
         redact: takes the ids out of an item's metadata.
 
     Returns:
@@ -80,7 +97,7 @@ def _redacted(batch: pa.RecordBatch, column: str, level: Level, redact: Redact) 
     names = {name: batch[name].take(pa.array(rows)) for name in ("vector_id", "source_id", column)}
     ids = zip(names["vector_id"].to_pylist(), names["source_id"].to_pylist(), rows, strict=True)
     entries = {name: {"source_id": source, "metadata": left[row]} for name, source, row in ids}
-    made = item_batch(entries, level, Counter())
+    made = item_batch(entries, level, Oddities(), plausible)
     made = pa.RecordBatch.from_arrays([*made.columns, names[column]], schema=batch.schema)
     order = np.arange(len(batch))
     order[rows] = len(batch) + np.arange(len(rows))

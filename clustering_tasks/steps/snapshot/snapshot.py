@@ -5,7 +5,6 @@ on the input's order. Whatever is wrong with the input is found here, before any
 """
 
 import gc
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,7 +26,9 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
+from clustering_tasks.stage3.dates import PlausibleDates, plausible_dates
 from clustering_tasks.stage3.examples import examples
+from clustering_tasks.stage3.fields import fields_of
 from clustering_tasks.stage3.index import FlatIndex, open_index
 from clustering_tasks.stage3.items import SCHEMA, Entry, document_id, item_batch
 from clustering_tasks.stage3.metadata import (
@@ -37,6 +38,7 @@ from clustering_tasks.stage3.metadata import (
     read_metadata,
     refuse_other_formats,
 )
+from clustering_tasks.stage3.oddities import Oddities, example_of, unread
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Metric,
@@ -92,7 +94,9 @@ def _snapshot(
     scratch = Path(run.folder.path) if is_local(run.folder) else None
     with copied_pair(UPath(run.indices), level, scratch, settings) as copy:
         read = settings.model_dump(include={"dimension", "norm_tolerance"})
+        plausible = plausible_dates(run.as_of)
         extra = [level.name, *copy.digests, *([deleted.digest] if deleted.hashes else [])]
+        extra += [plausible.first.isoformat(), plausible.last.isoformat()]
         key = artefact_key("snapshot", [], read, extra)
         if (known := find_artefact(run, "snapshot", key, level)) is not None:
             items = int(known.metrics["items"] or 0) + int(known.metrics["deleted"] or 0)
@@ -101,7 +105,9 @@ def _snapshot(
             run,
             "snapshot",
             key,
-            lambda attempt: _convert(level, settings, copy, stage3_count, deleted, attempt),
+            lambda attempt: _convert(
+                level, settings, copy, stage3_count, deleted, plausible, attempt
+            ),
             name,
             level,
         )
@@ -122,6 +128,7 @@ def _convert(
     copy: Copy,
     stage3_count: int | None,
     deleted: Tombstones,
+    plausible: PlausibleDates,
     attempt: Attempt,
 ) -> None:
     refuse_other_formats(copy.metadata)
@@ -143,9 +150,8 @@ def _convert(
         )
         first_identical_row = _first_identical_rows(digests[rows])
         entries = _redacted(deleted, read_entries(metadata, order, _ITEMS))
-        odd = _write_items(
-            attempt.new_file("items", "items.parquet"), entries, level, first_identical_row
-        )
+        items = attempt.new_file("items", "items.parquet")
+        odd = _write_items(items, entries, level, plausible, first_identical_row)
         writing.result()
     attempt.metrics = {
         "items": len(order),
@@ -155,7 +161,8 @@ def _convert(
             (first_identical_row != np.arange(len(first_identical_row))).sum()
         ),
         "copies": copy.attempts,
-        **{name: odd[name] for name in _ODDITIES},
+        **{name: odd[name] for name in (*_ODDITIES, *map(unread, fields_of(level)))},
+        **{example_of(name): example for name, example in odd.examples.items()},
     }
 
 
@@ -174,7 +181,10 @@ def _seldom_collected() -> Iterator[None]:
         gc.set_threshold(*usual)
 
 
-_ODDITIES = ("undated", "unparsable_dates", "unknown_domains", "without_document")
+_ODDITIES = (
+    *("undated", "unparsable_dates", "implausible_dates", "unknown_domains", "without_document"),
+    "untyped",
+)
 
 
 def _without(deleted: Tombstones, order: I64, metadata: Metadata, level: Level) -> I64:
@@ -247,16 +257,17 @@ def _write_items(
     path: UPath,
     entries: Iterable[dict[str, Entry]],
     level: Level,
+    plausible: PlausibleDates,
     first_identical_row: I64,
-) -> Counter[str]:
+) -> Oddities:
     """Write the items with `first_identical_row`, some entries at a time; count oddities."""
-    odd: Counter[str] = Counter()
+    odd = Oddities()
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         for some in entries:
             columns = [
-                *item_batch(some, level, odd).columns,
+                *item_batch(some, level, odd, plausible).columns,
                 pa.array(first_identical_row[start:][: len(some)]),
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)

@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.database.connection import IN_UTC
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]
@@ -127,7 +128,8 @@ def connection_parameters(conn_id: str) -> dict[str, Any]:
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
-    """Limit what a statement may take, and let none change anything."""
+    """Read times in UTC, limit what a statement may take, and let none change anything."""
+    await connection.execute(IN_UTC)
     milliseconds = round(deployment().api_statement_seconds * 1000)
     await connection.execute(
         "SELECT set_config('statement_timeout', %s, false),"

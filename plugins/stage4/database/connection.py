@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import LiteralString, cast
 
 import psycopg
 from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -15,6 +15,10 @@ from psycopg.rows import TupleRow, tuple_row
 from clustering_tasks.settings.deployment import deployment
 
 Database = psycopg.Connection[TupleRow]
+
+# A date is the same wherever the database is: its own setting may be any zone, in which the first
+# and the last day of the calendar cannot be read.
+IN_UTC: LiteralString = "SET TIME ZONE 'UTC'"
 
 _COPY_PLACE = re.compile(r"COPY \w+, line \d+(?:, column \w+)?")
 _MESSAGE_LENGTH = 300  # an invalid vector is quoted whole
@@ -97,6 +101,7 @@ def _connect(conn_id: str) -> Database:
         ) from None
     connection.row_factory = tuple_row  # the Airflow connection's extra may choose another
     connection.autocommit = True
+    connection.execute(IN_UTC)
     return connection
 
 

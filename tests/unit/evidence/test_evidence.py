@@ -351,3 +351,9 @@ def test_documents_of_nodes_without_context_are_unknown() -> None:
     found = document_vectors(pd.Series(["a", None]), None)
     assert found.of_node.tolist() == [-1, -1]
     assert len(found.vectors) == 0
+
+
+def test_a_mention_is_like_itself_in_other_forms() -> None:
+    forms: list[str | None] = ["José Pérez", "JOSÉ PÉREZ", "Ｊｏｓé Pérez", "İstanbul", "ISTANBUL"]
+    mentions = read_mentions(forms)
+    assert mentions.text.tolist() == [1, 1, 1, 0, 0]

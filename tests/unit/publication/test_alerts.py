@@ -16,6 +16,7 @@ from clustering_tasks.publication.alerts import (
     METRICS,
     SECONDS,
     TIMED,
+    UNREAD,
     WATCHED,
     Metrics,
     check_drift,
@@ -76,6 +77,14 @@ def test_limits_hold_at_the_limit_and_not_beyond(level: str) -> None:
     }
     assert {each.severity for each in found} == {"warning"}
     assert all(each.action and level in each.message for each in found)
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_values_that_cannot_be_used_in_most_of_a_level_are_an_alert(name: str) -> None:
+    for count, expected in ((0, []), (2500, []), (2501, [f"limit.{name}"])):
+        assert names(SOUND | {"input.items": 5000, f"input.{name}": count}, []) == expected
+    assert names(SOUND | {"input.items": 0, f"input.{name}": 0}, []) == []
+    assert names(SOUND | {f"input.{name}": 9}, []) == []  # a run of an earlier version
 
 
 def test_a_callers_limits_replace_the_levels() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import DOMAINS, LEVELS, Level
 from clustering_tasks.stage3.items import SCHEMA, item_batch
+from clustering_tasks.stage3.oddities import Oddities
 from tests.stage3_folder import plain_metadata
 
 Json = dict[str, Any]
@@ -19,13 +20,13 @@ Json = dict[str, Any]
 
 def items(
     level: str, *metadata: Json, sources: list[str] | None = None
-) -> tuple[list[Json], Counter[str]]:
+) -> tuple[list[Json], Oddities]:
     sources = sources or [f"s{number}" for number in range(len(metadata))]
     entries = {
         f"{LEVELS[level].vector_prefix}{source}": {"source_id": source, "metadata": each}
         for source, each in zip(sources, metadata, strict=True)
     }
-    odd: Counter[str] = Counter()
+    odd = Oddities()
     batch = item_batch(entries, LEVELS[level], odd)
     assert batch.schema == SCHEMA
     return batch.to_pylist(), odd
@@ -123,6 +124,12 @@ def test_the_next_date_field_stands_in_for_one_that_is_missing_or_unreadable() -
     assert [row["start_time"] is not None for row in rows] == [True, True, True, False, False]
     assert odd["unparsable_dates"] == 2
     assert odd["undated"] == 2
+    assert odd.examples == {"unparsable_dates": "temporal_reference: 'soon'"}
+
+
+def test_an_example_is_short_and_the_first_one() -> None:
+    _, odd = items("events", {"temporal_reference": "x" * 500}, {"temporal_reference": "soon"})
+    assert odd.examples == {"unparsable_dates": f"temporal_reference: '{'x' * 58}…"}
 
 
 @pytest.mark.parametrize(
@@ -141,6 +148,27 @@ def test_the_title_is_the_first_field_that_says_something(
     level: str, metadata: Json, title: str | None
 ) -> None:
     assert item(level, metadata)["title"] == title
+
+
+def test_people_and_evidence_read_the_same_clean_text_and_the_original_stays() -> None:
+    written = " <b>AT&amp;T</b>\u00a0Inc.\u200b "
+    document = item("documents", {"title": written, "tags": [written, "[Removed]"]})
+    assert document["title"] == document["mention"] == "AT&T Inc."
+    assert document["text"] == "AT&T Inc. AT&T Inc."
+    assert orjson.loads(document["metadata"])["title"] == written
+    entity = item("entities", {"entity_text": written, "context": f"It is {written}."})
+    assert (entity["mention"], entity["sentence"]) == ("AT&T Inc.", "It is AT&T Inc. .")
+    event = item("events", {"trigger": "met", "event_description": "met:\u00a0They <i>met</i>"})
+    assert (event["title"], event["sentence"]) == ("met: They met", "They met")
+    story = item("storylines", {"storyline_summary": "Untitled", "primary_entities": [written]})
+    assert (story["title"], story["mention"]) == ("AT&T Inc.", None)
+    assert story["primary_entities"] == ["AT&T Inc."]
+
+
+@pytest.mark.parametrize("title", ["[Removed]", "", "\u200b\u3164", "Untitled", "--"])
+def test_a_placeholder_is_no_title(title: str) -> None:
+    row = item("documents", {"title": title, "tags": ["storm"]})
+    assert (row["title"], row["mention"], row["text"]) == (None, None, "storm")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +197,7 @@ def test_the_sentence_is_what_stands_around_a_mention(
 def test_nul_characters_are_replaced_at_any_depth_and_nothing_else_is() -> None:
     metadata = {"title": "a\0b\n\u202e", "x\0": [{"y": "\0"}, 1.5, None, True], "z": "\\u0000"}
     row = item("documents", metadata)
-    assert row["title"] == "a\ufffdb\n\u202e"
+    assert row["title"] == "a\ufffdb"
     assert orjson.loads(row["metadata"]) == {
         "title": "a\ufffdb\n\u202e",
         "x\ufffd": [{"y": "\ufffd"}, 1.5, None, True],
@@ -207,7 +235,7 @@ def test_no_metadata_makes_it_fail_and_all_of_it_passes_through(
     level: Level, metadata: list[Json]
 ) -> None:
     entries = {f"v{n}": {"source_id": f"s{n}", "metadata": m} for n, m in enumerate(metadata)}
-    batch = item_batch(entries, level, Counter())
+    batch = item_batch(entries, level, Oddities())
     batch.validate(full=True)
     table = pa.Table.from_batches([batch])
     buffer = pa.BufferOutputStream()

@@ -24,6 +24,7 @@ from stage4.api.queries.members import count_of_document
 from stage4.api.queries.runs import RunKey, current_runs
 from stage4.api.security import AccessDep, own_page
 from stage4.api.services import ServicesDep
+from stage4.database.connection import IN_UTC
 from stage4.deletions import requests
 
 log = structlog.get_logger()
@@ -74,6 +75,7 @@ def _hide(document_id: str, user: str) -> requests.Request:
     parameters = connection_parameters(deployment().postgres_conn_id)
     try:
         with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
+            connection.execute(IN_UTC)
             return requests.request(connection, document_id, user)
     except SettingsError as error:
         log.error("a deletion was refused", why=str(error))  # noqa: TRY400 - it is no defect

@@ -55,6 +55,17 @@ def test_only_central_titles_are_considered() -> None:
     assert headline([f"Number {n}" for n in range(10)] + ["Summit"], WEIGHTS) == "Number 0"
 
 
+def test_a_label_is_not_cut_between_a_letter_and_its_mark() -> None:
+    assert shorten("नि" * 51) == "नि" * 49 + "…"
+    assert shorten("x" * 98 + "नि" * 2) == "x" * 98 + "…"
+
+
+def test_a_headline_without_blanks_is_chosen_by_the_terms_in_it() -> None:
+    titles = ["今天天气非常好", "北京奥运会开幕式今晚举行"]
+    assert headline(titles, {"北京": 2.0, "奥运会": 2.0}) == titles[1]
+    assert headline(["天气 G7", "وَزِيرُ"], {"وزير": 2.0}) == "وَزِيرُ"
+
+
 @pytest.mark.parametrize("titles", [[], [None], ["", None]])
 def test_without_a_title_there_is_no_headline(titles: list[str | None]) -> None:
     assert headline(titles, WEIGHTS) is None
@@ -133,6 +144,25 @@ def _terms_of(texts: list[str]) -> Counter[str]:
         counts.update(words)
         counts.update(map(" ".join, pairwise(words)))
     return counts
+
+
+@pytest.mark.parametrize(
+    ("texts", "top"),
+    [
+        (
+            ["नई शिक्षा नीति की घोषणा", "नई शिक्षा नीति पर बहस"],
+            ["नई शिक्षा", "नीति", "घोषणा", "बहस"],
+        ),
+        (["İSTANBUL İÇİN YENİ METRO", "İstanbul için yeni metro"], ["istanbul yeni", "metro"]),
+        (["وَزِيرُ الْخَارِجِيَّةِ", "وزير الخارجية"], ["وَزِيرُ الْخَارِجِيَّةِ"]),
+        (["北京奥运会开幕", "世界关注北京奥运会"], ["北京奥运会"]),
+        (["東京オリンピックが開幕した", "東京オリンピックの中止"], ["東京", "オリンピック"]),
+    ],
+)
+def test_keywords_are_words_in_every_script(texts: list[str], top: list[str]) -> None:
+    others = ["storm hits the coast", "coast braces for storm"]
+    keywords = Keywords([texts, others, others])
+    assert set(top) <= set(keywords.top(0, 10))
 
 
 @pytest.mark.parametrize("clusters", [[], [[]], [[None, ""], ["the of and"]], [["1 2 3"], ["?"]]])

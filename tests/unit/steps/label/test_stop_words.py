@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.steps.label.keywords import Keywords, words_of
+from clustering_tasks.stage3.words import words_of
+from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.stop_words import stop_words_of, usual_language
 
 REPO = Path(__file__).parents[4]

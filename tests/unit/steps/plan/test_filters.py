@@ -23,8 +23,8 @@ ITEMS = pd.DataFrame(
     {
         "document_id": ["a", "a", "b", "c", None],
         "domain": ["health_medical", "legal_judicial", None, "general_news", "health_medical"],
-        "event_type": ["Contact_Meet", "protest", "protest", None, "contact_meet"],
-        "entity_type": ["PER", "ORG", "per", None, "LOC"],
+        "event_type": ["contact_meet", "protest", "protest", None, "contact_meet"],
+        "entity_type": ["PER", "ORG", "PER", None, "LOC"],
         "start_time": times("2025-12-01", "2025-12-05", "2025-12-10", None, "2025-12-31T18:00"),
         "end_time": times("2025-12-01", "2025-12-20", "2025-12-10", None, "2025-12-31T18:00"),
     }
@@ -47,7 +47,9 @@ def settings(**filters: Any) -> FilterSettings:
         ({"domains": ["legal", "health_medical"]}, [0, 1, 4]),
         ({"domains": "general"}, [2, 3]),
         ({"event_types": "contact_meet"}, [0, 4]),
+        ({"event_types": "Contact:Meet"}, [0, 4]),
         ({"event_types": "nothing_such"}, []),
+        ({"entity_types": "person, location"}, [0, 2, 4]),
         ({"entity_types": "PER, LOC"}, [0, 2, 4]),
         ({"document_ids": ["a", "c"]}, [0, 1, 3]),
         ({"since": "2025-12-10"}, [1, 2, 3, 4]),
