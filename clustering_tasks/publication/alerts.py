@@ -471,6 +471,9 @@ def _contradicted(level: str, metrics: Metrics, settings: AlertSettings) -> Iter
                 "the rest of the evidence decides; `evidence.check=false` trusts all of it.",
                 value=factor,
                 limit_value=least,
+            )
+
+
 def _unread(level: str, metrics: Metrics) -> Iterator[Alert]:
     items = metrics.get("input.items")
     for name in UNREAD if items else ():
