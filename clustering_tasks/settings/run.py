@@ -310,8 +310,8 @@ class AgglomerativeSettings(_Group):
         ge=0,
         description="An item stands alone, as an outlier, if no other item resembles it more than "
         "unrelated items resemble each other: by this many standard deviations of the similarity "
-        "of unrelated pairs above its mode. Higher leaves more items alone; 0 none. Unset: 5.5 where "
-        "the cut follows from the data, 0 where one of the limits of merging is set.",
+        "of unrelated pairs above its mode. Higher leaves more items alone; 0 none. Unset: 5.5 "
+        "where the cut follows from the data, 0 where one of the limits of merging is set.",
     )
     trim_size: int = Field(
         10,
@@ -355,14 +355,6 @@ class KmeansSettings(_Group):
         ge=0,
         description="With more different vectors than this, k-means works on random batches: "
         "faster, and the clusters are slightly less exact.",
-    )
-    lone_deviations: float | None = Field(
-        None,
-        ge=0,
-        description="An item stands alone, as an outlier, if no other item resembles it more than "
-        "unrelated items resemble each other: by this many standard deviations of the similarity "
-        "of unrelated pairs above its mode. Higher leaves more items alone; 0 none. Unset: 5.5 where "
-        "the cut follows from the data, 0 where one of the limits of merging is set.",
     )
     trim_size: int = Field(
         10,
