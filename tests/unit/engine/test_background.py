@@ -1,0 +1,51 @@
+"""What chance gives: how similar the unrelated items of a level are."""
+
+import numpy as np
+import pytest
+
+from clustering_tasks.arrays import F32
+from clustering_tasks.engine.background import background
+from tests.stage3_folder import blobs
+
+
+def scattered(count: int, dimension: int, seed: int = 0) -> F32:
+    """Unit vectors in random directions: a pair's similarity deviates by 1 / sqrt(dimension)."""
+    vectors = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(400, 64), (2_000, 200), (100, 768)])
+def test_unrelated_vectors_are_as_similar_as_chance_makes_them(count: int, dimension: int) -> None:
+    found = background(scattered(count, dimension))
+    assert found is not None
+    assert abs(found.mode) < 0.6 / np.sqrt(dimension)
+    assert found.deviation == pytest.approx(1 / np.sqrt(dimension), rel=0.25)
+
+
+def test_stories_do_not_widen_the_background() -> None:
+    alone = background(scattered(600, 128))
+    mixed = background(
+        np.concatenate([scattered(300, 128), blobs([30] * 10, dimension=128, spread=0.3)])
+    )
+    assert alone is not None
+    assert mixed is not None
+    assert mixed.deviation == pytest.approx(alone.deviation, rel=0.2)
+
+
+def test_a_link_beyond_chance_is_less_than_identity_where_all_are_alike() -> None:
+    found = background(blobs([200], dimension=32, spread=0.2))
+    assert found is not None
+    assert found.mode > 0.2
+    assert found.beyond(1000) < 0.9
+    assert found.mode < found.beyond(1) < found.beyond(2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_two_items_have_no_background(count: int) -> None:
+    assert background(scattered(count, 16)) is None
+
+
+def test_three_identical_items_have_one_without_scatter() -> None:
+    found = background(scattered(1, 16).repeat(3, axis=0))
+    assert found is not None
+    assert found.beyond(5) == pytest.approx(1, abs=1e-6)
