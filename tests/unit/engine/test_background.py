@@ -40,6 +40,12 @@ def test_a_link_beyond_chance_is_less_than_identity_where_all_are_alike() -> Non
     assert found.mode < found.beyond(1) < found.beyond(2)
 
 
+@pytest.mark.parametrize("sizes", [[20, 10], [15, 15], [40, 5, 5]])
+def test_where_most_pairs_are_of_one_story_there_is_no_background(sizes: list[int]) -> None:
+    found = background(blobs(sizes, spread=0.03, seed=1))
+    assert found is None or found.beyond(5.5) < 0.6
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_two_items_have_no_background(count: int) -> None:
     assert background(scattered(count, 16)) is None
