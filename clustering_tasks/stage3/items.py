@@ -78,15 +78,16 @@ def item_batch(
     mentions = _first_texts(said, level.mention_fields)
     # a text field has been counted
     names_odd = Oddities() if NAMES in said else odd
-    columns: dict[str, list[Any]] = {
+    starts, ends = [start for start, _ in times], [end for _, end in times]
+    columns: dict[str, list[Any] | pa.Array] = {
         "vector_id": list(entries),
         "source_id": sources,
         "document_id": documents,
         "domain": [_domain(each, odd) for each in metadata],
         "event_type": [_kind("event_type", each, odd) for each in metadata],
         "entity_type": types,
-        "start_time": [start for start, _ in times],
-        "end_time": [end for _, end in times],
+        "start_time": (started := pa.array(starts, _TIME)),
+        "end_time": started if starts == ends else ends,  # as nearly always
         "title": _first_texts(said, level.title_fields),
         "mention": mentions,
         "sentence": _sentences(said, mentions, level),
@@ -94,11 +95,15 @@ def item_batch(
         "primary_entities": [_texts(NAMES, each.get(NAMES), names_odd) for each in metadata],
         "metadata": stored,
     }
-    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
+    arrays = [_array(columns[field.name], field.type) for field in SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _stored(entries: Mapping[str, Entry], level: Level) -> tuple[list[Entry], list[bytes]]:
+def _array(values: list[Any] | pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
+
+
+def _stored(entries: Mapping[str, Entry], level: Level) -> tuple[list[Entry], pa.Array]:
     """Return metadata without NUL, the one character that PostgreSQL stores in no text, as JSON."""
     metadata = [entry["metadata"] for entry in entries.values()]
     written = [_written(each, name, level) for name, each in zip(entries, metadata, strict=True)]
@@ -106,7 +111,8 @@ def _stored(entries: Mapping[str, Entry], level: Level) -> tuple[list[Entry], li
         if _NUL in text:  # looking into each of them takes longer than writing it
             metadata[row] = _without_nul(metadata[row])
             written[row] = orjson.dumps(metadata[row])
-    return metadata, written
+    # by way of bytes: what orjson writes need not be checked for being UTF-8, four times the work
+    return metadata, pa.array(written, pa.binary()).view(pa.string())
 
 
 def _written(metadata: Entry, vector_id: str, level: Level) -> bytes:

@@ -213,7 +213,12 @@ def parse(text: bytes) -> Any:
 
 def read_members(file: BinaryIO, bounds: I64) -> dict[str, Any]:
     """Read members of an object a second time, in any order, by the bounds of their batches."""
-    pieces = [os.pread(file.fileno(), stop - start, start) for start, stop in bounds.tolist()]
+    starts, stops = bounds.T
+    # members beside each other are read in one go, with the comma between them
+    first = np.flatnonzero(starts != np.append(-1, stops[:-1] + 1))
+    last = np.append(first[1:], len(bounds))[: len(first)] - 1
+    runs = zip(starts[first].tolist(), stops[last].tolist(), strict=True)
+    pieces = [os.pread(file.fileno(), stop - start, start) for start, stop in runs]
     members: dict[str, Any] = parse(b"{" + b",".join(pieces) + b"}")
     return members
 

@@ -89,6 +89,8 @@ def test_members_are_read_from_a_file(tmp_path: Any) -> None:
     with path.open("rb") as file:
         found = read_members(file, batch.bounds[[2, 0]])
         assert list(found.items()) == [("three", {"3": "drei"}), ("one", 1)]
+        assert list(read_members(file, batch.bounds).items()) == list(batch.members.items())
+        assert list(read_members(file, batch.bounds[[1, 2, 0]])) == ["two", "three", "one"]
         assert read_members(file, batch.bounds[:0]) == {}
 
 
