@@ -32,6 +32,7 @@ from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
 from clustering_tasks.evidence.words import shares_of_smaller
+from clustering_tasks.stage3.json_marks import find_marks, has_digits
 
 
 def warm_up() -> float:
@@ -45,6 +46,8 @@ def warm_up() -> float:
     vectors = unit_rows(np.eye(12, dtype=np.float32))
     with Path(os.devnull).open("rb") as nothing:
         read_rows(nothing.fileno(), 0, np.arange(1), np.empty_like(vectors))
+    find_marks(b"{}", 0, 1)
+    has_digits(b"{}", 1)
     weight = np.ones(12, dtype=np.int32)
     found = exact_neighbours(vectors, 0, 12, 4)
     probes = nearest_cells(vectors, train_cells(vectors, 2), 2)

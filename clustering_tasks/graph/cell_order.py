@@ -122,7 +122,8 @@ def _probe(
     def probe(nodes: I64, vectors: F32) -> None:
         for block, own in centres.items():
             here = np.flatnonzero(block_of[nodes] == block)
-            found = nearest_of_some(vectors[here], own, counts[block])
+            some = vectors if len(here) == len(vectors) else vectors[here]
+            found = nearest_of_some(some, own, counts[block])
             cells[nodes[here], : counts[block]] = found
 
     deque(features.each(probe), maxlen=0)

@@ -238,6 +238,15 @@ def _of_moment(moment: datetime | None) -> Span | None:
 
 
 def _iso(text: str) -> datetime | None:
+    return _known_iso(text) if len(text) <= _LONGEST else _read_iso(text)
+
+
+@lru_cache(_KNOWN)
+def _known_iso(text: str) -> datetime | None:
+    return _read_iso(text)
+
+
+def _read_iso(text: str) -> datetime | None:
     """Read a moment or a day of ISO 8601; no digits alone, no week."""
     text = text.strip()
     # fromisoformat takes any character before a time, so an interval for one with an offset

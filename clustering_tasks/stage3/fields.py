@@ -54,10 +54,10 @@ def read_texts(field: str, value: object) -> tuple[list[str], bool]:
         value: a text, a list of texts, a list of objects that name something, or one of these; a
             list may be written as JSON within a text.
     """
-    if value in _NOTHING:
-        return [], True
     if isinstance(value, list) and _TEXT.issuperset(map(type, value)):  # as nearly always
         return [text for each in value if (text := readable(each))], True
+    if value in _NOTHING:
+        return [], True
     found = [_named(each, _NAMING) for each in _values(field, value)]
     texts = [text for each in found if each is not None and (text := readable(each))]
     # a comma in a text that should be a list: one name or several, nobody knows

@@ -7,7 +7,7 @@ needed does not depend on how much Stage 3 says of an item.
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,9 @@ def _joined(arrays: Iterable[pa.Array], kind: pa.DataType) -> pa.Array:
     return pa.chunked_array(list(arrays), kind).combine_chunks()
 
 
-def _texts(values: Iterable[object]) -> pa.Array:
+def _texts(values: Collection[object]) -> pa.Array:
+    if set(map(type, values)) <= {str}:
+        return pa.array(list(values), _TEXT)
     return pa.array([value if isinstance(value, str) else None for value in values], _TEXT)
 
 

@@ -6,6 +6,7 @@ to compare is another matter: full and half width, ligatures and circled digits 
 """
 
 import re
+from functools import lru_cache
 from html import unescape
 from unicodedata import category, is_normalized, normalize
 
@@ -57,6 +58,7 @@ _POINTS = re.compile(
 
 _EDGE = " []()<>{}*_.:;!?-\"'\u2013\u2014\u2018\u2019\u201c\u201d\u2026\xab\xbb"
 _PLACEHOLDER_LENGTH = 40
+_RECURRING_LENGTH = 60  # characters of names, types, triggers: remembered
 # What stands where no text is; compared by `matching`, without the signs around it.
 _PLACEHOLDERS = frozenset(
     placeholder.strip()
@@ -115,6 +117,15 @@ def _printable(text: str) -> str:
 
 def readable(text: str) -> str:
     """Clean a text; "" for what stands where no text is: `[Removed]`, `Untitled`, `--`."""
+    return _known(text) if len(text) <= _RECURRING_LENGTH else _readable(text)
+
+
+@lru_cache(1 << 14)
+def _known(text: str) -> str:
+    return _readable(text)
+
+
+def _readable(text: str) -> str:
     text = clean(text)
     if len(text) > _PLACEHOLDER_LENGTH or (text[:2].lower() not in _STARTS and text[:1].isalnum()):
         return text  # nearly always

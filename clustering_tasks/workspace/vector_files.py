@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -121,9 +122,11 @@ class VectorWriter:
         order = np.argsort(positions)
         positions, rows = positions[order], np.ascontiguousarray(rows[order], dtype="<f4")
         starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
-        for first, last in zip(starts, [*starts[1:], len(positions)], strict=True):
-            offset = self._start + int(positions[first]) * rows.shape[1] * 4
-            _write_at(self._descriptor, rows[first:last].data.cast("B"), offset)
+        width, data = rows.shape[1] * 4, rows.data.cast("B")
+        bounds = (np.append(starts, len(positions)) * width).tolist()
+        offsets = (self._start + positions[starts].astype(np.int64) * width).tolist()
+        for (first, last), offset in zip(pairwise(bounds), offsets, strict=True):
+            _write_at(self._descriptor, data[first:last], offset)
 
 
 def _write_at(descriptor: int, data: memoryview, offset: int) -> None:

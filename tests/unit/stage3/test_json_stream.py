@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.stage3 import json_stream
+from clustering_tasks.stage3.json_marks import has_digits
 from clustering_tasks.stage3.json_stream import Batch, Document, parse, read_members
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
@@ -88,6 +89,8 @@ def test_members_are_read_from_a_file(tmp_path: Any) -> None:
     with path.open("rb") as file:
         found = read_members(file, batch.bounds[[2, 0]])
         assert list(found.items()) == [("three", {"3": "drei"}), ("one", 1)]
+        assert list(read_members(file, batch.bounds).items()) == list(batch.members.items())
+        assert list(read_members(file, batch.bounds[[1, 2, 0]])) == ["two", "three", "one"]
         assert read_members(file, batch.bounds[:0]) == {}
 
 
@@ -152,10 +155,11 @@ def test_a_number_that_would_be_rounded_is_refused(number: str) -> None:
     assert sections(batches(b'{"%b": {"b": 2}}' % number.encode())) == {number: {"b": 2}}
 
 
-@pytest.mark.parametrize("before", range(14))
+@pytest.mark.parametrize("before", range(20))
 def test_a_long_number_is_found_wherever_it_stands(before: int) -> None:
-    assert json_stream._has_long_number(b" " * before + b"1" * 19 + b" ")
-    assert not json_stream._has_long_number(b" " * before + b"1" * 18 + b" " + b"2" * 18)
+    assert has_digits(b" " * before + b"1" * 19 + b" ", 19)
+    assert has_digits(b" " * before + b"1" * 25, 19)
+    assert not has_digits(b" " * before + b"1" * 18 + b" " + b"2" * 18, 19)
 
 
 def test_half_a_surrogate_pair_is_read_as_the_parser_of_the_whole_does() -> None:
