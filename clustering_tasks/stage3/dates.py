@@ -241,7 +241,7 @@ def _iso(text: str) -> datetime | None:
     return _known_iso(text) if len(text) <= _LONGEST else _read_iso(text)
 
 
-@lru_cache(_KNOWN)
+@lru_cache(1 << 10)
 def _known_iso(text: str) -> datetime | None:
     return _read_iso(text)
 
