@@ -49,10 +49,11 @@ def blocks(
             if not graph.complete[rows].all():
                 yield rows, None
                 continue
-            ids, distances, span = of_block(graph, rows), graph.distances[rows], None
+            ids, distances = of_block(graph, rows), graph.distances[rows]
+            span, decay_days = None, None
             if known is not None:
                 facts = known.facts.part(rows)
                 ids, distances = with_evidence(ids, distances, facts, known.weights)
-                span = facts.span
+                span, decay_days = facts.span, known.weights.decay_days
             vectors = FileRows(features, first, last)
-            yield rows, Block(vectors, ids, distances, nodes.weight[rows], span)
+            yield rows, Block(vectors, ids, distances, nodes.weight[rows], span, decay_days)

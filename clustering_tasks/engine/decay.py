@@ -1,0 +1,79 @@
+"""Decay in time: two clusters are less similar by exp(-days between them / decay days)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clustering_tasks.arrays import F64, I32
+from clustering_tasks.engine.compile import kernel
+
+_HALVINGS = 8
+_FARTHEST = 60.0  # decay times; float32 has nothing between this and none
+
+
+class Decay(NamedTuple):
+    """When clusters are, and how fast similarity decays between them.
+
+    Attributes:
+        spans: (n, 2) first and last time of each cluster in days, NaN for undated ones.
+        rate: 1 / (days after which similarity has fallen to 1/e); 0: time does not count.
+    """
+
+    spans: F64
+    rate: float
+
+    def of_groups(self, labels: I32) -> "Decay":
+        """The hulls of groups of clusters.
+
+        Args:
+            labels: (n,) from 0.
+        """
+        if not self.rate:
+            return self
+        hulls = np.full((int(labels.max(initial=-1)) + 1, 2), np.nan)
+        np.fmin.at(hulls[:, 0], labels, self.spans[:, 0])
+        np.fmax.at(hulls[:, 1], labels, self.spans[:, 1])
+        return Decay(hulls, self.rate)
+
+
+TIMELESS = Decay(np.empty((0, 2)), 0.0)
+
+
+def decay_of(spans: F64 | None, days: float | None) -> Decay:
+    """The decay among nodes; none where fewer than two are dated.
+
+    Args:
+        spans: (n, 2) first and last time in days, NaN for undated; None: nothing is known.
+        days: after which similarity has fallen to 1/e; None: time does not count.
+    """
+    if spans is None or days is None or np.isfinite(spans[:, 0]).sum() < 2:
+        return TIMELESS
+    return Decay(np.ascontiguousarray(spans), 1 / days)
+
+
+@kernel
+def exp_minus(x: float) -> float:
+    """exp(-x) for x >= 0, with the same bits on every processor, which no library's exp has.
+
+    A Taylor polynomial of x / 256, eight times squared: right to 1e-7.
+    """
+    y = min(x, _FARTHEST) / (1 << _HALVINGS)
+    value = 1 - y * (1 - y / 2 * (1 - y / 3 * (1 - y / 4 * (1 - y / 5 * (1 - y / 6)))))
+    for _ in range(_HALVINGS):
+        value *= value
+    return value
+
+
+@kernel
+def decayed(similarity: np.float32, one: F64, other: F64, rate: float) -> np.float32:
+    """Similarity of what was at two times; a negative one stays, as does that of undated ones.
+
+    Args:
+        similarity: regardless of time.
+        one, other: (2,) first and last time in days, NaN for undated.
+        rate: of the decay.
+    """
+    days = max(other[0] - one[1], one[0] - other[1])
+    if similarity > 0 and days > 0:  # NaN compares false
+        return np.float32(similarity * exp_minus(days * rate))
+    return similarity
