@@ -15,25 +15,50 @@ class Decay(NamedTuple):
     """When clusters are, and how fast similarity decays between them.
 
     Attributes:
-        spans: (n, 2) first and last time of each cluster in days, NaN for undated ones.
+        spans: (n, 2) first and last time of each node in days, NaN for undated ones.
         rate: 1 / (days after which similarity has fallen to 1/e); 0: time does not count.
     """
 
     spans: F64
     rate: float
 
-    def of_groups(self, labels: I32) -> "Decay":
-        """The hulls of groups of clusters.
+    def of_groups(self, labels: I32, weights: I32) -> "GroupedDecay":
+        """When groups of nodes are.
 
         Args:
             labels: (n,) from 0.
+            weights: (n,) items per node.
         """
         if not self.rate:
-            return self
-        hulls = np.full((int(labels.max(initial=-1)) + 1, 2), np.nan)
+            return GroupedDecay(self.spans, self.spans, self.spans, 0.0)
+        count = int(labels.max(initial=-1)) + 1
+        hulls = np.full((count, 2), np.nan)
         np.fmin.at(hulls[:, 0], labels, self.spans[:, 0])
         np.fmax.at(hulls[:, 1], labels, self.spans[:, 1])
-        return Decay(hulls, self.rate)
+        dated = np.flatnonzero(np.isfinite(self.spans[:, 0]))
+        middles = self.spans[dated].mean(axis=1) * weights[dated]
+        items = np.bincount(labels[dated], weights[dated], minlength=count)
+        means = np.full(count, np.nan)
+        np.divide(
+            np.bincount(labels[dated], middles, minlength=count), items, out=means, where=items > 0
+        )
+        return GroupedDecay(self.spans, hulls, np.repeat(means[:, None], 2, axis=1), self.rate)
+
+
+class GroupedDecay(NamedTuple):
+    """Decay between nodes and groups of them.
+
+    Attributes:
+        spans: (n, 2) first and last time of each node in days, NaN for undated ones.
+        hulls: (c, 2) the same of each group.
+        means: (c, 2) mean time of each group, twice.
+        rate: see `Decay`.
+    """
+
+    spans: F64
+    hulls: F64
+    means: F64
+    rate: float
 
 
 TIMELESS = Decay(np.empty((0, 2)), 0.0)

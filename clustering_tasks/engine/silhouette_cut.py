@@ -7,7 +7,7 @@ import numpy as np
 
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.compile import kernel
-from clustering_tasks.engine.decay import TIMELESS, Decay, decayed
+from clustering_tasks.engine.decay import TIMELESS, Decay, GroupedDecay, decayed
 from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.products import dot
@@ -189,6 +189,10 @@ def mean_silhouette(
 ) -> float:
     """Mean simplified silhouette of a sample of nodes, 0 with fewer than two clusters.
 
+    With decay, the cosine to a node's own centroid decays with the days from its cluster's mean
+    time, one to another's with the days from that cluster's span, as in the tree. A hull would hide
+    how far a node's own cluster is spread: the cut would come out too low.
+
     A node counts by its items, over the fourth root of its cluster's size. If items counted alike,
     the parts of one giant story would decide where all stories are cut; if clusters did, pairs
     would. The fourth and the second root differ by .001 of mean B-cubed F1 over 40 kinds of
@@ -199,12 +203,10 @@ def mean_silhouette(
     lengths = np.empty(len(grouping.sums), dtype=np.float32)
     norms(grouping.sums, lengths)
     own, other = np.empty((2, len(sample)), dtype=np.float32)
-    hulls = decay.of_groups(grouping.labels).spans
-    nearest_linked(
-        grouping.labels, vectors, ids, sample, grouping.sums, lengths, decay, hulls, own, other
-    )
+    times = decay.of_groups(grouping.labels, weights)
+    nearest_linked(grouping.labels, vectors, ids, sample, grouping.sums, lengths, times, own, other)
     if len(lengths) <= _FEW:
-        other = _nearest_other(grouping, vectors, sample, lengths, decay, hulls)
+        other = _nearest_other(grouping, vectors, sample, lengths, times)
     widths = (own - other) / np.maximum(np.maximum(1 - own, 1 - other), np.float32(1e-9))
     sizes = grouping.sizes[grouping.labels[sample]]
     widths[sizes == 1] = 0
@@ -212,7 +214,7 @@ def mean_silhouette(
 
 
 def _nearest_other(
-    grouping: Grouping, vectors: F32, sample: I64, lengths: F32, decay: Decay, hulls: F64
+    grouping: Grouping, vectors: F32, sample: I64, lengths: F32, times: GroupedDecay
 ) -> F32:
     """Highest cosine to another cluster's centroid, over all of them.
 
@@ -221,8 +223,8 @@ def _nearest_other(
     """
     products = vectors[sample] @ grouping.sums.T
     products /= lengths
-    if decay.rate:
-        decay_products(products, sample, decay, hulls)
+    if times.rate:
+        decay_products(products, sample, times)
     products[np.arange(len(sample)), grouping.labels[sample]] = -1
     highest: F32 = products.max(axis=1)
     return highest
@@ -243,8 +245,7 @@ def nearest_linked(
     sample: I64,
     sums: F32,
     lengths: F32,
-    decay: Decay,
-    hulls: F64,
+    times: GroupedDecay,
     own: F32,
     other: F32,
 ) -> None:
@@ -252,23 +253,25 @@ def nearest_linked(
     for s in range(len(sample)):
         i = sample[s]
         own[s] = dot(vectors[i], sums[labels[i]]) / lengths[labels[i]]
+        if times.rate > 0:
+            own[s] = decayed(own[s], times.spans[i], times.means[labels[i]], times.rate)
         other[s] = 0
         for j in range(ids.shape[1]):
             if ids[i, j] >= 0 and labels[ids[i, j]] != labels[i]:
                 label = labels[ids[i, j]]
                 cosine = dot(vectors[i], sums[label]) / lengths[label]
-                if decay.rate > 0:
-                    cosine = decayed(cosine, decay.spans[i], hulls[label], decay.rate)
+                if times.rate > 0:
+                    cosine = decayed(cosine, times.spans[i], times.hulls[label], times.rate)
                 other[s] = max(other[s], cosine)
 
 
 @kernel
-def decay_products(products: F32, sample: I64, decay: Decay, hulls: F64) -> None:
+def decay_products(products: F32, sample: I64, times: GroupedDecay) -> None:
     """Decay the cosines of a sample of nodes to clusters: (s, c)."""
     for s in range(len(sample)):
-        for label in range(len(hulls)):
+        for label in range(len(times.hulls)):
             products[s, label] = decayed(
-                products[s, label], decay.spans[sample[s]], hulls[label], decay.rate
+                products[s, label], times.spans[sample[s]], times.hulls[label], times.rate
             )
 
 

@@ -64,10 +64,12 @@ def test_decay_makes_nothing_more_similar() -> None:
     assert decayed(np.float32(-0.5), np.zeros(2), np.full(2, 90.0), 1.0) == np.float32(-0.5)
 
 
-def test_the_hull_of_a_group_is_that_of_its_dated_nodes() -> None:
+def test_a_group_is_when_its_dated_nodes_are() -> None:
     spans = np.array([[1, 2], [np.nan, np.nan], [0, 1], [np.nan, np.nan], [7, 9]])
-    found = Decay(spans, 1.0).of_groups(np.array([0, 0, 0, 1, 2], dtype=np.int32)).spans
-    np.testing.assert_array_equal(found, [[0, 2], [np.nan, np.nan], [7, 9]])
+    labels = np.array([0, 0, 0, 1, 2], dtype=np.int32)
+    found = Decay(spans, 1.0).of_groups(labels, np.array([3, 9, 1, 1, 1], dtype=np.int32))
+    np.testing.assert_array_equal(found.hulls, [[0, 2], [np.nan, np.nan], [7, 9]])
+    np.testing.assert_array_equal(found.means[:, 0], [1.25, np.nan, 8])
 
 
 @pytest.mark.parametrize(
@@ -133,6 +135,18 @@ def test_the_silhouette_prefers_clusters_of_one_time() -> None:
 
     assert score(months, decay) > score(months, TIMELESS) + 0.2
     assert score(months, decay) > score(mixed, decay) + 0.2
+
+
+def test_a_cluster_spread_over_time_scores_less() -> None:
+    vectors = blobs([20, 20], spread=0.1, seed=1)
+    labels = np.repeat(np.arange(2, dtype=np.int32), 20)
+    grouping = grouped(labels, vectors, ones(40), ones(40).astype(np.float32))
+
+    def score(days: F64) -> float:
+        decay = decay_of(on(*days), 30.0)
+        return mean_silhouette(grouping, vectors, every(vectors), ones(40), np.arange(40), decay)
+
+    assert score(40.0 * (np.arange(40) % 2)) < score(0.0 * np.arange(40)) - 0.1
 
 
 def test_the_cut_sees_what_the_tree_saw() -> None:
