@@ -102,7 +102,9 @@ def test_no_cluster_needs_a_link_across_the_window(workbench: Workbench, algorit
 def test_undated_items_are_neutral(workbench: Workbench, algorithm: str) -> None:
     write(workbench, [None] * 20, [10, 10])
     plain = perform(workbench, algorithm, "plain")
-    dated = perform(workbench, algorithm, "dated", decay=True, window_days=1, max_gap_days=1)
+    dated = perform(
+        workbench, algorithm, "dated", decay=True, decay_days=7, window_days=1, max_gap_days=1
+    )
     assert found(plain) == found(dated)
     assert probabilities(plain) == probabilities(dated)
 
@@ -114,7 +116,9 @@ def test_similarity_decays_between_items_that_are_far_apart(workbench: Workbench
         perform(workbench, "label_propagation", "slow", decay=True, decay_days=1000)["clusters"]
         == 1
     )
-    assert perform(workbench, "label_propagation", "quick", decay=True)["clusters"] == 2
+    assert (
+        perform(workbench, "label_propagation", "quick", decay=True, decay_days=7)["clusters"] == 2
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
