@@ -42,15 +42,17 @@ class Decay(NamedTuple):
         np.divide(
             np.bincount(labels[dated], middles, minlength=count), items, out=means, where=items > 0
         )
-        return GroupedDecay(self.spans, hulls, np.repeat(means[:, None], 2, axis=1), self.rate)
+        spans = np.where(np.isnan(self.spans), hulls[labels], self.spans)
+        return GroupedDecay(spans, hulls, np.repeat(means[:, None], 2, axis=1), self.rate)
 
 
 class GroupedDecay(NamedTuple):
     """Decay between nodes and groups of them.
 
     Attributes:
-        spans: (n, 2) first and last time of each node in days, NaN for undated ones.
-        hulls: (c, 2) the same of each group.
+        spans: (n, 2) first and last time of each node in days. An undated one is when its group is:
+            otherwise all that its story has at other times would be as near as its own group.
+        hulls: (c, 2) the same of each group, NaN for undated ones.
         means: (c, 2) mean time of each group, twice.
         rate: see `Decay`.
     """

@@ -46,11 +46,11 @@ _PERMUTATIONS = 2
 # Standard errors beyond which a difference is no chance. Links share nodes, so more than the usual
 # two.
 _ERRORS = 4
-# Share of the strong links' similarity that a learned decay takes off. From .08 to .16 the mean of
-# B-cubed F1 over collections that were dated changes by .01 (docs/ALGORITHMS.md); a fixed decay
-# that is right for stories of days takes .13 from those of months.
-_LOST = 0.12
-_FASTEST, _SLOWEST = 60.0, 36_525.0  # days
+# Share of the similarity within stories that a learned decay takes off, on average: .12 takes up to
+# .035 of B-cubed F1 from stories that last for months; the fixed decay that is right for stories of
+# days takes .13 from them (docs/ALGORITHMS.md).
+_LOST = 0.08
+_FASTEST, _SLOWEST = 90.0, 36_525.0  # days
 _SOME_LINKS = 1 << 17  # of the graph, that expectations are learned from
 
 
@@ -135,38 +135,48 @@ def check_evidence(ids: I32, distances: F32, facts: NodeFacts, weights: Weights)
 def learn_decay(links: Pairs, facts: NodeFacts) -> float | None:
     """Learn how slowly similarity has to decay, so that stories bear it.
 
-    The ends of a strong link are of one story, mostly: the days between them are how long stories
-    last. The decay is as fast as takes a given share off the strong links, on average.
+    The days between the ends of strong links are how long stories last, but for links between two
+    stories, which are as far apart as chance has it. Their share shows among the links that are
+    farther apart than half of the random pairs. The decay is the fastest one that takes no more
+    than a given share off the similarity within stories.
 
     Args:
         links: strong ones.
         facts: of the nodes.
 
     Returns:
-        days after which similarity has fallen to 1/e, at least 60; None where strong links are no
+        days after which similarity has fallen to 1/e, at least 90; None where strong links are no
         nearer in time than chance puts them, beyond doubt: dates are no evidence.
     """
     seen = _known(days_apart(facts.span, links.rows, links.columns))
-    chance = [_known(days_apart(facts.span, p.rows, p.columns)) for p in permuted(links)]
-    usual = np.concatenate(chance)
-    if len(seen) < FEWEST or not len(usual):
+    drawn = [_known(days_apart(facts.span, p.rows, p.columns)) for p in permuted(links)]
+    chance = np.concatenate(drawn)
+    if len(seen) < FEWEST or not len(chance):
+        return None
+    far = np.median(chance)
+    beyond = float((chance > far).mean())
+    wrong = float((seen > far).mean()) / beyond if beyond else 1.0
+    if wrong >= 1:
         return None
 
-    def lost(apart: F64, log_days: float) -> F64:
-        return np.asarray(1 - np.exp(-apart / np.exp(log_days)))
+    def excess(log_days: float) -> float:
+        within = _lost(seen, log_days).mean() - wrong * _lost(chance, log_days).mean()
+        return float(within / (1 - wrong) - _LOST)
 
     fastest, slowest = np.log(_FASTEST), np.log(_SLOWEST)
-    if lost(seen, slowest).mean() > _LOST:
+    if excess(slowest) > 0:
         return None
-    at = fastest
-    if lost(seen, fastest).mean() > _LOST:
-        at = brentq(lambda log_days: lost(seen, log_days).mean() - _LOST, fastest, slowest)
-    seen, usual = lost(seen, at), lost(usual, at)
-    error = np.hypot(seen.std(), usual.std()) / np.sqrt(len(seen))
-    found = usual.mean() - seen.mean() > _ERRORS * error
-    days = float(np.round(np.exp(at))) if found else None  # whole: the last bits are a library's
+    at = brentq(excess, fastest, slowest) if excess(fastest) > 0 else fastest
+    lost, usual = _lost(seen, at), _lost(chance, at)
+    error = np.hypot(lost.std(), usual.std()) / np.sqrt(len(seen))
+    # whole days: the last bits are a library's
+    days = float(np.round(np.exp(at))) if usual.mean() - lost.mean() > _ERRORS * error else None
     log.info("decay learned", days=days)
     return days
+
+
+def _lost(apart: F64, log_days: float) -> F64:
+    return np.asarray(1 - np.exp(-apart / np.exp(log_days)))
 
 
 def as_set(facts: NodeFacts, weights: Weights) -> CheckedEvidence:

@@ -70,6 +70,7 @@ def test_a_group_is_when_its_dated_nodes_are() -> None:
     found = Decay(spans, 1.0).of_groups(labels, np.array([3, 9, 1, 1, 1], dtype=np.int32))
     np.testing.assert_array_equal(found.hulls, [[0, 2], [np.nan, np.nan], [7, 9]])
     np.testing.assert_array_equal(found.means[:, 0], [1.25, np.nan, 8])
+    np.testing.assert_array_equal(found.spans, [[1, 2], [0, 2], [0, 1], [np.nan, np.nan], [7, 9]])
 
 
 @pytest.mark.parametrize(
