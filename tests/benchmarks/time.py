@@ -66,12 +66,13 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="as 'ecbplus documents'")
+    parser.add_argument("--dates", nargs="+", choices=DATES | CONTROLS, default=[*DATES, *CONTROLS])
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--set", nargs="+", default=[], metavar="SETTING=VALUE")
     given = parser.parse_args()
     ours.quiet()
     load = os.getloadavg()[0]
-    for row in rows(real_collections().values(), given.shares, given.only):
+    for row in rows(real_collections().values(), given.shares, given.dates, given.only):
         figures: dict[str, Figure] = {}
         for name in given.settings:
             settings = {**SETTINGS[name], **assignments(given.set)}
@@ -82,20 +83,24 @@ def main() -> None:
 
 
 def rows(
-    collections: Iterable[Collection], shares: Iterable[float], names: Iterable[str] | None
+    collections: Iterable[Collection],
+    shares: Iterable[float],
+    kinds: Iterable[str],
+    names: Iterable[str] | None,
 ) -> Iterator[Row]:
     """Yield what is measured.
 
     Args:
         collections: with gold.
         shares: of the stories that are thinned to one item.
+        kinds: of dates.
         names: collections and levels, as `ecbplus events`; None for all.
     """
     chosen = None if names is None else set(names)
     for collection, level in product(collections, LEVELS):
         wanted = chosen is None or f"{collection.name} {level}" in chosen
         if level in collection.levels and wanted:
-            for share, dates in product(shares, DATES | CONTROLS):
+            for share, dates in product(shares, kinds):
                 yield Row(collection, level, share, dates)
 
 
