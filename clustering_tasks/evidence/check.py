@@ -46,9 +46,9 @@ _PERMUTATIONS = 2
 # Standard errors beyond which a difference is no chance. Links share nodes, so more than the usual
 # two.
 _ERRORS = 4
-# Share of the similarity within stories that a learned decay takes off, on average: .12 takes up to
-# .035 of B-cubed F1 from stories that last for months; the fixed decay that is right for stories of
-# days takes .13 from them (docs/ALGORITHMS.md).
+# Share of the similarity within stories that a learned decay takes off, on average. .05 gains less
+# where stories last for days, .12 loses .035 of B-cubed F1 where they last for months
+# (docs/ALGORITHMS.md).
 _LOST = 0.08
 _FASTEST, _SLOWEST = 90.0, 36_525.0  # days
 _SOME_LINKS = 1 << 17  # of the graph, that expectations are learned from
