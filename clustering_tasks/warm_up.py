@@ -11,6 +11,7 @@ from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import add_rows, cluster_sums
 from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.condensed_tree import condense, select
+from clustering_tasks.engine.decay import decay_of
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.label_propagation import propagate
@@ -63,6 +64,8 @@ def warm_up() -> float:
     products(vectors, labels, labels, other)
     shares_of_smaller(labels, labels, labels[:-1], labels[:-1], other)
     dated = np.zeros((12, 2))
+    tree = average_linkage(smoothed, found.ids, weight, -1.0, decay_of(dated, 1.0))
+    choose_cut(tree, smoothed, found.ids, weight, None, decay_of(dated, 1.0))
     split_at_gaps(labels, find_gaps(labels, dated, 1.0), found.ids, weight, 1.0)
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
     nearest_centroids(vectors, kmeans(vectors, weight, 3, 12))

@@ -127,10 +127,12 @@ def _one(linkage: str, smoothed: F32, block: Block, settings: RunSettings) -> _H
 
 
 def _ward_about(cut: Cut, smoothed: F32, block: Block) -> _Hierarchy:
-    tree = ward_linkage(smoothed, block.ids, block.weight, -np.inf)
+    tree = ward_linkage(smoothed, block.ids, block.weight, -np.inf, block.decay)
     groups = int(cut.labels.max(initial=-1)) + 1
     cuts = cuts_about(tree, len(block.weight), groups)
-    return _Hierarchy("ward", tree, choose_cut(tree, smoothed, block.ids, block.weight, cuts))
+    return _Hierarchy(
+        "ward", tree, choose_cut(tree, smoothed, block.ids, block.weight, cuts, block.decay)
+    )
 
 
 def _least(settings: RunSettings) -> float:
@@ -142,14 +144,14 @@ def _least(settings: RunSettings) -> float:
 
 
 def _average(smoothed: F32, block: Block, settings: RunSettings) -> Linkage:
-    linkage = average_linkage(smoothed, block.ids, block.weight, _least(settings))
+    linkage = average_linkage(smoothed, block.ids, block.weight, _least(settings), block.decay)
     return _enough(linkage, smoothed, block, settings, average_linkage)
 
 
 def _ward(smoothed: F32, block: Block, settings: RunSettings) -> Linkage:
     threshold = settings.agglomerative.least_similarity
     least = -np.inf if threshold is None else threshold
-    linkage = ward_linkage(smoothed, block.ids, block.weight, least)
+    linkage = ward_linkage(smoothed, block.ids, block.weight, least, block.decay)
     return _enough(linkage, smoothed, block, settings, ward_linkage)
 
 
@@ -222,4 +224,4 @@ def _cut(
     if own.least_similarity is not None:
         labels = linkage.cut(nodes, own.least_similarity)
         return Cut(labels, own.least_similarity, None)
-    return choose_cut(linkage, smoothed, block.ids, block.weight, cuts)
+    return choose_cut(linkage, smoothed, block.ids, block.weight, cuts, block.decay)

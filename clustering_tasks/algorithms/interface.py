@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.arrays import F32, F64, I32, I64
+from clustering_tasks.engine.decay import Decay, decay_of
 from clustering_tasks.engine.membership import share_inside
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.workspace.artefacts import Metric
@@ -24,6 +25,7 @@ class Block:
         weight: (n,) int32 items per node.
         span: (n, 2) float64 first and last time in days, NaN for undated; None where dates do not
             matter.
+        decay_days: after which similarity has fallen to 1/e; None: it does not decay.
     """
 
     vectors: Vectors
@@ -31,6 +33,12 @@ class Block:
     distances: F32
     weight: I32
     span: F64 | None = None
+    decay_days: float | None = None
+
+    @property
+    def decay(self) -> Decay:
+        """Decay of the similarity of nodes that are days apart."""
+        return decay_of(self.span, self.decay_days)
 
     @property
     def similarity(self) -> F32:
@@ -51,6 +59,7 @@ class Block:
             np.take_along_axis(distances, order, axis=1),
             self.weight[rows],
             None if self.span is None else self.span[rows],
+            self.decay_days,
         )
 
 

@@ -3,7 +3,7 @@
 `plan` resolves it once and records it with the run; `merge` reads the record.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from clustering_tasks.errors import BadInputError, SettingsError
@@ -23,6 +23,10 @@ LARGE = 100_000
 _EDGE_SIMILARITY = {"events": 0.6, "entities": 0.55}
 
 
+# Where the graph cannot be asked.
+_DECAY_DAYS = 90.0
+
+
 @dataclass(frozen=True)
 class Weights:
     """How much each piece of evidence on edges counts; 0 or None: not at all.
@@ -37,6 +41,8 @@ class Weights:
         domain_penalty: what two known, different domains lose.
         event_type_penalty: what two known, different event types lose.
         decay_days: after which similarity has fallen to 1/e.
+        learned_decay: whether `decay_days` is learned from the graph, which is also what decides
+            whether the dates are evidence at all.
         window_days: further apart, there is no edge.
     """
 
@@ -48,7 +54,12 @@ class Weights:
     domain_penalty: float = 0.0
     event_type_penalty: float = 0.0
     decay_days: float | None = None
+    learned_decay: bool = False
     window_days: float | None = None
+
+    def with_decay(self, days: float | None) -> "Weights":
+        """Set the decay that was learned; None: dates are no evidence."""
+        return replace(self, decay_days=days, learned_decay=False)
 
     def any(self) -> bool:
         """Tell whether anything but the vectors counts."""
@@ -169,6 +180,8 @@ _PLAIN = Weights()
 # On ecbplus, whole, halved by topics and thinned to few documents a story, the default is inside a
 # plateau of mean B-cubed F1 in each of them (docs/ALGORITHMS.md has the figures).
 _WEIGHTS = {
+    "documents": Weights(learned_decay=True),
+    "storylines": Weights(learned_decay=True),
     # an event's mention is only the word that tells of it, an entity's is its name
     "events": Weights(mention_weight=0.25, story_similarity_floor=0.85, sentence_penalty=0.1),
     "entities": Weights(mention_weight=0.35, story_similarity_floor=0.85, sentence_penalty=0.1),
@@ -177,6 +190,9 @@ _WEIGHTS = {
 
 def _weights(settings: RunSettings, default: Weights) -> Weights:
     evidence, temporal = settings.evidence, settings.temporal
+    by_default = default.learned_decay and evidence.check
+    decay = by_default if temporal.decay is None else temporal.decay
+    learned = decay and evidence.check and temporal.decay_days is None
     return Weights(
         mention_weight=given_or(evidence.mention_weight, default.mention_weight),
         document_weight=evidence.document_weight,
@@ -187,6 +203,7 @@ def _weights(settings: RunSettings, default: Weights) -> Weights:
         sentence_penalty=given_or(evidence.sentence_penalty, default.sentence_penalty),
         domain_penalty=evidence.domain_penalty,
         event_type_penalty=evidence.event_type_penalty,
-        decay_days=temporal.decay_days if temporal.decay else None,
+        decay_days=given_or(temporal.decay_days, _DECAY_DAYS) if decay and not learned else None,
+        learned_decay=learned,
         window_days=temporal.window_days,
     )

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from clustering_tasks.arrays import F32, I32
+from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.decay import TIMELESS, Decay, decayed
 from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.products import dot
 
@@ -55,7 +56,9 @@ def symmetric(ids: I32) -> tuple[I32, I32]:
     return both.indptr.astype(np.int32), both.indices.astype(np.int32)
 
 
-def average_linkage(vectors: F32, ids: I32, weights: I32, min_similarity: float) -> Linkage:
+def average_linkage(
+    vectors: F32, ids: I32, weights: I32, min_similarity: float, decay: Decay = TIMELESS
+) -> Linkage:
     """Grow the average-linkage tree of unit vectors along the edges of a graph.
 
     Args:
@@ -63,11 +66,14 @@ def average_linkage(vectors: F32, ids: I32, weights: I32, min_similarity: float)
         ids: (n, k) neighbours, -1 for none.
         weights: (n,) items per node.
         min_similarity: merges below it are left out.
+        decay: of the nodes. The mean similarity of two clusters decays with the days between them.
     """
-    return grow(vectors, ids, weights, min_similarity, ward=False)
+    return grow(vectors, ids, weights, min_similarity, False, decay)
 
 
-def grow(vectors: F32, ids: I32, weights: I32, min_similarity: float, ward: bool) -> Linkage:
+def grow(
+    vectors: F32, ids: I32, weights: I32, min_similarity: float, ward: bool, decay: Decay
+) -> Linkage:
     """Grow a tree along the edges of a graph.
 
     Args:
@@ -77,11 +83,18 @@ def grow(vectors: F32, ids: I32, weights: I32, min_similarity: float, ward: bool
         min_similarity: merges below it are left out.
         ward: the similarity of two clusters is minus the squared error that their merge adds;
             otherwise it is the mean over their pairs.
+        decay: of the nodes.
     """
     first, second = np.empty((2, max(len(vectors) - 1, 0)), np.int32)
     similarity = np.empty(len(first), np.float32)
-    clusters = _clusters_of_one(vectors, ids, weights, ward)
-    count = chain(clusters, min_similarity, first, second, similarity)
+    clusters = _clusters_of_one(vectors, ids, weights, ward, decay)
+    # A merge may bring a cluster near another in time after the chain has left it: with decay, the
+    # tree is grown to the end.
+    least = -np.inf if decay.rate else min_similarity
+    count = chain(clusters, least, first, second, similarity)
+    if decay.rate:
+        kept = np.flatnonzero(similarity[:count] >= np.float32(min_similarity))
+        first, second, similarity, count = first[kept], second[kept], similarity[kept], len(kept)
     order = np.argsort(-similarity[:count], kind="stable")
     return Linkage(first[:count][order], second[:count][order], similarity[:count][order])
 
@@ -98,6 +111,8 @@ class Clusters(NamedTuple):
 
     Attributes:
         ward: whether the similarity is Ward's.
+        rate: of the decay, 0 where time does not count.
+        spans: (n, 2) first and last time of each root's cluster in days, NaN for undated ones.
         sums: (n, d) sum of the vectors of each root's cluster.
         sizes: (n,) items of each root's cluster.
         squares: (n,) squared lengths of the sums.
@@ -114,6 +129,8 @@ class Clusters(NamedTuple):
     """
 
     ward: bool
+    rate: float
+    spans: F64
     sums: F32
     sizes: F32
     squares: F32
@@ -128,7 +145,7 @@ class Clusters(NamedTuple):
     seen: I32
 
 
-def _clusters_of_one(vectors: F32, ids: I32, weights: I32, ward: bool) -> Clusters:
+def _clusters_of_one(vectors: F32, ids: I32, weights: I32, ward: bool, decay: Decay) -> Clusters:
     n = len(vectors)
     bounds, columns = symmetric(ids)
     sums = vectors * weights[:, None].astype(np.float32)
@@ -136,6 +153,8 @@ def _clusters_of_one(vectors: F32, ids: I32, weights: I32, ward: bool) -> Cluste
     square(sums, squares)
     return Clusters(
         ward=ward,
+        rate=decay.rate,
+        spans=decay.spans.copy(),
         sums=sums,
         sizes=weights.astype(np.float32),
         squares=squares,
@@ -221,7 +240,11 @@ def highest_mean(clusters: Clusters, a: int, before: int) -> tuple[int, np.float
                 if not unknown and bound[at] + risen < best_similarity - _SLACK:
                     continue
                 similarity = dot(sums[a], sums[other]) / (sizes[a] * sizes[other])
-                bound[at] = similarity - risen
+                bound[at] = similarity - risen  # time only lowers it
+                if clusters.rate > 0:
+                    similarity = decayed(
+                        similarity, clusters.spans[a], clusters.spans[other], clusters.rate
+                    )
                 if comes_first(similarity, other, best_similarity, best, before):
                     best, best_similarity = other, similarity
             node = following[node]
@@ -235,7 +258,6 @@ def least_error(clusters: Clusters, a: int, before: int) -> tuple[int, np.float3
     Returns:
         the cluster, -1 for none, and minus the error.
     """
-    sums, sizes, squares = clusters.sums, clusters.sizes, clusters.squares
     starts, stops, columns = clusters.starts, clusters.stops, clusters.columns
     following = clusters.following
     best, best_similarity = -1, np.float32(-np.inf)
@@ -243,7 +265,7 @@ def least_error(clusters: Clusters, a: int, before: int) -> tuple[int, np.float3
     while node >= 0:
         for at in range(starts[node], stops[node]):
             other = columns[at]
-            similarity = -added_error(a, other, sums, sizes, squares)
+            similarity = -added_error(clusters, a, other)
             if comes_first(similarity, other, best_similarity, best, before):
                 best, best_similarity = other, similarity
         node = following[node]
@@ -251,12 +273,16 @@ def least_error(clusters: Clusters, a: int, before: int) -> tuple[int, np.float3
 
 
 @kernel
-def added_error(a: int, b: int, sums: F32, sizes: F32, squares: F32) -> np.float32:
+def added_error(clusters: Clusters, a: int, b: int) -> np.float32:
     """Squared error that the merge of two clusters adds; never negative."""
+    sums, sizes, squares = clusters.sums, clusters.sizes, clusters.squares
+    product = dot(sums[a], sums[b])
+    if clusters.rate > 0:
+        product = decayed(product, clusters.spans[a], clusters.spans[b], clusters.rate)
     apart = (
         squares[a] / (sizes[a] * sizes[a])
         + squares[b] / (sizes[b] * sizes[b])
-        - 2 * dot(sums[a], sums[b]) / (sizes[a] * sizes[b])
+        - 2 * product / (sizes[a] * sizes[b])
     )
     return np.float32(max(apart, 0) * (sizes[a] * sizes[b] / (sizes[a] + sizes[b])))
 
@@ -284,6 +310,17 @@ def absorb(clusters: Clusters, a: int, b: int) -> None:
     clusters.sums[a] += clusters.sums[b]
     clusters.squares[a] = dot(clusters.sums[a], clusters.sums[a])
     sizes[a] += sizes[b]
+    if clusters.rate > 0:
+        cover(clusters.spans, a, b)
+
+
+@kernel
+def cover(spans: F64, a: int, b: int) -> None:
+    """Widen the span of cluster `a` by that of cluster `b`."""
+    if not spans[b, 0] >= spans[a, 0]:  # or one of them is undated
+        spans[a, 0] = spans[a, 0] if np.isnan(spans[b, 0]) else spans[b, 0]
+    if not spans[b, 1] <= spans[a, 1]:
+        spans[a, 1] = spans[a, 1] if np.isnan(spans[b, 1]) else spans[b, 1]
 
 
 @kernel

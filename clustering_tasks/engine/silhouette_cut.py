@@ -7,6 +7,7 @@ import numpy as np
 
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.decay import TIMELESS, Decay, GroupedDecay, decayed
 from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.products import dot
@@ -76,7 +77,12 @@ def grouped(labels: I32, vectors: F32, weights: I32, sizes: F32) -> Grouping:
 
 
 def choose_cut(
-    linkage: Linkage, vectors: F32, ids: I32, weights: I32, cuts: F64 | None = None
+    linkage: Linkage,
+    vectors: F32,
+    ids: I32,
+    weights: I32,
+    cuts: F64 | None = None,
+    decay: Decay = TIMELESS,
 ) -> Cut:
     """Cut a hierarchy where the mean simplified silhouette (Hruschka 2004) is highest.
 
@@ -92,11 +98,12 @@ def choose_cut(
         ids: (n, k) their neighbours.
         weights: (n,) items per node.
         cuts: similarities to try, highest first; default: from MOST to LEAST in steps of STEP.
+        decay: that it was grown with.
     """
     n = len(vectors)
     if cuts is None:
         cuts = np.arange(MOST, LEAST - STEP / 2, -STEP)
-    scores = np.array(list(_scores(linkage, cuts, vectors, ids, weights)))
+    scores = np.array(list(_scores(linkage, cuts, vectors, ids, weights, decay)))
     if scores.max() <= 0:
         return Cut(linkage.cut(n, FALLBACK), FALLBACK, None)
     at = finest_best(scores)
@@ -119,6 +126,7 @@ def _scores(
     vectors: F32,
     ids: I32,
     weights: I32,
+    decay: Decay,
 ) -> Iterator[float]:
     """Score the cuts, finest first: every one joins clusters of the one before."""
     n = len(vectors)
@@ -135,7 +143,9 @@ def _scores(
                 grouping = grouped(labels, vectors, weights, weights.astype(np.float32))
             else:
                 grouping = grouping.coarser(labels)
-            score = mean_silhouette(grouping, vectors, ids, weights, sample, size_damped=True)
+            score = mean_silhouette(
+                grouping, vectors, ids, weights, sample, decay, size_damped=True
+            )
         yield score
 
 
@@ -180,10 +190,15 @@ def mean_silhouette(
     ids: I32,
     weights: I32,
     sample: I64,
+    decay: Decay = TIMELESS,
     *,
     size_damped: bool = False,
 ) -> float:
     """Mean simplified silhouette of a sample of nodes, 0 with fewer than two clusters.
+
+    With decay, the cosine to a node's own centroid decays with the days from its cluster's mean
+    time, one to another's with the days from that cluster's span, as in the tree. A hull would hide
+    how far a node's own cluster is spread: the cut would come out too low.
 
     Args:
         grouping: of all nodes.
@@ -191,6 +206,7 @@ def mean_silhouette(
         ids: (n, k) their neighbours.
         weights: (n,) items per node.
         sample: (m,) nodes that stand for all.
+        decay: of similarity in time.
         size_damped: whether a node counts by its items over the fourth root of its cluster's size,
             else by its items.
     """
@@ -199,9 +215,10 @@ def mean_silhouette(
     lengths = np.empty(len(grouping.sums), dtype=np.float32)
     norms(grouping.sums, lengths)
     own, other = np.empty((2, len(sample)), dtype=np.float32)
-    nearest_linked(grouping.labels, vectors, ids, sample, grouping.sums, lengths, own, other)
+    times = decay.of_groups(grouping.labels, weights)
+    nearest_linked(grouping.labels, vectors, ids, sample, grouping.sums, lengths, times, own, other)
     if len(lengths) <= _FEW:
-        other = _nearest_other(grouping, vectors, sample, lengths)
+        other = _nearest_other(grouping, vectors, sample, lengths, times)
     widths = (own - other) / np.maximum(np.maximum(1 - own, 1 - other), np.float32(1e-9))
     sizes = grouping.sizes[grouping.labels[sample]]
     widths[sizes == 1] = 0
@@ -209,7 +226,9 @@ def mean_silhouette(
     return float(np.average(widths, weights=counts))
 
 
-def _nearest_other(grouping: Grouping, vectors: F32, sample: I64, lengths: F32) -> F32:
+def _nearest_other(
+    grouping: Grouping, vectors: F32, sample: I64, lengths: F32, times: GroupedDecay
+) -> F32:
     """Highest cosine to another cluster's centroid, over all of them.
 
     Among many clusters they are small, and the nearest is one of those that a node's neighbours are
@@ -217,6 +236,8 @@ def _nearest_other(grouping: Grouping, vectors: F32, sample: I64, lengths: F32) 
     """
     products = vectors[sample] @ grouping.sums.T
     products /= lengths
+    if times.rate:
+        decay_products(products, sample, times)
     products[np.arange(len(sample)), grouping.labels[sample]] = -1
     highest: F32 = products.max(axis=1)
     return highest
@@ -237,6 +258,7 @@ def nearest_linked(
     sample: I64,
     sums: F32,
     lengths: F32,
+    times: GroupedDecay,
     own: F32,
     other: F32,
 ) -> None:
@@ -244,11 +266,26 @@ def nearest_linked(
     for s in range(len(sample)):
         i = sample[s]
         own[s] = dot(vectors[i], sums[labels[i]]) / lengths[labels[i]]
+        if times.rate > 0:
+            own[s] = decayed(own[s], times.spans[i], times.means[labels[i]], times.rate)
         other[s] = 0
         for j in range(ids.shape[1]):
             if ids[i, j] >= 0 and labels[ids[i, j]] != labels[i]:
                 label = labels[ids[i, j]]
-                other[s] = max(other[s], dot(vectors[i], sums[label]) / lengths[label])
+                cosine = dot(vectors[i], sums[label]) / lengths[label]
+                if times.rate > 0:
+                    cosine = decayed(cosine, times.spans[i], times.hulls[label], times.rate)
+                other[s] = max(other[s], cosine)
+
+
+@kernel
+def decay_products(products: F32, sample: I64, times: GroupedDecay) -> None:
+    """Decay the cosines of a sample of nodes to clusters: (s, c)."""
+    for s in range(len(sample)):
+        for label in range(len(times.hulls)):
+            products[s, label] = decayed(
+                products[s, label], times.spans[sample[s]], times.hulls[label], times.rate
+            )
 
 
 @kernel

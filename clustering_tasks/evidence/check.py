@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import structlog
+from scipy.optimize import brentq
 
 from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.arrays import F32, F64, I32, I64
@@ -42,6 +43,14 @@ FEWEST = 20  # links; fewer show nothing
 _MAJORITY = 0.5
 KEPT, OFF = 0.8, 0.05  # factors from which a piece counts as kept, below which it is off
 _PERMUTATIONS = 2
+# Standard errors beyond which a difference is no chance. Links share nodes, so more than the usual
+# two.
+_ERRORS = 4
+# Share of the similarity within stories that a learned decay takes off, on average. .05 gains less
+# where stories last for days, .12 loses .035 of B-cubed F1 where they last for months
+# (docs/ALGORITHMS.md).
+_LOST = 0.08
+_FASTEST, _SLOWEST = 90.0, 36_525.0  # days
 _SOME_LINKS = 1 << 17  # of the graph, that expectations are learned from
 
 
@@ -97,10 +106,15 @@ def check_evidence(ids: I32, distances: F32, facts: NodeFacts, weights: Weights)
         weights: of the pieces, as set.
     """
     links, across = strong_links(ids, distances, facts)
+    learned = weights.learned_decay
+    if learned:
+        weights = weights.with_decay(learn_decay(across, facts))
     findings, damped = {}, weights
     for name, piece in _PIECES.items():
         if getattr(weights, piece.weight):
             finding = _judge(piece, links if piece.explains else across, facts, weights)
+            if name == "decay" and learned:  # as far as the links bear it out
+                finding = replace(finding, state="kept", factor=1.0)
             findings[name] = finding
             damped = piece.damp(damped, finding.factor)
     if weights.story_similarity_floor:
@@ -116,6 +130,53 @@ def check_evidence(ids: I32, distances: F32, facts: NodeFacts, weights: Weights)
         if finding.state in ("damped", "off"):
             log.warning("the graph does not bear evidence out", piece=name, **finding.record())
     return CheckedEvidence(facts, damped, findings)
+
+
+def learn_decay(links: Pairs, facts: NodeFacts) -> float | None:
+    """Learn how slowly similarity has to decay, so that stories bear it.
+
+    The days between the ends of strong links are how long stories last, but for links between two
+    stories, which are as far apart as chance has it. Their share shows among the links that are
+    farther apart than half of the random pairs. The decay is the fastest one that takes no more
+    than a given share off the similarity within stories.
+
+    Args:
+        links: strong ones.
+        facts: of the nodes.
+
+    Returns:
+        days after which similarity has fallen to 1/e, at least 90; None where strong links are no
+        nearer in time than chance puts them, beyond doubt: dates are no evidence.
+    """
+    seen = _known(days_apart(facts.span, links.rows, links.columns))
+    drawn = [_known(days_apart(facts.span, p.rows, p.columns)) for p in permuted(links)]
+    chance = np.concatenate(drawn)
+    if len(seen) < FEWEST or not len(chance):
+        return None
+    far = np.median(chance)
+    beyond = float((chance > far).mean())
+    wrong = float((seen > far).mean()) / beyond if beyond else 1.0
+    if wrong >= 1:
+        return None
+
+    def excess(log_days: float) -> float:
+        within = _lost(seen, log_days).mean() - wrong * _lost(chance, log_days).mean()
+        return float(within / (1 - wrong) - _LOST)
+
+    fastest, slowest = np.log(_FASTEST), np.log(_SLOWEST)
+    if excess(slowest) > 0:
+        return None
+    at = brentq(excess, fastest, slowest) if excess(fastest) > 0 else fastest
+    lost, usual = _lost(seen, at), _lost(chance, at)
+    error = np.hypot(lost.std(), usual.std()) / np.sqrt(len(seen))
+    # whole days: the last bits are a library's
+    days = float(np.round(np.exp(at))) if usual.mean() - lost.mean() > _ERRORS * error else None
+    log.info("decay learned", days=days)
+    return days
+
+
+def _lost(apart: F64, log_days: float) -> F64:
+    return np.asarray(1 - np.exp(-apart / np.exp(log_days)))
 
 
 def as_set(facts: NodeFacts, weights: Weights) -> CheckedEvidence:
@@ -249,7 +310,7 @@ def _judge(piece: _Piece, links: Pairs, facts: NodeFacts, weights: Weights) -> F
     return Finding(_state(factor), factor, agreement)
 
 
-def _known(values: F32) -> F64:
+def _known(values: F32 | F64) -> F64:
     return values[np.isfinite(values)].astype(np.float64)
 
 

@@ -229,15 +229,17 @@ class TemporalSettings(_Group):
     An undated item may be linked with any other.
     """
 
-    decay: bool = Field(
-        False,
-        description="Whether the similarity of two items shrinks with the days between them.",
+    decay: bool | None = Field(
+        None,
+        description="Whether the similarity of two items shrinks with the days between them. "
+        "Unset: for documents and storylines, if `evidence.check` is set.",
     )
-    decay_days: float = Field(
-        7,
+    decay_days: float | None = Field(
+        None,
         gt=0,
-        description="Only with `temporal.decay`: days after which a similarity has shrunk to 37% "
-        "(1/e). Fewer days separate faster.",
+        description="Only with decay: days after which a similarity has shrunk to 37% (1/e). Fewer "
+        "days separate faster. Unset: learned from the days between the most similar items; there "
+        "is no decay where these are no nearer in time than others (dates of a crawl).",
     )
     window_days: float | None = Field(
         None,

@@ -91,6 +91,20 @@ def _gain_cells(own: Tree) -> Lines:
     ]
 
 
+def time(tree: Tree) -> Lines:
+    """Settings of time against collections that were given dates."""
+    rows = []
+    for path in sorted(_paths(tree, "off/f1"), key=lambda path: path.replace("/0/", "/0.0/")):
+        level, share, dates = path.split("/")
+        values = [_number(tree.get(f"{path}/{name}/f1")) for name in _TIMES]
+        rows.append([level, f"{float(share):.0%}", dates, *values])
+    return _table(["level", "stories thinned", "dates", *_TIMES], rows)
+
+
+_DECAYS = tuple(f"decay {days}" for days in (7, 30, 90, 365))
+_TIMES = ("off", "default", "learned", *_DECAYS, *(f"window {days}" for days in (14, 30, 90)))
+
+
 def generated(tree: Tree) -> Lines:
     """Generated news: what it consists of, and what is found in it."""
     head = ["news", "level", "items", "clusters", "lone", "largest", "ours: F1 (P / R)", "coverage"]
@@ -313,6 +327,7 @@ TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "quality": ("quality", quality),
     "measures": ("quality", measures),
     "bootstraps": ("bootstraps", bootstraps),
+    "time": ("time", time),
     "thinned": ("thinned", thinned),
     "robustness": ("robustness", robustness),
     "generated": ("generated", generated),

@@ -102,7 +102,9 @@ def test_no_cluster_needs_a_link_across_the_window(workbench: Workbench, algorit
 def test_undated_items_are_neutral(workbench: Workbench, algorithm: str) -> None:
     write(workbench, [None] * 20, [10, 10])
     plain = perform(workbench, algorithm, "plain")
-    dated = perform(workbench, algorithm, "dated", decay=True, window_days=1, max_gap_days=1)
+    dated = perform(
+        workbench, algorithm, "dated", decay=True, decay_days=7, window_days=1, max_gap_days=1
+    )
     assert found(plain) == found(dated)
     assert probabilities(plain) == probabilities(dated)
 
@@ -114,7 +116,9 @@ def test_similarity_decays_between_items_that_are_far_apart(workbench: Workbench
         perform(workbench, "label_propagation", "slow", decay=True, decay_days=1000)["clusters"]
         == 1
     )
-    assert perform(workbench, "label_propagation", "quick", decay=True)["clusters"] == 2
+    assert (
+        perform(workbench, "label_propagation", "quick", decay=True, decay_days=7)["clusters"] == 2
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -145,3 +149,41 @@ def test_a_split_is_counted_and_measured(workbench: Workbench) -> None:
     assert sorted(json.loads(line)["cluster_size"] for line in lines) == [10, 10]
     report = json.loads(Path(done["report"]).read_bytes())
     assert report["counts"]["clusters"] == 2
+
+
+def write_documents(workbench: Workbench, days: Sequence[str | None]) -> None:
+    """Ten stories of twelve documents, and one kind of incident that happened twice."""
+    metadata: list[Json] = [
+        plain_metadata("documents", n) | {"publication_date": day} for n, day in enumerate(days)
+    ]
+    workbench.stage3.write("documents", blobs([12] * 10 + [24], spread=0.03, seed=1), metadata)
+
+
+STORIES = [DAY.format(1 + n // 12, 1 + n % 12) for n in range(120)]
+INCIDENTS = [DAY.format(2, 1)] * 12 + [DAY.format(12, 1)] * 12
+
+
+def test_documents_alike_are_two_stories_if_dates_are_evidence(workbench: Workbench) -> None:
+    write_documents(workbench, STORIES + INCIDENTS)
+    done = workbench.perform("documents", "default", algorithm="auto")
+    assert done["clusters"] == 12
+    labels = found(done)
+    assert len(set(labels[120:132])) == len(set(labels[132:])) == 1
+    off = workbench.perform("documents", "off", algorithm="auto", temporal={"decay": False})
+    assert off["clusters"] == 11
+
+
+@pytest.mark.parametrize("kind", ["undated", "crawl", "template", "random"])
+def test_dates_that_are_no_evidence_change_no_bit(workbench: Workbench, kind: str) -> None:
+    rng = np.random.default_rng(1)
+    days = {
+        "undated": [None] * 144,
+        "crawl": [f"2025-03-01T{hour:02d}:00:00Z" for hour in rng.integers(0, 24, 144)],
+        "template": [SPRING] * 144,
+        "random": rng.permutation(np.array(STORIES + INCIDENTS)).tolist(),
+    }
+    write_documents(workbench, days[kind])
+    by_default = workbench.perform("documents", "default", algorithm="auto")
+    off = workbench.perform("documents", "off", algorithm="auto", temporal={"decay": False})
+    assert found(by_default) == found(off)
+    assert probabilities(by_default) == probabilities(off)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
+
 from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.evidence import with_evidence
@@ -10,6 +12,7 @@ from clustering_tasks.evidence.check import CheckedEvidence, as_set, check_evide
 from clustering_tasks.evidence.facts import node_facts
 from clustering_tasks.graph.neighbour_graph import Graph, of_block
 from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.graph.time_ranges import read_time_ranges
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
@@ -28,12 +31,18 @@ def evidence(
         check: whether the graph decides how far.
     """
     weights = method.weights
+    if weights.learned_decay and not _dated(plan):
+        weights = weights.with_decay(None)
     if not weights.any():
         return None
     facts = node_facts(snapshot, plan, nodes, weights)
     if not check:
         return as_set(facts, weights)
     return check_evidence(graph.ids, graph.distances, facts, weights)
+
+
+def _dated(plan: Result) -> bool:
+    return bool(np.isfinite(read_time_ranges(plan)).any())
 
 
 def blocks(
@@ -49,10 +58,11 @@ def blocks(
             if not graph.complete[rows].all():
                 yield rows, None
                 continue
-            ids, distances, span = of_block(graph, rows), graph.distances[rows], None
+            ids, distances = of_block(graph, rows), graph.distances[rows]
+            span, decay_days = None, None
             if known is not None:
                 facts = known.facts.part(rows)
                 ids, distances = with_evidence(ids, distances, facts, known.weights)
-                span = facts.span
+                span, decay_days = facts.span, known.weights.decay_days
             vectors = FileRows(features, first, last)
-            yield rows, Block(vectors, ids, distances, nodes.weight[rows], span)
+            yield rows, Block(vectors, ids, distances, nodes.weight[rows], span, decay_days)

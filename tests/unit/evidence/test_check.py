@@ -257,3 +257,38 @@ def test_the_same_graph_gives_the_same_bits() -> None:
         np.testing.assert_array_equal(
             getattr(one.facts.trust, name), getattr(other.facts.trust, name)
         )
+
+
+LEARNED = Weights(learned_decay=True)
+
+
+def spread(days: float, apart: float = 400.0) -> Any:
+    """Stories that last for so many days, so far from each other."""
+    return days_of(0 * STORY) + (apart * STORY + drawn(6).uniform(0, days, N))[:, None]
+
+
+@pytest.mark.parametrize(("days", "expected"), [(1, 90), (30, 100), (300, 1200)])
+def test_decay_is_as_slow_as_stories_last(days: float, expected: float) -> None:
+    found = check(replace(FACTS, span=spread(days)), LEARNED)
+    assert found.weights.decay_days == pytest.approx(expected, rel=0.3)
+    assert found.findings["decay"].state == "kept"
+    assert found.findings["decay"].factor == 1
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        np.full((N, 2), np.nan),
+        spread(1)[SHUFFLED],
+        spread(1, apart=0),  # a crawl
+        0 * spread(1),  # a template
+        np.where(np.arange(N)[:, None] < 12, spread(1), np.nan),  # hardly any dated ones
+    ],
+)
+def test_dates_that_are_no_evidence_do_not_count_by_default(span: Any) -> None:
+    found = check(replace(FACTS, span=span), LEARNED)
+    assert found.weights == Weights()
+    assert found.findings == {}
+    plain = with_evidence(IDS, DISTANCES, found.facts, found.weights)
+    np.testing.assert_array_equal(plain[0], IDS)
+    np.testing.assert_array_equal(plain[1], DISTANCES)

@@ -56,7 +56,7 @@ def test_hdbscan_as_it_is_known_uses_the_vectors_alone(algorithm: str) -> None:
         assert not method.weights.any()
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Weights)])
+@pytest.mark.parametrize("name", [f.name for f in fields(Weights) if f.name != "learned_decay"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_takes_all_evidence_on_edges(algorithm: str, name: str) -> None:
     group = "temporal" if name.endswith("_days") else "evidence"
@@ -69,8 +69,33 @@ def test_every_algorithm_takes_all_evidence_on_edges(algorithm: str, name: str) 
     assert weights.any() == (not plain or name != "story_penalty_factor")
 
 
+@pytest.mark.parametrize(
+    ("level", "settings", "days", "learned"),
+    [
+        ("documents", {}, None, True),
+        ("storylines", {}, None, True),
+        ("events", {}, None, False),
+        ("events", {"temporal.decay": True}, None, True),
+        ("documents", {"temporal.decay": False}, None, False),
+        ("documents", {"temporal.decay": False, "temporal.decay_days": 9}, None, False),
+        ("documents", {"temporal.decay_days": 9}, 9, False),
+        ("documents", {"evidence.check": False}, None, False),
+        ("documents", {"evidence.check": False, "temporal.decay": True}, 90, False),
+        ("documents", {"algorithm": "hdbscan"}, None, False),
+    ],
+)
+def test_decay_is_learned_unless_set(
+    level: str, settings: dict[str, Any], days: float | None, learned: bool
+) -> None:
+    weights = resolve_method(run_settings(settings), LEVELS[level], 100).weights
+    assert weights.decay_days == days
+    assert weights.learned_decay == learned
+
+
 def test_every_weight_has_its_piece() -> None:
-    assert {*EVIDENCE, "story_penalty_factor"} == {field.name for field in fields(Weights)}
+    assert {*EVIDENCE, "story_penalty_factor", "learned_decay"} == {
+        field.name for field in fields(Weights)
+    }
 
 
 IDS = np.array([[1, 2], [0, -1], [1, 0]], dtype=np.int32)
