@@ -11,7 +11,8 @@ from tests.stage3_folder import blobs
 def scattered(count: int, dimension: int, seed: int = 0) -> F32:
     """Unit vectors in random directions: a pair's similarity deviates by 1 / sqrt(dimension)."""
     vectors = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(400, 64), (2_000, 200), (100, 768)])
