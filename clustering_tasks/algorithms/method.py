@@ -180,8 +180,6 @@ _PLAIN = Weights()
 # On ecbplus, whole, halved by topics and thinned to few documents a story, the default is inside a
 # plateau of mean B-cubed F1 in each of them (docs/ALGORITHMS.md has the figures).
 _WEIGHTS = {
-    "documents": Weights(learned_decay=True),
-    "storylines": Weights(learned_decay=True),
     # an event's mention is only the word that tells of it, an entity's is its name
     "events": Weights(mention_weight=0.25, story_similarity_floor=0.85, sentence_penalty=0.1),
     "entities": Weights(mention_weight=0.35, story_similarity_floor=0.85, sentence_penalty=0.1),
@@ -190,9 +188,7 @@ _WEIGHTS = {
 
 def _weights(settings: RunSettings, default: Weights) -> Weights:
     evidence, temporal = settings.evidence, settings.temporal
-    by_default = default.learned_decay and evidence.check
-    decay = by_default if temporal.decay is None else temporal.decay
-    learned = decay and evidence.check and temporal.decay_days is None
+    learned = temporal.decay and evidence.check and temporal.decay_days is None
     return Weights(
         mention_weight=given_or(evidence.mention_weight, default.mention_weight),
         document_weight=evidence.document_weight,
@@ -203,7 +199,9 @@ def _weights(settings: RunSettings, default: Weights) -> Weights:
         sentence_penalty=given_or(evidence.sentence_penalty, default.sentence_penalty),
         domain_penalty=evidence.domain_penalty,
         event_type_penalty=evidence.event_type_penalty,
-        decay_days=given_or(temporal.decay_days, _DECAY_DAYS) if decay and not learned else None,
+        decay_days=given_or(temporal.decay_days, _DECAY_DAYS)
+        if temporal.decay and not learned
+        else None,
         learned_decay=learned,
         window_days=temporal.window_days,
     )

@@ -229,10 +229,9 @@ class TemporalSettings(_Group):
     An undated item may be linked with any other.
     """
 
-    decay: bool | None = Field(
-        None,
-        description="Whether the similarity of two items shrinks with the days between them. "
-        "Unset: for documents and storylines, if `evidence.check` is set.",
+    decay: bool = Field(
+        False,
+        description="Whether the similarity of two items shrinks with the days between them.",
     )
     decay_days: float | None = Field(
         None,

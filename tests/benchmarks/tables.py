@@ -102,7 +102,7 @@ def time(tree: Tree) -> Lines:
 
 
 _DECAYS = tuple(f"decay {days}" for days in (7, 30, 90, 365))
-_TIMES = ("off", "default", "learned", *_DECAYS, *(f"window {days}" for days in (14, 30, 90)))
+_TIMES = ("off", "learned", *_DECAYS, *(f"window {days}" for days in (14, 30, 90)))
 
 
 def generated(tree: Tree) -> Lines:

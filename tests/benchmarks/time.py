@@ -4,7 +4,7 @@
     python -m tests.benchmarks.time --only "ecbplus documents" --draws 2 --shares 0 .7
 
 The dates are a construction (`tests.benchmarks.dated`). The controls have dates that say nothing
-about stories: there, what is on by default has to change nothing. Events have the dates of their
+about stories: there, a learned decay has to change nothing. Events have the dates of their
 documents. With `--set` the figures are printed and do not enter the history.
 """
 
@@ -32,7 +32,6 @@ SHARES = (0.0, 0.5, 0.7)
 DRAWS = 2
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "off": {"temporal.decay": False},
-    "default": {},
     "learned": {"temporal.decay": True},
     **{
         f"decay {days}": {"temporal.decay": True, "temporal.decay_days": days}

@@ -165,12 +165,11 @@ INCIDENTS = [DAY.format(2, 1)] * 12 + [DAY.format(12, 1)] * 12
 
 def test_documents_alike_are_two_stories_if_dates_are_evidence(workbench: Workbench) -> None:
     write_documents(workbench, STORIES + INCIDENTS)
-    done = workbench.perform("documents", "default", algorithm="auto")
+    done = workbench.perform("documents", "on", algorithm="auto", temporal={"decay": True})
     assert done["clusters"] == 12
     labels = found(done)
     assert len(set(labels[120:132])) == len(set(labels[132:])) == 1
-    off = workbench.perform("documents", "off", algorithm="auto", temporal={"decay": False})
-    assert off["clusters"] == 11
+    assert workbench.perform("documents", "off", algorithm="auto")["clusters"] == 11
 
 
 @pytest.mark.parametrize("kind", ["undated", "crawl", "template", "random"])
@@ -183,7 +182,7 @@ def test_dates_that_are_no_evidence_change_no_bit(workbench: Workbench, kind: st
         "random": rng.permutation(np.array(STORIES + INCIDENTS)).tolist(),
     }
     write_documents(workbench, days[kind])
-    by_default = workbench.perform("documents", "default", algorithm="auto")
-    off = workbench.perform("documents", "off", algorithm="auto", temporal={"decay": False})
-    assert found(by_default) == found(off)
-    assert probabilities(by_default) == probabilities(off)
+    on = workbench.perform("documents", "on", algorithm="auto", temporal={"decay": True})
+    off = workbench.perform("documents", "off", algorithm="auto")
+    assert found(on) == found(off)
+    assert probabilities(on) == probabilities(off)

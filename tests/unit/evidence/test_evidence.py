@@ -72,16 +72,14 @@ def test_every_algorithm_takes_all_evidence_on_edges(algorithm: str, name: str) 
 @pytest.mark.parametrize(
     ("level", "settings", "days", "learned"),
     [
-        ("documents", {}, None, True),
-        ("storylines", {}, None, True),
+        ("documents", {}, None, False),
+        ("documents", {"temporal.decay": True}, None, True),
         ("events", {}, None, False),
         ("events", {"temporal.decay": True}, None, True),
-        ("documents", {"temporal.decay": False}, None, False),
         ("documents", {"temporal.decay": False, "temporal.decay_days": 9}, None, False),
-        ("documents", {"temporal.decay_days": 9}, 9, False),
-        ("documents", {"evidence.check": False}, None, False),
+        ("documents", {"temporal.decay": True, "temporal.decay_days": 9}, 9, False),
         ("documents", {"evidence.check": False, "temporal.decay": True}, 90, False),
-        ("documents", {"algorithm": "hdbscan"}, None, False),
+        ("documents", {"algorithm": "hdbscan", "temporal.decay": True}, None, True),
     ],
 )
 def test_decay_is_learned_unless_set(
