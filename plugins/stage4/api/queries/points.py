@@ -11,11 +11,12 @@ from stage4.database import schema
 
 # Of the parent and not of the partition: a run without a map has none.
 _HAS_MAP = SQL("SELECT EXISTS (SELECT FROM stage4.points WHERE load_id = {load_id}) AS there")
+# The bounds have the columns' type: -0.1 as a double is not the -0.1 of a point on the border.
 _VIEW = SQL("""
 WITH found AS MATERIALIZED (
     SELECT {columns} FROM stage4.points
-    WHERE load_id = {load_id} AND x BETWEEN %(left)s AND %(right)s
-    AND y BETWEEN %(bottom)s AND %(top)s
+    WHERE load_id = {load_id} AND x BETWEEN %(left)s::real AND %(right)s::real
+    AND y BETWEEN %(bottom)s::real AND %(top)s::real
     ORDER BY rank LIMIT %(limit)s
 )
 SELECT found.*, label, coalesce(domain, entity_type) AS "group"
