@@ -9,6 +9,7 @@ import numpy as np
 from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import add_rows, cluster_sums
+from clustering_tasks.engine.common_part import shift_without_giants
 from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.condensed_tree import condense, select
 from clustering_tasks.engine.decay import decay_of
@@ -56,6 +57,7 @@ def warm_up() -> float:
     search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4, window)
     recall(vectors, link_back(found.ids, found.distances)[0])
     mutual_neighbours(found.ids, 2)
+    shift_without_giants(vectors, weight)
     core = core_distances(found.ids, found.distances, weight, 2)
     smoothed = smooth(vectors, found.ids, found.distances, weight)
     choose_cut(average_linkage(smoothed, found.ids, weight, -1.0), smoothed, found.ids, weight)

@@ -8,7 +8,7 @@ import numpy as np
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.neighbours import neighbours_of
-from clustering_tasks.engine.rows import Vectors
+from clustering_tasks.engine.rows import Vectors, evenly_spaced
 from clustering_tasks.engine.window import Window
 
 RANK = 16
@@ -77,7 +77,7 @@ def recall(vectors: Vectors, ids: I32, rank: int = RANK, window: Window | None =
     """
     n = len(vectors)
     rank = min(rank, ids.shape[1], n - 1)
-    sample = np.unique(np.linspace(0, n - 1, min(_SAMPLE, n)).astype(np.int64))
+    sample = evenly_spaced(n, _SAMPLE)
     true = neighbours_of(vectors, sample, rank, window).ids
     found = (true[:, :, None] == ids[sample][:, None, :rank]) & (true[:, :, None] >= 0)
     there = (true >= 0).sum(axis=1)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.arrays import F32
+from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.products import dot
 
@@ -19,6 +19,11 @@ class Vectors(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, rows: Any, /) -> F32: ...
     def __array__(self, dtype: Any = None, /) -> npt.NDArray[Any]: ...
+
+
+def evenly_spaced(count: int, most: int) -> I64:
+    """Return the numbers of at most so many of `count` rows, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def unit(rows: F32) -> F32:

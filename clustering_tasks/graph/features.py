@@ -17,7 +17,8 @@ from upath import UPath
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.centroids import add_rows
-from clustering_tasks.engine.rows import unit
+from clustering_tasks.engine.common_part import SAMPLE, shift_without_giants
+from clustering_tasks.engine.rows import evenly_spaced, unit
 from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Result
@@ -155,5 +156,8 @@ def _mean(features: Features, nodes: Nodes) -> F32:
         return np.asarray(nodes.weight[found].astype(np.float64) @ vectors)
 
     total = sum(features.each(total_of), np.zeros(features.file.shape[1]))
-    mean: F32 = (total / (nodes.weight.sum() + FEW)).astype(np.float32)
+    items = nodes.weight.sum()
+    rows = np.sort(nodes.row)[evenly_spaced(len(nodes.row), SAMPLE)]
+    shift = shift_without_giants(features.take(rows), nodes.weight[features.position[rows]])
+    mean: F32 = ((total + items * shift) / (items + FEW)).astype(np.float32)
     return mean

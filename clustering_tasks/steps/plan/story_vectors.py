@@ -12,7 +12,8 @@ import pandas as pd
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine.cells import find_neighbours
 from clustering_tasks.engine.centroids import cluster_sums
-from clustering_tasks.engine.rows import unit
+from clustering_tasks.engine.common_part import SAMPLE, shift_without_giants
+from clustering_tasks.engine.rows import evenly_spaced, unit
 from clustering_tasks.engine.smoothing import add_neighbours
 from clustering_tasks.graph.features import FEW, DocumentVectors
 from clustering_tasks.graph.nodes import Nodes
@@ -70,7 +71,10 @@ def smoothed(vectors: F32) -> F32:
     Returns:
         (m, d) unit vectors.
     """
-    mean = vectors.sum(axis=0, dtype=np.float64) / (len(vectors) + FEW)
+    sample = vectors[evenly_spaced(len(vectors), SAMPLE)]
+    shift = shift_without_giants(sample, np.ones(len(sample), dtype=np.int32))
+    total = vectors.sum(axis=0, dtype=np.float64) + len(vectors) * shift
+    mean = total / (len(vectors) + FEW)
     for start in range(0, len(vectors), _ROWS):
         vectors[start : start + _ROWS] = unit(
             vectors[start : start + _ROWS] - mean.astype(np.float32)

@@ -1,0 +1,58 @@
+"""What all items share: no story counts for more than a twentieth of it."""
+
+import numpy as np
+import pytest
+
+from clustering_tasks.arrays import F32, F64
+from clustering_tasks.engine.common_part import shift_without_giants
+from clustering_tasks.engine.rows import unit
+from tests.stage3_folder import blobs
+
+DIMENSION = 128
+
+
+def level(sizes: list[int]) -> F32:
+    """Stories of these sizes, with what all of them share."""
+    shared = np.zeros(DIMENSION, dtype=np.float32)
+    shared[0] = 0.7
+    return unit(blobs(sizes, dimension=DIMENSION, spread=0.06, seed=3) + shared)
+
+
+def shift_of(vectors: F32) -> F64:
+    return shift_without_giants(vectors, np.ones(len(vectors), dtype=np.int32))
+
+
+def similarity_in(vectors: F32, mean: F64, members: slice) -> float:
+    """Mean similarity of a story's members, without what all share."""
+    own = unit((vectors - mean.astype(np.float32)).astype(np.float32))[members]
+    return float((own @ own.T).mean())
+
+
+def test_a_level_of_many_stories_keeps_its_mean_to_the_bit() -> None:
+    assert not shift_of(level([10] * 60)).any()
+
+
+def test_a_story_that_is_most_of_a_level_is_not_what_all_items_share() -> None:
+    vectors = level([300] + [2] * 100)
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    stories = vectors[300::2].mean(axis=0, dtype=np.float64)
+    shifted = mean + shift_of(vectors)
+    assert np.linalg.norm(shifted - stories) < 0.4 * np.linalg.norm(mean - stories)
+    giant = slice(0, 300)
+    assert similarity_in(vectors, mean, giant) < 0.6
+    assert similarity_in(vectors, shifted, giant) > similarity_in(vectors, mean, giant) + 0.15
+
+
+def test_a_node_of_several_items_counts_as_they_do() -> None:
+    vectors = level([120] + [2] * 100)
+    twice = np.concatenate([vectors[:60], vectors])
+    weights = np.ones(len(vectors), dtype=np.int32)
+    weights[:60] = 2
+    mean_twice = twice.mean(axis=0, dtype=np.float64) + shift_of(twice)
+    mean = np.average(vectors, axis=0, weights=weights) + shift_without_giants(vectors, weights)
+    assert mean == pytest.approx(mean_twice, abs=2e-3)
+
+
+@pytest.mark.parametrize("sizes", [[40], [30, 30], [1], [2]])
+def test_a_level_of_one_or_two_stories_keeps_its_mean(sizes: list[int]) -> None:
+    assert shift_of(level(sizes)) == pytest.approx(0, abs=1e-9)
