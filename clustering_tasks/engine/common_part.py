@@ -19,7 +19,7 @@ _LARGEST_SHARE = 0.05
 SAMPLE = 2048
 
 
-def shift_without_giants(vectors: F32, weights: I32) -> F64:
+def shift_without_giants(vectors: F32, weights: I32) -> F64 | None:
     """Find by how much the mean of vectors moves where no story counts for more than a twentieth.
 
     A vector's story is as large as the number of items that resemble it more than unrelated items
@@ -30,12 +30,12 @@ def shift_without_giants(vectors: F32, weights: I32) -> F64:
         weights: (m,) items that each stands for.
 
     Returns:
-        (d,) what to add to the mean: zeros where no story is that large, and where most pairs are
-        of one story.
+        (d,) what to add to the mean: zeros where no story is that large. None where most pairs are
+        of one story: then nothing is to be taken off.
     """
     chance = background(vectors)
     if chance is None:
-        return np.zeros(vectors.shape[1])
+        return None
     similar = np.zeros(len(vectors))
     add_similar(vectors, weights, np.float32(chance.beyond(DEVIATIONS)), similar)
     counts = weights * np.minimum(1, _LARGEST_SHARE * weights.sum() / similar)

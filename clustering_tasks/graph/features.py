@@ -28,7 +28,7 @@ _Result = TypeVar("_Result")
 
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
 # where many more than this take part in it.
-FEW = 20
+_FEW = 20
 _ROWS = 32_768
 
 
@@ -155,9 +155,21 @@ def _mean(features: Features, nodes: Nodes) -> F32:
     def total_of(found: I64, vectors: F32) -> F64:
         return np.asarray(nodes.weight[found].astype(np.float64) @ vectors)
 
-    total = sum(features.each(total_of), np.zeros(features.file.shape[1]))
-    items = nodes.weight.sum()
     rows = np.sort(nodes.row)[evenly_spaced(len(nodes.row), SAMPLE)]
     shift = shift_without_giants(features.take(rows), nodes.weight[features.position[rows]])
-    mean: F32 = ((total + items * shift) / (items + FEW)).astype(np.float32)
+    if shift is None:
+        return features.mean
+    total = sum(features.each(total_of), np.zeros(features.file.shape[1]))
+    return shrunk_mean(total, int(nodes.weight.sum()), shift)
+
+
+def shrunk_mean(total: F64, items: int, shift: F64) -> F32:
+    """Return the mean that is taken off: of few items, little of it.
+
+    Args:
+        total: (d,) sum of the items' vectors.
+        items: that it is of.
+        shift: (d,) of the mean, without giant stories.
+    """
+    mean: F32 = ((total + items * shift) / (items + _FEW)).astype(np.float32)
     return mean

@@ -82,6 +82,9 @@ def variants(base: dict[str, Collection]) -> Iterator[Variant]:
     yield from _drawn("all three", three, "documents", ("mostly singletons",), 2)
     fourths = ("at most 4 a story", "12 stories", "half", "mostly singletons")
     yield from _drawn("ecbplus storylines", ecb, "storylines", fourths, 2)
+    yield from _drawn("ecbplus", ecb, "documents", _ONE, 3)
+    yield from _drawn("ecbplus storylines", ecb, "storylines", _ONE, 3)
+    yield from _drawn("headlines", headlines, "documents", _ONE, 3)
 
 
 def _drawn(
@@ -159,6 +162,18 @@ def of_stories(count: int) -> Draw:
     return draw
 
 
+def one_story(lone: float) -> Draw:
+    """Keep one of the five largest stories, and lone items of others, as a share of its items."""
+
+    def draw(gold: list[str], rng: np.random.Generator) -> I64:
+        stories = sorted(_stories(gold), key=len, reverse=True)
+        story = stories.pop(int(rng.integers(5)))
+        others = rng.permutation(len(stories))[: round(lone * len(story))]
+        return np.sort(np.concatenate([story, *(rng.choice(stories[i], 1) for i in others)]))
+
+    return draw
+
+
 def half(gold: list[str], rng: np.random.Generator) -> I64:
     """Keep half of the items."""
     return np.sort(rng.choice(len(gold), len(gold) // 2, replace=False))
@@ -177,4 +192,7 @@ DRAWS: dict[str, Draw] = {
     "mostly singletons": at_most((1, 1, 1, 1, 2, 2, 3, 5)),
     "12 stories": of_stories(12),
     "half": half,
+    "one story": one_story(0),
+    "one story and half as many lone items": one_story(0.5),
 }
+_ONE = ("one story", "one story and half as many lone items")

@@ -15,7 +15,7 @@ from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.common_part import SAMPLE, shift_without_giants
 from clustering_tasks.engine.rows import evenly_spaced, unit
 from clustering_tasks.engine.smoothing import add_neighbours
-from clustering_tasks.graph.features import FEW, DocumentVectors
+from clustering_tasks.graph.features import DocumentVectors, shrunk_mean
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import open_vectors
@@ -73,12 +73,10 @@ def smoothed(vectors: F32) -> F32:
     """
     sample = vectors[evenly_spaced(len(vectors), SAMPLE)]
     shift = shift_without_giants(sample, np.ones(len(sample), dtype=np.int32))
-    total = vectors.sum(axis=0, dtype=np.float64) + len(vectors) * shift
-    mean = total / (len(vectors) + FEW)
-    for start in range(0, len(vectors), _ROWS):
-        vectors[start : start + _ROWS] = unit(
-            vectors[start : start + _ROWS] - mean.astype(np.float32)
-        )
+    if shift is not None:
+        mean = shrunk_mean(vectors.sum(axis=0, dtype=np.float64), len(vectors), shift)
+        for start in range(0, len(vectors), _ROWS):
+            vectors[start : start + _ROWS] = unit(vectors[start : start + _ROWS] - mean)
     found = find_neighbours(vectors, NEIGHBOURS, _EXACT_ROWS, _PROBES)
     moved = np.empty_like(vectors)
     ones = np.ones(len(vectors), dtype=np.int32)

@@ -34,7 +34,7 @@ def test_stories_do_not_widen_the_background() -> None:
 
 
 def test_a_link_beyond_chance_is_less_than_identity_where_all_are_alike() -> None:
-    found = background(blobs([200], dimension=32, spread=0.2))
+    found = background(blobs([200], dimension=512, spread=0.05))
     assert found is not None
     assert found.mode > 0.2
     assert found.beyond(1000) < 0.9

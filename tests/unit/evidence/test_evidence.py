@@ -26,6 +26,7 @@ from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.conftest import Workbench
+from tests.direct import mean_taken_off
 from tests.stage3_folder import Json, blobs, scattered, unit
 
 
@@ -357,8 +358,7 @@ def test_features_are_the_vectors_with_their_context_around_the_mean(workbench: 
             for n in map(names.index, ids)
         ]
     )
-    mean = mixed.sum(axis=0) / (15 + 20)
-    np.testing.assert_allclose(features, unit(mixed - mean), atol=1e-5)
+    np.testing.assert_allclose(features, unit(mixed - mean_taken_off(mixed)), atol=1e-5)
 
 
 def test_without_context_they_are_the_vectors_alone(workbench: Workbench) -> None:
@@ -367,7 +367,7 @@ def test_without_context_they_are_the_vectors_alone(workbench: Workbench) -> Non
     workbench.stage3.write("documents", scattered(3))
     ids, features = planned(workbench, evidence={"context": False})
     own = vectors[[names.index(name) for name in ids]]
-    np.testing.assert_allclose(features, unit(own - own.sum(axis=0) / 35), atol=1e-5)
+    np.testing.assert_allclose(features, unit(own - mean_taken_off(own)), atol=1e-5)
 
 
 def test_documents_of_nodes_without_context_are_unknown() -> None:

@@ -11,11 +11,12 @@ from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.plan.story_vectors import NEIGHBOURS, THRESHOLD, smoothed, story_vectors
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import Workbench
+from tests.direct import mean_taken_off
 from tests.stage3_folder import DIMENSION, Json, blobs, plain_metadata, scattered, unit
 
 
 def direct(vectors: F32) -> F32:
-    centred = unit(vectors - vectors.sum(axis=0) / (len(vectors) + 20))
+    centred = unit(vectors - mean_taken_off(vectors))
     cosines = centred @ centred.T
     np.fill_diagonal(cosines, -1)
     result = []
@@ -28,10 +29,13 @@ def direct(vectors: F32) -> F32:
     return unit(result)
 
 
+@pytest.mark.parametrize("sizes", [[12, 9, 2], [3] * 20, [20]])
 @pytest.mark.parametrize("rows", [1, 3, 8192])
-def test_documents_move_towards_their_nearest(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_move_towards_their_nearest(
+    rows: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("clustering_tasks.steps.plan.story_vectors._ROWS", rows)
-    vectors = blobs([12, 9, 2], noise=9, spread=0.1)
+    vectors = blobs(sizes, noise=9, spread=0.1)
     np.testing.assert_allclose(smoothed(vectors.copy()), direct(vectors), atol=1e-5)
 
 
