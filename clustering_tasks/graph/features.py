@@ -139,10 +139,14 @@ class Features:
 def make_features(
     file: VectorFile, nodes: Nodes, documents: DocumentVectors, method: Method
 ) -> Features:
-    """Prepare the features of nodes; reads all vectors once where their mean is taken off."""
+    """Prepare the features of nodes, nothing taken off."""
     nothing = np.zeros(file.shape[1], dtype=np.float32)
-    features = Features(file, _position(nodes), documents, method.context_weight, nothing)
-    return replace(features, mean=_mean(features, nodes)) if method.centred else features
+    return Features(file, _position(nodes), documents, method.context_weight, nothing)
+
+
+def centred(features: Features, nodes: Nodes) -> Features:
+    """Take off what all items share; reads all vectors once."""
+    return replace(features, mean=_mean(features, nodes))
 
 
 def _position(nodes: Nodes) -> I64:

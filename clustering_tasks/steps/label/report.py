@@ -59,7 +59,10 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
         "as_of": run.as_of,
         "algorithm": merge.metrics["algorithm"],
         "algorithm_reason": merge.metrics["algorithm_reason"],
-        "chosen": {name: merge.metrics.get(name) for name in CHOSEN},
+        "chosen": {
+            "context_weight": run.result("plan").metrics.get("context_weight"),
+            **{name: merge.metrics.get(name) for name in CHOSEN},
+        },
         "settings": run.settings.model_dump(mode="json"),
         "counts": counts,
         "coverage": _share(counts["clustered"], kept),

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 
 from clustering_tasks.algorithms.costs import forecast_level
 from clustering_tasks.algorithms.method import Method, record_method, resolve_method
+from clustering_tasks.evidence.context_trust import checked_context
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
-from clustering_tasks.graph.features import document_vectors, make_features
+from clustering_tasks.graph.features import centred, document_vectors, make_features
 from clustering_tasks.graph.missing_types import fill_missing_types
 from clustering_tasks.graph.nodes import make_nodes
 from clustering_tasks.graph.parts import make_parts, part_items, part_title
@@ -48,6 +49,7 @@ def plan(run: Run) -> Result:
         "filter": settings.filter.model_dump(mode="json"),
         "centred": method.centred,
         "context_weight": method.context_weight,
+        "check_context": bool(method.context_weight) and settings.evidence.check,
         "stories": method.weights.story_similarity_floor > 0,
         "documents": method.weights.document_weight > 0,
     }
@@ -93,6 +95,10 @@ def _plan(
     documents = document_vectors(items["document_id"].iloc[nodes.row], context)
     with open_vectors(snapshot.path("vectors")) as file:
         features = make_features(file, nodes, documents, method)
+        if run.settings.evidence.check:
+            features = checked_context(features, nodes)
+        if method.centred:
+            features = centred(features, nodes)
         ordered = order_by_cell(features, nodes, run.settings.neighbours, run.level.name)
         write_features(attempt.new_file("features", "features.npy"), ordered)
     nodes, documents = ordered.nodes, ordered.features.documents
@@ -115,5 +121,6 @@ def _plan(
         "filtered": len(items) - int(kept.sum()),
         "nodes": len(nodes.row),
         "parts": len(parts),
+        "context_weight": features.context_weight if context is not None else None,
         **forecast,
     }

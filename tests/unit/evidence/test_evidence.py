@@ -351,7 +351,7 @@ def test_features_are_the_vectors_with_their_context_around_the_mean(workbench: 
     names = workbench.stage3.write("storylines", vectors, metadata)
     documents = scattered(3, seed=9)  # of doc_0000 to doc_0002: the fourth is not known
     workbench.stage3.write("documents", documents)
-    ids, features = planned(workbench, evidence={"context_weight": 0.5})
+    ids, features = planned(workbench, evidence={"context_weight": 0.5, "check": False})
     mixed = np.array(
         [
             unit([vectors[n] + documents[n % 4]])[0] if n % 4 < 3 else vectors[n]
