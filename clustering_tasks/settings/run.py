@@ -156,7 +156,8 @@ class EvidenceSettings(_Group):
         ge=0,
         le=1,
         description="Share of the context's vector in an item's vector: 0 uses the item alone, 1 "
-        "the context alone. Unset: 0.5 for documents and storylines, 0 for events and entities.",
+        "the context alone. Unset: 0.5 for documents and storylines, 0 for events and entities. "
+        "With `evidence.check` it is reduced where items of one document are of several stories.",
     )
     mention_weight: float | None = Field(
         None,
