@@ -1,20 +1,23 @@
 """Keywords by class-based TF-IDF: what a cluster says more often than the level does."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from itertools import count
+from collections.abc import Iterable, Iterator
+from itertools import chain, count, groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.stage3.text import has_points, unpointed
-from clustering_tasks.stage3.words import overlaps, terms_of_runs, words_of
+from clustering_tasks.stage3.words import beyond_latin, overlaps, terms_of_runs, words_of
 from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
 
 # "stari dvor" says more than "dvor" alone, which is in the same texts and so weighs as much
 _PAIR_GAIN = 1.2
 _FIRST_PAIR = 1 << 32
 _END = -1  # of a text
+_COUNTED = 1 << 20  # words at a time
+_NOTHING = (*[np.empty(0, np.int64)] * 3, np.empty(0, np.int32))  # as `_count` returns
 
 
 class Keywords:
@@ -33,12 +36,14 @@ class Keywords:
         """
         vocabulary: dict[str, int] = defaultdict(count().__next__)
         self._shown: dict[str, str] = {}  # of a word its form with vowel points, where one has it
-        counted = [_count(texts, vocabulary, usual, self._shown) for texts in clusters]
+        rows = (_numbers(texts, vocabulary, usual, self._shown) for texts in clusters)
+        counted = [_count(some) for some in _together(rows)]
         self._words = list(vocabulary)
-        sizes = [len(terms) for terms, _ in counted]
-        self._bounds = np.append(0, np.cumsum(sizes, dtype=np.int64))
-        self._terms = np.concatenate([np.empty(0, np.int64), *(terms for terms, _ in counted)])
-        self._weights = _weights(self._terms, [counts for _, counts in counted])
+        words, sizes, self._terms, said = (
+            np.concatenate(each) for each in zip(_NOTHING, *counted, strict=True)
+        )
+        self._bounds = np.append(0, np.cumsum(sizes))
+        self._weights = _weights(self._terms, said, words, sizes)
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""
@@ -46,7 +51,7 @@ class Keywords:
         looked_at = 8 * count
         while True:
             heavy = _heaviest(weights, looked_at)
-            kept = _apart(map(self._text, terms[heavy].tolist()), weights[heavy], count)
+            kept = _apart(self._in_turn(terms[heavy], weights[heavy]), count)
             if len(kept) == count or looked_at >= len(weights):
                 return [" ".join(self._shown.get(w, w) for w in term.split()) for term in kept]
             looked_at *= 8
@@ -62,48 +67,94 @@ class Keywords:
         here = slice(*self._bounds[cluster : cluster + 2])
         return self._terms[here], self._weights[here]
 
+    def _in_turn(self, terms: I64, weights: F32) -> Iterator[str]:
+        """Yield terms, the heaviest first; of equals by the alphabet."""
+        order = np.argsort(-weights)
+        turns = zip(weights[order].tolist(), terms[order].tolist(), strict=True)
+        for _, equals in groupby(turns, key=itemgetter(0)):
+            yield from sorted([self._text(term) for _, term in equals])
+
     def _text(self, term: int) -> str:
         before, last = divmod(term, _FIRST_PAIR)
         return f"{self._words[before - 1]} {self._words[last]}" if before else self._words[last]
 
 
-def _count(
+def _numbers(
     texts: Iterable[str | None], vocabulary: dict[str, int], usual: str, shown: dict[str, str]
-) -> tuple[I64, I32]:
-    """Return a cluster's terms, ascending, and how often it says each; new words are numbered.
+) -> list[int]:
+    """Number the words of a cluster's texts, each text with `_END` behind; new words are entered.
 
     Words that differ in vowel points alone are one; `shown` gets the form with the points.
     """
-    numbers = [_END]
+    numbers = []
     known = [text for text in texts if text]
     split = [words_of(text, usual) for text in known]
-    for at, text in enumerate(known):
-        if has_points(text):
-            forms, split[at] = split[at], list(map(unpointed, split[at]))
-            for word, form in zip(split[at], forms, strict=True):
-                shown.setdefault(word, form)
+    plain = not beyond_latin("".join(known))
+    if not plain:
+        split = [_without_points(*each, shown) for each in zip(known, split, strict=True)]
     for words, stop_words in zip(split, stop_words_of(split, usual), strict=True):
         numbers += [vocabulary[word] for word in words if word not in stop_words]
         numbers.append(_END)  # no pair spans two texts
-    for terms_of_text in terms_of_runs(known):
-        for term in terms_of_text:
-            numbers += [vocabulary[term], _END]
-    row = np.array(numbers, dtype=np.int64)
+    if not plain:
+        for terms_of_text in terms_of_runs(known):
+            for term in terms_of_text:
+                numbers += [vocabulary[term], _END]
+    return numbers
+
+
+def _without_points(text: str, words: list[str], shown: dict[str, str]) -> list[str]:
+    if not has_points(text):
+        return words
+    bare = list(map(unpointed, words))
+    for word, form in zip(bare, words, strict=True):
+        shown.setdefault(word, form)
+    return bare
+
+
+def _together(rows: Iterable[list[int]]) -> Iterator[list[list[int]]]:
+    """Put the rows of clusters together, as many as have `_COUNTED` words or the first more."""
+    some, words = list[list[int]](), 0
+    for row in rows:
+        some.append(row)
+        words += len(row)
+        if words >= _COUNTED:
+            yield some
+            some, words = [], 0
+    yield some
+
+
+def _count(rows: list[list[int]]) -> tuple[I64, I64, I64, I32]:
+    """Count the terms of some clusters, given the numbers of their words.
+
+    Returns:
+        how many terms each cluster has, and how many different ones; these, ascending in each
+        cluster, and how often it says them.
+    """
+    row = np.fromiter(chain(chain.from_iterable(rows), [_END]), np.int64)
     paired = (row[:-1] != _END) & (row[1:] != _END)
-    of_two = (row[:-1][paired] + 1) * _FIRST_PAIR + row[1:][paired]
-    terms = np.concatenate([row[row != _END], of_two])
-    terms, counts = np.unique(terms, return_counts=True)
-    return terms, counts.astype(np.int32)
+    both = np.full((len(row), 2), _END)
+    both[:, 0] = row
+    both[:-1, 1][paired] = (row[:-1][paired] + 1) * _FIRST_PAIR + row[1:][paired]
+    there = both != _END
+    terms = both[there]
+    ends = np.cumsum([len(numbers) for numbers in rows], dtype=np.int64)
+    bounds = np.append(0, np.append(0, there.sum(axis=1).cumsum())[ends])
+    for start, end in pairwise(bounds.tolist()):
+        terms[start:end].sort()
+    new = np.ones(len(terms) + 1, dtype=bool)
+    new[1:-1] = terms[1:] != terms[:-1]
+    new[bounds] = True  # the last as an end
+    first = np.flatnonzero(new)
+    different = np.diff(np.searchsorted(first, bounds))
+    return np.diff(bounds), different, terms[first[:-1]], np.diff(first).astype(np.int32)
 
 
-def _weights(terms: I64, counts: list[I32]) -> F32:
+def _weights(terms: I64, said: I32, words: I64, sizes: I64) -> F32:
     """Frequency in the cluster times log(1 + mean words of a cluster / frequency in the level)."""
-    said = np.concatenate([np.empty(0, np.int32), *counts])
-    words = np.array([each.sum() for each in counts], dtype=np.int64)
     known, which = np.unique(terms, return_inverse=True)
     rarity = np.log1p(words.sum() / max(len(words), 1) / np.bincount(which, said))
     rarity[known >= _FIRST_PAIR] *= _PAIR_GAIN
-    share = said / np.repeat(words, [len(each) for each in counts])
+    share = said / np.repeat(words, sizes)
     weights: F32 = (share * rarity[which]).astype(np.float32)
     return weights
 
@@ -115,15 +166,15 @@ def _heaviest(weights: F32, count: int) -> Mask:
     return np.asarray(weights >= np.partition(weights, -count)[-count])
 
 
-def _apart(terms: Iterable[str], weights: F32, count: int) -> list[str]:
-    """Return up to `count` terms, heaviest first, that share no word with a heavier one."""
+def _apart(terms: Iterable[str], count: int) -> list[str]:
+    """Return the first terms, up to `count`, that share no word with one before."""
     kept: list[str] = []
     said: set[str] = set()
-    for _, term in sorted(zip((-weights).tolist(), terms, strict=True)):
+    for term in terms:
         words = overlaps(term)
-        if not words & said:
+        if said.isdisjoint(words):
             kept.append(term)
             said |= words
-        if len(kept) == count:
-            break
+            if len(kept) == count:
+                break
     return kept

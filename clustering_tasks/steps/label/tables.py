@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from orjson import Fragment
 from pyarrow.csv import CSVWriter
 from upath import UPath
 
@@ -59,8 +60,9 @@ def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> tuple
         CSVWriter(file, CLUSTER_SCHEMA) as writer,
     ):
         while some := list(islice(records, _CLUSTERS)):
-            lines.write(b"".join(to_json(record) + b"\n" for record in some))
-            rows = [_cluster_row(record) for record in some]
+            centroids = [to_json(record["centroid_vector"]) for record in some]  # most of the bytes
+            lines.write(b"".join(map(_line, some, centroids)))
+            rows = list(map(_cluster_row, some, centroids))
             writer.write_table(pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA))
             ids += [record["cluster_id"] for record in some]
             sizes += [record["cluster_size"] for record in some]
@@ -112,7 +114,11 @@ def _members(items: UPath, assignments: UPath, cluster_ids: pa.Array) -> Iterato
             start += len(batch)
 
 
-def _cluster_row(record: Record) -> dict[str, Any]:
+def _line(record: Record, centroid: bytes) -> bytes:
+    return to_json({**record, "centroid_vector": Fragment(centroid)}) + b"\n"
+
+
+def _cluster_row(record: Record, centroid: bytes) -> dict[str, Any]:
     start, end = record["temporal_span"] or (None, None)
     stored = {k: v for k, v in record.items() if k not in _STORED_APART}
     return {
@@ -127,12 +133,12 @@ def _cluster_row(record: Record) -> dict[str, Any]:
         "end_time": end,
         "intra_cluster_similarity": record["intra_cluster_similarity"],
         "mean_probability": record["metadata"]["mean_probability"],
-        "centroid": to_json(record["centroid_vector"]).decode(),
-        "keywords": to_json(record["keywords"]).decode(),
-        "representatives": to_json(record["representatives"]).decode(),
-        "primary_entities": to_json(record["primary_entities"]).decode(),
-        "document_ids": to_json(record["document_ids"]).decode(),
-        "record": to_json(stored).decode(),
+        "centroid": centroid,
+        "keywords": to_json(record["keywords"]),
+        "representatives": to_json(record["representatives"]),
+        "primary_entities": to_json(record["primary_entities"]),
+        "document_ids": to_json(record["document_ids"]),
+        "record": to_json(stored),
     }
 
 
