@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import chain, count, groupby, pairwise
-from operator import itemgetter
+from itertools import count, pairwise
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
 
 # "stari dvor" says more than "dvor" alone, which is in the same texts and so weighs as much
 _PAIR_GAIN = 1.2
-_FIRST_PAIR = 1 << 32
+_WORD = 1 << 32
 _END = -1  # of a text
 _COUNTED = 1 << 20  # words at a time
 _NOTHING = (*[np.empty(0, np.int64)] * 3, np.empty(0, np.int32))  # as `_count` returns
@@ -23,8 +22,9 @@ _NOTHING = (*[np.empty(0, np.int64)] * 3, np.empty(0, np.int32))  # as `_count` 
 class Keywords:
     """Weights of the terms of each cluster (Grootendorst 2022, class-based TF-IDF).
 
-    A million items have ten million terms, most of them once, so a term is a number: that of its
-    word, or for a pair `(first + 1) * 2**32 + second`.
+    A million items have ten million terms, most of them once, so a term is a number: of its words,
+    counted from 1 by the alphabet, `first * 2**32 + second`, or `+ 0`. Terms are in its order, too:
+    a blank comes before whatever a word is made of.
     """
 
     def __init__(self, clusters: Iterable[Iterable[str | None]], usual: str = ENGLISH) -> None:
@@ -37,8 +37,12 @@ class Keywords:
         vocabulary: dict[str, int] = defaultdict(count().__next__)
         self._shown: dict[str, str] = {}  # of a word its form with vowel points, where one has it
         rows = (_numbers(texts, vocabulary, usual, self._shown) for texts in clusters)
-        counted = [_count(some) for some in _together(rows)]
-        self._words = list(vocabulary)
+        together = list(_together(rows))
+        self._words = sorted(vocabulary)
+        rank = np.empty(len(vocabulary) + 1, dtype=np.int64)
+        rank[[vocabulary[word] for word in self._words]] = np.arange(len(vocabulary))
+        rank[_END] = _END
+        counted = [_count(rank[numbers], ends) for numbers, ends in together]
         words, sizes, self._terms, said = (
             np.concatenate(each) for each in zip(_NOTHING, *counted, strict=True)
         )
@@ -51,7 +55,8 @@ class Keywords:
         looked_at = 8 * count
         while True:
             heavy = _heaviest(weights, looked_at)
-            kept = _apart(self._in_turn(terms[heavy], weights[heavy]), count)
+            order = np.argsort(-weights[heavy], kind="stable")  # of equals by the alphabet
+            kept = _apart(map(self._text, terms[heavy][order].tolist()), count)
             if len(kept) == count or looked_at >= len(weights):
                 return [" ".join(self._shown.get(w, w) for w in term.split()) for term in kept]
             looked_at *= 8
@@ -59,24 +64,18 @@ class Keywords:
     def weights_of(self, cluster: int) -> dict[str, float]:
         """Return the weight of each single word of a cluster, without vowel points."""
         terms, weights = self._row(cluster)
-        single = slice(np.searchsorted(terms, _FIRST_PAIR))
-        words = map(self._words.__getitem__, terms[single].tolist())
+        single = terms % _WORD == 0
+        words = map(self._words.__getitem__, (terms[single] // _WORD - 1).tolist())
         return dict(zip(words, weights[single].tolist(), strict=True))
 
     def _row(self, cluster: int) -> tuple[I64, F32]:
         here = slice(*self._bounds[cluster : cluster + 2])
         return self._terms[here], self._weights[here]
 
-    def _in_turn(self, terms: I64, weights: F32) -> Iterator[str]:
-        """Yield terms, the heaviest first; of equals by the alphabet."""
-        order = np.argsort(-weights)
-        turns = zip(weights[order].tolist(), terms[order].tolist(), strict=True)
-        for _, equals in groupby(turns, key=itemgetter(0)):
-            yield from sorted([self._text(term) for _, term in equals])
-
     def _text(self, term: int) -> str:
-        before, last = divmod(term, _FIRST_PAIR)
-        return f"{self._words[before - 1]} {self._words[last]}" if before else self._words[last]
+        first, second = divmod(term, _WORD)
+        word = self._words[first - 1]
+        return f"{word} {self._words[second - 1]}" if second else word
 
 
 def _numbers(
@@ -111,33 +110,35 @@ def _without_points(text: str, words: list[str], shown: dict[str, str]) -> list[
     return bare
 
 
-def _together(rows: Iterable[list[int]]) -> Iterator[list[list[int]]]:
-    """Put the rows of clusters together, as many as have `_COUNTED` words or the first more."""
-    some, words = list[list[int]](), 0
+def _together(rows: Iterable[list[int]]) -> Iterator[tuple[I32, I64]]:
+    """Put the numbers of clusters together, of so many as have `_COUNTED` words or the first more.
+
+    Yields:
+        the numbers, and where those of each cluster end.
+    """
+    some, ends = list[int](), list[int]()
     for row in rows:
-        some.append(row)
-        words += len(row)
-        if words >= _COUNTED:
-            yield some
-            some, words = [], 0
-    yield some
+        some += row
+        ends.append(len(some))
+        if len(some) >= _COUNTED:
+            yield np.array(some, dtype=np.int32), np.array(ends)
+            some, ends = [], []
+    yield np.array(some, dtype=np.int32), np.array(ends, dtype=np.int64)
 
 
-def _count(rows: list[list[int]]) -> tuple[I64, I64, I64, I32]:
-    """Count the terms of some clusters, given the numbers of their words.
+def _count(row: I64, ends: I64) -> tuple[I64, I64, I64, I32]:
+    """Count the terms of some clusters, given their words as `_together` does.
 
     Returns:
         how many terms each cluster has, and how many different ones; these, ascending in each
         cluster, and how often it says them.
     """
-    row = np.fromiter(chain(chain.from_iterable(rows), [_END]), np.int64)
+    both = np.zeros((len(row), 2), dtype=np.int64)
+    both[:, 0] = (row + 1) * _WORD
     paired = (row[:-1] != _END) & (row[1:] != _END)
-    both = np.full((len(row), 2), _END)
-    both[:, 0] = row
-    both[:-1, 1][paired] = (row[:-1][paired] + 1) * _FIRST_PAIR + row[1:][paired]
-    there = both != _END
+    both[:-1, 1][paired] = (both[:-1, 0] + row[1:] + 1)[paired]
+    there = both != 0
     terms = both[there]
-    ends = np.cumsum([len(numbers) for numbers in rows], dtype=np.int64)
     bounds = np.append(0, np.append(0, there.sum(axis=1).cumsum())[ends])
     for start, end in pairwise(bounds.tolist()):
         terms[start:end].sort()
@@ -153,7 +154,7 @@ def _weights(terms: I64, said: I32, words: I64, sizes: I64) -> F32:
     """Frequency in the cluster times log(1 + mean words of a cluster / frequency in the level)."""
     known, which = np.unique(terms, return_inverse=True)
     rarity = np.log1p(words.sum() / max(len(words), 1) / np.bincount(which, said))
-    rarity[known >= _FIRST_PAIR] *= _PAIR_GAIN
+    rarity[known % _WORD != 0] *= _PAIR_GAIN
     share = said / np.repeat(words, sizes)
     weights: F32 = (share * rarity[which]).astype(np.float32)
     return weights
