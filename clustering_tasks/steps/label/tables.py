@@ -6,7 +6,7 @@ Clusters as JSONL and as CSV for COPY, members as Parquet and as CSV.
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from upath import UPath
 from clustering_tasks.arrays import I64
 from clustering_tasks.contract.columns import CLUSTERS, MEMBERS
 from clustering_tasks.contract.record import Record
+from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.workspace.columns import text_schema
 from clustering_tasks.workspace.storage import to_json
 
@@ -54,18 +55,24 @@ def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> tuple
     """Write one line and one row per cluster; return their ids and sizes."""
     ids, sizes = list[str](), list[int]()
     records = iter(records)
+
+    def tables(lines: BinaryIO) -> Iterator[pa.Table]:
+        while some := list(islice(records, _CLUSTERS)):
+            centroids = [to_json(record["centroid_vector"]) for record in some]  # most of the bytes
+            lines.write(b"".join(map(_line, some, centroids)))
+            ids.extend(record["cluster_id"] for record in some)
+            sizes.extend(record["cluster_size"] for record in some)
+            rows = list(map(_cluster_row, some, centroids))
+            yield pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA)
+
     with (
         jsonl.open("wb") as lines,
         csv.open("wb") as file,
         CSVWriter(file, CLUSTER_SCHEMA) as writer,
+        ThreadPoolExecutor(1) as beside,  # the interpreter has no part in it
     ):
-        while some := list(islice(records, _CLUSTERS)):
-            centroids = [to_json(record["centroid_vector"]) for record in some]  # most of the bytes
-            lines.write(b"".join(map(_line, some, centroids)))
-            rows = list(map(_cluster_row, some, centroids))
-            writer.write_table(pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA))
-            ids += [record["cluster_id"] for record in some]
-            sizes += [record["cluster_size"] for record in some]
+        for _ in in_turn(beside, writer.write_table, tables(lines)):
+            pass
     return ids, np.array(sizes, dtype=np.int64)
 
 
