@@ -40,6 +40,7 @@ def submitted(job: Json) -> Iterator[RenderableType]:
             "will take": None if seconds is None else f"about {number(seconds)} s",
         }
     )
+    yield from _idle_settings(job["idle_settings"], of_levels=job["level"] is None)
     if job["paused"]:
         yield Text(
             f"The DAG {job['dag_id']} is paused, so the job waits: unpause it in Airflow.",
@@ -84,6 +85,7 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
         }
     )
     yield ""
+    yield from _idle_settings(found.get("idle_settings") or [])
     rows = [(task["task_id"], _states(task["states"])) for task in found["tasks"]]
     yield table(("task", "state"), rows)
     if run is not None:
@@ -95,6 +97,15 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     for error in found["errors"]:
         yield ""
         yield Text(_failed(error), style="red")
+
+
+def _idle_settings(found: Iterable[Json], *, of_levels: bool = False) -> Iterator[RenderableType]:
+    for each in found:
+        level = f"{each['level']}: " if of_levels else ""
+        given = f"{each['setting']}={cell(each['value'])}"
+        yield Text(
+            f"{level}{clean(given)} has no effect: it {clean(each['reason'])}", style="yellow"
+        )
 
 
 def _parts(found: Json) -> str:

@@ -10,7 +10,13 @@ from psycopg.sql import SQL, Literal
 
 from stage4.database.load import load_run
 from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
-from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
+from tests.integration.api.airflow_rows import (
+    enter_idle_settings,
+    enter_parts,
+    enter_runs,
+    remove_parts,
+    remove_runs,
+)
 from tests.integration.api.conftest import Corpus, Json, token
 from tests.integration.api.pages_server import BELOW, listening
 from tests.integration.label_files import Label, report_of
@@ -86,6 +92,11 @@ def test_the_dashboard_shows_how_far_a_run_is(page: Page, address: str, failing_
     expect(job.locator(".task.failed")).to_contain_text("cluster")
     expect(page.locator("#runs .state.failed")).to_be_visible()
     assert fits(page)
+    idle = {"setting": "kmeans.k", "value": 4, "reason": "acts only where algorithm is kmeans"}
+    enter_idle_settings("cluster_events", "now", [idle])
+    expect(job.locator(".idle")).to_have_text(
+        "kmeans.k=4 has no effect: it acts only where algorithm is kmeans"
+    )
 
 
 def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus) -> None:

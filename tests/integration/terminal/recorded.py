@@ -42,6 +42,7 @@ def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
         "parts_total": 3,
         "parts_done": 3 if state == "completed" else 1,
         "parts_failed": int(state == "failed"),
+        "idle_settings": [],
         "tasks": [{"task_id": name, "states": found} for name, found in states.items()],
     }
 

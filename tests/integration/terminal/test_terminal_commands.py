@@ -89,6 +89,26 @@ def test_submit_starts_a_run_with_settings_of_the_right_type(
     assert shown.json["job_id"] in plain.out
 
 
+def test_settings_without_effect_are_named_at_once_and_by_status(
+    script: Script, terminal: Command
+) -> None:
+    script.airflow("GET dags/cluster_events", recorded.DAG)
+    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    shown = terminal("submit", "events", "--set", "hdbscan.min_cluster_size=4")
+    reason = (
+        "acts only where the algorithm is hdbscan; here the algorithm is label_propagation "
+        "(auto takes it)"
+    )
+    line = f"hdbscan.min_cluster_size=4 has no effect: it {reason}"
+    assert line in shown.out.splitlines()
+    idle = {"setting": "hdbscan.min_cluster_size", "value": 4, "reason": reason}
+    as_json = terminal("submit", "events", "--set", "hdbscan.min_cluster_size=4", "--json").json
+    assert as_json["idle_settings"] == [{"level": "events"} | idle]
+    script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING | {"idle_settings": [idle]})
+    script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    assert line in terminal("status", JOB_ID).out.splitlines()
+
+
 def test_submit_tells_what_stands_before_the_job(script: Script, terminal: Command) -> None:
     def job(number: int, state: str, minutes: int = 0, **changes: str) -> dict[str, Any]:
         times = {"state": state, "ended_at": f"2026-03-01T12:{minutes:02}:01Z"}

@@ -67,8 +67,18 @@ function runningJob(job) {
       items(job), parts(job),
       job.paused ? ", its DAG is paused" : ""),
     h("progress", { max: 100, value: percent, "aria-label": `Progress of ${name}` }),
-    h("ul", { class: "tasks" }, tasks));
+    h("ul", { class: "tasks" }, tasks),
+    idleSettings(job.idle_settings));
 }
+
+function idleSettings(found) {
+  if (!found?.length) return "";
+  return h("ul", { class: "idle" }, found.map((one) => h("li", {},
+    h("code", {}, `${one.setting}=${shownValue(one.value)}`),
+    " has no effect: it ", text(one.reason))));
+}
+
+const shownValue = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 function items(job) {
   if ((job.items_total ?? null) === null) return "";
@@ -135,6 +145,7 @@ function facts(level, run, jobs) {
   return h("div", {},
     h("dl", {}, Object.entries(rows).flatMap(([name, value]) =>
       [h("div", {}, h("dt", {}, name), h("dd", {}, value))])),
+    idleSettings(run.report.idle_settings),
     h("p", {}, h("a", { href: explorer({ level }) }, `Explore ${level}`)));
 }
 
