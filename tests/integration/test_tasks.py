@@ -111,6 +111,16 @@ def test_a_missing_pair_is_named_with_its_folder(indices: Path) -> None:
     assert f"{indices} has no entities.index and no entities_metadata.json" in str(error.value)
 
 
+def test_a_missing_folder_is_named_with_the_ways_out(
+    monkeypatch: pytest.MonkeyPatch, indices: Path
+) -> None:
+    monkeypatch.setenv("STAGE4_INDICES", str(indices / "none"))
+    deployment.cache_clear()
+    with pytest.raises(AirflowFailException, match=r"set STAGE4_INDICES to .*`make demo`") as error:
+        checked("events", DagRun())
+    assert f"Stage 3's folder {indices / 'none'} does not exist" in str(error.value)
+
+
 def test_half_a_pair_is_not_enough(indices: Path) -> None:
     (indices / "events_metadata.json").unlink()
     with pytest.raises(AirflowFailException, match=r"has no events_metadata\.json"):

@@ -60,6 +60,12 @@ def deletion(found: Json) -> Iterator[RenderableType]:
         }
     )
     yield ""
+    if not found["counts"]:
+        yield (
+            "Nothing is known of such a document yet: no run has an item of it. The deletion "
+            "stands: what Stage 3 delivers of it is left out."
+        )
+        return
     rows = [
         (level, each["items"], each["clusters"], each["runs"])
         for level, each in found["counts"].items()

@@ -135,6 +135,12 @@ def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
 
 def _require_files(level: str) -> None:
     folder = UPath(deployment().indices)
+    if not folder.exists():
+        raise BadInputError(
+            f"Stage 3's folder {folder} does not exist: set STAGE4_INDICES to the folder that "
+            "Stage 3 writes (in `.env`, or in the environment of Airflow's processes). `make demo` "
+            "writes a sample corpus, which `make up` reads where STAGE4_INDICES is not set"
+        )
     if missing := [name for name in LEVELS[level].pair if not (folder / name).exists()]:
         raise BadInputError(
             f"{folder} has no {' and no '.join(missing)}: let Stage 3 write the pair, or point "

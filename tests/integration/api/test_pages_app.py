@@ -232,9 +232,40 @@ def test_a_level_without_a_run_shows_nothing_of_another(
     panel.locator(".close").click()
     expect(panel).to_be_hidden()
     page.goto(f"{address}/dashboard")
-    expect(page.locator(f"[data-level={unpublished}]")).to_contain_text("run the DAG")
+    section = page.locator(f"[data-level={unpublished}]")
+    expect(section).to_contain_text(f"No run yet: start the DAG cluster_{unpublished}.")
     assert fits(page)
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("failed", "the newest run failed; the logs of its failed tasks name the cause"),
+        ("running", "the newest run is running"),
+        ("success", "the newest run has completed; see its task publish"),
+    ],
+)
+def test_a_level_without_a_published_run_says_what_became_of_the_newest(
+    browser: Browser,
+    address: str,
+    unpublished: str,
+    airflow_metadata: None,
+    state: str,
+    text: str,
+) -> None:
+    enter_runs(
+        [(f"cluster_{unpublished}", "older", "failed"), (f"cluster_{unpublished}", "x", state)]
+    )
+    context = browser.new_context(viewport=PHONE)
+    context.add_cookies([{"name": "_token", "value": token(), "url": address}])
+    page = context.new_page()
+    page.goto(f"{address}/dashboard")
+    section = page.locator(f"[data-level={unpublished}]")
+    expect(section).to_contain_text(text)
+    expect(section).not_to_contain_text("start the DAG")
+    context.close()
+    remove_runs()
 
 
 def test_nobody_sees_a_page_without_logging_in(address: str) -> None:

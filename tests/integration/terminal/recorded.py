@@ -230,4 +230,5 @@ DELETION: Json = {
         "documents": {"items": 2, "clusters": 2, "runs": 2},
         "events": {"items": 18, "clusters": 11, "runs": 2},
     },
+    "known": True,
 }

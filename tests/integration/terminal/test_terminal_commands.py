@@ -345,6 +345,16 @@ def test_a_document_is_deleted_by_its_id_whatever_it_is_made_of(
     assert terminal("delete-document", "doc/7 ?x", "--yes", "--json").json == recorded.DELETION
 
 
+def test_a_deletion_of_what_nothing_is_known_of_says_so(script: Script, terminal: Command) -> None:
+    unknown = recorded.DELETION | {"counts": {}, "known": False}
+    script.stage4("DELETE documents/doc_typo", (202, unknown))
+    shown = terminal("delete-document", "doc_typo", "--yes")
+    assert shown.code == 0
+    assert "Nothing is known of such a document yet: no run has an item of it." in shown.out
+    assert "The deletion stands" in shown.out
+    assert "items" not in shown.out
+
+
 def test_nothing_is_deleted_unasked(script: Script, terminal: Command) -> None:
     refused = terminal("delete-document", "doc_7")  # its standard input is no terminal
     assert refused.code == 64
