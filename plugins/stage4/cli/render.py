@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from clustering_tasks.settings.levels import LEVELS
 from stage4.cli.output import cell, clean, facts, moment, number, size, table, trend
 
 Json = dict[str, Any]
@@ -174,9 +175,21 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     named = _rows(found["representatives"], ("id", "similarity", "title"))
     yield table(("representative", "similarity", "title"), named)
     if members is not None:
-        columns = ("source_id", "document_id", "probability", "similarity")
+        columns = ("source_id", "title", "document_id", "probability", "similarity")
+        titled = [each | {"title": _title(each["metadata"], found["level"])} for each in members]
         yield ""
-        yield table(("member", "document", *columns[2:]), _rows(members, columns))
+        yield table(("member", "title", "document", *columns[3:]), _rows(titled, columns))
+
+
+def _title(metadata: Json, level: str) -> str | None:
+    """Return what names an item in a reader's words; None: Stage 3 wrote no such text."""
+    for field in LEVELS[level].title_fields:
+        value = metadata.get(field)
+        if isinstance(value, list):
+            value = ", ".join(each for each in value if isinstance(each, str))
+        if isinstance(value, str) and value.strip():
+            return value
+    return None
 
 
 def _rows(records: Iterable[Json], columns: Sequence[str]) -> list[tuple[object, ...]]:

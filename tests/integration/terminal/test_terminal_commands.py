@@ -259,6 +259,35 @@ def test_show_reads_the_members_of_the_same_run(script: Script, terminal: Comman
     assert len(terminal("show", CLUSTER_ID, "--members", "--json").json["members"]) == 2
 
 
+def test_members_are_shown_with_their_titles(script: Script, terminal: Command) -> None:
+    texts: list[Any] = [
+        {"event_description": " ", "trigger": "met"},
+        {"event_description": "Leaders meet in Hiroshima", "trigger": "met"},
+        {"event_type": 5},
+    ]
+    rows = [recorded.member(n) | {"metadata": text} for n, text in enumerate(texts)]
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER | {"label": "a label"})
+    script.stage4(f"GET clusters/{CLUSTER_ID}/members", {"members": rows, "next_cursor": None})
+    shown = terminal("show", CLUSTER_ID, "--members").out.splitlines()
+    [head] = [line for line in shown if line.startswith("member")]
+    assert head.split() == ["member", "title", "document", "probability", "similarity"]
+    lines = [line.split("  ") for line in shown if line.startswith("doc_") and "0.9 " not in line]
+    titles = [[part.strip() for part in line if part.strip()][1] for line in lines[-3:]]
+    assert titles == ["met", "Leaders meet in Hiroshima", "-"]
+
+
+def test_a_long_value_does_not_widen_a_piped_table(script: Script, terminal: Command) -> None:
+    long = "x" * 5000
+    wide = recorded.CLUSTER | {"label": long, "keywords": [long], "representatives": [
+        {"id": "doc_001_event_0", "title": long, "similarity": 0.95}
+    ]}  # fmt: skip
+    script.stage4(f"GET clusters/{CLUSTER_ID}", wide)
+    lines = terminal("show", CLUSTER_ID).out.splitlines()
+    assert max(map(len, lines)) < 250
+    assert any(line.rstrip().endswith("…") for line in lines)
+    assert terminal("show", CLUSTER_ID, "--json").json["label"] == long
+
+
 def test_show_takes_a_load_and_understands_the_former_name_of_the_option(
     script: Script, terminal: Command
 ) -> None:
