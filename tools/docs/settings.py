@@ -98,7 +98,8 @@ def deployment_page() -> str:
         COMMAND,
         "Settings of an installation",
         "From environment variables, else from the file `.env` in the working directory of the "
-        "process that reads them; never from a caller. An empty variable counts as unset.",
+        "process that reads them (`STAGE4_ENV_FILE` names another file); never from a caller. An "
+        "empty variable counts as unset.",
         table(("variable", "takes", "default", "meaning"), rows),
     )
 
