@@ -23,6 +23,7 @@ from clustering_tasks.settings.idle import (
 )
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings, run_settings
+from stage4.params import run_params
 
 REPO = Path(__file__).parents[3]
 
@@ -189,3 +190,15 @@ def test_no_example_chooses_a_setting_without_effect(path: str) -> None:
         settings = run_settings(json.loads(found))
         assert list(changed(settings))
         assert [str(each) for each in idle_before(settings, LEVELS["events"], None)] == []
+
+
+def test_a_setting_that_is_described_as_conditional_has_a_rule() -> None:
+    page = run_params(LEVELS["events"])
+    conditional = re.compile(
+        r"\bOnly (with|on|where)\b|no effect|No effect|Not on the command line"
+    )
+    named = [name for name in known_names() if conditional.search(page[name].description or "")]
+    assert len(named) > 10
+    # Refused where the other setting is missing: they never get as far as having no effect.
+    refused = {"allow_partial", "outliers.target_share", "publish.max_drift"}
+    assert [name for name in named if not list(rules_of(name)) and name not in refused] == []
