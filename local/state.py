@@ -64,6 +64,11 @@ class State:
         return state
 
     @property
+    def demo(self) -> "State":
+        """The state of `make demo`: its own database, workspace, results, port and secrets."""
+        return State.open(self.root / "demo")
+
+    @property
     def airflow_home(self) -> Path:
         """AIRFLOW_HOME: configuration and task logs."""
         return self.root / "airflow"

@@ -1,5 +1,6 @@
 """Settings of an installation: from the environment or an env file, never from a caller."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -258,5 +259,5 @@ class DeploymentSettings(BaseSettings):
 
 @cache
 def deployment() -> DeploymentSettings:
-    """Read this process's deployment settings, once."""
-    return DeploymentSettings()
+    """Read this process's deployment settings, once; STAGE4_ENV_FILE names another file."""
+    return DeploymentSettings(_env_file=os.environ.get("STAGE4_ENV_FILE", ".env"))

@@ -7,7 +7,14 @@ with every run. `run_settings` is the only way in: it names every problem at onc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.algorithms import ALGORITHMS
@@ -20,8 +27,19 @@ else:
     AlgorithmName = Literal[("auto", *ALGORITHMS)]
 
 
+# Beyond, neither JSON of other languages nor Airflow's messages to a task can hold an integer.
+LARGEST = 2**63 - 1
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_64_bits(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"an integer of 64 bits is at most {LARGEST}")
+        return value
 
 
 class InputSettings(_Group):

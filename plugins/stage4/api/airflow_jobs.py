@@ -24,6 +24,7 @@ from stage4.api.job_progress import COUNTING, Instance, progress_of
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.job_ids import job_id
+from stage4.tasks.level import IDLE_SETTINGS
 
 log = structlog.get_logger()
 
@@ -127,7 +128,21 @@ def _progress(session: Session, run: DagRun) -> dict[str, Any]:
         .where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
         .order_by(TaskInstance.start_date.asc().nulls_last(), TaskInstance.task_id)
     ).all()
-    return progress_of([Instance(*row) for row in rows], _returned(session, run))
+    progress = progress_of([Instance(*row) for row in rows], _returned(session, run))
+    return progress | {"idle_settings": _idle_settings(session, run)}
+
+
+def _idle_settings(session: Session, run: DagRun) -> list[dict[str, Any]] | None:
+    """Read what `check_stage3` has found; None: it has not ended, or is of an earlier version."""
+    found: list[dict[str, Any]] | None = session.scalar(
+        select(XComModel.value).where(
+            XComModel.dag_id == run.dag_id,
+            XComModel.run_id == run.run_id,
+            XComModel.task_id == "check_stage3",
+            XComModel.key == IDLE_SETTINGS,
+        )
+    )
+    return found
 
 
 def _returned(session: Session, run: DagRun) -> dict[str, Any]:

@@ -48,6 +48,15 @@ def enter_parts(dag: str, run_id: str, *states: str) -> None:
             )
 
 
+def enter_idle_settings(dag: str, run_id: str, found: list[dict[str, Any]]) -> None:
+    """Enter the settings without effect that a run's `check_stage3` has found."""
+    of_task: dict[str, Any] = {"dag_id": dag, "run_id": run_id, "task_id": "check_stage3"}
+    with create_session() as session:
+        values = of_task | {"map_index": -1, "state": "success", "pool": "p"}
+        session.execute(insert(TaskInstance).values(**values))
+        XComModel.set("idle_settings", found, **of_task, serialize=False, session=session)
+
+
 def remove_parts() -> None:
     """Remove all tasks and what they returned; runs stay."""
     with create_session() as session:

@@ -9,7 +9,13 @@ from airflow.utils.session import create_session
 from sqlalchemy import update
 
 from stage4.job_ids import job_id
-from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
+from tests.integration.api.airflow_rows import (
+    enter_idle_settings,
+    enter_parts,
+    enter_runs,
+    remove_parts,
+    remove_runs,
+)
 from tests.integration.api.conftest import Api, Corpus
 
 RUNS = [
@@ -83,6 +89,13 @@ def test_the_progress_of_a_running_job(viewer: Api, running_parts: str) -> None:
         "plan": {"success": 1},
         "cluster": {"success": 1, "failed": 1, "running": 1},
     }
+
+
+def test_a_job_names_its_settings_without_effect(viewer: Api, running_parts: str) -> None:
+    assert viewer.get(f"jobs/{running_parts}")["idle_settings"] is None
+    idle = {"setting": "kmeans.k", "value": 4, "reason": "acts only where the algorithm is kmeans"}
+    enter_idle_settings(*RUNS[1][:2], [idle])
+    assert viewer.get(f"jobs/{running_parts}")["idle_settings"] == [idle]
 
 
 @pytest.mark.parametrize(

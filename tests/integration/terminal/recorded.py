@@ -42,6 +42,7 @@ def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
         "parts_total": 3,
         "parts_done": 3 if state == "completed" else 1,
         "parts_failed": int(state == "failed"),
+        "idle_settings": [],
         "tasks": [{"task_id": name, "states": found} for name, found in states.items()],
     }
 
@@ -229,4 +230,5 @@ DELETION: Json = {
         "documents": {"items": 2, "clusters": 2, "runs": 2},
         "events": {"items": 18, "clusters": 11, "runs": 2},
     },
+    "known": True,
 }

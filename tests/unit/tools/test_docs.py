@@ -23,6 +23,7 @@ TOP = {"clustering_tasks", "dags", "docs", "images", "local", "plugins", "tests"
 # Read by the local tooling, the tests, docker-compose.yaml, and the command `stage4`.
 OTHER_VARIABLES = {
     *("STAGE4_STATE", "STAGE4_TEST_DATA", "STAGE4_AIRFLOW_IMAGE", "STAGE4_TILES"),
+    "STAGE4_ENV_FILE",
     *(login.URL, login.TOKEN, login.USER, login.PASSWORD_FILE),
 }
 

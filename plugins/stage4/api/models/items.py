@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from stage4.api.models.clusters import ClusterSummary
 from stage4.api.models.shared import Json, OfLoad, Page
@@ -81,3 +81,12 @@ class Deletion(BaseModel):
     requested_at: datetime
     carried_out_at: datetime | None
     counts: dict[str, DeletedCounts] = Field(description="By level, over all runs.")
+
+    @computed_field(  # type: ignore[prop-decorator]
+        description="Whether a run had an item of the document. If not, nothing is known of it"
+        " yet, and the deletion stands: what Stage 3 delivers of it later is left out."
+    )
+    @property
+    def known(self) -> bool:
+        """Whether a run had an item of the document."""
+        return bool(self.counts)

@@ -38,7 +38,7 @@ async def read_health(response: Response, _access: AccessDep, services: Services
         _tried(lambda: _postgres(services)),
         _tried(lambda: _redis(services)),
         _tried(_stage3),
-        _tried(_workspace),
+        _tried(lambda: _workspace(services)),
     )
     dependencies = {"postgres": postgres, "redis": redis, "stage3": stage3, "workspace": workspace}
     if postgres.status == "down":
@@ -116,8 +116,13 @@ async def _stage3() -> str | None:
     return "healthy"
 
 
-async def _workspace() -> str:
-    exists = await run_in_threadpool(UPath(deployment().workspace).exists)
-    if not exists:
-        raise _NotHealthyError("STAGE4_WORKSPACE does not exist, as the API server sees it")
-    return "exists"
+async def _workspace(services: Services) -> str:
+    if await run_in_threadpool(UPath(deployment().workspace).exists):
+        return "exists"
+    async with services.database.reader() as connection:
+        row = await read_row(connection, "SELECT EXISTS (SELECT FROM stage4.runs) AS loaded")
+    if row is not None and not row["loaded"]:
+        return "not there yet: the first run makes it"
+    raise _NotHealthyError(
+        "STAGE4_WORKSPACE does not exist, as the API server sees it, and runs are loaded"
+    )

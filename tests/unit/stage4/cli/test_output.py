@@ -40,6 +40,12 @@ def test_values_in_a_table(value: object, shown: str) -> None:
     assert cell(value).plain == shown
 
 
+def test_a_long_value_is_cut_with_a_mark() -> None:
+    assert cell("x" * 80, 80).plain == "x" * 80
+    assert cell("x" * 81, 80).plain == "x" * 79 + "…"
+    assert cell(["ab"] * 99, 10).plain == "ab, ab, a…"
+
+
 def test_numbers_and_sizes() -> None:
     assert (number(None), number(3.0), number(1e-5)) == ("-", "3", "1e-05")
     assert (size(None), size(3 << 29)) == (None, "1.5 GiB")
