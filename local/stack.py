@@ -220,4 +220,4 @@ def schema_version(environment: Mapping[str, str]) -> str:
 
 def migrations() -> list[Path]:
     """The scripts of schema `stage4`, in a fixed order."""
-    return sorted((PLUGINS / "stage4" / "migrations").rglob("*.py"))
+    return sorted((PLUGINS / "stage4" / "database" / "migrations").rglob("*.py"))
