@@ -44,6 +44,8 @@ _INVISIBLE = re.compile(
     "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufdd0-\ufdef\ufe00-\ufe0f\ufeff"
     "\uffa0\ufff0-\ufffc\ufffe\uffff]"
 )
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # no encoding of a terminal or a file has it
 # Apart: with these in one class `re` compares every range with every letter.
 _INVISIBLE_BEYOND = re.compile("[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 # Joiners write Persian, Hindi, Khmer and families of emoji; after anything else they are nothing.
@@ -100,19 +102,33 @@ def clean(text: str) -> str:
         plain = _UNUSUAL.search(text) is None
     if plain:
         return (" ".join(text.split()) if "  " in text else text).strip()
-    text = _printable(text)
-    if not is_normalized("NFC", text):
-        text = normalize("NFC", text)
-    text = " ".join(_INVISIBLE_BEYOND.sub("", _INVISIBLE.sub("", text)).split())
-    return text if text.isascii() or _is_seen(text) else ""
-
-
-def _printable(text: str) -> str:
     if _C1.search(text):
         text = _C1.sub(_as_windows, _MOJIBAKE.sub(_as_utf8, text))
     if "<" in text or "&" in text:
         text = _without_markup(text)
-    return _STRAY_JOINER.sub("", _INVISIBLE.sub("", _TERMINAL.sub("", text)))
+    text = visible(text)
+    if not is_normalized("NFC", text):
+        text = normalize("NFC", text)
+    text = " ".join(text.split())
+    return text if text.isascii() or _is_seen(text) else ""
+
+
+def visible(text: str) -> str:
+    """Return a text without what nobody sees, and what moves a cursor or turns the line round.
+
+    Its letters, blanks and lines stay as they are, so it is for whatever a person reads: `clean`
+    uses it for labels and keywords, terminals and messages for ids and for others' words.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _LINE_END.sub("\n", _INVISIBLE.sub("", _TERMINAL.sub("", text)))
+    text = _HALF_A_PAIR.sub("\ufffd", text)
+    return _STRAY_JOINER.sub("", _INVISIBLE_BEYOND.sub("", text))
+
+
+def one_line(text: str) -> str:
+    """Return a text as `visible`, each run of blanks and line ends as one blank."""
+    return " ".join(visible(text).split())
 
 
 def readable(text: str) -> str:
