@@ -165,7 +165,8 @@ class _Reader:
         if self._size and self._size % (self._dimension * _FLOAT_BYTES) == 0:
             return BadInputError(
                 f"{self._path.name} is no readable FAISS index: it does not start like one, and "
-                f"its size is that of rows of {self._dimension} numbers without a header. {_FLAT_ONE}"
+                f"its size is that of rows of {self._dimension} numbers, without a header. "
+                f"{_FLAT_ONE}"
             )
         return self._damaged("it does not start like one", "it may be another file")
 

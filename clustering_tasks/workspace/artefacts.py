@@ -211,6 +211,7 @@ def perform(
     work: Callable[[Attempt], None],
     name: str | None = None,
     level: Level | None = None,
+    of_run: Mapping[str, Metric] | None = None,
 ) -> Result:
     """Make an artefact unless it is there already, and record it in the run.
 
@@ -221,6 +222,7 @@ def perform(
         work: writes the files into the attempt's folder and sets its metrics.
         name: the result's name within the run; default: the step's.
         level: whose artefact it is; default: the run's.
+        of_run: metrics of the run, beside the artefact's.
     """
     result = find_artefact(run, step, key, level)
     if result is not None:
@@ -229,6 +231,8 @@ def perform(
     else:
         result = _make(step, key, _folder(run, step, key, level), work)
         log.info("step done", step=name or step, key=key, seconds=round(result.seconds, 3))
+    if of_run:
+        result = result.model_copy(update={"metrics": {**result.metrics, **of_run}})
     record = to_json(result.model_dump(mode="json"))
     write_atomically(run.folder / f"{name or step}.json", record)
     return result

@@ -122,6 +122,7 @@ def _snapshot(
             ),
             name,
             level,
+            copy.targets,  # of this run: the artefact of equal files is shared
         )
 
 
