@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
@@ -20,13 +20,14 @@ from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
-from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
+from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error, of_the_system
 from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, assignments, run_settings
 from clustering_tasks.steps import REDACT, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run, load_run
+from clustering_tasks.workspace.kernel_cache import keep_kernels
 from clustering_tasks.workspace.storage import to_json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -162,17 +163,30 @@ def main() -> None:
     _configure_logs()
     _end_with_parent()
     signal.signal(signal.SIGTERM, _terminate)
+    keep_kernels()
     try:
         app(standalone_mode=True)
     except SystemExit as stop:
         # typer's own code for wrong usage is 2
         sys.exit(SettingsError.exit_code if stop.code == 2 else stop.code)
     except Stage4Error as error:
-        log.error(str(error), kind=type(error).__name__)  # noqa: TRY400  (no trace: it is no defect)
-        sys.exit(error.exit_code)
-    except Exception:
-        log.exception("unexpected failure; please report it with this trace")
-        sys.exit(INTERNAL_ERROR)
+        _refuse(error)
+    except OSError as error:
+        if refused := of_the_system(error):
+            _refuse(refused)
+        _report_defect()
+    except Exception:  # noqa: BLE001 - the last resort, and the log has the trace
+        _report_defect()
+
+
+def _refuse(error: Stage4Error) -> NoReturn:
+    log.error(str(error), kind=type(error).__name__)  # no trace: it is no defect
+    sys.exit(error.exit_code)
+
+
+def _report_defect() -> NoReturn:
+    log.exception("unexpected failure; please report it with this trace")
+    sys.exit(INTERNAL_ERROR)
 
 
 def _perform(step: Step, level: str, workspace: str, job: str, *args: int) -> None:

@@ -20,7 +20,7 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError, TransientError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import InputSettings
-from clustering_tasks.workspace.storage import is_local
+from clustering_tasks.workspace.storage import is_local, naming
 
 log = structlog.get_logger()
 
@@ -129,7 +129,7 @@ def _fingerprint(path: UPath) -> tuple[object, ...]:
 
 def _copy(source: UPath, target: Path) -> str:
     digest = hashlib.sha256()
-    with _open_regular(source) as reader, target.open("wb") as writer:
+    with _open_regular(source) as reader, naming(target), target.open("wb") as writer:
         while chunk := reader.read(_CHUNK):
             digest.update(chunk)
             writer.write(chunk)

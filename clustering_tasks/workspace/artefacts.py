@@ -29,7 +29,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.workspace.source_version import step_version
-from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import naming, read_json, to_json, write_atomically
 
 log = structlog.get_logger()
 
@@ -243,7 +243,7 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
     attempt.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
-        with _only_new_objects_collected():
+        with _only_new_objects_collected(), naming(attempt.folder):
             work(attempt)
     except BaseException:
         # Nobody would find these files again. An attempt that was killed leaves its own.
