@@ -25,6 +25,7 @@ from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, assignments, run_settings
+from clustering_tasks.stage3.text import escape_unseen
 from clustering_tasks.steps import REDACT, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run, load_run
 from clustering_tasks.workspace.kernel_cache import keep_kernels
@@ -228,8 +229,8 @@ def _job_id(job: str) -> str:
         return TypeAdapter(JobId).validate_python(job)
     except ValidationError:
         raise SettingsError(
-            f"--job {job!r} is no name of a file: it takes up to 200 characters, no slash or "
-            f"blank, and starts with no dot"
+            f"--job {job!r} is no name of a file: it takes up to 200 characters, no slash, blank "
+            f"or character that nobody sees, and starts with no dot"
         ) from None
 
 
@@ -261,7 +262,12 @@ def _settings(as_json: str, pairs: list[str]) -> RunSettings:
 
 def _print(result: Result | dict[str, Any]) -> None:
     record = result.model_dump(mode="json") if isinstance(result, Result) else result
-    print(to_json(record).decode(), flush=True)
+    print(_as_text(record), flush=True)
+
+
+def _as_text(record: Any) -> str:
+    """Write JSON for a program, and for a terminal, whose cursor no text of others may move."""
+    return escape_unseen(to_json(record).decode())
 
 
 def _configure_logs() -> None:
@@ -271,9 +277,7 @@ def _configure_logs() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(
-                serializer=lambda value, **_: to_json(value).decode()
-            ),
+            structlog.processors.JSONRenderer(serializer=lambda value, **_: _as_text(value)),
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )

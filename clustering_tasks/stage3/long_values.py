@@ -7,6 +7,7 @@ import orjson
 LONGEST_VALUE = 4096
 """Characters of a text, or of the JSON of a list or an object, that answers and pages show."""
 _DEEPEST = 20
+_KEPT = LONGEST_VALUE - 64  # with its mark a value is no longer a long one
 _MOST_FIELDS = 200
 
 
@@ -21,7 +22,7 @@ def cut_text(text: str) -> str:
     """Return a text as answers show it: a long one cut, with a mark that says so."""
     if len(text) <= LONGEST_VALUE:
         return text
-    return f"{text[:LONGEST_VALUE]}… [cut: {len(text):,} characters]"
+    return f"{text[:_KEPT]}… [cut: {len(text):,} characters]"
 
 
 def cut_fields(fields: dict[str, Any]) -> dict[str, Any]:
@@ -29,10 +30,24 @@ def cut_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
     Of a long list or object the first values are kept, as far as they fit, and a mark follows.
     """
-    shown = {cut_text(name): _cut(value) for name, value in list(fields.items())[:_MOST_FIELDS]}
-    if len(fields) > _MOST_FIELDS:
+    names = list(fields)
+    if len(names) > _MOST_FIELDS:
+        del names[_MOST_FIELDS - 1 :]
+    shown = {cut_text(name): _cut(fields[name]) for name in names}
+    if len(names) < len(fields):
         shown["…"] = f"[cut: {len(fields):,} fields]"
     return shown
+
+
+def cut_texts(value: Any) -> Any:
+    """Return a value as answers show it, each of its texts cut; lists and objects stay whole."""
+    if isinstance(value, str):
+        return cut_text(value)
+    if isinstance(value, list):
+        return [cut_texts(each) for each in value]
+    if isinstance(value, dict):
+        return {cut_text(name): cut_texts(each) for name, each in value.items()}
+    return value
 
 
 def _cut(value: Any) -> Any:
@@ -49,9 +64,9 @@ def _cut(value: Any) -> Any:
 
 def _fitting(values: list[Any]) -> int:
     """Count the first values that fit together."""
-    left = LONGEST_VALUE
+    left = _KEPT
     for count, value in enumerate(values):
-        left -= _size(value)
+        left -= _size(value) + 2  # and what parts it from the next
         if left < 0:
             return count
     return len(values)
