@@ -279,8 +279,17 @@ def _configure_logs() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=lambda value, **_: _as_text(value)),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(_log_level()),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
+
+
+def _log_level() -> str:
+    """Return the level of STAGE4_LOG_LEVEL; info where the installation's settings are wrong."""
+    try:
+        return deployment().log_level
+    except ValidationError:
+        return "info"
 
 
 def _end_with_parent() -> None:

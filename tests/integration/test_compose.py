@@ -125,10 +125,38 @@ def test_stage3_s_folder_is_read_only_and_only_the_scheduler_sees_data(
     }
 
 
-def test_every_setting_named_there_exists(services: dict[str, Service]) -> None:
+# Where the containers find things; and the runner, without which there is no socket proxy.
+OWN = {
+    *("STAGE4_RUNNER", "STAGE4_DOCKER_URL", "STAGE4_CONTAINER_USER"),
+    *("STAGE4_WORKSPACE", "STAGE4_HOST_WORKSPACE", "STAGE4_INDICES", "STAGE4_HOST_INDICES"),
+}
+
+
+def test_every_setting_of_an_installation_arrives(services: dict[str, Service]) -> None:
     known = {f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields}
-    used = {name for name in services["scheduler"]["environment"] if name.startswith("STAGE4_")}
-    assert used <= known
+    for name in ("scheduler", "api-server", "dag-processor", "triggerer", "init"):
+        environment = services[name]["environment"]
+        assert {each for each in environment if each.startswith("STAGE4_")} == known
+        for each in sorted(known - OWN):
+            assert re.fullmatch(rf"\$\{{{each}:-[^}}]*\}}", environment[each]), each
+
+
+def test_every_variable_of_the_example_is_read() -> None:
+    example = (ROOT / ".env.example").read_text()
+    variables = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+    assert len(variables) > 40
+    used = set(re.findall(r"\$\{(\w+)", FILE.read_text()))
+    assert variables - used == OWN
+
+
+def test_what_is_left_empty_is_the_default_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields]
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    default = DeploymentSettings(_env_file=None)
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert DeploymentSettings(_env_file=None) == default
 
 
 def test_every_volume_and_network_is_declared(

@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.api import problems
-from stage4.api.limits import limited
+from stage4.api.limits import address_of, limited, login_failures, too_many_failures
 
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class AuthMiddleware:
-    """ASGI middleware: 401 (403 for a broken token), 429, 413, or on to the application."""
+    """ASGI middleware: 401 (403 for a broken token), 429, 413, 408, or on to the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,7 +36,8 @@ class AuthMiddleware:
         try:
             scope["stage4_user"] = await _user(request)
             await _count(request)
-            receive = limited(scope, receive, deployment().api_max_body_bytes)
+            where = deployment()
+            receive = limited(scope, receive, where.api_max_body_bytes, where.api_body_seconds)
         except HTTPException as error:
             answer = problems.respond(
                 request, error.status_code, str(error.detail), headers=error.headers
@@ -72,9 +73,14 @@ def _timing(scope: Scope) -> str:
 
 async def _user(request: Request) -> object:
     """Name the user by Airflow's own means: a bearer's token, else the session's cookie."""
+    address, failures = address_of(request.scope), login_failures()
     try:
         return await get_user(request, None, await bearer_scheme(request))
     except HTTPException as error:
+        if seconds := await failures.wait(address):
+            raise too_many_failures(seconds) from None
+        if "authorization" in request.headers or "cookie" in request.headers:
+            await failures.count(address)
         if error.status_code != HTTPStatus.UNAUTHORIZED:
             raise
         raise HTTPException(
