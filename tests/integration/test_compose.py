@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from fastapi.routing import APIRoute
 
 from clustering_tasks.settings.deployment import DeploymentSettings
+from stage4.api.app import build
+from stage4.api.auth_middleware import OPEN_PATH
+from stage4_plugin import URL_PREFIX
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"
@@ -123,6 +127,18 @@ def test_stage3_s_folder_is_read_only_and_only_the_scheduler_sees_data(
             "${STAGE4_INDICES_DIR:?}:/indices:ro",
         ]
     }
+
+
+def test_traefiks_route_leads_to_the_api_server_and_asks_what_needs_no_token(
+    services: dict[str, Service],
+) -> None:
+    route = yaml.safe_load((ROOT / "images/traefik/stage4.yaml").read_text())["http"]
+    target = route["services"][route["routers"]["stage4"]["service"]]["loadBalancer"]
+    assert target["servers"] == [{"url": "http://api-server:8080"}]
+    assert "api-server" in services
+    path = target["healthCheck"]["path"].removeprefix(URL_PREFIX)
+    assert path == OPEN_PATH
+    assert path in {route.path for route in build().routes if isinstance(route, APIRoute)}
 
 
 # Where the containers find things; and the runner, without which there is no socket proxy.

@@ -1,4 +1,4 @@
-"""The one way in: nobody gets past it without a valid token, whatever the path.
+"""The one way in: nobody gets past it without a valid token, whatever the path but `/live`.
 
 FastAPI reads a body before it asks dependencies, and gives unknown paths no dependencies at all. So
 the user, the rate limit and the body's size are checked in front of the application.
@@ -16,6 +16,7 @@ from clustering_tasks.settings.deployment import deployment
 from stage4.api import problems
 from stage4.api.limits import address_of, limited, login_failures, too_many_failures
 
+OPEN_PATH = "/live"
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
@@ -33,6 +34,9 @@ class AuthMiddleware:
         request = Request(scope, receive)
         send = _with_headers(send, scope)
         scope["stage4_started"] = perf_counter()
+        if _is_open(scope):
+            await self._app(scope, receive, send)
+            return
         try:
             scope["stage4_user"] = await _user(request)
             await _count(request)
@@ -46,6 +50,12 @@ class AuthMiddleware:
             return
         scope["stage4_admitted"] = perf_counter()
         await self._app(scope, receive, send)
+
+
+def _is_open(scope: Scope) -> bool:
+    """Whether a request is for what proxies ask without a token; it tells that, and no more."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return bool(scope["method"] == "GET" and path == OPEN_PATH)
 
 
 def _with_headers(send: Send, scope: Scope) -> Send:

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
+import stage4
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.app import build
 from stage4.api.limits import login_failures
@@ -51,7 +52,26 @@ def test_there_are_routes() -> None:
     assert ("POST", "/clusters/search") in ROUTES
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+OPEN = ("GET", "/live")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer garbage"}])
+def test_anybody_learns_that_it_lives_and_no_more(
+    stranger: TestClient, headers: dict[str, str]
+) -> None:
+    answer = stranger.get("live", headers=headers)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "alive",
+        "service": "stage4-clustering",
+        "version": stage4.__version__,
+    }
+    assert answer.headers["cache-control"] == "no-store"
+    for method, path in (("POST", "live"), ("GET", "live/"), ("GET", "live/x"), ("GET", "x/live")):
+        assert stranger.request(method, path).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route != OPEN])
 def test_nobody_gets_in_without_a_token(stranger: TestClient, method: str, path: str) -> None:
     answer = ask(stranger, method, path)
     assert answer.status_code == 401
@@ -88,7 +108,7 @@ def test_the_cookie_of_airflows_pages_opens_too(stranger: TestClient) -> None:
     assert answer.status_code == 200
 
 
-OPEN_TO_ALL_USERS = {"/openapi.json", "/health"}
+OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live"}
 
 
 @pytest.mark.parametrize(
