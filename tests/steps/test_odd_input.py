@@ -58,6 +58,16 @@ def test_ids_that_are_whole_numbers_are_read_as_text(workbench: Workbench) -> No
     assert table["source_id"].to_pylist()[0] == "17"
 
 
+def test_further_vectors_of_one_item_are_counted(workbench: Workbench) -> None:
+    workbench.stage3.write("documents", blobs([6]))
+    assert snapshot(workbench.start("documents", "whole")).metrics["further_vectors"] == 0
+    metadata = workbench.stage3.read_metadata("documents")
+    for number, entry in enumerate(metadata["metadata_store"].values()):
+        entry["source_id"] = f"doc_{number // 3}"
+    workbench.stage3.write_metadata("documents", metadata)
+    assert snapshot(workbench.start("documents")).metrics["further_vectors"] == 4
+
+
 def test_what_one_item_holds_in_a_field_that_nobody_reads_passes_through(
     workbench: Workbench,
 ) -> None:

@@ -54,9 +54,9 @@ def _narrowed(vectors: F32) -> F32:
     width = max(count, _FEWEST_DIMENSIONS)
     if dimension <= _MANY_DIMENSIONS or width >= dimension / 2:
         return np.ascontiguousarray(vectors, dtype=np.float32)
-    within = np.round(np.linalg.qr(vectors.astype(np.float64).T, mode="r").T, _DIGITS)
+    _, within = np.linalg.qr(vectors.astype(np.float64).T)
     narrow = np.zeros((count, width), dtype=np.float32)
-    narrow[:, :count] = within
+    narrow[:, :count] = np.round(within.T, _DIGITS)
     return narrow
 
 

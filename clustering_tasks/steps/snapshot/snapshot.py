@@ -57,6 +57,7 @@ from clustering_tasks.workspace.artefacts import (
     find_artefact,
     perform,
 )
+from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import is_local
 from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
 
@@ -173,6 +174,7 @@ def _convert(
         "identical_vectors": int(
             (first_identical_row != np.arange(len(first_identical_row))).sum()
         ),
+        "further_vectors": _further_vectors(items),
         "copies": copy.attempts,
         **{name: odd[name] for name in (*_ODDITIES, *map(unread, fields_of(level)))},
         **{example_of(name): example for name, example in odd.examples.items()},
@@ -264,6 +266,12 @@ def _first_identical_rows(digests: npt.NDArray[np.uint64]) -> I64:
     twins = np.empty(len(order), dtype=np.int64)
     twins[order] = order[new][np.cumsum(new) - 1]
     return twins
+
+
+def _further_vectors(items: UPath) -> int:
+    """Count the vectors of items that have one already, as the chunks of a document do."""
+    sources = read_columns(items, ["source_id"])["source_id"]
+    return len(sources) - int(pc.count_distinct(sources).as_py())
 
 
 def _write_items(
