@@ -33,6 +33,8 @@ def id_problem(text: str, longest: int = LONGEST_ID) -> str | None:
         text: the id.
         longest: its most characters.
     """
+    if 2 < len(text) <= longest and text.isprintable() and not text.isspace():
+        return None  # as nearly always
     if len(text) > longest:
         return f"has {len(text):,} characters, and an id has {longest} at most"
     if text.isspace() or not text:
