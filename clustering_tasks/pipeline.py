@@ -31,8 +31,8 @@ def run_all(
             only the explorer reads, from the database.
 
     Returns:
-        the paths of the files (with a map also `points_csv`), the counts, the duration, the settings
-        without effect, and whether the run was published; if not, why.
+        the paths of the files (with a map also `points_csv`), the counts, the duration, the
+        settings without effect, and whether the run was published; if not, why.
 
     Raises:
         SettingsError: the gate is to compare with a history, which only the database has.
