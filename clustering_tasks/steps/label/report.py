@@ -1,6 +1,6 @@
 """`report.json`: what a run did, for its gate, for Stage 5 and for people."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ CHOSEN = (
     "cells",
 )
 NEIGHBOURS = ("neighbour_search", "neighbour_recall", "neighbour_recall_error")
+GPU_MEMORY = tuple(f"memory_{name}_bytes" for name in ("total", "before", "peak", "after"))
 QUALITY = (
     "silhouette",
     "silhouette_error",
@@ -70,6 +71,7 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
         "raw_outlier_share": _share(merge.metrics["raw_noise"], kept),
         "largest_cluster_share": _share(int(sizes.max(initial=0)), counts["clustered"]),
         "neighbours": {name: merge.metrics[name] for name in NEIGHBOURS},
+        "gpu": _gpu(run),
         "evidence": _evidence(merge),
         "quality": {name: merge.metrics[name] for name in QUALITY},
         "sizes": describe_sizes(sizes),
@@ -140,6 +142,23 @@ def _histogram(sizes: I64) -> Iterator[dict[str, int]]:
             "items": int(here.sum()),
         }
         least *= 2
+
+
+def _gpu(run: Run) -> dict[str, Any]:
+    """Sum up what became of the GPUs that the parts were given; memory is that of the fullest."""
+    parts = (run.find_result(part_name(p.part)) for p in run.result(PLANNING.name).parts or [])
+    found = [part.metrics for part in parts if part is not None]
+    fullest = max(found, key=_gpu_peak, default={})
+    reasons = dict.fromkeys(part.get("gpu_reason") for part in found)
+    return {
+        "used": max((int(part.get("gpus") or 0) for part in found), default=0),
+        "reasons": [reason for reason in reasons if reason],
+        **{name: fullest.get(f"gpu_{name}") for name in GPU_MEMORY},
+    }
+
+
+def _gpu_peak(part: Mapping[str, Metric]) -> float:
+    return float(part.get("gpu_memory_peak_bytes") or 0)
 
 
 def _seconds(run: Run) -> dict[str, float]:
