@@ -1,10 +1,8 @@
-"""What the host of the API server has, and Airflow's pools."""
+"""What the host of the API server has, what the workers' GPUs had, and Airflow's pools."""
 
-import csv
 import math
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import psutil
@@ -13,12 +11,9 @@ from airflow.utils.session import create_session
 from upath import UPath
 
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.workspace.gpu_readings import read_readings
 from clustering_tasks.workspace.storage import is_local
 from stage4.api.models.installation import Gpu, Pool, Resources
-
-_ASK_SECONDS = 5
-_MEBIBYTE = 1 << 20
-_GPU_FIELDS = "name,memory.total,memory.used,utilization.gpu"
 
 
 def host_resources() -> Resources:
@@ -46,32 +41,9 @@ def _disk() -> tuple[int | None, int | None]:
 
 
 def _gpus() -> Iterator[Gpu]:
-    """Ask the driver's own tool; a host without it has no GPU that the engine could use."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return
-    try:
-        done = subprocess.run(
-            [program, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_ASK_SECONDS,
-        )
-    except (subprocess.SubprocessError, OSError):
-        return
-    yield from read_gpus(done.stdout)
-
-
-def read_gpus(text: str) -> Iterator[Gpu]:
-    """Read the lines of nvidia-smi: name, MiB in all, MiB used, per cent of use."""
-    for name, total, used, busy in csv.reader(text.splitlines(), skipinitialspace=True):
-        yield Gpu(
-            name=name,
-            memory_total_bytes=int(total) * _MEBIBYTE,
-            memory_used_bytes=int(used) * _MEBIBYTE,
-            utilisation_percent=float(busy) if busy.isdigit() else None,
-        )
+    """Read what the workers' tasks have written: a GPU is theirs, not the API server's."""
+    for reading in read_readings(UPath(deployment().workspace)):
+        yield Gpu.model_validate(reading.model_dump())
 
 
 def _pools() -> list[Pool]:
