@@ -206,7 +206,7 @@ def propose(
     start: int,
     stop: int,
     k: int,
-    after_batch: Callable[[], None] = lambda: None,
+    after_batch: Callable[[int], None] | None = None,
 ) -> Proposals:
     """Search the rows from `start` up to `stop` on all cards.
 
@@ -219,7 +219,7 @@ def propose(
         start: first query.
         stop: end of the queries.
         k: neighbours that will be kept.
-        after_batch: is called after each batch, by one card at a time.
+        after_batch: is called with the card's number after each batch, once at a time.
     """
     ids = np.full((stop - start, k + SPARE), -1, dtype=np.int32)
     found = Proposals(start, ids, np.zeros(stop - start, dtype=bool))
@@ -242,7 +242,7 @@ class _Queue:
         vectors: Vectors,
         found: Proposals,
         tiles: deque[tuple[int, int]],
-        after_batch: Callable[[], None],
+        after_batch: Callable[[int], None] | None,
     ) -> None:
         self._vectors = vectors
         self._found = found
@@ -289,8 +289,9 @@ class _Queue:
             found.ids[at : at + len(batch)] = without_self(ids, start + first)
             found.done[at : at + len(batch)] = True
             first += len(batch)
-            with self._lock:
-                self._after_batch()
+            if self._after_batch is not None:
+                with self._lock:
+                    self._after_batch(replica.device)
 
 
 def _search(index: Any, queries: F32, count: int) -> I64:

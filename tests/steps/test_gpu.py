@@ -15,7 +15,6 @@ from clustering_tasks.steps.cluster.cluster import cluster
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.workspace.artefacts import Result, Run
-from clustering_tasks.workspace.gpu_readings import read_readings
 from tests.conftest import Workbench
 from tests.cuda_double import CONTEXT, GIB, CudaCard, Machine
 from tests.stage3_folder import blobs
@@ -59,6 +58,10 @@ def clustered(run: Run) -> list[Result]:
     return [cluster(run, part.part) for part in run.result("plan").parts or []]
 
 
+def uuids(part: Result) -> list[str]:
+    return [reading.uuid for reading in part.gpus or []]
+
+
 def graph(run: Run, parts: list[Result]) -> tuple[Any, Any]:
     files = [np.load(part.path("graph").path) for part in parts]
     ids, distances = (np.concatenate([f[name] for f in files]) for name in ("ids", "distances"))
@@ -91,7 +94,7 @@ def test_a_block_is_one_part_and_the_graph_is_the_cpus(
 def test_with_domains_apart_each_is_one_part(workbench: Workbench, machine: Machine) -> None:
     parts = clustered(planned(workbench, scope="domain"))
     assert len(parts) == 3
-    assert [part.metrics["gpus"] for part in parts] == [1, 1, 1]
+    assert [uuids(part) for part in parts] == [["GPU-0"]] * 3
 
 
 def test_memory_before_at_its_peak_and_after(workbench: Workbench, machine: Machine) -> None:
@@ -99,18 +102,18 @@ def test_memory_before_at_its_peak_and_after(workbench: Workbench, machine: Mach
     machine.show()
     workbench.stage3.write("events", VECTORS, DOMAINS)
     found = report(workbench.perform("events"))["gpu"]
-    assert found == {
-        "used": 1,
-        "reasons": [],
+    (card,) = found.pop("cards")
+    assert card.pop("measured_at")
+    assert card == {
+        "uuid": "GPU-0",
+        "name": "Double 16GB",
         "memory_total_bytes": 16 * GIB,
         "memory_before_bytes": 3 * GIB,
-        "memory_peak_bytes": 3 * GIB + CONTEXT + (1536 << 20),
+        "memory_peak_bytes": (peak := 3 * GIB + CONTEXT + (1536 << 20)),
         "memory_after_bytes": 3 * GIB + CONTEXT,
+        "utilisation_percent": 7,
     }
-    (reading,) = read_readings(workbench.workspace)
-    assert (reading.uuid, reading.job_id) == ("GPU-0", "job")
-    assert reading.memory_peak_bytes == found["memory_peak_bytes"]
-    assert reading.memory_after_bytes == found["memory_after_bytes"]
+    assert found == {"used": 1, "reasons": [], "memory_peak_bytes": peak}
 
 
 def test_a_card_that_others_use_is_left_to_them(workbench: Workbench, machine: Machine) -> None:
@@ -129,11 +132,11 @@ def test_the_limit_is_the_installations(
 ) -> None:
     environment(gpu_memory_bytes=2 * GIB)
     (part,) = clustered(planned(workbench))
-    assert (part.metrics["gpus"], machine.cards[0].opened) == (1, True)
-    assert int(part.metrics["gpu_memory_peak_bytes"] or 0) <= 2 * GIB
+    (reading,) = part.gpus or []
+    assert CONTEXT < reading.memory_peak_bytes <= 2 * GIB
     environment(gpu_memory_bytes=CONTEXT)
     (part,) = clustered(planned(workbench, "small", **{"neighbours.k": 8}))
-    assert part.metrics["gpus"] == 0
+    assert part.gpus is None
 
 
 def test_all_cards_of_a_task_are_used(
@@ -147,9 +150,8 @@ def test_all_cards_of_a_task_are_used(
     full = CudaCard(2, others=15 * GIB)
     machine = Machine(monkeypatch, tmp_path, CudaCard(0), CudaCard(1), full)
     (part,) = clustered(planned(workbench))
-    assert part.metrics["gpus"] == 2
+    assert uuids(part) == ["GPU-0", "GPU-1"]
     assert not full.opened
-    assert {reading.uuid for reading in read_readings(workbench.workspace)} == {"GPU-0", "GPU-1"}
     assert sum(size for _, size in machine.batches) == part.metrics["nodes"]
 
 
@@ -168,6 +170,7 @@ def test_what_the_gpu_found_is_kept_and_the_cpu_does_the_rest(
     cpu = planned(workbench, "cpu", **{"neighbours.device": "cpu"})
     (part,) = clustered(gpu)
     assert part.metrics["search"] == {"add": "exact", "search": "gpu exact"}[act]
+    assert uuids(part) == {"add": [], "search": ["GPU-0"]}[act]
     assert "out of memory" in str(part.metrics["gpu_reason"])
     same_graph(graph(gpu, [part]), graph(cpu, clustered(cpu)))
 
@@ -187,8 +190,7 @@ def test_a_window_in_time_is_searched_on_the_cpu_and_says_so(
 def test_without_a_gpu_nothing_is_said_of_one(workbench: Workbench) -> None:
     workbench.stage3.write("events", VECTORS, DOMAINS)
     done = report(workbench.perform("events"))
-    assert done["gpu"]["reasons"] == []
-    assert read_readings(workbench.workspace) == []
+    assert done["gpu"] == {"used": 0, "reasons": [], "cards": [], "memory_peak_bytes": None}
 
 
 def test_a_gpu_that_was_given_and_is_not_there_is_named(

@@ -59,7 +59,7 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
         number = block[0].block
         rows = slice(*bounds[number : number + 2].tolist())
         found += _search(run, plan, block, rows, cells.get(number), gpus, searches)
-    gpus.close()
+    attempt.gpus = gpus.close() or None
     k = run.settings.neighbours.k
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
@@ -77,7 +77,7 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
         "nodes": sum(u.stop - u.start for u in units),
         "plan": plan.key,
         "search": " ".join(searches) or None,
-        **gpus.metrics(),
+        "gpu_reason": gpus.reason,
     }
 
 

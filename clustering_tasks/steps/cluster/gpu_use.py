@@ -9,9 +9,8 @@ import structlog
 from clustering_tasks.engine.gpu import gpu_count, why_no_gpu, work_bytes
 from clustering_tasks.errors import ResourcesError, SettingsError
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.workspace.artefacts import Metric, Run
+from clustering_tasks.workspace.artefacts import GpuReading, Run
 from clustering_tasks.workspace.gpu_cards import Card, has_driver, read_cards
-from clustering_tasks.workspace.gpu_readings import GpuReading, write_reading
 
 log = structlog.get_logger()
 
@@ -28,13 +27,15 @@ class GpuUse:
         usable: whether a search may ask for the cards.
         reason: why the task does without a GPU in all or part of its search; None: it does not, or
             it was given none.
-        readings: memory by the uuid of a card that was used.
+        readings: memory of the cards that had room, by CUDA's number.
+        searched: the cards that have searched a batch.
     """
 
     run: Run
     usable: bool = False
     reason: str | None = None
-    readings: dict[str, GpuReading] = field(default_factory=dict)
+    readings: dict[int, GpuReading] = field(default_factory=dict)
+    searched: set[int] = field(default_factory=set)
 
     def room(self, rows: int, dimension: int) -> dict[int, int]:
         """Find the cards that have room for an index; without any the reason is kept.
@@ -63,7 +64,7 @@ class GpuUse:
         }
         found = {number: work for number, work in left.items() if work}
         for number in found:
-            self._begin(cards[number])
+            self.readings.setdefault(number, _first_reading(cards[number]))
         if not found:
             self.give_up("; ".join(_no_room(cards)))
         return found
@@ -82,56 +83,43 @@ class GpuUse:
         log.warning("the CPU takes over from the GPU", reason=reason)
         self.reason = reason
 
-    def read(self) -> None:
-        """Read the memory in use now, on the cards that are used."""
-        for card in self._used():
-            before = self.readings[card.uuid]
-            self._write(
-                before,
-                memory_peak_bytes=max(before.memory_peak_bytes, card.used_bytes),
+    def read(self, device: int) -> None:
+        """Read the memory in use now, after a batch on one card."""
+        self.searched.add(device)
+        for number, card in self._cards():
+            self._update(
+                number,
+                memory_peak_bytes=max(self.readings[number].memory_peak_bytes, card.used_bytes),
                 utilisation_percent=card.utilisation_percent,
             )
 
-    def close(self) -> None:
-        """Read the memory in use after the last search."""
-        for card in self._used():
-            self._write(self.readings[card.uuid], memory_after_bytes=card.used_bytes)
+    def close(self) -> list[GpuReading]:
+        """Read the memory in use after the last search; return that of the cards that searched."""
+        for number, card in self._cards():
+            self._update(number, memory_after_bytes=card.used_bytes)
+        return [self.readings[number] for number in sorted(self.searched)]
 
-    def metrics(self) -> dict[str, Metric]:
-        """Return how many GPUs were used, the memory of the fullest one, and the reason."""
-        used = self.readings.values()
-        fullest = max(used, key=lambda r: r.memory_peak_bytes / r.memory_total_bytes, default=None)
-        return {
-            "gpus": len(used),
-            "gpu_reason": self.reason,
-            **{f"gpu_{name}": getattr(fullest, name, None) for name in MEMORY},
-        }
+    def _cards(self) -> list[tuple[int, Card]]:
+        if not self.searched:
+            return []
+        return [(n, card) for n, card in enumerate(read_cards()) if n in self.readings]
 
-    def _begin(self, card: Card) -> None:
-        if card.uuid not in self.readings:
-            reading = GpuReading(
-                uuid=card.uuid,
-                name=card.name,
-                memory_total_bytes=card.total_bytes,
-                memory_before_bytes=card.used_bytes,
-                memory_peak_bytes=card.used_bytes,
-                utilisation_percent=card.utilisation_percent,
-                job_id=self.run.job_id,
-                measured_at=datetime.now(UTC),
-            )
-            self._write(reading)
-
-    def _used(self) -> Iterator[Card]:
-        if self.readings:
-            yield from (card for card in read_cards() if card.uuid in self.readings)
-
-    def _write(self, reading: GpuReading, **changed: float | None) -> None:
-        now = reading.model_copy(update={**changed, "measured_at": datetime.now(UTC)})
-        self.readings[now.uuid] = now
-        write_reading(self.run.workspace, now)
+    def _update(self, number: int, **read: float | None) -> None:
+        changed = {**read, "measured_at": datetime.now(UTC)}
+        self.readings[number] = self.readings[number].model_copy(update=changed)
 
 
-MEMORY = ("memory_total_bytes", "memory_before_bytes", "memory_peak_bytes", "memory_after_bytes")
+def _first_reading(card: Card) -> GpuReading:
+    return GpuReading(
+        uuid=card.uuid,
+        name=card.name,
+        memory_total_bytes=card.total_bytes,
+        memory_before_bytes=card.used_bytes,
+        memory_peak_bytes=card.used_bytes,
+        memory_after_bytes=card.used_bytes,
+        utilisation_percent=card.utilisation_percent,
+        measured_at=datetime.now(UTC),
+    )
 
 
 def gpu_use(run: Run) -> GpuUse:

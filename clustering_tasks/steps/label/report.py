@@ -1,6 +1,6 @@
 """`report.json`: what a run did, for its gate, for Stage 5 and for people."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.steps import PLANNING, STEPS, find_step
-from clustering_tasks.workspace.artefacts import Metric, Result, Run, part_name
+from clustering_tasks.workspace.artefacts import GpuReading, Metric, Result, Run, part_name
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = (
@@ -24,7 +24,6 @@ CHOSEN = (
     "cells",
 )
 NEIGHBOURS = ("neighbour_search", "neighbour_recall", "neighbour_recall_error")
-GPU_MEMORY = tuple(f"memory_{name}_bytes" for name in ("total", "before", "peak", "after"))
 QUALITY = (
     "silhouette",
     "silhouette_error",
@@ -145,20 +144,20 @@ def _histogram(sizes: I64) -> Iterator[dict[str, int]]:
 
 
 def _gpu(run: Run) -> dict[str, Any]:
-    """Sum up what became of the GPUs that the parts were given; memory is that of the fullest."""
+    """Sum up what became of the GPUs that the parts were given."""
     parts = (run.find_result(part_name(p.part)) for p in run.result(PLANNING.name).parts or [])
-    found = [part.metrics for part in parts if part is not None]
-    fullest = max(found, key=_gpu_peak, default={})
-    reasons = dict.fromkeys(part.get("gpu_reason") for part in found)
+    found = [part for part in parts if part is not None]
+    reasons = dict.fromkeys(part.metrics.get("gpu_reason") for part in found)
+    fullest: dict[str, GpuReading] = {}
+    for reading in (each for part in found for each in part.gpus or []):
+        known = fullest.setdefault(reading.uuid, reading)
+        fullest[reading.uuid] = max(known, reading, key=lambda r: r.memory_peak_bytes)
     return {
-        "used": max((int(part.get("gpus") or 0) for part in found), default=0),
+        "used": len(fullest),
         "reasons": [reason for reason in reasons if reason],
-        **{name: fullest.get(f"gpu_{name}") for name in GPU_MEMORY},
+        "cards": [reading.model_dump(mode="json") for reading in fullest.values()],
+        "memory_peak_bytes": max((r.memory_peak_bytes for r in fullest.values()), default=None),
     }
-
-
-def _gpu_peak(part: Mapping[str, Metric]) -> float:
-    return float(part.get("gpu_memory_peak_bytes") or 0)
 
 
 def _seconds(run: Run) -> dict[str, float]:

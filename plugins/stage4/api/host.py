@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-from collections.abc import Iterator
 
 import psutil
 from airflow.models.pool import Pool as AirflowPool  # noqa: TID251 - as for jobs
@@ -11,9 +10,9 @@ from airflow.utils.session import create_session
 from upath import UPath
 
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.workspace.gpu_readings import read_readings
 from clustering_tasks.workspace.storage import is_local
-from stage4.api.models.installation import Gpu, Pool, Resources
+from stage4.api.airflow_jobs import read_gpus
+from stage4.api.models.installation import Pool, Resources
 
 
 def host_resources() -> Resources:
@@ -27,7 +26,7 @@ def host_resources() -> Resources:
         memory_available_bytes=memory.available,
         disk_total_bytes=total,
         disk_free_bytes=free,
-        gpus=list(_gpus()),
+        gpus=read_gpus(),
         pools=_pools(),
     )
 
@@ -38,12 +37,6 @@ def _disk() -> tuple[int | None, int | None]:
         return None, None
     usage = shutil.disk_usage(workspace.path)
     return usage.total, usage.free
-
-
-def _gpus() -> Iterator[Gpu]:
-    """Read what the workers' tasks have written: a GPU is theirs, not the API server's."""
-    for reading in read_readings(UPath(deployment().workspace)):
-        yield Gpu.model_validate(reading.model_dump())
 
 
 def _pools() -> list[Pool]:

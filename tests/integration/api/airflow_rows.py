@@ -48,6 +48,15 @@ def enter_parts(dag: str, run_id: str, *states: str) -> None:
             )
 
 
+def enter_part_result(dag: str, run_id: str, part: int, result: dict[str, Any]) -> None:
+    """Enter what a part's `cluster` task returned."""
+    of_part: dict[str, Any] = {"dag_id": dag, "run_id": run_id, "map_index": part}
+    with create_session() as session:
+        XComModel.set(
+            "return_value", result, **of_part, task_id="cluster", serialize=False, session=session
+        )
+
+
 def remove_parts() -> None:
     """Remove all tasks and what they returned; runs stay."""
     with create_session() as session:

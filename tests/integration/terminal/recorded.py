@@ -206,7 +206,7 @@ RESOURCES: Json = {
             "memory_total_bytes": 140 << 30,
             "memory_before_bytes": 1 << 30,
             "memory_peak_bytes": 6 << 30,
-            "memory_after_bytes": None,
+            "memory_after_bytes": 2 << 30,
             "utilisation_percent": None,
             "job_id": "cluster_events.manual",
             "measured_at": "2026-03-01T12:08:01Z",

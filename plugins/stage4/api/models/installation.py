@@ -31,7 +31,7 @@ class Gpu(BaseModel):
     memory_total_bytes: int
     memory_before_bytes: int
     memory_peak_bytes: int = Field(description="The most of the readings after each batch.")
-    memory_after_bytes: int | None = Field(description="Null: the task has not ended.")
+    memory_after_bytes: int = Field(description="After the index was released.")
     utilisation_percent: float | None = Field(description="At the last reading.")
     job_id: str
     measured_at: AwareDatetime = Field(description="Time of the last reading.")
