@@ -86,8 +86,15 @@ class DeploymentSettings(BaseSettings):
     )
     gpu: bool = Field(
         False,
-        description="Only with the Docker runner: whether the `cluster` containers get the host's "
-        "GPUs.",
+        description="Whether the `cluster` tasks are given GPUs. With the Docker runner their "
+        "containers get all of the host's. With each runner one task then searches a block of "
+        "items whole, and one runs at a time (STAGE4_CLUSTER_POOL_SLOTS).",
+    )
+    gpu_memory_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="Most memory in use on a GPU, by these and by all other processes, in bytes: "
+        "a `cluster` task takes what is left below it. Unset: 7/8 of the card, 14 GB of 16.",
     )
     memory_limit: str | None = Field(
         None,
@@ -211,11 +218,11 @@ class DeploymentSettings(BaseSettings):
     cluster_pool: str = Field(
         "stage4_cluster", description="Name of the Airflow pool of the `cluster` tasks."
     )
-    cluster_pool_slots: int = Field(
-        2,
+    cluster_pool_slots: int | None = Field(
+        None,
         ge=1,
-        description="Most `cluster` tasks that run at the same time, over all levels. With one "
-        "GPU: 1.",
+        description="Most `cluster` tasks that run at the same time, over all levels. Unset: 2; "
+        "with STAGE4_GPU=true 1, because a task uses all GPUs that it is given.",
     )
     steps_pool: str = Field(
         "stage4_steps", description="Name of the Airflow pool of all other steps."
@@ -271,6 +278,11 @@ class DeploymentSettings(BaseSettings):
     def output_uri(self) -> str:
         """Folder of the published JSONL files."""
         return self.output or f"{self.workspace}/output"
+
+    @property
+    def cluster_slots(self) -> int:
+        """Slots of the pool of the `cluster` tasks."""
+        return self.cluster_pool_slots or (1 if self.gpu else 2)
 
     @property
     def deletion_key(self) -> str | None:

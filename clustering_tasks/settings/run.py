@@ -143,10 +143,11 @@ class NeighbourSettings(_Group):
         "fewer neighbours and take longer. Unset: 18 for up to 200,000 items, rising to 21 for a "
         "million.",
     )
-    device: Literal["auto", "cpu"] = Field(
+    device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",
-        description="`auto` uses a GPU where the task finds one, and then compares every item "
-        "with every other; `cpu` never uses a GPU. The report names the device.",
+        description="`auto` uses a GPU where the task finds one with enough free memory, and then "
+        "compares every item with every other; `cpu` never uses a GPU; `gpu` fails without one. "
+        "The report names the device, and says why a GPU was not used.",
     )
     float16: bool = Field(
         False,
@@ -771,6 +772,11 @@ def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
         yield (
             f"merge.join={settings.merge.join} needs scope=domain: at level scope nothing is "
             "torn apart. Set scope=domain or merge.join=never"
+        )
+    if settings.neighbours.device == "gpu" and settings.temporal.window_days is not None:
+        yield (
+            f"temporal.window_days={settings.temporal.window_days:g} cannot be applied on a GPU: "
+            "set neighbours.device=auto or drop temporal.window_days"
         )
     since, until = settings.filter.since, settings.filter.until
     if since is not None and until is not None and since > until:

@@ -1,10 +1,11 @@
 """Step `cluster`: one part's rows of the level's neighbour graph."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
-import structlog
 
 from clustering_tasks.engine.cells import probe_count
-from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
+from clustering_tasks.engine.gpu import Proposals, batch_rows, build_replicas, propose
 from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_ranges
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
@@ -13,6 +14,7 @@ from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.graph.parts import Unit
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.steps.cluster.gpu_use import GpuUse, gpu_use
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Result,
@@ -23,8 +25,6 @@ from clustering_tasks.workspace.artefacts import (
 )
 from clustering_tasks.workspace.storage import read_json
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
-
-log = structlog.get_logger()
 
 
 def cluster(run: Run, part: int) -> Result:
@@ -50,7 +50,7 @@ def cluster(run: Run, part: int) -> Result:
 
 def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     units = [Unit(**unit) for unit in read_json(plan.path("parts"))[part]]
-    device: Device = "gpu" if run.settings.neighbours.device == "auto" and has_gpu() else "cpu"
+    gpus = gpu_use(run)
     searches: dict[str, None] = {}
     found = []
     bounds = load_nodes(plan.path("nodes")).block_bounds()
@@ -58,9 +58,8 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     for block in _by_block(units):
         number = block[0].block
         rows = slice(*bounds[number : number + 2].tolist())
-        neighbours, how = _search(run, plan, block, rows, cells.get(number), device)
-        found += neighbours
-        searches[how] = None
+        found += _search(run, plan, block, rows, cells.get(number), gpus, searches)
+    attempt.gpus = gpus.close() or None
     k = run.settings.neighbours.k
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
@@ -78,6 +77,7 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
         "nodes": sum(u.stop - u.start for u in units),
         "plan": plan.key,
         "search": " ".join(searches) or None,
+        "gpu_reason": gpus.reason,
     }
 
 
@@ -87,8 +87,14 @@ def _by_block(units: list[Unit]) -> list[list[Unit]]:
 
 
 def _search(
-    run: Run, plan: Result, units: list[Unit], rows: slice, cells: Cells | None, device: Device
-) -> tuple[list[Neighbours], str]:
+    run: Run,
+    plan: Result,
+    units: list[Unit],
+    rows: slice,
+    cells: Cells | None,
+    gpus: GpuUse,
+    searches: dict[str, None],
+) -> list[Neighbours]:
     """Search the units of one block; the ids returned are those of nodes.
 
     Args:
@@ -97,50 +103,101 @@ def _search(
         units: of the part, all of one block.
         rows: nodes of the block.
         cells: of the block, None where it is searched exactly.
-        device: where.
-
-    Returns:
-        the neighbours of the units, and how they were found: `exact`, `cells` or `gpu`.
+        gpus: of the task.
+        searches: gets the ways in which neighbours were found: `exact`, `cells`, `gpu`.
     """
     first, last = rows.start, rows.stop
-    ranges = [(unit.start - first, unit.stop - first) for unit in units]
-    settings = run.settings.neighbours
+    ranges = list(_joined([(unit.start - first, unit.stop - first) for unit in units]))
+    k = run.settings.neighbours.k
     window = read_window(plan, run.settings.temporal, rows)
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
-        found, how = None, "gpu"
-        if device == "gpu" and window is None:  # an index knows nothing of dates
-            found = on_gpu(vectors, ranges, settings, device)
-        if found is None:
-            how = "exact" if cells is None else "cells"
-            among = cells or all_cells(len(vectors))
-            found = [search_ranges(vectors, among, ranges, settings.k, window)]
-    return [_of_nodes(local, first) for local in found], how
+
+        def on_cpu(rest: list[tuple[int, int]]) -> Neighbours:
+            searches["exact" if cells is None else "cells"] = None
+            return search_ranges(vectors, cells or all_cells(len(vectors)), rest, k, window)
+
+        proposed = propose_on_gpus(vectors, ranges, run.settings.neighbours, gpus)
+        if any(part.done.any() for part in proposed):
+            searches["gpu"] = None
+        found = complete(vectors, proposed, k, on_cpu) if proposed else [on_cpu(ranges)]
+    return [_of_nodes(local, first) for local in found]
 
 
-def on_gpu(
-    vectors: Vectors, ranges: list[tuple[int, int]], settings: NeighbourSettings, device: Device
-) -> list[Neighbours] | None:
-    """Search ranges of rows on a GPU; None when its memory does not suffice.
+def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Join ranges that follow each other: for each one all rows are read."""
+    start, stop = ranges[0]
+    for first, last in ranges[1:]:
+        if first != stop:
+            yield start, stop
+            start = first
+        stop = last
+    yield start, stop
+
+
+def propose_on_gpus(
+    vectors: Vectors, ranges: list[tuple[int, int]], settings: NeighbourSettings, gpus: GpuUse
+) -> list[Proposals]:
+    """Search ranges of rows on the GPUs; nothing is returned where none can be used.
 
     Args:
         vectors: of the block.
         ranges: start and stop of each.
         settings: k, probes and precision.
-        device: `gpu`; the tests do the same on a CPU.
+        gpus: of the task.
+
+    Raises:
+        ResourcesError: their memory does not suffice, and `neighbours.device=gpu`.
     """
+    n, dimension = len(vectors), vectors[:1].shape[1]
+    work = gpus.room(n, dimension) if gpus.usable else {}
+    if not work:
+        return []
     try:
-        index = make_index(
-            vectors, probe_count(len(vectors), settings.probes), settings.float16, device
-        )
-        proposed = [propose(index, vectors, a, b, settings.k) for a, b in ranges]
+        probes = probe_count(n, settings.probes)
+        replicas = build_replicas(vectors, probes, settings.float16, work)
     except MemoryError as error:
-        log.warning("GPU out of memory, the CPU takes over", error=str(error))
-        return None
+        gpus.give_up(str(error))
+        return []
+    for replica in replicas:
+        replica.batch = batch_rows(work[replica.device], dimension, settings.k)
+    found = [propose(replicas, vectors, a, b, settings.k, gpus.read) for a, b in ranges]
+    if not all(part.done.all() for part in found):
+        gpus.give_up("; ".join(error for part in found for error in part.errors))
+    return found
+
+
+def complete(
+    vectors: Vectors,
+    proposed: list[Proposals],
+    k: int,
+    search_rest: Callable[[list[tuple[int, int]]], Neighbours],
+) -> list[Neighbours]:
+    """Measure what GPUs proposed, and search the rows that they did not reach.
+
+    Args:
+        vectors: of the block.
+        proposed: by the GPUs.
+        k: neighbours kept.
+        search_rest: searches ranges of rows.
+    """
+    runs = [(part, *run) for part in proposed for run in part.runs()]
+    missed = [(start, stop) for _, start, stop, done in runs if not done]
+    rest = iter(_by_range(search_rest(missed), missed) if missed else [])
     return [
-        measured(vectors, a, candidates.ids, settings.k)
-        for (a, _), candidates in zip(ranges, proposed, strict=True)
+        measured(vectors, start, part.ids[start - part.start : stop - part.start], k)
+        if done
+        else next(rest)
+        for part, start, stop, done in runs
     ]
+
+
+def _by_range(found: Neighbours, ranges: list[tuple[int, int]]) -> Iterator[Neighbours]:
+    at = 0
+    for start, stop in ranges:
+        rows = slice(at, at + stop - start)
+        yield Neighbours(found.ids[rows], found.distances[rows])
+        at = rows.stop
 
 
 def _of_nodes(local: Neighbours, first: int) -> Neighbours:

@@ -1,6 +1,8 @@
 """Step `plan`: cut a level into parts for mapped tasks, and check beforehand that it fits."""
 
+from collections.abc import Collection
 from dataclasses import asdict
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,12 @@ from clustering_tasks.evidence.context_trust import checked_context
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
 from clustering_tasks.graph.features import centred, document_vectors, make_features
 from clustering_tasks.graph.missing_types import fill_missing_types
-from clustering_tasks.graph.nodes import make_nodes
-from clustering_tasks.graph.parts import make_parts, part_items, part_title
+from clustering_tasks.graph.nodes import Nodes, make_nodes
+from clustering_tasks.graph.parts import Unit, make_parts, part_items, part_title
 from clustering_tasks.graph.time_ranges import write_time_ranges
+from clustering_tasks.graph.whole_blocks import whole_blocks
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
 from clustering_tasks.steps.plan.story_vectors import story_vectors
@@ -52,6 +57,7 @@ def plan(run: Run) -> Result:
         "check_context": bool(method.context_weight) and settings.evidence.check,
         "stories": method.weights.story_similarity_floor > 0,
         "documents": method.weights.document_weight > 0,
+        "whole_blocks": _whole_blocks(settings),
     }
     inputs = [snapshot] if context is None else [snapshot, context]
     key = artefact_key("plan", inputs, read, run.level.name)
@@ -110,7 +116,7 @@ def _plan(
     if method.weights.story_similarity_floor:
         stories = story_vectors(snapshot, items["document_id"], nodes, documents)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
-    parts = list(make_parts(nodes, run.settings.parts, frozenset(ordered.cells)))
+    parts = _parts(nodes, run.settings, ordered.cells)
     units = [[asdict(unit) for unit in part] for part in parts]
     attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
     attempt.parts = [
@@ -124,3 +130,18 @@ def _plan(
         "context_weight": features.context_weight if context is not None else None,
         **forecast,
     }
+
+
+def _parts(nodes: Nodes, settings: RunSettings, in_cells: Collection[int]) -> list[list[Unit]]:
+    """Cut the level into parts; for a GPU into whole blocks."""
+    if not _whole_blocks(settings):
+        return list(make_parts(nodes, settings.parts, in_cells))
+    uncut = make_parts(nodes, settings.parts.model_copy(update={"max_count": 1}), in_cells)
+    return list(whole_blocks(chain.from_iterable(uncut), settings.parts))
+
+
+def _whole_blocks(settings: RunSettings) -> bool:
+    """Tell whether `cluster` is expected to search on a GPU."""
+    device = settings.neighbours.device
+    expected = device == "gpu" or (device == "auto" and deployment().gpu)
+    return expected and settings.temporal.window_days is None

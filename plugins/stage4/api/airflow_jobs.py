@@ -20,7 +20,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps import MAPPED
+from stage4.api.gpus import newest_gpus
 from stage4.api.job_progress import COUNTING, Instance, progress_of
+from stage4.api.models.installation import Gpu
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.job_ids import job_id
@@ -34,6 +37,7 @@ _STATES: dict[str, JobState] = {
     DagRunState.SUCCESS: "completed",
     DagRunState.FAILED: "failed",
 }
+_NEWEST_TASKS = 200  # some runs of all levels
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}
 
 
@@ -86,6 +90,23 @@ def read_job(name: str) -> JobDetails | None:
         ).one()
         paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag))
         return JobDetails(**_job(run, bool(paused)), **_progress(session, run))
+
+
+def read_gpus() -> list[Gpu]:
+    """Read what the newest `cluster` tasks have measured of each GPU, on whatever worker it is."""
+    statement = (
+        select(XComModel.dag_id, XComModel.run_id, XComModel.value)
+        .where(
+            XComModel.dag_id.in_(_LEVEL_OF),
+            XComModel.task_id == MAPPED.name,
+            XComModel.key == "return_value",
+        )
+        .order_by(XComModel.timestamp.desc())
+        .limit(_NEWEST_TASKS)
+    )
+    with create_session(scoped=False) as session:
+        rows = session.execute(statement).all()
+    return newest_gpus((job_id(row.dag_id, row.run_id), row.value) for row in rows)
 
 
 def start_deletion(deletion_id: int) -> None:

@@ -240,8 +240,15 @@ def resources(found: Json) -> Iterator[RenderableType]:
         }
     )
     for gpu in found["gpus"]:
-        used = _of(gpu["memory_used_bytes"], gpu["memory_total_bytes"])
-        yield facts({"GPU": gpu["name"], "memory used": used})
+        yield facts(
+            {
+                "GPU": gpu["name"],
+                "memory at its peak": _of(gpu["memory_peak_bytes"], gpu["memory_total_bytes"]),
+                "before the task": size(gpu["memory_before_bytes"]),
+                "after it": size(gpu["memory_after_bytes"]),
+                "measured": moment(gpu["measured_at"]),
+            }
+        )
     names = ("name", "slots", "running", "queued", "scheduled")
     yield ""
     yield table(("pool", *names[1:]), _rows(found["pools"], names))

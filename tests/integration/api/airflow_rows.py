@@ -57,6 +57,15 @@ def enter_idle_settings(dag: str, run_id: str, found: list[dict[str, Any]]) -> N
         XComModel.set("idle_settings", found, **of_task, serialize=False, session=session)
 
 
+def enter_part_result(dag: str, run_id: str, part: int, result: dict[str, Any]) -> None:
+    """Enter what a part's `cluster` task returned."""
+    of_part: dict[str, Any] = {"dag_id": dag, "run_id": run_id, "map_index": part}
+    with create_session() as session:
+        XComModel.set(
+            "return_value", result, **of_part, task_id="cluster", serialize=False, session=session
+        )
+
+
 def remove_parts() -> None:
     """Remove all tasks and what they returned; runs stay."""
     with create_session() as session:

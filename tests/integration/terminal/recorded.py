@@ -202,10 +202,15 @@ RESOURCES: Json = {
     "disk_free_bytes": None,
     "gpus": [
         {
+            "uuid": "GPU-1",
             "name": "NVIDIA H200",
             "memory_total_bytes": 140 << 30,
-            "memory_used_bytes": 1 << 30,
+            "memory_before_bytes": 1 << 30,
+            "memory_peak_bytes": 6 << 30,
+            "memory_after_bytes": 2 << 30,
             "utilisation_percent": None,
+            "job_id": "cluster_events.manual",
+            "measured_at": "2026-03-01T12:08:01Z",
         }
     ],
     "pools": [

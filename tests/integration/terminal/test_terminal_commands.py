@@ -358,7 +358,7 @@ def test_metrics_show_now_and_before_and_the_alerts(script: Script, terminal: Co
 def test_resources_show_what_is_left(script: Script, terminal: Command) -> None:
     script.stage4("GET resources", recorded.RESOURCES)
     shown = terminal("resources")
-    for text in ("3.0 GiB of 8.0 GiB", "NVIDIA H200", "stage4_cluster"):
+    for text in ("3.0 GiB of 8.0 GiB", "NVIDIA H200", "6.0 GiB of 140.0 GiB", "stage4_cluster"):
         assert text in shown.out
     assert terminal("resources", "--json").json == recorded.RESOURCES
 

@@ -62,7 +62,7 @@ async def read_health(response: Response, _access: AccessDep, services: Services
 
 @router.get("/resources", response_model=Resources)
 async def read_resources(access: AccessDep) -> Resources:
-    """Tell what the API server's host has, and what Airflow's pools have left."""
+    """Tell what the API server's host and the workers' GPUs have, and Airflow's pools have left."""
     await access.check_installation()
     return await run_in_threadpool(host_resources)
 
