@@ -73,7 +73,7 @@ def settings(
             "plugins_folder": str(PLUGINS),
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
-            "executor": "LocalExecutor",
+            "executor": "local.executor.LastingLocalExecutor",
             "parallelism": str(max(4, os.cpu_count() or 1)),
             "fernet_key": secrets.fernet_key,
             "execution_api_server_url": f"{base_url(port)}/execution/",
@@ -98,7 +98,12 @@ def settings(
         "logging": {"base_log_folder": str(state.airflow_home / "logs")},
         "scheduler": {"enable_health_check": "False", "task_instance_heartbeat_timeout": "120"},
         # The default of 3 kills every running task when the API server is restarted.
-        "workers": {"max_failed_heartbeats": "60"},
+        # Nor may a task fail that starts or reports meanwhile: 20 attempts take two minutes.
+        "workers": {
+            "max_failed_heartbeats": "60",
+            "execution_api_retries": "20",
+            "execution_api_retry_wait_max": "10",
+        },
         "usage_data_collection": {"enabled": "False"},
     }
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from rich.console import Console
 
 from clustering_tasks.settings.levels import LEVELS
-from local import services
 from local.airflow_api import FINISHED, AirflowApi, Json
 from local.configuration import Options
 from local.errors import LocalError
@@ -138,7 +137,7 @@ def follow(
             progress.update(tasks)
             if state in FINISHED:
                 break
-            services.check_alive(stack.state)
+            stack.check()
             if time.monotonic() > deadline:
                 raise LocalError(f"{DAG} has not ended in {RUN_SECONDS} s")
             time.sleep(1)

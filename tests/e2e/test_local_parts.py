@@ -7,6 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from local.__main__ import stage3_folder
@@ -14,10 +15,11 @@ from local.airflow_api import Json, log_lines
 from local.configuration import MARKER, Options, environment
 from local.errors import LocalError
 from local.health import dag_files
+from local.ports import claimed_port, free_port, listens
 from local.postgres import MAX_SOCKET_PATH, Postgres
 from local.progress import cells_of
 from local.results import check
-from local.stack import Stack, free_port
+from local.stack import Stack
 from local.stage5_receiver import listening
 from local.state import REPO, State, write_private
 
@@ -143,8 +145,35 @@ def test_up_says_where_stage3_is_read_and_what_to_do_where_nothing_is(
 
 def test_port_is_the_preferred_one_unless_it_is_taken() -> None:
     with listening("token") as other:
-        assert free_port(other.server_port) != other.server_port
-    assert free_port(other.server_port) == other.server_port
+        taken = other.server_port
+        assert free_port(taken) is None
+        assert listens(psutil.Process(), taken)
+        with claimed_port(taken) as (port, _):
+            assert port != taken
+            assert not listens(psutil.Process(), port)
+    with claimed_port(taken) as (port, _):
+        assert port == taken
+
+
+def test_port_is_claimed_as_long_as_a_process_has_the_claim() -> None:
+    with claimed_port(0) as (port, claim):
+        owner = psutil.Popen(["sleep", "60"], stdin=claim)
+    try:
+        with claimed_port(port) as (another, _):
+            assert another != port
+    finally:
+        owner.kill()
+        owner.wait()
+    with claimed_port(port) as (again, _):
+        assert again == port
+
+
+def test_supervisor_takes_orders_at_a_path_that_is_short_enough(tmp_path: Path) -> None:
+    state = State.open(tmp_path / "a")
+    assert state.sockets == state.run
+    long = State.open(tmp_path / ("b" * 80))
+    assert len(bytes(long.sockets)) < 60
+    assert long.sockets != State.open(tmp_path / ("c" * 80)).sockets
 
 
 def test_dag_files_are_those_that_airflow_reads(tmp_path: Path) -> None:
