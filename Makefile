@@ -1,6 +1,6 @@
 # One front door; `make help` lists the targets from their own comments.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test chaos lint format lock images docs bench bench-full bench-store bench-api clean
+.PHONY: help setup demo up down test chaos lint audit format lock images docs bench bench-full bench-store bench-api clean
 
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
@@ -34,6 +34,9 @@ lint: setup ## Check style, types, and which room imports which
 	@.venv/bin/mypy $(CHECKED)
 	@PYTHONPATH=.:plugins .venv/bin/lint-imports --no-cache --no-logo
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.floor_plan
+
+audit: setup ## Look the locks up in the databases of known vulnerabilities (needs the network; .ci/audit)
+	@.ci/audit
 
 format: setup ## Rewrite the code in the one style
 	@.venv/bin/ruff check --fix-only --quiet

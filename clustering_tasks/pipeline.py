@@ -1,5 +1,6 @@
 """All steps of one level in one process: the command line's `run`."""
 
+import time
 from typing import Any
 
 import structlog
@@ -29,8 +30,8 @@ def run_all(
             only the explorer reads, from the database.
 
     Returns:
-        the paths of the files (with a map also `points_csv`), the counts, and whether the run was
-        published; if not, why.
+        the paths of the files (with a map also `points_csv`), the counts, the duration, and whether
+        the run was published; if not, why.
 
     Raises:
         SettingsError: the gate is to compare with a history, which only the database has.
@@ -40,6 +41,7 @@ def run_all(
             "publish.max_drift compares with the runs in the database, and this command has none: "
             "drop it, or run the DAG"
         )
+    began = time.perf_counter()
     wanted = [step for step in STEPS if with_map or not step.optional]
     results = {step.name: _perform(step, run, deleted) for step in wanted}
     label = results["label"]
@@ -57,10 +59,13 @@ def run_all(
         superseded = publication.superseded
     else:
         log.warning("not published", failures=failures)
+    seconds = time.perf_counter() - began
     return {
         **{name: label.files[name] for name in ("clusters_jsonl", "members_parquet", "report")},
         **(results["map"].files if with_map else {}),
         **report.counts.model_dump(),
+        "seconds": round(seconds, 3),
+        "items_per_second": round(report.counts.read / seconds, 1),
         "published": not failures and not superseded,
         "not_published_because": failures or (["a newer run is published"] if superseded else []),
     }

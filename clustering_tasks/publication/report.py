@@ -17,6 +17,7 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.stage3.text import visible
 from clustering_tasks.workspace.storage import read_json
 
 
@@ -26,10 +27,18 @@ def _known_level(name: str) -> str:
     return name
 
 
+def _seen_whole(name: str) -> str:
+    if visible(name) != name:
+        raise ValueError("it has characters that nobody sees")
+    return name
+
+
 LevelName = Annotated[str, AfterValidator(_known_level)]
 Count = Annotated[int, Field(ge=0)]
 # Part of a file's name, so it must not lead out of its folder.
-JobId = Annotated[str, Field(pattern=r"^[^./\\\s][^/\\\s]*$", max_length=200)]
+JobId = Annotated[
+    str, Field(pattern=r"^[^./\\\s][^/\\\s]*$", max_length=200), AfterValidator(_seen_whole)
+]
 
 
 class Counts(BaseModel):

@@ -16,6 +16,9 @@ else:
     RunnerName = Literal[(*RUNNERS,)]
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class DeploymentSettings(BaseSettings):
     """Where and how the steps run; every field is the environment variable `STAGE4_<FIELD>`."""
 
@@ -162,6 +165,18 @@ class DeploymentSettings(BaseSettings):
         description="Largest accepted request body in bytes. A vector of 768 numbers takes about "
         "16,000.",
     )
+    api_body_seconds: float = Field(
+        10,
+        gt=0,
+        description="Seconds within which a request's body must be there; a slower one is refused "
+        "with status 408.",
+    )
+    login_failures_per_minute: int = Field(
+        30,
+        ge=1,
+        description="Most failed log-ins to Airflow's API server from one address in a minute; "
+        "further ones are refused with status 429. Each API server process counts its own.",
+    )
     api_statement_seconds: float = Field(
         5,
         gt=0,
@@ -170,6 +185,12 @@ class DeploymentSettings(BaseSettings):
     )
     api_connections: int = Field(
         10, ge=1, description="Most database connections of each API server process."
+    )
+
+    log_level: LogLevel = Field(
+        "info",
+        description="Least severe messages that the steps log: `debug`, `info`, `warning` or "
+        "`error`. Airflow's own level is AIRFLOW__LOGGING__LOGGING_LEVEL.",
     )
 
     retries: int = Field(
@@ -233,6 +254,11 @@ class DeploymentSettings(BaseSettings):
     @classmethod
     def _none_is_no_schedule(cls, value: str | None) -> str | None:
         return None if value is None or value.strip().lower() == "none" else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_small_letters(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
 
     @field_validator("workspace", "indices")
     @classmethod

@@ -29,7 +29,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.workspace.source_version import step_version
-from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import naming, read_json, to_json, write_atomically
 
 log = structlog.get_logger()
 
@@ -211,6 +211,7 @@ def perform(
     work: Callable[[Attempt], None],
     name: str | None = None,
     level: Level | None = None,
+    of_run: Mapping[str, Metric] | None = None,
 ) -> Result:
     """Make an artefact unless it is there already, and record it in the run.
 
@@ -221,6 +222,7 @@ def perform(
         work: writes the files into the attempt's folder and sets its metrics.
         name: the result's name within the run; default: the step's.
         level: whose artefact it is; default: the run's.
+        of_run: metrics of the run, beside the artefact's.
     """
     result = find_artefact(run, step, key, level)
     if result is not None:
@@ -229,6 +231,8 @@ def perform(
     else:
         result = _make(step, key, _folder(run, step, key, level), work)
         log.info("step done", step=name or step, key=key, seconds=round(result.seconds, 3))
+    if of_run:
+        result = result.model_copy(update={"metrics": {**result.metrics, **of_run}})
     record = to_json(result.model_dump(mode="json"))
     write_atomically(run.folder / f"{name or step}.json", record)
     return result
@@ -239,7 +243,7 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
     attempt.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
-        with _only_new_objects_collected():
+        with _only_new_objects_collected(), naming(attempt.folder):
             work(attempt)
     except BaseException:
         # Nobody would find these files again. An attempt that was killed leaves its own.

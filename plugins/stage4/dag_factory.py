@@ -16,7 +16,10 @@ from airflow.sdk import (
     Param,
     TriggerRule,
 )
+from airflow.utils.dates import cron_presets
+from croniter import croniter
 
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.steps import MAPPED, PLANNING, REDACT, STEPS, Step
@@ -167,6 +170,11 @@ def _schedule(level: Level) -> Any:
     cron = deployment().schedule(level.name)
     if cron is None:
         return [asset]
+    if not croniter.is_valid(cron_presets.get(cron, cron)):
+        raise SettingsError(
+            f"STAGE4_SCHEDULE_{level.name.upper()}={cron!r} is no cron expression: five fields, "
+            f"for example `0 2 * * *`, or `none` for a DAG that runs only on demand"
+        )
     return AssetOrTimeSchedule(timetable=_at(cron), assets=[asset])
 
 

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from fastapi.routing import APIRoute
 
 from clustering_tasks.settings.deployment import DeploymentSettings
+from stage4.api.app import build
+from stage4.api.auth_middleware import OPEN_PATH
+from stage4_plugin import URL_PREFIX
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"
@@ -125,10 +129,50 @@ def test_stage3_s_folder_is_read_only_and_only_the_scheduler_sees_data(
     }
 
 
-def test_every_setting_named_there_exists(services: dict[str, Service]) -> None:
+def test_traefiks_route_leads_to_the_api_server_and_asks_what_needs_no_token(
+    services: dict[str, Service],
+) -> None:
+    route = yaml.safe_load((ROOT / "images/traefik/stage4.yaml").read_text())["http"]
+    target = route["services"][route["routers"]["stage4"]["service"]]["loadBalancer"]
+    assert target["servers"] == [{"url": "http://api-server:8080"}]
+    assert "api-server" in services
+    path = target["healthCheck"]["path"].removeprefix(URL_PREFIX)
+    assert path == OPEN_PATH
+    assert path in {route.path for route in build().routes if isinstance(route, APIRoute)}
+
+
+# Where the containers find things; and the runner, without which there is no socket proxy.
+OWN = {
+    *("STAGE4_RUNNER", "STAGE4_DOCKER_URL", "STAGE4_CONTAINER_USER"),
+    *("STAGE4_WORKSPACE", "STAGE4_HOST_WORKSPACE", "STAGE4_INDICES", "STAGE4_HOST_INDICES"),
+}
+
+
+def test_every_setting_of_an_installation_arrives(services: dict[str, Service]) -> None:
     known = {f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields}
-    used = {name for name in services["scheduler"]["environment"] if name.startswith("STAGE4_")}
-    assert used <= known
+    for name in ("scheduler", "api-server", "dag-processor", "triggerer", "init"):
+        environment = services[name]["environment"]
+        assert {each for each in environment if each.startswith("STAGE4_")} == known
+        for each in sorted(known - OWN):
+            assert re.fullmatch(rf"\$\{{{each}:-[^}}]*\}}", environment[each]), each
+
+
+def test_every_variable_of_the_example_is_read() -> None:
+    example = (ROOT / ".env.example").read_text()
+    variables = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+    assert len(variables) > 40
+    used = set(re.findall(r"\$\{(\w+)", FILE.read_text()))
+    assert variables - used == OWN
+
+
+def test_what_is_left_empty_is_the_default_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields]
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    default = DeploymentSettings(_env_file=None)
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert DeploymentSettings(_env_file=None) == default
 
 
 def test_every_volume_and_network_is_declared(

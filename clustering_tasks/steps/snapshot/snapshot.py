@@ -31,7 +31,15 @@ from clustering_tasks.stage3.dates import PlausibleDates, plausible_dates
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.fields import fields_of
 from clustering_tasks.stage3.index import FlatIndex, open_index
-from clustering_tasks.stage3.items import SCHEMA, Entry, document_id, item_batch
+from clustering_tasks.stage3.items import (
+    HALF_CHARACTERS,
+    LONG_VALUES,
+    SCHEMA,
+    Entry,
+    document_id,
+    item_batch,
+    source_id,
+)
 from clustering_tasks.stage3.metadata import (
     Metadata,
     positions,
@@ -114,6 +122,7 @@ def _snapshot(
             ),
             name,
             level,
+            copy.targets,  # of this run: the artefact of equal files is shared
         )
 
 
@@ -187,7 +196,7 @@ def _seldom_collected() -> Iterator[None]:
 
 _ODDITIES = (
     *("undated", "unparsable_dates", "implausible_dates", "unknown_domains", "without_document"),
-    "untyped",
+    *("untyped", HALF_CHARACTERS, LONG_VALUES),
 )
 
 
@@ -196,7 +205,7 @@ def _without(deleted: Tombstones, order: I64, metadata: Metadata, level: Level) 
     if not deleted.hashes:
         return order
     documents = [
-        document_id(entry["metadata"], entry["source_id"], level)
+        document_id(entry["metadata"], source_id(entry), level)
         for some in read_entries(metadata, order, _ITEMS)
         for entry in some.values()
     ]

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clustering_tasks.stage3.text import escape_unseen, visible
+
 Json = dict[str, Any]
 
 NOTHING = "-"
 _PIPE_WIDTH = 1000  # nothing is broken where a program reads
-# Control characters move the cursor, formatting ones turn the direction of writing round.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _COLOURS = {
     **dict.fromkeys(("completed", "success", "up", "healthy", "current"), "green"),
     **dict.fromkeys(("failed", "upstream_failed", "down", "critical"), "red"),
@@ -34,15 +33,12 @@ def console(*, error: bool = False) -> Console:
 def write_json(data: Json) -> None:
     """Write a record, in one line if nobody looks at it."""
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=False) + "\n")
+    sys.stdout.write(escape_unseen(json.dumps(data, indent=indent, ensure_ascii=False)) + "\n")
 
 
 def clean(value: object) -> str:
     """Return a text that neither moves the cursor nor turns the line round."""
-    return "".join(
-        " " if each in "\n\r\t" else "\ufffd" if unicodedata.category(each) in _UNSEEN else each
-        for each in str(value)
-    )
+    return visible(str(value)).replace("\n", " ").replace("\t", " ")
 
 
 def cell(value: object) -> Text:

@@ -185,7 +185,7 @@ def metrics(
 
 
 def _core(values: Json) -> list[str]:
-    return [*CORE, *sorted(name for name in values if name.startswith("seconds."))]
+    return [*CORE, *sorted(name for name in values if name.startswith(("seconds.", "run.")))]
 
 
 def _metric(name: str, now: Json, before: Sequence[Json]) -> tuple[object, ...]:

@@ -227,9 +227,10 @@ def _gpus() -> list[DeviceRequest]:
 def _environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
     """Fit the libraries' threads to the CPU limit: they count the host's cores, not their share."""
     key = settings.deletion_key if find_step(step).reads_deletions else None
-    secrets = {} if key is None else {"STAGE4_DELETION_SECRET": key}
+    passed = {} if key is None else {"STAGE4_DELETION_SECRET": key}
+    passed["STAGE4_LOG_LEVEL"] = settings.log_level
     if settings.cpus is None:
-        return secrets
+        return passed
     threads = str(math.ceil(settings.cpus))
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return secrets | dict.fromkeys(names, threads)
+    return passed | dict.fromkeys(names, threads)

@@ -5,6 +5,7 @@ this module, and the providers of PostgreSQL and HTTP would cost each of them 0.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -29,6 +30,14 @@ class Triggered(Protocol):
     @property
     def conf(self) -> dict[str, Any] | None:
         """Settings by dotted or nested names."""
+
+
+class Started(Protocol):
+    """The part of an Airflow DAG run that says when it began."""
+
+    @property
+    def start_date(self) -> datetime | None:
+        """When its first task could start; after a clearing, the time of that."""
 
 
 def check_stage3(level: str, dag_run: Triggered) -> Json:
@@ -60,12 +69,17 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
         return conf_of_levels(dag_run.conf)
 
 
-def load_postgres(label: Mapping[str, Any], map: Mapping[str, Any] | None = None) -> Json:  # noqa: A002
+def load_postgres(
+    label: Mapping[str, Any],
+    map: Mapping[str, Any] | None = None,  # noqa: A002
+    dag_run: Started | None = None,
+) -> Json:
     """Load a run into the database, invisible until published.
 
     Args:
         label: the result of `label`.
         map: the result of `map`; None when it failed, which keeps no run from being published.
+        dag_run: the run, whose duration up to here is measured.
 
     Returns:
         What `load_run` returns, and `alerts`: what the run gives cause to look at.
@@ -80,7 +94,16 @@ def load_postgres(label: Mapping[str, Any], map: Mapping[str, Any] | None = None
     # The report of `label` has those of the steps before.
     seconds = {each["step"]: each["seconds"] for each in (label, map) if each}
     seconds["load_postgres"] = loaded["seconds"]
-    return loaded | {"alerts": alerts.watch(loaded["load_id"], report, seconds)}
+    duration = _duration(dag_run, report.counts.read)
+    return loaded | {"alerts": alerts.watch(loaded["load_id"], report, seconds, duration)}
+
+
+def _duration(dag_run: Started | None, items: int) -> dict[str, float]:
+    """Measure a run from its start: waiting for slots and retries are in it, unlike in steps."""
+    if dag_run is None or dag_run.start_date is None:
+        return {}
+    seconds = (datetime.now(UTC) - dag_run.start_date).total_seconds()
+    return {"run.seconds": seconds, "run.items_per_second": items / seconds} if seconds > 0 else {}
 
 
 def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:

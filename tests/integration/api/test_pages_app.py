@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from psycopg.sql import SQL, Literal
 
+from clustering_tasks.stage3.text import visible
 from stage4.database.load import load_run
 from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
 from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
@@ -174,7 +175,9 @@ def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> N
     first.click()
     expect(page.locator("#panel h2")).to_contain_text("<img src=x onerror=")
     expect(page.locator("#panel .members")).to_contain_text("{{ 7 * 7 }}")
+    assert "\u202e" not in page.locator("body").inner_text()
     page.locator("#panel .members summary").first.click()
+    assert "\u202e" not in page.locator("#panel pre").first.inner_text()
     page.locator("#panel .chips button").first.click()
     expect(page.locator("#panel")).to_contain_text("Found for")
     page.locator("[data-view=timeline]").click()
@@ -182,6 +185,25 @@ def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> N
     assert "owned" not in page.title()
     assert page.locator("main script, main img").count() == 0
     assert fits(page)
+
+
+def test_the_pages_remove_what_the_terminal_removes(page: Page, address: str) -> None:
+    page.goto(f"{address}/dashboard")
+    shown = page.evaluate(
+        """async () => {
+          const { visible } = await import("./static/dom.js");
+          const kept = [];
+          for (let code = 0; code <= 0x10ffff; code++) {
+            if (code < 0xd800 || code > 0xdfff) {
+              if (visible(String.fromCodePoint(code)) === "") kept.push(code);
+            }
+          }
+          return kept;
+        }"""
+    )
+    codes = (code for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF)
+    joiners = {0x200C, 0x200D}  # a terminal has no letter before them here
+    assert set(shown) == {code for code in codes if not visible(chr(code))} - joiners
 
 
 @pytest.fixture

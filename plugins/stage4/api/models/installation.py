@@ -13,6 +13,14 @@ class Dependency(BaseModel):
     seconds: float | None = Field(description="That its answer took; null without an answer.")
 
 
+class Live(BaseModel):
+    """That this process answers; nothing of what it rests on."""
+
+    status: Literal["alive"]
+    service: Literal["stage4-clustering"]
+    version: str
+
+
 class Health(BaseModel):
     """Whether look-ups work, and on what they rest."""
 

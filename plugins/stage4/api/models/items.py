@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from stage4.api.models.clusters import ClusterSummary
-from stage4.api.models.shared import Json, OfLoad, Page
+from stage4.api.models.shared import CUT, Fields, OfLoad, Page
 from stage4.api.parameters import LevelName
 
 Status = Literal["clustered", "noise", "filtered", "unassigned"]
@@ -23,7 +23,9 @@ class Member(BaseModel):
     probability: float | None
     similarity: float | None = Field(description="Cosine to its cluster's centroid.")
     occurred_at: datetime | None
-    metadata: Json = Field(description="As Stage 3 wrote it.")
+    metadata: Fields = Field(
+        description=f"As Stage 3 wrote it, at most 200 fields of 4,096 characters. {CUT}"
+    )
 
 
 class MemberPage(OfLoad, Page):
@@ -38,6 +40,10 @@ class Item(OfLoad, Member):
     """An item of a run, with its cluster."""
 
     level: LevelName
+    vectors: int = Field(
+        description="Vectors of this item. Of several (chunks), the surest member of a cluster is "
+        "shown."
+    )
     cluster_id: str | None
     cluster: ClusterSummary | None
 
