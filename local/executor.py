@@ -10,6 +10,8 @@ from airflow.models.taskinstance import TaskInstance  # noqa: TID251 - the sched
 
 IDLE = "airflow worker -- LocalExecutor: <idle>"  # the title that a worker gives itself
 
+CLOCK_SECONDS = 60  # times of processes are counted from the boot: a clock may be set since
+
 
 class LastingLocalExecutor(LocalExecutor):
     """Adopts the running tasks of a scheduler that was killed.
@@ -46,7 +48,7 @@ def is_alive(task: TaskInstance) -> bool:
         return False
     try:
         process = psutil.Process(task.pid)
-        began = process.create_time() <= task.start_date.timestamp()
+        began = process.create_time() <= task.start_date.timestamp() + CLOCK_SECONDS
         return began and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -87,10 +87,11 @@ class Stack:
             if self.is_up():
                 self._wait_until(all_components(since=None))
                 return False
-            if self.supervisor.process() is not None:
+            if self.supervisor.process() is not None and self.database.pid() is not None:
                 self._repair()
                 return True
-            # Orphans of a crash: nobody would start them again.
+            # Nobody would start the orphans of a crash again. A database that was killed starts
+            # only when its last clients have ended.
             self._stop()
             try:
                 self._start()
@@ -176,7 +177,6 @@ class Stack:
         """Start what has been given up; what runs goes on, and so do the tasks."""
         since = datetime.now(UTC)
         self.report("Airflow: starting what does not run")
-        self.database.start()
         self._launch(since)
 
     def _launch(self, since: datetime, *, first_start: bool = False) -> None:
