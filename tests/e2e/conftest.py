@@ -141,6 +141,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[
                 "STAGE4_WORKSPACE": str(state.workspace),
                 "STAGE4_OUTPUT": str(state.output),
                 "STAGE4_RETRY_DELAY_SECONDS": "1",
+                "STAGE4_ENV_FILE": str(folder / ".env"),  # read anew by every task
             }
         )
         stack = Stack(state, Options(folder=folder, environment=environment, port=0))

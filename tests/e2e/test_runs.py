@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from clustering_tasks.settings.levels import LEVELS
+from local.errors import LocalError
 from stage4.job_ids import job_id
 from tests.e2e.clearing import clear
 from tests.e2e.conftest import Airflow
@@ -216,13 +217,16 @@ def test_one_failing_level_does_not_stop_the_others(airflow: Airflow) -> None:
 
 
 def test_wrong_settings_of_one_level_start_none(airflow: Airflow) -> None:
-    run = airflow.run_dag("cluster_all", {"events": {"typo": 1}, "entities": {"scope": "all"}})
+    for wrong in ({"typo": 1}, {"scope": "all"}):
+        with pytest.raises(LocalError, match=f"answered 400.*{next(iter(wrong))}"):
+            airflow.run_dag("cluster_all", {"events": wrong})
+    ends = {"agglomerative": {"clusters": 3, "cut_similarity": 0.5}}  # each is right, both are not
+    run = airflow.run_dag("cluster_all", {"events": ends})
     instances = airflow.task_instances(run)
     assert run["state"] == "failed"
     assert instances["check_settings", -1]["try_number"] == 1
     log = airflow.log_tail(instances["check_settings", -1])
-    assert "typo" in log
-    assert "scope" in log
+    assert "cut_similarity" in log
     for level in LEVELS:
         assert instances[f"cluster_{level}", -1]["state"] == "upstream_failed"
         assert airflow.api.run(f"cluster_{level}", f"{run['dag_run_id']}__{level}") is None

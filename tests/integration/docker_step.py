@@ -93,7 +93,11 @@ def what_i_may(arguments: argparse.Namespace) -> dict[str, object]:
         "writes_indices": bool(arguments.indices) and may_write(arguments.indices),
         "network": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "threads": os.environ.get("OMP_NUM_THREADS"),
-        "secrets": [name for name in os.environ if name.startswith(("AIRFLOW", "STAGE4"))],
+        "secrets": [
+            name
+            for name in os.environ
+            if name.startswith(("AIRFLOW", "STAGE4")) and name != "STAGE4_LOG_LEVEL"
+        ],
     }
 
 

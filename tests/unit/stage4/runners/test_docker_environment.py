@@ -7,6 +7,8 @@ import pytest
 from clustering_tasks.settings.deployment import DeploymentSettings
 from stage4.runners.docker import _environment
 
+LOGS = {"STAGE4_LOG_LEVEL": "info"}
+
 
 @pytest.fixture(autouse=True)
 def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,11 +20,11 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_gpus_settings_reach_the_steps_that_plan_for_it_and_use_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert _environment(DeploymentSettings(), "cluster") == {}
+    assert _environment(DeploymentSettings(), "cluster") == LOGS
     monkeypatch.setenv("STAGE4_GPU", "true")
     for step in ("plan", "cluster"):
-        assert _environment(DeploymentSettings(), step) == {"STAGE4_GPU": "true"}
-    assert _environment(DeploymentSettings(), "merge") == {}
+        assert _environment(DeploymentSettings(), step) == LOGS | {"STAGE4_GPU": "true"}
+    assert _environment(DeploymentSettings(), "merge") == LOGS
     monkeypatch.setenv("STAGE4_GPU_MEMORY_BYTES", "1000")
     found = _environment(DeploymentSettings(), "cluster")
-    assert found == {"STAGE4_GPU": "true", "STAGE4_GPU_MEMORY_BYTES": "1000"}
+    assert found == LOGS | {"STAGE4_GPU": "true", "STAGE4_GPU_MEMORY_BYTES": "1000"}
