@@ -37,8 +37,7 @@ def checked_context(features: Features, nodes: Nodes) -> Features:
     if not features.context_weight or not len(pairs):
         return features
     own = replace(features, context_weight=0.0)
-    sample = own.take(np.sort(nodes.row)[evenly_spaced(len(nodes.row), _SAMPLE)])
-    chance = background(sample)
+    chance = background(own.take(nodes.sampled_rows(_SAMPLE)))
     if chance is None:
         return features
     related = _similarity(own, nodes.row[pairs]) >= chance.beyond(DEVIATIONS)
@@ -51,7 +50,7 @@ def _of_one_document(of_node: I32) -> I64:
     order = np.argsort(of_node, kind="stable")
     document = of_node[order]
     first = np.flatnonzero((document[1:] == document[:-1]) & (document[1:] >= 0))
-    chosen = first[evenly_spaced(len(first), _PAIRS)] if len(first) else first
+    chosen = first[evenly_spaced(len(first), _PAIRS)]
     return np.stack([order[chosen], order[chosen + 1]], axis=1)
 
 

@@ -18,7 +18,7 @@ from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.common_part import SAMPLE, shift_without_giants
-from clustering_tasks.engine.rows import evenly_spaced, unit
+from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.artefacts import Result
@@ -159,7 +159,7 @@ def _mean(features: Features, nodes: Nodes) -> F32:
     def total_of(found: I64, vectors: F32) -> F64:
         return np.asarray(nodes.weight[found].astype(np.float64) @ vectors)
 
-    rows = np.sort(nodes.row)[evenly_spaced(len(nodes.row), SAMPLE)]
+    rows = nodes.sampled_rows(SAMPLE)
     shift = shift_without_giants(features.take(rows), nodes.weight[features.position[rows]])
     if shift is None:
         return features.mean

@@ -14,6 +14,7 @@ import pandas as pd
 from upath import UPath
 
 from clustering_tasks.arrays import I32, I64, Mask
+from clustering_tasks.engine.rows import evenly_spaced
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN, Level
 from clustering_tasks.settings.run import RunSettings
 
@@ -45,6 +46,10 @@ class Nodes:
         """Return the first node of each block, and the number of nodes at the end."""
         blocks = int(self.block[-1]) + 1 if len(self.block) else 0
         return np.searchsorted(self.block, np.arange(blocks + 1)).astype(np.int64)
+
+    def sampled_rows(self, most: int) -> I64:
+        """Return at most so many evenly spaced ones of the nodes' rows, ascending."""
+        return np.sort(self.row)[evenly_spaced(len(self.row), most)]
 
     def sorted_by(self, order: I64) -> "Nodes":
         """Number the nodes anew: node i becomes the one that was node `order[i]`."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.settings.run import RunSettings, dotted
 from clustering_tasks.settings.types import given_or
 
 
@@ -99,15 +99,15 @@ def idle_settings(settings: RunSettings, *possible: Circumstances) -> list[IdleS
 
 def changed(settings: RunSettings) -> Iterator[tuple[str, Any]]:
     """Yield dotted name and value, as JSON, of each setting that has not its default value."""
-    defaults = dict(_leaves(RunSettings().model_dump(mode="json")))
-    for name, value in _leaves(settings.model_dump(mode="json")):
+    defaults = dict(dotted(RunSettings().model_dump(mode="json")))
+    for name, value in dotted(settings.model_dump(mode="json")):
         if value != defaults[name]:
             yield name, value
 
 
 def known_names() -> list[str]:
     """Return the dotted names of all settings."""
-    return [name for name, _ in _leaves(RunSettings().model_dump())]
+    return [name for name, _ in dotted(RunSettings().model_dump())]
 
 
 def _broken(name: str, settings: RunSettings, possible: Sequence[Circumstances]) -> list[Rule]:
@@ -124,14 +124,6 @@ def rules_of(name: str) -> Iterator[Rule]:
     for rule in RULES:
         if name in rule.names or f"{group}.*" in rule.names:
             yield rule
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _fact(name: str, settings: RunSettings, possible: Sequence[Circumstances]) -> str:

@@ -847,12 +847,21 @@ def run_settings(*sources: Mapping[str, Any] | None) -> RunSettings:
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Turn `{"hdbscan.min_samples": 3}` into `{"hdbscan": {"min_samples": 3}}`, at any depth."""
     result: dict[str, Any] = {}
-    for dotted, value in flat.items():
+    for path, value in flat.items():
         value = nested(value) if isinstance(value, Mapping) else value
-        for name in reversed(str(dotted).split(".")):
+        for name in reversed(str(path).split(".")):
             value = {name: value}
         _merge(result, value)
     return result
+
+
+def dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted name and value of each setting: what `nested` puts together."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def assignments(pairs: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.renamed import with_current_names
-from clustering_tasks.settings.run import nested, run_settings
+from clustering_tasks.settings.run import dotted, nested, run_settings
 
 COMMON = "common"
 
@@ -68,12 +68,4 @@ def _refused(levels: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _overridden(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    return nested(dict(_dotted(common)) | dict(_dotted(own)))
-
-
-def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    return nested(dict(dotted(common)) | dict(dotted(own)))
