@@ -87,34 +87,33 @@ def _fill(index: Any, vectors: Vectors) -> Any:
     return index
 
 
-def propose(index: Any, vectors: Vectors, start: int, stop: int, k: int) -> Candidates:
-    """Search the rows from `start` up to `stop`; half the batch when the memory does not suffice.
+def propose(index: Any, vectors: Vectors, rows: I64, k: int) -> Candidates:
+    """Search some rows; half the batch when the memory does not suffice.
 
     Args:
         index: of all vectors, from `make_index`.
         vectors: (n, d).
-        start: first query.
-        stop: end of the queries.
+        rows: (m,) the queries.
         k: neighbours that will be kept.
 
     Raises:
         MemoryError: when not even 1,024 queries fit.
     """
     batch = _ROWS
-    ids = np.full((stop - start, k + SPARE), -1, dtype=np.int32)
-    at = start
-    while at < stop:
-        last = min(at + batch, stop)
+    ids = np.full((len(rows), k + SPARE), -1, dtype=np.int32)
+    at = 0
+    while at < len(rows):
+        some = rows[at : at + batch]
         try:
-            found = _search(index, vectors[at:last], k + SPARE)
+            found = _search(index, vectors[some], k + SPARE)
         except MemoryError:
             if batch <= _LEAST_BATCH:
                 raise
             batch //= 2
             log.warning("GPU out of memory, the batch is halved", batch=batch)
             continue
-        ids[at - start : last - start] = without_self(found, at)
-        at = last
+        ids[at : at + len(some)] = without_self(found, some)
+        at += len(some)
     return Candidates(ids, batch)
 
 
@@ -123,14 +122,14 @@ def _search(index: Any, queries: F32, count: int) -> I64:
     return np.asarray(_within_memory(lambda: index.search(queries, count + 1)[1]))
 
 
-def without_self(found: I64, start: int) -> I32:
+def without_self(found: I64, rows: I64) -> I32:
     """Drop each query's own row, or its last candidate where a copy of it came before: (m, c - 1).
 
     Args:
-        found: (m, c) rows, -1 for none; query i is row `start + i`.
-        start: row of the first query.
+        found: (m, c) rows, -1 for none.
+        rows: (m,) the queries.
     """
-    own = found == np.arange(start, start + len(found))[:, None]
+    own = found == rows[:, None]
     own[~own.any(axis=1), -1] = True
     others: I32 = found[~own].reshape(len(found), -1).astype(np.int32)
     return others

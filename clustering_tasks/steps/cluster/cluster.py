@@ -3,14 +3,14 @@
 import numpy as np
 import structlog
 
+from clustering_tasks.arrays import I64
 from clustering_tasks.engine.cells import probe_count
 from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
-from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_ranges
+from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_rows
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import load_nodes
-from clustering_tasks.graph.parts import Unit
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.workspace.artefacts import (
@@ -21,7 +21,6 @@ from clustering_tasks.workspace.artefacts import (
     part_name,
     perform,
 )
-from clustering_tasks.workspace.storage import read_json
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
 log = structlog.get_logger()
@@ -49,25 +48,26 @@ def cluster(run: Run, part: int) -> Result:
 
 
 def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
-    units = [Unit(**unit) for unit in read_json(plan.path("parts"))[part]]
+    with plan.path("parts").open("rb") as file:
+        own = np.flatnonzero(np.load(file, allow_pickle=False) == part)
     device: Device = "gpu" if run.settings.neighbours.device == "auto" and has_gpu() else "cpu"
     searches: dict[str, None] = {}
     found = []
-    bounds = load_nodes(plan.path("nodes")).block_bounds()
+    nodes = load_nodes(plan.path("nodes"))
+    bounds, block_of = nodes.block_bounds(), nodes.block[own]
     cells = load_cells(plan.path("cells"))
-    for block in _by_block(units):
-        number = block[0].block
-        rows = slice(*bounds[number : number + 2].tolist())
-        neighbours, how = _search(run, plan, block, rows, cells.get(number), device)
-        found += neighbours
+    for block in np.unique(block_of).tolist():
+        rows = slice(*bounds[block : block + 2].tolist())
+        queries = own[block_of == block]
+        neighbours, how = _search(run, plan, queries, rows, cells.get(block), device)
+        found.append(neighbours)
         searches[how] = None
     k = run.settings.neighbours.k
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
-            start=np.array([unit.start for unit in units], dtype=np.int64),
-            stop=np.array([unit.stop for unit in units], dtype=np.int64),
+            nodes=own.astype(np.int32),
             ids=np.concatenate([np.empty((0, k), np.int32), *(f.ids for f in found)]),
             distances=np.concatenate([np.empty((0, k), np.float32), *(f.distances for f in found)]),
         )
@@ -75,57 +75,52 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     attempt.metrics = {
         "part": part,
         "name": name,
-        "nodes": sum(u.stop - u.start for u in units),
+        "nodes": len(own),
         "plan": plan.key,
         "search": " ".join(searches) or None,
     }
 
 
-def _by_block(units: list[Unit]) -> list[list[Unit]]:
-    blocks = dict.fromkeys(unit.block for unit in units)
-    return [[unit for unit in units if unit.block == block] for block in blocks]
-
-
 def _search(
-    run: Run, plan: Result, units: list[Unit], rows: slice, cells: Cells | None, device: Device
-) -> tuple[list[Neighbours], str]:
-    """Search the units of one block; the ids returned are those of nodes.
+    run: Run, plan: Result, queries: I64, rows: slice, cells: Cells | None, device: Device
+) -> tuple[Neighbours, str]:
+    """Search some nodes of one block; the ids returned are those of nodes.
 
     Args:
         run: says how.
         plan: holds the features.
-        units: of the part, all of one block.
+        queries: (m,) nodes of the block, ascending.
         rows: nodes of the block.
         cells: of the block, None where it is searched exactly.
         device: where.
 
     Returns:
-        the neighbours of the units, and how they were found: `exact`, `cells` or `gpu`.
+        the neighbours of the queries, and how they were found: `exact`, `cells` or `gpu`.
     """
     first, last = rows.start, rows.stop
-    ranges = [(unit.start - first, unit.stop - first) for unit in units]
+    own = queries - first
     settings = run.settings.neighbours
     window = read_window(plan, run.settings.temporal, rows)
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
         found, how = None, "gpu"
         if device == "gpu" and window is None:  # an index knows nothing of dates
-            found = on_gpu(vectors, ranges, settings, device)
+            found = on_gpu(vectors, own, settings, device)
         if found is None:
             how = "exact" if cells is None else "cells"
             among = cells or all_cells(len(vectors))
-            found = [search_ranges(vectors, among, ranges, settings.k, window)]
-    return [_of_nodes(local, first) for local in found], how
+            found = search_rows(vectors, among, own, settings.k, window)
+    return _of_nodes(found, first), how
 
 
 def on_gpu(
-    vectors: Vectors, ranges: list[tuple[int, int]], settings: NeighbourSettings, device: Device
-) -> list[Neighbours] | None:
-    """Search ranges of rows on a GPU; None when its memory does not suffice.
+    vectors: Vectors, rows: I64, settings: NeighbourSettings, device: Device
+) -> Neighbours | None:
+    """Search some rows on a GPU; None when its memory does not suffice.
 
     Args:
         vectors: of the block.
-        ranges: start and stop of each.
+        rows: (m,) the queries.
         settings: k, probes and precision.
         device: `gpu`; the tests do the same on a CPU.
     """
@@ -133,14 +128,11 @@ def on_gpu(
         index = make_index(
             vectors, probe_count(len(vectors), settings.probes), settings.float16, device
         )
-        proposed = [propose(index, vectors, a, b, settings.k) for a, b in ranges]
+        proposed = propose(index, vectors, rows, settings.k)
     except MemoryError as error:
         log.warning("GPU out of memory, the CPU takes over", error=str(error))
         return None
-    return [
-        measured(vectors, a, candidates.ids, settings.k)
-        for (a, _), candidates in zip(ranges, proposed, strict=True)
-    ]
+    return measured(vectors, rows, proposed.ids, settings.k)
 
 
 def _of_nodes(local: Neighbours, first: int) -> Neighbours:
