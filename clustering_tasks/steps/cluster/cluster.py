@@ -48,7 +48,7 @@ def cluster(run: Run, part: int) -> Result:
 
 
 def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
-    with plan.path("parts").open("rb") as file:
+    with plan.path("part_of_node").open("rb") as file:
         own = np.flatnonzero(np.load(file, allow_pickle=False) == part)
     device: Device = "gpu" if run.settings.neighbours.device == "auto" and has_gpu() else "cpu"
     searches: dict[str, None] = {}

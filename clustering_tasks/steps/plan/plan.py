@@ -109,7 +109,7 @@ def _plan(
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
     others = "domains" if part_fields(run.level, run.settings) == ["domain"] else "types"
     parts = make_parts(nodes, run.settings.parts, others, ordered.cells.keys())
-    with attempt.new_file("parts", "parts.npy").open("wb") as file:
+    with attempt.new_file("part_of_node", "part_of_node.npy").open("wb") as file:
         np.save(file, parts.of_node)
     attempt.parts = [
         Part(part=number, name=name, items=items)

@@ -307,7 +307,7 @@ def test_the_step_names_its_parts_and_forecasts_the_work(workbench: Workbench) -
     assert result.metrics["parts"] == 2
     for name in ("memory_bytes", "disk_bytes", "search_milliseconds"):
         assert isinstance(result.metrics[name], int)
-    with result.path("parts").open("rb") as file:
+    with result.path("part_of_node").open("rb") as file:
         assert np.bincount(np.load(file)).tolist() == [24, 24]
 
 
