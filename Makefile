@@ -1,6 +1,6 @@
 # One front door; `make help` lists the targets from their own comments.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test chaos lint format lock images docs bench bench-full bench-store bench-api clean
+.PHONY: help setup demo up down test chaos e2e-compose lint audit format lock images docs bench bench-full bench-store bench-api clean
 
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
@@ -8,7 +8,7 @@ COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --pyth
 CHECKED := clustering_tasks plugins dags local tools tests
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Build .venv with everything pinned (PYTHON=... picks the interpreter, 3.11 to 3.13)
 	@PYTHON="$(PYTHON)" sh local/setup.sh
@@ -28,12 +28,20 @@ test: setup ## Run the whole test suite, in two processes, or what ARGS=... name
 chaos: setup ## Run the tests left out of `make test`: cut-off demos, failed parts, a foreign Airflow, real news
 	@$(PYTHON_IN_VENV) -m pytest -m heavy -n 0 $(ARGS)
 
+e2e-compose: setup ## Start docker-compose.yaml for real, on stand-ins for the public images (BASE_IMAGE=...)
+	@.ci/docker-engine
+	@export BASE_IMAGE=$${BASE_IMAGE:-$$(.ci/base-image)} && \
+		$(PYTHON_IN_VENV) -m pytest -m heavy -n 0 tests/e2e/test_compose_up.py $(ARGS)
+
 lint: setup ## Check style, types, and which room imports which
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy $(CHECKED)
 	@PYTHONPATH=.:plugins .venv/bin/lint-imports --no-cache --no-logo
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.floor_plan
+
+audit: setup ## Look the locks up in the databases of known vulnerabilities (needs the network; .ci/audit)
+	@.ci/audit
 
 format: setup ## Rewrite the code in the one style
 	@.venv/bin/ruff check --fix-only --quiet

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
@@ -20,13 +20,15 @@ from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
-from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error
+from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error, of_the_system
 from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, assignments, run_settings
+from clustering_tasks.stage3.text import escape_unseen
 from clustering_tasks.steps import REDACT, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run, load_run
+from clustering_tasks.workspace.kernel_cache import keep_kernels
 from clustering_tasks.workspace.storage import to_json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -162,17 +164,30 @@ def main() -> None:
     _configure_logs()
     _end_with_parent()
     signal.signal(signal.SIGTERM, _terminate)
+    keep_kernels()
     try:
         app(standalone_mode=True)
     except SystemExit as stop:
         # typer's own code for wrong usage is 2
         sys.exit(SettingsError.exit_code if stop.code == 2 else stop.code)
     except Stage4Error as error:
-        log.error(str(error), kind=type(error).__name__)  # noqa: TRY400  (no trace: it is no defect)
-        sys.exit(error.exit_code)
-    except Exception:
-        log.exception("unexpected failure; please report it with this trace")
-        sys.exit(INTERNAL_ERROR)
+        _refuse(error)
+    except OSError as error:
+        if refused := of_the_system(error):
+            _refuse(refused)
+        _report_defect()
+    except Exception:  # noqa: BLE001 - the last resort, and the log has the trace
+        _report_defect()
+
+
+def _refuse(error: Stage4Error) -> NoReturn:
+    log.error(str(error), kind=type(error).__name__)  # no trace: it is no defect
+    sys.exit(error.exit_code)
+
+
+def _report_defect() -> NoReturn:
+    log.exception("unexpected failure; please report it with this trace")
+    sys.exit(INTERNAL_ERROR)
 
 
 def _perform(step: Step, level: str, workspace: str, job: str, *args: int) -> None:
@@ -214,8 +229,8 @@ def _job_id(job: str) -> str:
         return TypeAdapter(JobId).validate_python(job)
     except ValidationError:
         raise SettingsError(
-            f"--job {job!r} is no name of a file: it takes up to 200 characters, no slash or "
-            f"blank, and starts with no dot"
+            f"--job {job!r} is no name of a file: it takes up to 200 characters, no slash, blank "
+            f"or character that nobody sees, and starts with no dot"
         ) from None
 
 
@@ -247,7 +262,12 @@ def _settings(as_json: str, pairs: list[str]) -> RunSettings:
 
 def _print(result: Result | dict[str, Any]) -> None:
     record = result.model_dump(mode="json") if isinstance(result, Result) else result
-    print(to_json(record).decode(), flush=True)
+    print(_as_text(record), flush=True)
+
+
+def _as_text(record: Any) -> str:
+    """Write JSON for a program, and for a terminal, whose cursor no text of others may move."""
+    return escape_unseen(to_json(record).decode())
 
 
 def _configure_logs() -> None:
@@ -257,12 +277,19 @@ def _configure_logs() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(
-                serializer=lambda value, **_: to_json(value).decode()
-            ),
+            structlog.processors.JSONRenderer(serializer=lambda value, **_: _as_text(value)),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(_log_level()),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
+
+
+def _log_level() -> str:
+    """Return the level of STAGE4_LOG_LEVEL; info where the installation's settings are wrong."""
+    try:
+        return deployment().log_level
+    except ValidationError:
+        return "info"
 
 
 def _end_with_parent() -> None:

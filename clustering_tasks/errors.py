@@ -5,16 +5,21 @@
 | 0 | | | done |
 | 64 | `SettingsError` | no | a wrong value, an unknown key, an impossible pair |
 | 65 | `BadInputError` | no | Stage 3's folder, or an earlier step's result, breaks its contract |
-| 69 | `ResourcesError` | no | too little memory or disk for this level |
+| 69 | `ResourcesError` | no | too little memory or disk, or a path that this user may not use |
 | 70 | any other exception | yes | a defect of ours |
 | 75 | `TransientError` | yes | may pass on a second try |
 
 The numbers are those of `sysexits.h`.
 """
 
+import errno
+import os
+import pwd
 from typing import ClassVar
 
 INTERNAL_ERROR = 70
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Stage4Error(Exception):
@@ -36,7 +41,7 @@ class BadInputError(Stage4Error):
 
 
 class ResourcesError(Stage4Error):
-    """The work would not fit into this machine's memory or disk."""
+    """The work would not fit into memory or disk, or this user may not read or write a path."""
 
     exit_code = 69
 
@@ -50,3 +55,31 @@ class TransientError(Stage4Error):
 FATAL_EXIT_CODES = frozenset(
     error.exit_code for error in (SettingsError, BadInputError, ResourcesError)
 )
+
+
+def of_the_system(error: OSError) -> ResourcesError | None:
+    """Explain what the system refuses for want of rights or space; None for anything else.
+
+    Nothing of the kind passes by itself, so it is no transient error.
+    """
+    path = error.filename if isinstance(error.filename, str) else None
+    if error.errno in _REFUSED:
+        return ResourcesError(
+            f"{path or 'a file'} cannot be read or written by {_user()} ({error.strerror}): give "
+            f"that user the right, or set another path (STAGE4_WORKSPACE, STAGE4_INDICES, "
+            f"STAGE4_OUTPUT)"
+        )
+    if error.errno in _FULL:
+        return ResourcesError(
+            f"{path or 'a file'} could not be written by {_user()} ({error.strerror}): free space, "
+            f"raise the quota or the limit of a file's size, or set another STAGE4_WORKSPACE"
+        )
+    return None
+
+
+def _user() -> str:
+    number = os.geteuid()
+    try:
+        return f"user {pwd.getpwuid(number).pw_name} ({number}:{os.getegid()})"
+    except KeyError:  # a container's user need not have a name
+        return f"user {number}:{os.getegid()}"

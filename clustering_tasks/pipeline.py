@@ -1,5 +1,6 @@
 """All steps of one level in one process: the command line's `run`."""
 
+import time
 from typing import Any
 
 import structlog
@@ -9,6 +10,7 @@ from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombston
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.publication.files import publish_files
 from clustering_tasks.publication.gate import check_gate
+from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.steps import PLANNING, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run
@@ -29,8 +31,8 @@ def run_all(
             only the explorer reads, from the database.
 
     Returns:
-        the paths of the files (with a map also `points_csv`), the counts, and whether the run was
-        published; if not, why.
+        the paths of the files (with a map also `points_csv`), the counts, the duration, the
+        settings without effect, and whether the run was published; if not, why.
 
     Raises:
         SettingsError: the gate is to compare with a history, which only the database has.
@@ -40,6 +42,9 @@ def run_all(
             "publish.max_drift compares with the runs in the database, and this command has none: "
             "drop it, or run the DAG"
         )
+    for idle in idle_before(run.settings, run.level, None, database=False, map=with_map):
+        log.warning(str(idle))
+    began = time.perf_counter()
     wanted = [step for step in STEPS if with_map or not step.optional]
     results = {step.name: _perform(step, run, deleted) for step in wanted}
     label = results["label"]
@@ -57,10 +62,14 @@ def run_all(
         superseded = publication.superseded
     else:
         log.warning("not published", failures=failures)
+    seconds = time.perf_counter() - began
     return {
         **{name: label.files[name] for name in ("clusters_jsonl", "members_parquet", "report")},
         **(results["map"].files if with_map else {}),
         **report.counts.model_dump(),
+        "idle_settings": report.without_effect(database=False, map=with_map),
+        "seconds": round(seconds, 3),
+        "items_per_second": round(report.counts.read / seconds, 1),
         "published": not failures and not superseded,
         "not_published_because": failures or (["a newer run is published"] if superseded else []),
     }

@@ -4,7 +4,7 @@
 Runs `cluster_documents`, `cluster_events`, `cluster_entities` and `cluster_storylines` in parallel
 and waits for them. A failed level does not stop the others; this run then fails at its end.
 
-`check_settings` reads a conf like `{"common": {"hdbscan.min_samples": 2}, "events": {"scope":
+`check_settings` reads a conf like `{"common": {"label.keywords": 5}, "events": {"scope":
 "domain"}}`: a level's own settings override the common ones. It checks the settings of all levels
 before the first level starts.
 

@@ -15,8 +15,9 @@ and publishes them there and as JSONL.
 
 **Start it** by the form (*Trigger*), by its schedule, by an event on the asset `stage3_<level>`, or
 by REST: `POST /api/v2/dags/cluster_<level>/dagRuns` with
-`{"logical_date": null, "conf": {"hdbscan": {"min_cluster_size": 8}}}`; dotted names are valid, too.
-Unknown or wrong settings end the run at once.
+`{"logical_date": null, "conf": {"outliers": {"policy": "nearest"}}}`; dotted names are valid, too.
+Unknown or wrong settings end the run at once; the log of `check_stage3` names each chosen setting
+that has no effect, with the reason.
 
 **When it fails**, the log of the failed task ends with the cause and the remedy. Airflow does not
 retry bad input and wrong settings. It retries transient errors, with growing pauses. Until

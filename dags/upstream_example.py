@@ -46,7 +46,7 @@ def trigger_events(run_id: str | None = None) -> str:
             json={
                 "dag_run_id": wanted,
                 "logical_date": None,
-                "conf": {"hdbscan": {"min_cluster_size": 4}},
+                "conf": {"label_propagation": {"edge_similarity": 0.65}},
             },
         )
     if answer.status_code != httpx.codes.CONFLICT:  # a try before this one has started it

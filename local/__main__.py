@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from local.configuration import USER
 from local.errors import LocalError
@@ -18,11 +19,29 @@ def up() -> None:
     started = stack.up()
     if not started:
         print("Airflow is up already")
+    print(f"Stage 3:   {stage3_folder(stack)}")
     print(f"Database:  {stack.database.psql(RESULTS)}")
     print(f"Logs:      {stack.state.logs}")
     print(f"User:      {USER}")
     print(f"Password:  {stack.state.secrets().password}")
     print(stack.base_url)
+
+
+def stage3_folder(stack: Stack) -> str:
+    """Stage 3's folder, and what to do where there is none."""
+    folder = stack.environment["STAGE4_INDICES"]
+    if "://" in folder or Path(folder).is_dir():
+        return folder
+    return (
+        f"{folder} does not exist, so every run will fail: set STAGE4_INDICES to Stage 3's folder "
+        "in `.env` (then `make down`, `make up`)"
+        + (", or let `make demo` write a sample corpus there" if is_sample(stack, folder) else "")
+    )
+
+
+def is_sample(stack: Stack, folder: str) -> bool:
+    """Whether `folder` is where the sample corpus belongs."""
+    return Path(folder) == stack.state.sample
 
 
 def down() -> None:
@@ -41,7 +60,9 @@ def demo() -> None:
 
 def clean() -> None:
     """Stop Airflow and remove all its data."""
-    Stack(State.open()).clean()
+    state = State.open()
+    Stack(state.demo).clean()  # as root, its database lies outside of the state folder
+    Stack(state).clean()
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"up": up, "down": down, "demo": demo, "clean": clean}

@@ -21,6 +21,8 @@ USER = "admin"
 MARKER = "STAGE4_LOCAL_STACK"
 # A shell that is set up for another Airflow must not leak into this one.
 FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+# What leads to the results of an installation: its settings, and connections to its servers.
+OF_AN_INSTALLATION = ("STAGE4_", "AIRFLOW_")
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,15 @@ class Options:
 
     `environment` is given to every process and overrides everything else. `folder` is the working
     directory of the processes; settings are also read from its `.env`. `port` is used if it is
-    free; 0 takes any.
+    free; 0 takes any. `isolated`: neither `.env` nor the settings and connections of the caller's
+    environment count, so that nothing of an installation is read or written.
     """
 
     dags: Path = REPO / "dags"
     folder: Path = REPO
     port: int = 8080
     environment: Mapping[str, str] = field(default_factory=dict)
+    isolated: bool = False
 
 
 def base_url(port: int) -> str:
@@ -69,7 +73,7 @@ def settings(
             "plugins_folder": str(PLUGINS),
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
-            "executor": "LocalExecutor",
+            "executor": "local.executor.LastingLocalExecutor",
             "parallelism": str(max(4, os.cpu_count() or 1)),
             "fernet_key": secrets.fernet_key,
             "execution_api_server_url": f"{base_url(port)}/execution/",
@@ -94,17 +98,23 @@ def settings(
         "logging": {"base_log_folder": str(state.airflow_home / "logs")},
         "scheduler": {"enable_health_check": "False", "task_instance_heartbeat_timeout": "120"},
         # The default of 3 kills every running task when the API server is restarted.
-        "workers": {"max_failed_heartbeats": "60"},
+        # Nor may a task fail that starts or reports meanwhile: 20 attempts take two minutes.
+        "workers": {
+            "max_failed_heartbeats": "60",
+            "execution_api_retries": "20",
+            "execution_api_retry_wait_max": "10",
+        },
         "usage_data_collection": {"enabled": "False"},
     }
 
 
 def environment(state: State, database: Postgres, options: Options) -> dict[str, str]:
     """The environment of Airflow's processes, hence of the steps that they start."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-    env_file = dotenv_values(options.folder / ".env")
+    foreign = (*FOREIGN, *OF_AN_INSTALLATION) if options.isolated else FOREIGN
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    env_file = {} if options.isolated else dotenv_values(options.folder / ".env")
     chosen = {key: value for key, value in env_file.items() if value is not None}
-    own = fixed(state, database)
+    own = fixed(state, database) | ({"STAGE4_ENV_FILE": os.devnull} if options.isolated else {})
     return defaults(state) | chosen | inherited | own | dict(options.environment)
 
 

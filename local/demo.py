@@ -1,15 +1,20 @@
-"""`make demo`: sample vectors in, clusters in PostgreSQL and JSONL out, by a real Airflow."""
+"""`make demo`: sample vectors in, clusters in PostgreSQL and JSONL out, by a real Airflow.
 
+The demo has a place of its own, `demo` in the state folder: database, workspace, results, port and
+secrets. Neither the caller's settings nor a running `make up` take part in it.
+"""
+
+import shlex
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
 
 from clustering_tasks.settings.levels import LEVELS
-from local import services
 from local.airflow_api import FINISHED, AirflowApi, Json
 from local.configuration import Options
 from local.errors import LocalError
@@ -34,10 +39,13 @@ ENVIRONMENT = {f"STAGE4_SCHEDULE_{level.upper()}": "none" for level in LEVELS} |
 def demo() -> None:
     """Run everything once; raises LocalError on any failure and leaves nothing running."""
     began = time.monotonic()
-    console, state = wide_console(), State.open()
-    prepare_sample(console, state)
-    with listening(state.secrets().stage5_token) as stage5, airflow(console, state, stage5) as it:
-        stack, told = it
+    console, main = wide_console(), State.open()
+    prepare_sample(console, main)
+    state = main.demo
+    with (
+        listening(state.secrets().stage5_token) as stage5,
+        airflow(console, state, main.sample, stage5) as stack,
+    ):
         api = stack.api()
         run = trigger(api)
         console.print(f"{DAG}: triggered {time.monotonic() - began:.0f} s after the start")
@@ -45,9 +53,10 @@ def demo() -> None:
         follow(console, stack, api, run, list(levels.values()))
         published = {level: api.xcom(*levels[level], "publish") for level in LEVELS}
         show_levels(console, stack.database.url(RESULTS), published)
-        show_stage5(console, stage5, published if told else None)
+        show_stage5(console, stage5, published)
         show_places(console, stack, published)
-    console.print(f"\nDone in {time.monotonic() - began:.0f} s. `make up` opens Airflow's UI.")
+    console.print(f"\nDone in {time.monotonic() - began:.0f} s.")
+    console.print(f"To see it in Airflow: {with_state(state, 'up')}", soft_wrap=True)
 
 
 def wide_console() -> Console:
@@ -64,21 +73,38 @@ def prepare_sample(console: Console, state: State) -> None:
     console.print("Sample corpus: " + ", ".join(f"{n:,} {level}" for level, n in counts.items()))
 
 
-@contextmanager
-def airflow(console: Console, state: State, stage5: Stage5Receiver) -> Iterator[tuple[Stack, bool]]:
-    """The running stack, and whether it notifies `stage5`.
+def with_state(state: State, target: str) -> str:
+    """A command that opens or stops the demo's own Airflow."""
+    return f"STAGE4_STATE={shlex.quote(str(state.root))} make {target}"
 
-    One that is up already is used as it is and left up; otherwise all of it stops at the end.
+
+@contextmanager
+def airflow(
+    console: Console, state: State, sample: Path, stage5: Stage5Receiver
+) -> Iterator[Stack]:
+    """The demo's own stack, which reads `sample`, notifies `stage5`, and stops at the end.
+
+    Raises:
+        LocalError: it is up already: by another demo, or by hand.
     """
-    options = Options(environment=ENVIRONMENT | stage5.environment())
+    if not state.sample.exists():  # where `make up` of this state looks for it
+        state.sample.unlink(missing_ok=True)
+        state.sample.symlink_to(sample)
+    options = Options(
+        folder=state.root,  # the checkout's `.env` is not the demo's
+        port=0,
+        environment=ENVIRONMENT | stage5.environment() | {"STAGE4_INDICES": str(sample)},
+        isolated=True,
+    )
     stack = Stack(state, options, report=console.print)
     if not stack.up():
-        console.print("Airflow is up already: using it, and leaving it up")
-        yield stack, False
-        return
+        raise LocalError(
+            "The demo's own Airflow is up already: another `make demo` runs, or this stops it: "
+            + with_state(state, "down")
+        )
     try:
         end_interrupted_runs(stack.api())
-        yield stack, True
+        yield stack
     finally:
         console.print("Stopping Airflow and its database")
         stack.down()
@@ -111,7 +137,7 @@ def follow(
             progress.update(tasks)
             if state in FINISHED:
                 break
-            services.check_alive(stack.state)
+            stack.check()
             if time.monotonic() > deadline:
                 raise LocalError(f"{DAG} has not ended in {RUN_SECONDS} s")
             time.sleep(1)
@@ -131,18 +157,8 @@ def explain(api: AirflowApi, tasks: list[Json]) -> str:
     return "\n\n".join((*texts, f"{DAG} failed, because of {names or 'no task at all'}"))
 
 
-def show_stage5(
-    console: Console, stage5: Stage5Receiver, published: dict[str, Json] | None
-) -> None:
-    """Print what the receiver got; raises LocalError if a published level is missing.
-
-    `published` is None where Airflow was not told of the receiver.
-    """
-    if published is None:
-        console.print(
-            "\nStage 5: left out, as this Airflow was started without (`make down` first)"
-        )
-        return
+def show_stage5(console: Console, stage5: Stage5Receiver, published: dict[str, Json]) -> None:
+    """Print what the receiver got; raises LocalError if a published level is missing."""
     console.print("\n[bold]Stage 5 received[/]")
     for event in stage5.received:
         console.print(
@@ -161,6 +177,6 @@ def show_places(console: Console, stack: Stack, published: dict[str, Json]) -> N
     console.print("\n[bold]JSONL[/]")
     for result in published.values():
         console.print(f"  {result['dated_jsonl']}", soft_wrap=True, highlight=False)
-    console.print("[bold]Database[/] (while Airflow is up)")
+    console.print("[bold]Database[/] (while the demo's Airflow is up, see below)")
     query = "SELECT level, label, size FROM stage4.current_clusters ORDER BY size DESC LIMIT 9"
     console.print(f'  {stack.database.psql(RESULTS)} -c "{query}"', soft_wrap=True, highlight=False)

@@ -13,6 +13,7 @@ from rich.table import Table
 from upath import UPath
 
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.stage3.text import one_line
 from local.airflow_api import Json
 from local.errors import LocalError
 
@@ -68,7 +69,7 @@ def table_of(run: Row, clusters: Sequence[Row]) -> Table:
     for each in clusters:
         table.add_row(
             each["cluster_id"],
-            escape(each["label"]),
+            escape(one_line(each["label"])),
             str(each["size"]),
             day(each["start_time"]),
             day(each["end_time"]),

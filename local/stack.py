@@ -4,7 +4,6 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,6 @@ from pathlib import Path
 from local import services
 from local.airflow_api import AirflowApi
 from local.configuration import (
-    HOST,
     PLUGINS,
     USER,
     Options,
@@ -27,9 +25,11 @@ from local.configuration import (
 )
 from local.errors import LocalError
 from local.health import dag_files, is_fresh, moment, unhealthy
+from local.ports import claimed_port, listens
 from local.postgres import Postgres
 from local.signals import undisturbed
 from local.state import REPO, State
+from local.supervisor import COMMANDS, Supervisor, tail
 
 HEALTH_SECONDS, PARSE_SECONDS = 300, 180
 POOL_SETTINGS = ("STAGE4_CLUSTER_POOL", "STAGE4_STEPS_POOL")
@@ -47,6 +47,11 @@ class Stack:
     def database(self) -> Postgres:
         """The embedded PostgreSQL."""
         return Postgres(self.state.postgres)
+
+    @cached_property
+    def supervisor(self) -> Supervisor:
+        """What starts Airflow's processes, and starts them again."""
+        return Supervisor(self.state)
 
     @property
     def port(self) -> int | None:
@@ -74,16 +79,19 @@ class Stack:
 
     def is_up(self) -> bool:
         """Whether all processes run."""
-        everything = len(services.running(self.state)) == len(services.COMMANDS)
-        return everything and self.database.pid() is not None
+        return self.supervisor.all_run() and self.database.pid() is not None
 
     def up(self) -> bool:
         """Start what does not run, wait until all is well; False when it was up already."""
         with self.state.lock():
             if self.is_up():
-                self.wait_until_healthy(since=None)
+                self._wait_until(all_components(since=None))
                 return False
-            # Half a stack, or orphans of a crash: the tasks of a dead scheduler are lost.
+            if self.supervisor.process() is not None and self.database.pid() is not None:
+                self._repair()
+                return True
+            # Nobody would start the orphans of a crash again. A database that was killed starts
+            # only when its last clients have ended.
             self._stop()
             try:
                 self._start()
@@ -101,17 +109,22 @@ class Stack:
     def clean(self) -> None:
         """Stop everything and remove the state with all its data."""
         self.down()
-        for folder in (*self.database.folders(), self.state.root):
+        for folder in (*self.database.folders(), self.state.sockets, self.state.root):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def wait_until_healthy(self, since: datetime | None) -> None:
-        """Wait for a heartbeat of every component (later than `since`); raises LocalError."""
+    def check(self) -> None:
+        """Raise LocalError if something has ended for good."""
+        self.supervisor.check()
+
+    def _wait_until(
+        self, ill: Callable[[AirflowApi], list[str]], *, first_start: bool = False
+    ) -> None:
+        """Wait until this stack's own API server answers and nothing is `ill`; else LocalError."""
         api = AirflowApi(self.base_url, USER, self.state.secrets().password)
         deadline = time.monotonic() + HEALTH_SECONDS
-        missing = ["api-server"]
         while time.monotonic() < deadline:
-            services.check_alive(self.state)
-            missing = unhealthy(api.health(), since)
+            self.supervisor.check(first_start=first_start)
+            missing = ill(api) if self._owns_port() else ["api-server"]
             if not missing:
                 return
             time.sleep(0.25)
@@ -120,12 +133,17 @@ class Stack:
             f"Logs: {self.state.logs}"
         )
 
+    def _owns_port(self) -> bool:
+        """Whether this stack's API server listens at its port; another one may answer there."""
+        server, port = self.supervisor.service("api-server"), self.port
+        return server is not None and port is not None and listens(server, port)
+
     def wait_until_parsed(self, since: datetime) -> None:
         """Wait until each DAG file was read after `since`; raises LocalError for a broken one."""
         api, deadline = self.api(), time.monotonic() + PARSE_SECONDS
         waiting = dag_files(self.options.dags)
         while waiting and time.monotonic() < deadline:
-            services.check_alive(self.state)
+            self.supervisor.check(first_start=True)
             fresh = {dag["relative_fileloc"] for dag in api.dags() if is_fresh(dag, since)}
             broken = [e for e in api.import_errors() if moment(e["timestamp"]) >= since]
             if broken:
@@ -145,16 +163,28 @@ class Stack:
         self.report("PostgreSQL: starting")
         if self.database.start():
             self._migrated.unlink(missing_ok=True)
-        port = free_port(self.options.port)
-        (self.state.run / "port").write_text(str(port))
-        write_configuration(self.state, self.database, self.options, port)
-        self._migrate()
-        self.report(f"Airflow: starting {', '.join(services.COMMANDS)}")
-        for service in services.services(self.state):
-            service.start(self.environment, self.options.folder)
-        self.wait_until_healthy(since)
+        with claimed_port(self.options.port) as (port, claim):
+            (self.state.run / "port").write_text(str(port))
+            write_configuration(self.state, self.database, self.options, port)
+            self._migrate()
+            self.supervisor.start(self.environment, self.options.folder, claim)
+        self.report(f"Airflow: starting {', '.join(COMMANDS)}")
+        self._launch(since, first_start=True)
         self.report("Airflow: reading the DAGs")
         self.wait_until_parsed(since)
+
+    def _repair(self) -> None:
+        """Start what has been given up; what runs goes on, and so do the tasks."""
+        since = datetime.now(UTC)
+        self.report("Airflow: starting what does not run")
+        self._launch(since)
+
+    def _launch(self, since: datetime, *, first_start: bool = False) -> None:
+        # A task that the scheduler starts reports to the API server, and fails where none answers.
+        self.supervisor.launch(*(name for name in COMMANDS if name != "scheduler"))
+        self._wait_until(api_server, first_start=first_start)
+        self.supervisor.launch("scheduler")
+        self._wait_until(all_components(since), first_start=first_start)
 
     def _stop(self) -> None:
         with undisturbed():
@@ -188,24 +218,20 @@ class Stack:
                 check=False,
             )
         if done.returncode:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-services.LOG_TAIL :])
             raise LocalError(
                 f"python {' '.join(arguments)} ended with {done.returncode}. "
-                f"The last lines of {log}:\n{tail}"
+                f"The last lines of {log}:\n{tail(log)}"
             )
 
 
-def free_port(preferred: int) -> int:
-    """`preferred` if it is free on the loopback interface, else any free port."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise LocalError(f"No free port on {HOST}")
+def api_server(api: AirflowApi) -> list[str]:
+    """The API server, unless it answers."""
+    return [] if api.health() else ["api-server"]
+
+
+def all_components(since: datetime | None) -> Callable[[AirflowApi], list[str]]:
+    """What returns the components that are not well, or without a heartbeat after `since`."""
+    return lambda api: unhealthy(api.health(), since)
 
 
 def schema_version(environment: Mapping[str, str]) -> str:
@@ -220,4 +246,4 @@ def schema_version(environment: Mapping[str, str]) -> str:
 
 def migrations() -> list[Path]:
     """The scripts of schema `stage4`, in a fixed order."""
-    return sorted((PLUGINS / "stage4" / "migrations").rglob("*.py"))
+    return sorted((PLUGINS / "stage4" / "database" / "migrations").rglob("*.py"))

@@ -20,6 +20,9 @@ REPO = Path(__file__).resolve().parent.parent
 # a folder of its own keeps a private home private.
 ROOT_USERS_FOLDER = Path("/var/tmp")  # noqa: S108 - the owner is checked before use
 
+# A socket's path has at most 103 bytes on macOS; supervisord first makes it under a longer name.
+MAX_FOLDER_OF_SOCKETS = 75
+
 
 @dataclass(frozen=True)
 class Secrets:
@@ -64,6 +67,11 @@ class State:
         return state
 
     @property
+    def demo(self) -> "State":
+        """The state of `make demo`: its own database, workspace, results, port and secrets."""
+        return State.open(self.root / "demo")
+
+    @property
     def airflow_home(self) -> Path:
         """AIRFLOW_HOME: configuration and task logs."""
         return self.root / "airflow"
@@ -101,6 +109,13 @@ class State:
         return ROOT_USERS_FOLDER / f"stage4-{self.digest}" / "postgres"
 
     @property
+    def sockets(self) -> Path:
+        """Folder of sockets: `run`, or one in /tmp when a path there would be too long."""
+        if len(os.fsencode(self.run)) <= MAX_FOLDER_OF_SOCKETS:
+            return self.run
+        return Path("/tmp") / f"stage4-run-{self.digest}"  # noqa: S108 - the owner is checked
+
+    @property
     def digest(self) -> str:
         """A short name for this state folder, for paths outside it."""
         return hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
@@ -125,6 +140,14 @@ class State:
         with (self.run / "lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def private_folder(folder: Path) -> Path:
+    """Make `folder` for this user alone; raises LocalError where another user was first."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        raise LocalError(f"{folder} belongs to somebody else: look at it, then remove it")
+    return folder
 
 
 def write_private(path: Path, content: Any) -> None:

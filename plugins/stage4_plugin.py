@@ -49,6 +49,15 @@ class Stage4Plugin(AirflowPlugin):
         register()
 
     @property
+    def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """What stands in front of all of Airflow's API server."""
+        try:
+            from stage4.api.front_middleware import FrontMiddleware
+        except ImportError:  # `fastapi_apps` logs which library is missing
+            return []
+        return [{"middleware": FrontMiddleware, "name": "Stage 4 front"}]
+
+    @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The REST API and the pages, built for this process."""
         try:

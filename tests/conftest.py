@@ -19,12 +19,15 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from tests.contract import check_jsonl
+from tests.isolation import isolate
 from tests.stage3_folder import SMALL, Stage3Folder
 from tests.two_processes import (  # noqa: F401 - pytest finds its hooks here
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
     pytest_xdist_setupnodes,
 )
+
+isolate()
 
 # A loaded machine is no failure.
 hypothesis.settings.register_profile("stage4", deadline=None, print_blob=True)

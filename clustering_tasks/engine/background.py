@@ -29,6 +29,9 @@ _MOST = 0.45
 _ABOVE_MEAN = 0.25
 # Random directions have a mode near zero, whatever the number of dimensions.
 _AWAY = 2
+# Deviations within which chance would reach identity: in the middle of the gap between unrelated
+# pairs (10 and more) and those of one story (2 to 6).
+_NEAR_IDENTITY = 7.5
 # 130,000 pairs: mode and scatter to .003; 20 ms.
 _SAMPLE = 512
 
@@ -62,9 +65,9 @@ def background(vectors: Vectors) -> Background | None:
     Returns:
         None where unrelated pairs are not most of them, and for fewer than three vectors. With one
         large story and others, the mode is above the mean. With one story alone, the mode is far
-        from zero, and the scatter so wide that chance would reach identity within DEVIATIONS: in
-        large stories of three collections it is .2 to .45 of the way there, among unrelated pairs
-        .07 to .09, also with an encoder for which all texts are alike.
+        from zero, and the scatter so wide that chance would nearly reach identity: in large stories
+        of three collections it is .17 to .45 of the way there, among unrelated pairs .07 to .10,
+        also with an encoder for which all texts are alike.
     """
     count = len(vectors)
     if count < 3:
@@ -86,7 +89,7 @@ def background(vectors: Vectors) -> Background | None:
 
 def _one_story(mode: float, deviation: float) -> bool:
     """Tell whether the pairs are too alike, and differ too much, to be unrelated."""
-    return mode > _AWAY * deviation and DEVIATIONS * deviation > 1 - mode
+    return mode > _AWAY * deviation and _NEAR_IDENTITY * deviation > 1 - mode
 
 
 @kernel

@@ -1,6 +1,7 @@
 """What the words of two items say: what names them, and the sentence that they stand in."""
 
 import numpy as np
+import pandas as pd
 
 from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.arrays import F32, I32
@@ -8,23 +9,44 @@ from clustering_tasks.engine.compile import kernel
 from clustering_tasks.evidence.pairs import Mentions, NodeFacts, Pairs
 from clustering_tasks.stage3.text import matching
 
+_LONGEST = 4  # letters of a sequence
+_LETTERS = 0x110000  # of Unicode
+_BLANK = ord(" ")
+_NUMBER = (1 << 32) - 1  # of a sequence; above it the number of the text
+
 
 def read_mentions(mentions: list[str | None]) -> Mentions:
     """Cut the mentions of n nodes into sequences; None and blanks have none."""
-    compared = [matching(mention) if mention else "" for mention in mentions]
-    texts, text = np.unique(compared, return_inverse=True)
-    if not any(each.strip() for each in texts):  # the vectoriser takes that for an error
-        nothing = np.zeros(len(texts) + 1, dtype=np.int32)
-        return Mentions(nothing, nothing[:0], text.astype(np.int32))
-    # half a second, of no use to a level whose mentions say nothing
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    counted = CountVectorizer(
-        analyzer="char_wb", ngram_range=(2, 4), binary=True, dtype=np.int32, lowercase=False
-    ).fit_transform(texts)
-    counted.sort_indices()
-    bounds, letters = counted.indptr.astype(np.int32), counted.indices.astype(np.int32)
+    forms = {mention: matching(mention) if mention else "" for mention in set(mentions)}
+    compared = [forms[mention] for mention in mentions]
+    text, texts = pd.factorize(np.array(compared, dtype=object))
+    bounds, letters = _sequences(texts.tolist())
     return Mentions(bounds, letters, text.astype(np.int32))
+
+
+def _sequences(texts: list[str]) -> tuple[I32, I32]:
+    """Number the different sequences of letters of each text; a word's ends count as blanks.
+
+    The sets are those of scikit-learn's `char_wb`, whose import alone takes longer.
+
+    Returns:
+        `bounds` and `letters` of `Mentions`.
+    """
+    padded = [" ".join(["", *text.split(), ""]) for text in texts]
+    letters = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.int32)
+    of = np.repeat(np.arange(len(texts), dtype=np.int32), [len(text) for text in padded])
+    sequence, whole, known = letters.astype(np.int64), np.ones(len(letters), dtype=bool), 0
+    found = [np.empty(0, dtype=np.int64)]
+    for more in range(1, _LONGEST):
+        last, inner = letters[more:], letters[more - 1 : -1]
+        whole = whole[:-1] & (of[:-more] == of[more:]) & ((inner != _BLANK) | (more == 1))
+        sequence, different = pd.factorize(sequence[:-1] * _LETTERS + last)
+        found.append(((of[:-more].astype(np.int64) << 32) + sequence + known)[whole])
+        known += len(different)
+    # np.unique hashes such numbers to a few places: five times as long
+    both = np.sort(pd.unique(np.concatenate(found)))
+    bounds = np.searchsorted(both, np.arange(len(texts) + 1) << 32)
+    return bounds.astype(np.int32), (both & _NUMBER).astype(np.int32)
 
 
 def likeness_of_mentions(pairs: Pairs, facts: NodeFacts, weights: Weights) -> F32:

@@ -86,7 +86,7 @@ def _units(
     own = _own_groups(sizes[largest], settings, in_cells)
     if own == len(largest) - 1:
         own += 1  # there is nothing that it could share a part with
-    named = [(_name(nodes, group), groups[group]) for group in largest[:own]]
+    named = [(name_of_group(nodes, group), groups[group]) for group in largest[:own]]
     if shared := len(largest) - own:
         rest = np.sort(np.concatenate([groups[group] for group in largest[own:]]))
         named.append((f"other {others} ({shared})", rest))
@@ -139,6 +139,7 @@ def _priority(unit: _Unit, count: int, at: int) -> tuple[float, int]:
     return (-rows if rows > unit.max_rows else 0.0), -at
 
 
-def _name(nodes: Nodes, group: int) -> str:
+def name_of_group(nodes: Nodes, group: int) -> str:
+    """Return what a group is called, cut where Airflow could not hold it."""
     name = str(nodes.group_names[group])
     return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"

@@ -1,6 +1,6 @@
 """`report.json` of a run, as far as publishing and loading depend on it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from pydantic import (
@@ -10,13 +10,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    computed_field,
     model_validator,
 )
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.settings.idle import Circumstances, idle_settings
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.stage3.text import visible
 from clustering_tasks.workspace.storage import read_json
 
 
@@ -26,10 +29,18 @@ def _known_level(name: str) -> str:
     return name
 
 
+def _seen_whole(name: str) -> str:
+    if visible(name) != name:
+        raise ValueError("it has characters that nobody sees")
+    return name
+
+
 LevelName = Annotated[str, AfterValidator(_known_level)]
 Count = Annotated[int, Field(ge=0)]
 # Part of a file's name, so it must not lead out of its folder.
-JobId = Annotated[str, Field(pattern=r"^[^./\\\s][^/\\\s]*$", max_length=200)]
+JobId = Annotated[
+    str, Field(pattern=r"^[^./\\\s][^/\\\s]*$", max_length=200), AfterValidator(_seen_whole)
+]
 
 
 class Counts(BaseModel):
@@ -68,6 +79,34 @@ class Report(BaseModel):
     coverage: float | None
     outlier_share: float | None
     largest_cluster_share: float | None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def idle_settings(self) -> list[dict[str, Any]]:
+        """Settings of the caller's that had no effect: `setting`, `value`, `reason`."""
+        return self.without_effect(database=True, map=True)
+
+    def without_effect(self, *, database: bool, map: bool) -> list[dict[str, Any]]:  # noqa: A002
+        """List the settings of the caller's that had no effect, as JSON.
+
+        Args:
+            database: whether the run is loaded into the database.
+            map: whether the run has drawn the map.
+        """
+        here = Circumstances(
+            level=LEVELS[self.level],
+            algorithm=self.algorithm,
+            items=self.counts.read,
+            searches=self._searches(),
+            database=database,
+            map=map,
+        )
+        return [each.record() for each in idle_settings(self.settings, here)]
+
+    def _searches(self) -> frozenset[str] | None:
+        neighbours = (self.model_extra or {}).get("neighbours")
+        made = neighbours.get("neighbour_search") if isinstance(neighbours, dict) else None
+        return frozenset(made.split()) if isinstance(made, str) else None
 
 
 def read_report(uri: str) -> Report:

@@ -1,5 +1,6 @@
 """Settings of an installation: from the environment or an env file, never from a caller."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     RunnerName = str
 else:
     RunnerName = Literal[(*RUNNERS,)]
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class DeploymentSettings(BaseSettings):
@@ -82,8 +86,15 @@ class DeploymentSettings(BaseSettings):
     )
     gpu: bool = Field(
         False,
-        description="Only with the Docker runner: whether the `cluster` containers get the host's "
-        "GPUs.",
+        description="Whether the `cluster` tasks are given GPUs. With the Docker runner their "
+        "containers get all of the host's. With each runner one task then searches a block of "
+        "items whole, and one runs at a time (STAGE4_CLUSTER_POOL_SLOTS).",
+    )
+    gpu_memory_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="Most memory in use on a GPU, by these and by all other processes, in bytes: "
+        "a `cluster` task takes what is left below it. Unset: 7/8 of the card, 14 GB of 16.",
     )
     memory_limit: str | None = Field(
         None,
@@ -162,6 +173,18 @@ class DeploymentSettings(BaseSettings):
         description="Largest accepted request body in bytes. A vector of 768 numbers takes about "
         "16,000.",
     )
+    api_body_seconds: float = Field(
+        10,
+        gt=0,
+        description="Seconds within which a request's body must be there; a slower one is refused "
+        "with status 408.",
+    )
+    login_failures_per_minute: int = Field(
+        30,
+        ge=1,
+        description="Most failed log-ins to Airflow's API server from one address in a minute; "
+        "further ones are refused with status 429. Each API server process counts its own.",
+    )
     api_statement_seconds: float = Field(
         5,
         gt=0,
@@ -170,6 +193,12 @@ class DeploymentSettings(BaseSettings):
     )
     api_connections: int = Field(
         10, ge=1, description="Most database connections of each API server process."
+    )
+
+    log_level: LogLevel = Field(
+        "info",
+        description="Least severe messages that the steps log: `debug`, `info`, `warning` or "
+        "`error`. Airflow's own level is AIRFLOW__LOGGING__LOGGING_LEVEL.",
     )
 
     retries: int = Field(
@@ -189,11 +218,11 @@ class DeploymentSettings(BaseSettings):
     cluster_pool: str = Field(
         "stage4_cluster", description="Name of the Airflow pool of the `cluster` tasks."
     )
-    cluster_pool_slots: int = Field(
-        2,
+    cluster_pool_slots: int | None = Field(
+        None,
         ge=1,
-        description="Most `cluster` tasks that run at the same time, over all levels. With one "
-        "GPU: 1.",
+        description="Most `cluster` tasks that run at the same time, over all levels. Unset: 2; "
+        "with STAGE4_GPU=true 1, because a task uses all GPUs that it is given.",
     )
     steps_pool: str = Field(
         "stage4_steps", description="Name of the Airflow pool of all other steps."
@@ -234,6 +263,11 @@ class DeploymentSettings(BaseSettings):
     def _none_is_no_schedule(cls, value: str | None) -> str | None:
         return None if value is None or value.strip().lower() == "none" else value
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_small_letters(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
     @field_validator("workspace", "indices")
     @classmethod
     def _absolute(cls, uri: str) -> str:
@@ -244,6 +278,11 @@ class DeploymentSettings(BaseSettings):
     def output_uri(self) -> str:
         """Folder of the published JSONL files."""
         return self.output or f"{self.workspace}/output"
+
+    @property
+    def cluster_slots(self) -> int:
+        """Slots of the pool of the `cluster` tasks."""
+        return self.cluster_pool_slots or (1 if self.gpu else 2)
 
     @property
     def deletion_key(self) -> str | None:
@@ -258,5 +297,5 @@ class DeploymentSettings(BaseSettings):
 
 @cache
 def deployment() -> DeploymentSettings:
-    """Read this process's deployment settings, once."""
-    return DeploymentSettings()
+    """Read this process's deployment settings, once; STAGE4_ENV_FILE names another file."""
+    return DeploymentSettings(_env_file=os.environ.get("STAGE4_ENV_FILE", ".env"))

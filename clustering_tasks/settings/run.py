@@ -7,7 +7,14 @@ with every run. `run_settings` is the only way in: it names every problem at onc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.algorithms import ALGORITHMS
@@ -20,6 +27,8 @@ else:
     AlgorithmName = Literal[("auto", *ALGORITHMS)]
 
 
+# Beyond, neither JSON of other languages nor Airflow's messages to a task can hold an integer.
+LARGEST = 2**63 - 1
 # The fields of an event whose values are its part.
 PART_FIELDS: dict[str, tuple[str, ...]] = {
     "domain": ("domain",),
@@ -30,6 +39,13 @@ PART_FIELDS: dict[str, tuple[str, ...]] = {
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_64_bits(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"an integer of 64 bits is at most {LARGEST}")
+        return value
 
 
 class InputSettings(_Group):
@@ -133,10 +149,11 @@ class NeighbourSettings(_Group):
         "fewer neighbours and take longer. Unset: 18 for up to 200,000 items, rising to 21 for a "
         "million.",
     )
-    device: Literal["auto", "cpu"] = Field(
+    device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",
-        description="`auto` uses a GPU where the task finds one, and then compares every item "
-        "with every other; `cpu` never uses a GPU. The report names the device.",
+        description="`auto` uses a GPU where the task finds one with enough free memory, and then "
+        "compares every item with every other; `cpu` never uses a GPU; `gpu` fails without one. "
+        "The report names the device, and says why a GPU was not used.",
     )
     float16: bool = Field(
         False,
@@ -771,6 +788,11 @@ def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
         yield (
             f"merge.join={settings.merge.join} needs scope=domain: at level scope nothing is "
             "torn apart. Set scope=domain or merge.join=never"
+        )
+    if settings.neighbours.device == "gpu" and settings.temporal.window_days is not None:
+        yield (
+            f"temporal.window_days={settings.temporal.window_days:g} cannot be applied on a GPU: "
+            "set neighbours.device=auto or drop temporal.window_days"
         )
     since, until = settings.filter.since, settings.filter.until
     if since is not None and until is not None and since > until:

@@ -18,13 +18,32 @@ import numpy as np
 from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.stage3.formats import MOST_BYTES, other_format
 
 _KIND = struct.Struct("4s")
 _HEADER = struct.Struct("<iqqq?i")  # dimension, vectors, two unused numbers, is trained, metric
 _COUNT = struct.Struct("<Q")
 _FLAT = (b"IxFI", b"IxF2")  # inner product, L2
 _ID_MAPS = (b"IxMp", b"IxM2")
-_OTHERS = {b"IwFl": "IndexIVFFlat", b"IHNf": "IndexHNSWFlat", b"IxSQ": "IndexScalarQuantizer"}
+# Files of other kinds may be anybody's, behind a link: no byte of theirs gets into a message.
+_OTHERS = {
+    b"IwFl": "IndexIVFFlat",
+    b"IwPQ": "IndexIVFPQ",
+    b"IwSQ": "IndexIVFScalarQuantizer",
+    b"IwSq": "IndexIVFScalarQuantizer",
+    b"IHNf": "IndexHNSWFlat",
+    b"IHN2": "IndexHNSW2Level",
+    b"IHNp": "IndexHNSWPQ",
+    b"IHNs": "IndexHNSWSQ",
+    b"IxSQ": "IndexScalarQuantizer",
+    b"IxPq": "IndexPQ",
+    b"IxPT": "IndexPreTransform",
+    b"IxRF": "IndexRefineFlat",
+    b"IxHe": "IndexLSH",
+    b"IBxF": "IndexBinaryFlat",
+}
+_FLAT_ONE = "Let Stage 3 write a flat FAISS index"
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -72,17 +91,18 @@ def open_index(path: Path, dimension: int) -> FlatIndex:
             dimension.
     """
     with path.open("rb") as file:
-        return _Reader(file, path).index(dimension)
+        return _Reader(file, path, dimension).index()
 
 
 class _Reader:
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, dimension: int) -> None:
+        self._dimension = dimension
         self._file = file
         self._path = path
         self._size = path.stat().st_size
 
-    def index(self, dimension: int) -> FlatIndex:
-        kind = self._kind()
+    def index(self) -> FlatIndex:
+        dimension, kind = self._dimension, self._kind()
         if kind not in _ID_MAPS:
             start, count = self._flat(kind, dimension)
             self._check_end()
@@ -128,14 +148,27 @@ class _Reader:
             )
 
     def _of_another_kind(self, kind: bytes) -> BadInputError:
-        name = kind.decode("ascii", "replace")
-        if not (name.startswith("I") and name.isalnum()):
-            return self._damaged("it does not start like one")
+        name = _OTHERS.get(kind)
+        if name is None:
+            return self._no_index()
         return BadInputError(
-            f"{self._path.name} is of the kind {_OTHERS.get(kind, name)}; only flat indices "
+            f"{self._path.name} is of the kind {name}; only flat indices "
             f"(IndexFlatIP, IndexFlatL2), also within an IndexIDMap, hold the exact vectors. "
-            f"Let Stage 3 write a flat one"
+            f"{_FLAT_ONE}"
         )
+
+    def _no_index(self) -> BadInputError:
+        """Say what a file may be that starts like no index."""
+        self._file.seek(0)
+        if other := other_format(self._file.read(MOST_BYTES)):
+            return BadInputError(f"{self._path.name} is {other}. {_FLAT_ONE}")
+        if self._size and self._size % (self._dimension * _FLOAT_BYTES) == 0:
+            return BadInputError(
+                f"{self._path.name} is no readable FAISS index: it does not start like one, and "
+                f"its size is that of rows of {self._dimension} numbers, without a header. "
+                f"{_FLAT_ONE}"
+            )
+        return self._damaged("it does not start like one", "it may be another file")
 
     def _kind(self) -> bytes:
         kind: bytes = self._numbers(_KIND)[0]

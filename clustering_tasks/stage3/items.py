@@ -1,6 +1,8 @@
 """One row per item: what later steps need of its metadata, normalised, beside the original."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -9,9 +11,12 @@ import pyarrow as pa
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import DOMAINS, UNKNOWN_DOMAIN, Level
 from clustering_tasks.stage3.dates import ANY_DATE, PlausibleDates, Span, read_dates
+from clustering_tasks.stage3.examples import quoted
 from clustering_tasks.stage3.fields import FACTS, LISTS, NAMES, normal_kind, read_kind, read_texts
+from clustering_tasks.stage3.ids import as_id, id_problem
+from clustering_tasks.stage3.long_values import LONGEST_VALUE, is_long
 from clustering_tasks.stage3.oddities import Oddities, unread
-from clustering_tasks.stage3.text import readable
+from clustering_tasks.stage3.text import one_line, readable
 
 Entry = dict[str, Any]
 Said = dict[str, list[str]]
@@ -40,6 +45,10 @@ SCHEMA = pa.schema(
 
 _KNOWN_DOMAINS = {**DOMAINS, **{long: long for long in DOMAINS.values()}}
 _NUL = b"\\u0000"
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+_NAME_LENGTH = 60
+HALF_CHARACTERS = "half_characters"
+LONG_VALUES = "long_values"
 
 
 def item_batch(
@@ -54,14 +63,15 @@ def item_batch(
         entries: of each vector id, checked.
         level: of the items.
         odd: counts what is odd but no error: `undated`, `unparsable_dates`, `implausible_dates`,
-            `unknown_domains`, `without_document`, `untyped` and what is not read of a field.
+            `unknown_domains`, `without_document`, `untyped`, `half_characters`, `long_values` and
+            what is not read of a field.
         plausible: range of the dates that are taken.
 
     Raises:
         BadInputError: for metadata nested too deep to be written again.
     """
-    metadata, stored = _stored(entries, level)
-    sources = [entry["source_id"] for entry in entries.values()]
+    metadata, stored = _stored(entries, level, odd)
+    sources = [source_id(entry) for entry in entries.values()]
     documents = [document_id(*each, level) for each in zip(metadata, sources, strict=True)]
     types = [_kind("entity_type", each, odd) for each in metadata]
     if level.blocked_by == "entity_type":
@@ -103,36 +113,72 @@ def _array(values: list[Any] | pa.Array, kind: pa.DataType) -> pa.Array:
     return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
-def _stored(entries: Mapping[str, Entry], level: Level) -> tuple[list[Entry], pa.Array]:
-    """Return metadata without NUL, the one character that PostgreSQL stores in no text, as JSON."""
+def _stored(
+    entries: Mapping[str, Entry], level: Level, odd: Oddities
+) -> tuple[list[Entry], pa.Array]:
+    """Return metadata as text that PostgreSQL stores, which has no NUL, and as JSON."""
     metadata = [entry["metadata"] for entry in entries.values()]
-    written = [_written(each, name, level) for name, each in zip(entries, metadata, strict=True)]
+    written = []
+    for row, name in enumerate(entries):
+        try:
+            written.append(orjson.dumps(metadata[row]))
+        except (orjson.JSONEncodeError, RecursionError):
+            metadata[row], text = _odd(metadata[row], name, level, odd)
+            written.append(text)
     for row, text in enumerate(written):
         if _NUL in text:  # looking into each of them takes longer than writing it
-            metadata[row] = _without_nul(metadata[row])
-            written[row] = orjson.dumps(metadata[row])
+            metadata[row] = _changed(metadata[row], lambda part: part.replace("\0", "\ufffd"))
+            written[row] = _dump(metadata[row])
+        if len(text) > LONGEST_VALUE:
+            _count_long_values(metadata[row], odd)
     # by way of bytes: what orjson writes need not be checked for being UTF-8, four times the work
     return metadata, pa.array(written, pa.binary()).view(pa.string())
 
 
-def _written(metadata: Entry, vector_id: str, level: Level) -> bytes:
+def _odd(metadata: Entry, vector_id: str, level: Level, odd: Oddities) -> tuple[Entry, bytes]:
+    """Write metadata with halves of surrogate pairs, which no text may hold, or large numbers."""
     try:
-        return orjson.dumps(metadata)
+        whole = _changed(metadata, lambda part: _HALF_A_PAIR.sub("\ufffd", part))
+        if whole != metadata:
+            odd[HALF_CHARACTERS] += 1
+        return whole, _dump(whole)
     except (orjson.JSONEncodeError, RecursionError):
         raise BadInputError(
-            f"{level.name}_metadata.json, metadata_store, item {vector_id!r}: its metadata is "
-            f"nested more than 250 levels deep. Let Stage 3 write it flatter"
+            f"{level.name}_metadata.json, metadata_store, item {quoted(vector_id)}: its metadata "
+            f"is nested more than 250 levels deep. Let Stage 3 write it flatter"
         ) from None
 
 
-def document_id(metadata: dict[str, Any], source_id: str, level: Level) -> str | None:
+def _dump(metadata: Entry) -> bytes:
+    """Write JSON; orjson has no numbers beyond 64 bits, which the slower library writes."""
+    try:
+        return orjson.dumps(metadata)
+    except orjson.JSONEncodeError as error:
+        if "64-bit" not in str(error):
+            raise
+        return json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _count_long_values(metadata: Entry, odd: Oddities) -> None:
+    """Count values that answers and pages will cut."""
+    for name, value in metadata.items():
+        if is_long(value):
+            odd.note(LONG_VALUES, one_line(name)[:_NAME_LENGTH], value)
+
+
+def source_id(entry: Entry) -> str:
+    """Return the id of a checked entry's item; whole numbers are ids too."""
+    return as_id(entry["source_id"]) or ""
+
+
+def document_id(metadata: dict[str, Any], source: str, level: Level) -> str | None:
     """Find an item's document: itself, the field, or the source id's first part (IN-4)."""
     if level.name == "documents":
-        return source_id
-    if document := _text(metadata.get("document_id")):
+        return source
+    if document := (as_id(metadata.get("document_id")) or "").strip():
         return document
-    document, separator, _ = source_id.rpartition(f"_{level.cluster_type}_")
-    return document if separator and document else None
+    document, _, _ = source.rpartition(f"_{level.cluster_type}_")
+    return None if id_problem(document) else document
 
 
 def _domain(metadata: dict[str, Any], odd: Oddities) -> str | None:
@@ -212,16 +258,12 @@ def _kind(field: str, metadata: Entry, odd: Oddities) -> str | None:
     return kind
 
 
-def _text(value: object) -> str | None:
-    """Return a text without surrounding blanks, None for anything else or nothing."""
-    return value.strip() or None if isinstance(value, str) else None
-
-
-def _without_nul(value: Any) -> Any:
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a value of JSON with each of its texts changed, the names of its fields too."""
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
+        return change(value)
     if isinstance(value, list):
-        return [_without_nul(item) for item in value]
+        return [_changed(item, change) for item in value]
     if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
+        return {change(name): _changed(item, change) for name, item in value.items()}
     return value

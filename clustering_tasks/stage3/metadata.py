@@ -5,14 +5,12 @@ in the file are kept; the second time the items are read in the order of their i
 needed does not depend on how much Stage 3 says of an item.
 """
 
-import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ijson
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,12 +18,20 @@ import pyarrow.compute as pc
 from clustering_tasks.arrays import I64
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import Level
-from clustering_tasks.stage3.examples import examples
+from clustering_tasks.stage3.examples import examples, quoted
+from clustering_tasks.stage3.formats import MOST_BYTES, other_format
+from clustering_tasks.stage3.ids import LONGEST_VECTOR_ID, as_id, id_problem
 from clustering_tasks.stage3.items import Entry
-from clustering_tasks.stage3.json_stream import Batch, Document, read_members
+from clustering_tasks.stage3.json_stream import (
+    OUTERMOST,
+    Batch,
+    Document,
+    parse,
+    read_members,
+)
 
 _AGAIN = "Let Stage 3 write the pair again"
-_PICKLE_PROTO = b"\x80"  # the first byte of every pickle since protocol 2
+_NO_DOCUMENT = (None, "")
 _TEXT = pa.large_string()  # ids may be more than 2 GB
 
 
@@ -52,17 +58,18 @@ def refuse_other_formats(path: Path) -> None:
     """Check that the file may be JSON at all.
 
     Raises:
-        BadInputError: for a pickle (never loaded: that would run its code) or an empty file.
+        BadInputError: for an empty file, and for one of another kind, which is named; a pickle is
+            never loaded, because that would run its code.
     """
     with path.open("rb") as file:
-        start = file.read(1)
-    if start == _PICKLE_PROTO:
-        raise BadInputError(
-            f"{path.name} is a pickle, which is refused because loading one runs its code. "
-            f"Let Stage 3 write JSON with metadata_store, id_map and reverse_id_map"
-        )
+        start = file.read(MOST_BYTES)
     if not start:
         raise BadInputError(f"{path.name} is empty: let Stage 3 write it again")
+    if other := other_format(start):
+        raise BadInputError(
+            f"{path.name} is {other}. Let Stage 3 write JSON in UTF-8 with metadata_store, id_map "
+            f"and reverse_id_map"
+        )
 
 
 def read_metadata(path: Path, level: Level) -> Metadata:
@@ -75,7 +82,7 @@ def read_metadata(path: Path, level: Level) -> Metadata:
     names: dict[str, list[pa.Array]] = {section: [] for section in _VALUES}
     values: dict[str, list[Any]] = {section: [] for section in _VALUES}
     with path.open("rb") as file:
-        document = Document(file, path.name)
+        document = Document(file, path.name, _is_ours(level))
         for batch in document.batches():
             if batch.section in _VALUES:
                 values[batch.section].append(_VALUES[batch.section](path, batch, level))
@@ -165,7 +172,7 @@ def _only_in(ones: pa.Array, others: pa.Array) -> list[Any]:
 def _unique(path: Path, section: str, found: list[pa.Array]) -> pa.Array:
     names = _joined(found, _TEXT)
     if repeated := _repeated(names):
-        raise BadInputError(f"{path.name}, {section} has {repeated[0]!r} twice. {_AGAIN}")
+        raise BadInputError(f"{path.name}, {section} has {quoted(repeated[0])} twice. {_AGAIN}")
     return names
 
 
@@ -185,9 +192,24 @@ def _joined(arrays: Iterable[pa.Array], kind: pa.DataType) -> pa.Array:
 
 
 def _texts(values: Collection[object]) -> pa.Array:
-    if set(map(type, values)) <= {str}:
-        return pa.array(list(values), _TEXT)
-    return pa.array([value if isinstance(value, str) else None for value in values], _TEXT)
+    texts = [value if isinstance(value, str) else None for value in values]
+    try:
+        return pa.array(texts, _TEXT)
+    except UnicodeEncodeError:  # half a surrogate pair: no id, and found to be none below
+        return pa.array([text and text.encode(errors="replace").decode() for text in texts], _TEXT)
+
+
+def _is_ours(level: Level) -> Callable[[str, str], bool]:
+    """Return whether a section and a member's name are of the contract, hence no secret's."""
+
+    def is_ours(section: str, name: str) -> bool:
+        if section == OUTERMOST:
+            return name in _VALUES
+        if section == "reverse_id_map":
+            return name.isdecimal()
+        return section in _VALUES and name.startswith(level.vector_prefix)
+
+    return is_ours
 
 
 def _integers(path: Path, batch: Batch, _level: Level) -> pa.Array:
@@ -195,16 +217,19 @@ def _integers(path: Path, batch: Batch, _level: Level) -> pa.Array:
     if not set(map(type, values)) <= {int}:
         name, value = next((n, v) for n, v in batch.members.items() if type(v) is not int)
         raise BadInputError(
-            f"{path.name}, id_map, item {name!r}: {value!r} is no integer. {_AGAIN}"
+            f"{path.name}, id_map, item {quoted(name)}: {quoted(value)} is no integer. {_AGAIN}"
         )
-    return pa.array(list(values), pa.int64())
+    try:
+        return pa.array(list(values), pa.int64())
+    except (OverflowError, pa.ArrowInvalid):
+        raise BadInputError(f"{path.name}, id_map has a number beyond 64 bits. {_AGAIN}") from None
 
 
 def _bounds(path: Path, batch: Batch, level: Level) -> I64:
     for vector_id, entry in batch.members.items():
         if problem := _problem(vector_id, entry, level):
             raise BadInputError(
-                f"{path.name}, metadata_store, item {vector_id!r}: {problem}. {_AGAIN}"
+                f"{path.name}, metadata_store, item {quoted(vector_id)}: {problem}. {_AGAIN}"
             )
     return batch.bounds
 
@@ -218,10 +243,10 @@ _VALUES: dict[str, Callable[[Path, Batch, Level], Any]] = {
 
 def _refuse_missing(path: Path, section: str, frame: bytes) -> None:
     """Tell an object without members, right for an empty level, from one that is not there."""
-    events = ijson.parse(io.BytesIO(frame))
-    event = next((event for prefix, event, _ in events if prefix == section), None)
-    if event != "start_map":
-        found = "is missing" if event is None else f"is no object but starts with {event}"
+    document = parse(frame)
+    members = document if isinstance(document, dict) else {}
+    if not isinstance(members.get(section), dict):
+        found = "is no object" if section in members else "is missing"
         raise BadInputError(
             f"{path.name}: {section} {found}; the file must have the objects metadata_store, "
             f"id_map and reverse_id_map. {_AGAIN}"
@@ -231,17 +256,26 @@ def _refuse_missing(path: Path, section: str, frame: bytes) -> None:
 def _problem(vector_id: str, entry: object, level: Level) -> str | None:
     if not vector_id.startswith(level.vector_prefix):
         return f"a vector id of level {level.name} starts with {level.vector_prefix!r}"
-    if "\0" in vector_id:
-        return "a vector id holds no NUL character"
+    if problem := id_problem(vector_id, LONGEST_VECTOR_ID):
+        return f"the vector id {problem}"
     if not isinstance(entry, dict):
         return "the entry is no object"
-    if not isinstance(entry.get("source_id"), str) or not entry["source_id"]:
-        return "the key source_id is missing or no text"
-    if "\0" in entry["source_id"]:
-        return "a source id holds no NUL character"
-    if not isinstance(entry.get("metadata"), dict):
+    if problem := _id_problem(entry.get("source_id")):
+        return f"the key source_id {problem}"
+    if not isinstance(metadata := entry.get("metadata"), dict):
         return "the key metadata is missing or no object"
     kind = entry.get("embedding_type", level.cluster_type)
     if kind not in (level.cluster_type, level.name):
-        return f"embedding_type is {kind!r}, expected {level.cluster_type!r}"
-    return None
+        return f"embedding_type is {quoted(kind)}, expected {level.cluster_type!r}"
+    if level.name == "documents" or (document := metadata.get("document_id")) in _NO_DOCUMENT:
+        return None
+    problem = _id_problem(document.strip() if isinstance(document, str) else document)
+    return f"its document_id {problem}" if problem else None
+
+
+def _id_problem(value: object) -> str | None:
+    """Say why a value is no id; None where it is one. Whole numbers are."""
+    if value is None or value == "":
+        return "is missing or no text"
+    text = as_id(value)
+    return "is missing or no text, nor a whole number" if text is None else id_problem(text)

@@ -5,6 +5,7 @@ form KC would change what people read ("m²" to "m2", "10²" to "102"). `matchin
 to compare is another matter: full and half width, ligatures and circled digits are one.
 """
 
+import json
 import re
 from functools import lru_cache
 from html import unescape
@@ -44,8 +45,13 @@ _INVISIBLE = re.compile(
     "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufdd0-\ufdef\ufe00-\ufe0f\ufeff"
     "\uffa0\ufff0-\ufffc\ufffe\uffff]"
 )
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # no encoding of a terminal or a file has it
 # Apart: with these in one class `re` compares every range with every letter.
 _INVISIBLE_BEYOND = re.compile("[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
+UNSEEN = f"{_INVISIBLE.pattern}|{_INVISIBLE_BEYOND.pattern}"
+"""What `visible` removes, as a regular expression; the pages have it from here."""
+_UNSEEN_IN_JSON = re.compile(f"{UNSEEN}|[\x85\u2028\u2029]")
 # Joiners write Persian, Hindi, Khmer and families of emoji; after anything else they are nothing.
 _JOINED = "\u0600-\u08ff\u0900-\u0dff\u0e80-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefc"
 _STRAY_JOINER = re.compile(f"(?<![{_JOINED}\u2190-\u2bff\U0001f000-\U0001faff])[\u200c\u200d]+")
@@ -100,19 +106,42 @@ def clean(text: str) -> str:
         plain = _UNUSUAL.search(text) is None
     if plain:
         return (" ".join(text.split()) if "  " in text else text).strip()
-    text = _printable(text)
-    if not is_normalized("NFC", text):
-        text = normalize("NFC", text)
-    text = " ".join(_INVISIBLE_BEYOND.sub("", _INVISIBLE.sub("", text)).split())
-    return text if text.isascii() or _is_seen(text) else ""
-
-
-def _printable(text: str) -> str:
     if _C1.search(text):
         text = _C1.sub(_as_windows, _MOJIBAKE.sub(_as_utf8, text))
     if "<" in text or "&" in text:
         text = _without_markup(text)
-    return _STRAY_JOINER.sub("", _INVISIBLE.sub("", _TERMINAL.sub("", text)))
+    text = visible(text)
+    if not is_normalized("NFC", text):
+        text = normalize("NFC", text)
+    text = " ".join(text.split())
+    return text if text.isascii() or _is_seen(text) else ""
+
+
+def visible(text: str) -> str:
+    """Return a text without what nobody sees, and what moves a cursor or turns the line round.
+
+    Its letters, blanks and lines stay as they are, so it is for whatever a person reads: `clean`
+    uses it for labels and keywords, terminals and messages for ids and for others' words.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _LINE_END.sub("\n", _INVISIBLE.sub("", _TERMINAL.sub("", text)))
+    text = _HALF_A_PAIR.sub("\ufffd", text)
+    return _STRAY_JOINER.sub("", _INVISIBLE_BEYOND.sub("", text))
+
+
+def one_line(text: str) -> str:
+    """Return a text as `visible`, each run of blanks and line ends as one blank."""
+    return " ".join(visible(text).split())
+
+
+def escape_unseen(text: str) -> str:
+    """Return a text of JSON that is equal as JSON: what nobody sees is written out (`\\u202e`)."""
+    return text if text.isascii() and "\x7f" not in text else _UNSEEN_IN_JSON.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def readable(text: str) -> str:

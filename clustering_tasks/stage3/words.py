@@ -80,11 +80,16 @@ def pieces_of(text: str, language: str = "") -> set[str]:
 
 
 def _cut(text: str, plain: re.Pattern[str], with_marks: re.Pattern[str]) -> list[str]:
-    if text.isascii() or _BEYOND_LATIN.search(text) is None:
+    if not beyond_latin(text):
         return plain.findall(text)
     if has_runs(text):
         text = _RUN.sub(" ", text)
     return (with_marks if _MARK.search(text) else plain).findall(text)
+
+
+def beyond_latin(text: str) -> bool:
+    """Whether a text has other letters than Latin ones, or marks: without, it has no runs."""
+    return not text.isascii() and _BEYOND_LATIN.search(text) is not None
 
 
 def lower_case(text: str, language: str = "") -> str:

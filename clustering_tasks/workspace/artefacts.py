@@ -22,14 +22,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.workspace.source_version import step_version
-from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import naming, read_json, to_json, write_atomically
 
 log = structlog.get_logger()
 
@@ -52,6 +52,32 @@ class Part(BaseModel):
     items: int | None = None
 
 
+class GpuReading(BaseModel):
+    """A GPU, and the memory in use on it, by all processes, around one task.
+
+    Attributes:
+        uuid: the driver's name for it, the same on every start.
+        name: of the model.
+        memory_total_bytes: memory of the card.
+        memory_before_bytes: in use when the task began.
+        memory_peak_bytes: the most of the readings after each batch, the index still there.
+        memory_after_bytes: in use when the index had been released.
+        utilisation_percent: at the last reading, None: unknown.
+        measured_at: time of the last reading.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    uuid: str
+    name: str
+    memory_total_bytes: int
+    memory_before_bytes: int
+    memory_peak_bytes: int
+    memory_after_bytes: int
+    utilisation_percent: float | None
+    measured_at: AwareDatetime
+
+
 def part_name(part: int) -> str:
     """Name a part's result within its run."""
     return f"cluster-{part}"
@@ -70,6 +96,7 @@ class Result(BaseModel):
     seconds: float
     reused: bool = False
     parts: list[Part] | None = None
+    gpus: list[GpuReading] | None = None
 
     def path(self, file: str) -> UPath:
         """Return the path of one of the artefact's files.
@@ -170,6 +197,7 @@ class Attempt:
     files: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
     parts: list[Part] | None = None
+    gpus: list[GpuReading] | None = None
 
     def new_file(self, name: str, file_name: str) -> UPath:
         """Name a file of the artefact and return the path to write it to."""
@@ -211,6 +239,7 @@ def perform(
     work: Callable[[Attempt], None],
     name: str | None = None,
     level: Level | None = None,
+    of_run: Mapping[str, Metric] | None = None,
 ) -> Result:
     """Make an artefact unless it is there already, and record it in the run.
 
@@ -221,6 +250,7 @@ def perform(
         work: writes the files into the attempt's folder and sets its metrics.
         name: the result's name within the run; default: the step's.
         level: whose artefact it is; default: the run's.
+        of_run: metrics of the run, beside the artefact's.
     """
     result = find_artefact(run, step, key, level)
     if result is not None:
@@ -229,6 +259,8 @@ def perform(
     else:
         result = _make(step, key, _folder(run, step, key, level), work)
         log.info("step done", step=name or step, key=key, seconds=round(result.seconds, 3))
+    if of_run:
+        result = result.model_copy(update={"metrics": {**result.metrics, **of_run}})
     record = to_json(result.model_dump(mode="json"))
     write_atomically(run.folder / f"{name or step}.json", record)
     return result
@@ -239,7 +271,7 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
     attempt.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
-        with _only_new_objects_collected():
+        with _only_new_objects_collected(), naming(attempt.folder):
             work(attempt)
     except BaseException:
         # Nobody would find these files again. An attempt that was killed leaves its own.
@@ -253,6 +285,7 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
         metrics=attempt.metrics,
         seconds=time.perf_counter() - started,
         parts=attempt.parts,
+        gpus=attempt.gpus,
     )
     write_atomically(folder / "result.json", to_json(result.model_dump(mode="json")))
     return result

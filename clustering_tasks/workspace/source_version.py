@@ -10,7 +10,13 @@ _PACKAGE = Path(__file__).parents[1]
 # a setting would be a new version of every step.
 _DATA = frozenset(
     f"{_PACKAGE.name}.{module}"
-    for module in ("settings.run", "settings.types", "steps", "contract.record")
+    for module in (
+        "settings.run",
+        "settings.types",
+        "settings.deployment",
+        "steps",
+        "contract.record",
+    )
 )
 
 

@@ -16,13 +16,17 @@ from airflow.sdk import (
     Param,
     TriggerRule,
 )
+from airflow.utils.dates import cron_presets
+from croniter import croniter
 
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
+from clustering_tasks.settings.run import LARGEST
 from clustering_tasks.steps import MAPPED, PLANNING, REDACT, STEPS, Step
 from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
-from stage4.params import run_params
+from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
 from stage4.tasks import ALL_PARTS, SINKS, Sink, delete_document, housekeeping, roll_back, stage5
 from stage4.tasks import level as level_tasks
@@ -37,6 +41,7 @@ _ROLL_BACK = {
         None,
         type=["integer", "null"],
         minimum=1,
+        maximum=LARGEST,
         description="Number in `stage4.runs` of a run that was published before; none: the newest"
         " one before the run that readers see.",
     ),
@@ -167,6 +172,11 @@ def _schedule(level: Level) -> Any:
     cron = deployment().schedule(level.name)
     if cron is None:
         return [asset]
+    if not croniter.is_valid(cron_presets.get(cron, cron)):
+        raise SettingsError(
+            f"STAGE4_SCHEDULE_{level.name.upper()}={cron!r} is no cron expression: five fields, "
+            f"for example `0 2 * * *`, or `none` for a DAG that runs only on demand"
+        )
     return AssetOrTimeSchedule(timetable=_at(cron), assets=[asset])
 
 
@@ -279,6 +289,6 @@ def _settings_param(name: str) -> Param:
     return Param(
         {},
         f"Settings of {of}, nested or dotted, as in the form of a level's DAG.",
-        type="object",
         section="Settings",
+        **settings_schema(),
     )

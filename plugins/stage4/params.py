@@ -1,7 +1,8 @@
 """The trigger form of a level's DAG, generated from `RunSettings`.
 
 Airflow's form shows the params in their order, in one box for each section, and opens with the box
-of those without a section.
+of those without a section. Nested settings have a param for each group, which checks them when a
+run is triggered, and which the form does not show.
 """
 
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from pydantic import BaseModel
 
 from clustering_tasks.algorithms.method import LARGE, resolve_method
 from clustering_tasks.settings.levels import Level
-from clustering_tasks.settings.renamed import old_values
-from clustering_tasks.settings.run import RunSettings, run_settings
+from clustering_tasks.settings.renamed import RENAMED, old_values
+from clustering_tasks.settings.run import LARGEST, RunSettings, run_settings
 
 # What people set most, first: the algorithm with its main size, what to do with outliers, filters.
 OPENING = (
@@ -52,7 +53,65 @@ def run_params(level: Level) -> dict[str, Param]:
         fields[name]["description"] = text
     opening = _opening(level)
     rest = [name for name in fields if name not in opening]
-    return {name: _param(fields[name]) for name in (*opening, *rest)}
+    form = {name: _param(fields[name]) for name in (*opening, *rest)}
+    return form | {name: _hidden(name, schema) for name, schema in _groups().items()}
+
+
+def settings_schema() -> dict[str, Any]:
+    """Describe an object with settings, nested or dotted, as `cluster_all` takes for a level."""
+    return {
+        "type": "object",
+        "properties": _dotted() | _groups(),
+        "additionalProperties": False,
+    }
+
+
+def _dotted() -> dict[str, dict[str, Any]]:
+    """Describe what checks each setting's value, by its dotted name and by its old one."""
+    known = {name: _checked(name, field) for name, field in _fields(RunSettings, "", _GENERAL)}
+    return known | {old: known[new] for old, new in RENAMED.items() if "=" not in old}
+
+
+def _groups() -> dict[str, dict[str, Any]]:
+    """Describe the object of each group's nested settings; groups of old names, too."""
+    groups: dict[str, dict[str, Any]] = {}
+    for dotted, schema in _dotted().items():
+        group, _, name = dotted.rpartition(".")
+        if group:
+            groups.setdefault(group, {})[name] = schema
+    return {
+        name: {"type": "object", "properties": known, "additionalProperties": False}
+        for name, known in groups.items()
+    }
+
+
+def _checked(name: str, field: dict[str, Any]) -> dict[str, Any]:
+    """Take what checks a value from a field of the form; a list may be a text with commas."""
+    shown = ("default", "description", "section", "examples")
+    schema = {key: value for key, value in field.items() if key not in shown}
+    if "array" in schema["type"]:
+        schema["type"] = [*schema["type"], "string"]
+    if old := old_values(name):
+        schema["enum"] = [*schema["enum"], *old]
+    return {key: schema[key] for key in schema if key not in ("$schema", "$ref", "definitions")}
+
+
+def _hidden(name: str, schema: dict[str, Any]) -> Param:
+    """Make a param that REST checks and the form leaves out: it shows no param with a `const`.
+
+    In draft 7 of JSON Schema, `$ref` makes a validator ignore the keywords beside it.
+    """
+    return Param(
+        {},
+        f"The settings {name}.* as an object, for REST.",
+        schema={
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "$ref": "#/definitions/group",
+            "definitions": {"group": schema},
+            "const": {},
+            "type": "object",
+        },
+    )
 
 
 def _opening(level: Level) -> list[str]:
@@ -111,9 +170,16 @@ def _for_the_form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         types = [option["type"] for option in options]
         schema |= {key: value for option in options for key, value in option.items()}
         schema["type"] = types
+    if {"integer", "number"} & {*_listed(schema.get("type"))}:
+        bounded = {"exclusiveMaximum", "maximum"} & schema.keys()
+        schema |= {} if bounded else {"maximum": LARGEST}
     if old := old_values(name):
         schema |= _accepting(old, schema["enum"])
     return schema
+
+
+def _listed(types: str | list[str] | None) -> list[str]:
+    return types if isinstance(types, list) else [types or ""]
 
 
 def _accepting(old: list[str], offered: list[str]) -> dict[str, Any]:

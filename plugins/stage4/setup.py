@@ -92,7 +92,7 @@ def ensure_pools(settings: DeploymentSettings) -> None:
         AirflowFailException: Airflow's own command line refused.
     """
     sizes = {
-        settings.cluster_pool: (settings.cluster_pool_slots, "The mapped `cluster` tasks"),
+        settings.cluster_pool: (settings.cluster_slots, "The mapped `cluster` tasks"),
         settings.steps_pool: (settings.steps_pool_slots, "All other steps of the clustering"),
     }
     pools = {

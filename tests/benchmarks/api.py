@@ -31,6 +31,7 @@ from stage4.database import schema
 from tests.benchmarks.history import Figure, add, new_entry
 from tests.benchmarks.store import store
 from tests.integration.api.redis_server import PROGRAM, running
+from tests.isolation import isolate
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "/stage4/api/v1/"
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=60)
     given = parser.parse_args()
+    isolate()
     average = os.getloadavg()[0]
     with store(given.scratch) as connection, tempfile.TemporaryDirectory() as folder:
         facts = known(connection)

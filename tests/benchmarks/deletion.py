@@ -27,6 +27,7 @@ from local.sample import write_sample
 from local.stack import Stack
 from local.state import State
 from tests.benchmarks.store import store
+from tests.isolation import isolate
 
 _DOCUMENTS = """
 SELECT DISTINCT document_id FROM (
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--deletions", type=int, default=3, help="one after the other")
     parser.add_argument("--store", type=Path)
     given = parser.parse_args()
+    isolate()
     load = os.getloadavg()[0]
     if given.store is None:
         seconds = in_airflow(given.documents, given.deletions)

@@ -27,6 +27,7 @@ from local.postgres import RESULTS, Postgres
 from tests.benchmarks.history import Figure, add, new_entry
 from tests.benchmarks.spectrum import DIMENSION
 from tests.benchmarks.store_files import write_run
+from tests.isolation import isolate
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_STAGE4_POSTGRES"
 _ASKED = 200  # centroids whose neighbours are looked for
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=3)
     parser.add_argument("--scratch", type=Path)
     given = parser.parse_args()
+    isolate()
     with tempfile.TemporaryDirectory(prefix="stage4-store-") as temporary:
         folder = given.scratch or Path(temporary)
         folder.chmod(0o711)  # the server's user, where we are root, has to pass

@@ -15,6 +15,7 @@ from local import services
 from local.configuration import Options
 from local.stack import Stack
 from local.state import State
+from local.supervisor import COMMANDS
 from tests.e2e.conftest import Airflow
 
 pytestmark = pytest.mark.airflow
@@ -65,19 +66,21 @@ def alive(found: set[int]) -> list[str]:
 
 def test_up_twice_changes_nothing_and_down_leaves_nothing_even_of_a_crash(stack: Stack) -> None:
     assert stack.up()
-    started = {service.name: service.recorded() for service in services.services(stack.state)}
+    started = service_pids(stack)
     secrets, port = stack.state.secrets(), stack.port
 
     assert not stack.up()
 
-    assert {s.name: s.recorded() for s in services.services(stack.state)} == started
+    assert service_pids(stack) == started
     assert (stack.state.secrets(), stack.port) == (secrets, port)
 
     stack.api().trigger("tiny")
     step = wait_for_step(stack)
     running = pids(stack) | {step}
-    assert len(running) > len(services.COMMANDS) + 1
-    kill(services.Service("scheduler", stack.state))  # its tasks are orphans now
+    assert len(running) > len(COMMANDS) + 1
+    supervisor = stack.supervisor.process()
+    assert supervisor is not None
+    kill(supervisor)  # the services are orphans now
     assert not stack.is_up()
 
     stack.down()
@@ -87,20 +90,24 @@ def test_up_twice_changes_nothing_and_down_leaves_nothing_even_of_a_crash(stack:
     stack.down()  # nothing to do, and no error
 
 
-def kill(service: services.Service) -> None:
-    process = service.process()
-    assert process is not None
+def service_pids(stack: Stack) -> dict[str, int | None]:
+    """The pid of each service."""
+    found = {name: stack.supervisor.service(name) for name in COMMANDS}
+    return {name: process.pid if process else None for name, process in found.items()}
+
+
+def kill(process: psutil.Process) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
 
 
 def test_a_foreign_process_with_a_recorded_pid_is_not_touched(stack: Stack) -> None:
-    service = services.Service("scheduler", stack.state)
+    supervisor = stack.supervisor
     sleeper = psutil.Popen(["sleep", "60"], start_new_session=True)
     try:
         recycled = f'{{"pid": {sleeper.pid}, "started": {sleeper.create_time() - 1}}}'
-        service.pid_file.write_text(recycled)
-        assert service.process() is None
+        supervisor.pid_file.write_text(recycled)
+        assert supervisor.process() is None
 
         stack.down()
 

@@ -15,6 +15,7 @@ from local import services
 from local.stack import Stack
 from local.state import REPO, State
 from tests.e2e.conftest import Airflow
+from tests.e2e.readers import published
 
 pytestmark = pytest.mark.airflow
 
@@ -24,14 +25,15 @@ def state(tmp_path: Path, sample: Path) -> Iterator[State]:
     state = State.open(tmp_path / "state")
     state.sample.symlink_to(sample)
     yield state
+    Stack(state.demo).clean()
     Stack(state).clean()
 
 
-def start_demo(state: State) -> subprocess.Popen[str]:
+def start_demo(state: State, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "local", "demo"],
         cwd=REPO,
-        env=os.environ | {"STAGE4_STATE": str(state.root), "COLUMNS": "160"},
+        env=os.environ | {"STAGE4_STATE": str(state.root), "COLUMNS": "160"} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -39,8 +41,8 @@ def start_demo(state: State) -> subprocess.Popen[str]:
 
 
 def assert_nothing_runs(state: State) -> None:
-    assert services.members(state) == []
-    assert Stack(state).database.pid() is None
+    assert services.members(state.demo) == []
+    assert Stack(state.demo).database.pid() is None
 
 
 def test_demo_shows_every_level_and_leaves_nothing_running(state: State) -> None:
@@ -79,21 +81,48 @@ def test_interrupted_demo_leaves_nothing_running(state: State) -> None:
     assert_nothing_runs(state)
 
 
+def results(state: State) -> list[tuple[str, int, int]]:
+    """Every file of the published results, with its size and the time of its last change."""
+    files = [path for path in state.output.rglob("*") if path.is_file()]
+    return sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+
+
 @pytest.mark.heavy
-def test_failed_demo_shows_why_and_leaves_a_running_airflow_up(
-    airflow: Airflow, sample: Path, tmp_path: Path
+def test_a_demo_beside_a_running_airflow_touches_none_of_its_results(
+    airflow: Airflow, sample: Path
 ) -> None:
-    state = airflow.stack.state
+    run = airflow.run_dag("cluster_documents")
+    assert run["state"] == "success", airflow.explain(run)
+    before, state = published(airflow, "documents"), airflow.stack.state
+    files = results(state)
     if not state.sample.exists():
         state.sample.symlink_to(sample)
-    empty = tmp_path / "stage3"
-    empty.mkdir()
+    ours = {name: airflow.env[name] for name in ("STAGE4_WORKSPACE", "STAGE4_OUTPUT")}
 
-    with airflow.reading(empty), start_demo(state) as demo:
+    try:
+        with start_demo(state, **ours, STAGE4_INDICES=str(airflow.indices)) as demo:
+            output, _ = demo.communicate(timeout=900)
+        assert demo.returncode == 0, output
+        assert_nothing_runs(state)
+    finally:
+        Stack(state.demo).clean()
+
+    assert airflow.stack.is_up()
+    assert published(airflow, "documents") == before
+    assert results(state) == files
+    assert str(state.output) not in output
+
+
+@pytest.mark.heavy
+def test_failed_demo_shows_why_and_leaves_nothing_running(state: State) -> None:
+    state.sample.unlink()
+    state.sample.mkdir()
+
+    with start_demo(state) as demo:
         output, _ = demo.communicate(timeout=900)
 
     assert demo.returncode == 1, output
     assert "cluster_documents: check_stage3\n" in output
-    assert f"{airflow.indices} has no documents.index and no documents_metadata.json" in output
+    assert f"{state.sample} has no documents.index and no documents_metadata.json" in output
     assert "cluster_all failed, because of cluster_documents.check_stage3, " in output
-    assert airflow.stack.is_up()
+    assert_nothing_runs(state)

@@ -7,16 +7,19 @@ from http import HTTPStatus
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from local.__main__ import stage3_folder
 from local.airflow_api import Json, log_lines
 from local.configuration import MARKER, Options, environment
 from local.errors import LocalError
 from local.health import dag_files
+from local.ports import claimed_port, free_port, listens
 from local.postgres import MAX_SOCKET_PATH, Postgres
 from local.progress import cells_of
 from local.results import check
-from local.stack import free_port
+from local.stack import Stack
 from local.stage5_receiver import listening
 from local.state import REPO, State, write_private
 
@@ -100,10 +103,77 @@ def test_environment_takes_settings_but_no_other_airflow(
     assert found[MARKER] == str(state.root)
 
 
+def test_the_demos_environment_has_nothing_of_an_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("STAGE4_STAGE5_CONN_ID=real\n")
+    monkeypatch.setenv("STAGE4_OUTPUT", "/data/output")
+    monkeypatch.setenv("STAGE4_POSTGRES_CONN_ID", "theirs")
+    monkeypatch.setenv("AIRFLOW_CONN_THEIRS", "postgres://db/theirs")
+    main = State.open(tmp_path / "state")
+    state, options = main.demo, Options(folder=tmp_path, isolated=True)
+
+    found = environment(state, Postgres(state.postgres), options)
+
+    ours = {name: value for name, value in found.items() if name.startswith("STAGE4_")}
+    assert not {"STAGE4_POSTGRES_CONN_ID", "STAGE4_STAGE5_CONN_ID"} & ours.keys()
+    assert "AIRFLOW_CONN_THEIRS" not in found
+    assert ours["STAGE4_OUTPUT"] == str(main.root / "demo" / "output")
+    assert ours["STAGE4_WORKSPACE"] == str(main.root / "demo" / "workspace")
+    assert ours["STAGE4_ENV_FILE"] == os.devnull
+    assert state.postgres != main.postgres
+    assert state.secrets() != main.secrets()
+
+
+def test_up_says_where_stage3_is_read_and_what_to_do_where_nothing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State.open(tmp_path / "state")
+    stack = Stack(state, Options(folder=tmp_path))
+    assert "`make demo`" in stage3_folder(stack)
+    assert f"{state.sample} does not exist" in stage3_folder(stack)
+    monkeypatch.setenv("STAGE4_INDICES", str(tmp_path / "typo"))
+    told = stage3_folder(stack)
+    assert told.startswith(f"{tmp_path / 'typo'} does not exist")
+    assert "set STAGE4_INDICES" in told
+    assert "make demo" not in told
+    monkeypatch.setenv("STAGE4_INDICES", str(tmp_path))
+    assert stage3_folder(stack) == str(tmp_path)
+    monkeypatch.setenv("STAGE4_INDICES", "s3://news/stage3")
+    assert stage3_folder(stack) == "s3://news/stage3"
+
+
 def test_port_is_the_preferred_one_unless_it_is_taken() -> None:
     with listening("token") as other:
-        assert free_port(other.server_port) != other.server_port
-    assert free_port(other.server_port) == other.server_port
+        taken = other.server_port
+        assert free_port(taken) is None
+        assert listens(psutil.Process(), taken)
+        with claimed_port(taken) as (port, _):
+            assert port != taken
+            assert not listens(psutil.Process(), port)
+    with claimed_port(taken) as (port, _):
+        assert port == taken
+
+
+def test_port_is_claimed_as_long_as_a_process_has_the_claim() -> None:
+    with claimed_port(0) as (port, claim):
+        owner = psutil.Popen(["sleep", "60"], stdin=claim)
+    try:
+        with claimed_port(port) as (another, _):
+            assert another != port
+    finally:
+        owner.kill()
+        owner.wait()
+    with claimed_port(port) as (again, _):
+        assert again == port
+
+
+def test_supervisor_takes_orders_at_a_path_that_is_short_enough(tmp_path: Path) -> None:
+    state = State.open(tmp_path / "a")
+    assert state.sockets == state.run
+    long = State.open(tmp_path / ("b" * 80))
+    assert len(bytes(long.sockets)) < 60
+    assert long.sockets != State.open(tmp_path / ("c" * 80)).sockets
 
 
 def test_dag_files_are_those_that_airflow_reads(tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_the_one_process_run_ends_with_the_result_that_is_shown(tmp_path: Path) 
 
 
 @pytest.mark.airflow
+def test_address_and_password_are_those_that_up_prints(airflow: Airflow) -> None:
+    *_, script = blocks("What a newcomer gets", "sh")
+    script = script.replace("make -s up", f"{sys.executable} -m local up")
+    found = sh(
+        script + 'printf "%s\\n" "$URL" "$PASSWORD"', STAGE4_STATE=str(airflow.stack.state.root)
+    )
+    assert found.splitlines() == [airflow.base_url, airflow.stack.state.secrets().password]
+
+
+@pytest.mark.airflow
 def test_a_run_is_started_by_rest_and_its_results_are_found(airflow: Airflow) -> None:
     password = airflow.stack.state.secrets().password
     [script] = blocks("Starting a run in Airflow", "sh")

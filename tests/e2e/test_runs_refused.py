@@ -70,17 +70,30 @@ def test_bad_input_ends_the_run_at_its_first_try(
 
 
 def test_wrong_settings_are_all_named_before_any_work(airflow: Airflow, before: Served) -> None:
-    conf = {"hdbscan": {"min_cluster_sise": 8}, "merge": {"join": "mutual_best"}, "typo": 1}
+    conf = {"merge": {"join": "mutual_best"}, "typo": 1, "map.cluster": 5}
     run = airflow.run_dag(DAG_ID, conf)
-    assert_refused(airflow, run, "check_stage3", "hdbscan.min_cluster_sise", "typo")
+    assert_refused(airflow, run, "check_stage3", "map.cluster", "typo")
     assert published(airflow, LEVEL) == before
 
 
-def test_a_wrong_value_of_the_form_is_refused_by_airflow_itself(airflow: Airflow) -> None:
-    body = {"logical_date": None, "conf": {"hdbscan.min_cluster_size": 1}}
-    answer = airflow.client.post(f"/dags/{DAG_ID}/dagRuns", json=body)
+@pytest.mark.parametrize(
+    ("dag", "conf", "named"),
+    [
+        (DAG_ID, {"hdbscan.min_cluster_size": 1}, "hdbscan.min_cluster_size"),
+        (DAG_ID, {"hdbscan": {"min_cluster_size": 1}}, "min_cluster_size"),
+        (DAG_ID, {"hdbscan": {"min_cluster_sise": 8}}, "min_cluster_sise"),
+        (DAG_ID, {"neighbours": {"exact_rows": 10**30}}, "exact_rows"),
+        ("cluster_all", {"events": {"hdbscan": {"min_cluster_size": 1}}}, "min_cluster_size"),
+        ("cluster_all", {"common": {"typo": 10**30}}, "typo"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_airflow_itself(
+    airflow: Airflow, dag: str, conf: dict[str, Any], named: str
+) -> None:
+    body = {"logical_date": None, "conf": conf}
+    answer = airflow.client.post(f"/dags/{dag}/dagRuns", json=body)
     assert answer.status_code == 400
-    assert "hdbscan.min_cluster_size" in answer.json()["detail"]
+    assert named in answer.json()["detail"]
 
 
 def assert_refused(airflow: Airflow, run: dict[str, Any], task_id: str, *named: str) -> None:

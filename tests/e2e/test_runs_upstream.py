@@ -34,7 +34,7 @@ def test_the_upstream_example_starts_one_level_by_rest_and_one_by_asset(
 
     by_rest = airflow.api.wait("cluster_events", f"{upstream['dag_run_id']}__events")
     assert by_rest["state"] == "success", airflow.explain(by_rest)
-    assert by_rest["conf"] == {"hdbscan": {"min_cluster_size": 4}}
+    assert by_rest["conf"] == {"label_propagation": {"edge_similarity": 0.65}}
 
     by_asset = airflow.api.wait("cluster_documents", run_by_asset(airflow, "cluster_documents"))
     assert by_asset["state"] == "success", airflow.explain(by_asset)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,31 +21,32 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def environment(airflow: Airflow, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A user's shell: the command on the path, the password in the home."""
+    """A user's shell in a checkout, which is the home, too: the command is not on the path."""
     home = tmp_path_factory.mktemp("home")
-    (home / "bin").mkdir()
-    (home / "bin" / "stage4").symlink_to(REPO / "local" / "stage4.sh")
-    password = home / "stage4-password"
-    password.touch(mode=0o600)
-    password.write_text(airflow.stack.state.secrets().password + "\n")
+    (home / ".venv" / "bin").mkdir(parents=True)
+    (home / ".venv" / "bin" / "stage4").symlink_to(REPO / "local" / "stage4.sh")
     return {
         "HOME": str(home),
-        "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.defpath,
         "URL": airflow.base_url,
+        "PASSWORD": airflow.stack.state.secrets().password,
     }
 
 
 @pytest.fixture(scope="module")
 def stage4(environment: dict[str, str], airflow: Airflow) -> Program:
+    password = Path(environment["HOME"], "password")
+    password.touch(mode=0o600)
+    password.write_text(environment["PASSWORD"] + "\n")
     own = {
         "STAGE4_URL": airflow.base_url,
         "STAGE4_USER": USER,
-        "STAGE4_PASSWORD_FILE": f"{environment['HOME']}/stage4-password",
+        "STAGE4_PASSWORD_FILE": str(password),
     }
 
     def perform(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["stage4", *arguments],
+            [f"{environment['HOME']}/.venv/bin/stage4", *arguments],
             env=environment | own,
             cwd=environment["HOME"],
             capture_output=True,
@@ -134,3 +136,5 @@ def test_what_the_readme_shows_works(environment: dict[str, str], job: dict[str,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "100.0 %  completed" in done.stderr
+    assert "warning" not in done.stderr
+    assert Path(environment["HOME"], "stage4-password").stat().st_mode & 0o777 == 0o600

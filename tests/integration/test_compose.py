@@ -1,22 +1,25 @@
-"""What can be said about docker-compose.yaml without Compose v2, which reads it in production.
+"""What holds for docker-compose.yaml without starting it; tests/e2e/test_compose_up.py starts it.
 
-Only Compose itself can check that it accepts the file (`docker compose config`), that the images
-exist under their tags, and that the services come up.
+That the public images exist under their tags is checked nowhere.
 """
 
+import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from fastapi.routing import APIRoute
 
 from clustering_tasks.settings.deployment import DeploymentSettings
+from stage4.api.app import build
+from stage4.api.auth_middleware import OPEN_PATH
+from stage4_plugin import URL_PREFIX
+from tests.docker_compose import FILE, compose_binary
 
 ROOT = Path(__file__).parents[2]
-FILE = ROOT / "docker-compose.yaml"
 Service = dict[str, Any]
 
 
@@ -47,7 +50,8 @@ def test_every_image_is_pinned(services: dict[str, Service]) -> None:
 def test_secrets_come_from_the_environment_and_are_required(
     services: dict[str, Service],
 ) -> None:
-    optional = {"STAGE4_DELETION_SECRET"}  # without it no document can be deleted, and that is all
+    # Without the first no document can be deleted, and that is all; Redis has no password.
+    optional = {"STAGE4_DELETION_SECRET", "AIRFLOW_CONN_STAGE4_REDIS"}
     for name, service in services.items():
         for variable, value in service.get("environment", {}).items():
             if variable in optional:
@@ -110,7 +114,7 @@ def test_the_proxy_allows_what_the_runner_needs(
     assert bool(matching) == allowed
 
 
-def test_stage3_s_folder_is_read_only_and_only_the_scheduler_sees_data(
+def test_only_the_scheduler_writes_the_workspace_and_sees_stage3_s_folder(
     services: dict[str, Service],
 ) -> None:
     seen = {
@@ -118,17 +122,66 @@ def test_stage3_s_folder_is_read_only_and_only_the_scheduler_sees_data(
         for name, service in services.items()
     }
     assert {name: volumes for name, volumes in seen.items() if volumes} == {
+        "api-server": ["${STAGE4_WORKSPACE_DIR:?}:/workspace:ro"],
         "scheduler": [
             "${STAGE4_WORKSPACE_DIR:?}:/workspace",
             "${STAGE4_INDICES_DIR:?}:/indices:ro",
-        ]
+        ],
     }
 
 
-def test_every_setting_named_there_exists(services: dict[str, Service]) -> None:
+def test_a_stop_reaches_the_tasks_and_leaves_them_time(services: dict[str, Service]) -> None:
+    """Without, the executor waits for its tasks until it is killed, and their containers go on."""
+    scheduler = services["scheduler"]
+    assert scheduler["init"] is True
+    assert scheduler["environment"]["TINI_KILL_PROCESS_GROUP"] == "1"
+    assert scheduler["stop_grace_period"] == "60s"
+
+
+def test_traefiks_route_leads_to_the_api_server_and_asks_what_needs_no_token(
+    services: dict[str, Service],
+) -> None:
+    route = yaml.safe_load((ROOT / "images/traefik/stage4.yaml").read_text())["http"]
+    target = route["services"][route["routers"]["stage4"]["service"]]["loadBalancer"]
+    assert target["servers"] == [{"url": "http://api-server:8080"}]
+    assert "api-server" in services
+    path = target["healthCheck"]["path"].removeprefix(URL_PREFIX)
+    assert path == OPEN_PATH
+    assert path in {route.path for route in build().routes if isinstance(route, APIRoute)}
+
+
+# Where the containers find things; and the runner, without which there is no socket proxy.
+OWN = {
+    *("STAGE4_RUNNER", "STAGE4_DOCKER_URL", "STAGE4_CONTAINER_USER"),
+    *("STAGE4_WORKSPACE", "STAGE4_HOST_WORKSPACE", "STAGE4_INDICES", "STAGE4_HOST_INDICES"),
+}
+
+
+def test_every_setting_of_an_installation_arrives(services: dict[str, Service]) -> None:
     known = {f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields}
-    used = {name for name in services["scheduler"]["environment"] if name.startswith("STAGE4_")}
-    assert used <= known
+    for name in ("scheduler", "api-server", "dag-processor", "triggerer", "init"):
+        environment = services[name]["environment"]
+        assert {each for each in environment if each.startswith("STAGE4_")} == known
+        for each in sorted(known - OWN):
+            assert re.fullmatch(rf"\$\{{{each}:-[^}}]*\}}", environment[each]), each
+
+
+def test_every_variable_of_the_example_is_read() -> None:
+    example = (ROOT / ".env.example").read_text()
+    variables = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+    assert len(variables) > 40
+    used = set(re.findall(r"\$\{(\w+)", FILE.read_text()))
+    assert variables - used == OWN
+
+
+def test_what_is_left_empty_is_the_default_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields]
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    default = DeploymentSettings(_env_file=None)
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert DeploymentSettings(_env_file=None) == default
 
 
 def test_every_volume_and_network_is_declared(
@@ -141,21 +194,47 @@ def test_every_volume_and_network_is_declared(
     assert named == set(compose["volumes"])
 
 
+def config(folder: Path, values: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What Compose itself makes of the file, with these variables and no others."""
+    env = folder / "env"
+    env.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    command = [compose_binary(), f"--file={FILE}", f"--env-file={env}", "config", "--format=json"]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env={"HOME": str(folder)}
+    )
+
+
+def required() -> dict[str, str]:
+    return dict.fromkeys(re.findall(r"\$\{(\w+):\?", FILE.read_text()), "/x")
+
+
 def test_compose_accepts_the_file(tmp_path: Path) -> None:
-    docker = shutil.which("docker")
-    version = docker and subprocess.run(
-        [docker, "compose", "version", "--short"], capture_output=True, text=True, check=False
-    )
-    if not version or version.returncode:
-        pytest.skip("no Compose v2 here: that it accepts docker-compose.yaml stays unchecked")
-    required = set(re.findall(r"\$\{(\w+):\?", FILE.read_text()))
-    env = tmp_path / "env"
-    env.write_text("".join(f"{name}=/x\n" for name in sorted(required)))
-    command = [str(docker), "compose", "--file", str(FILE), "--env-file"]
-    subprocess.run([*command, str(env), "config", "--quiet"], check=True, cwd=tmp_path)
-    env.write_text("")
-    refused = subprocess.run(
-        [*command, str(env), "config", "--quiet"], capture_output=True, text=True, check=False
-    )
+    accepted = config(tmp_path, required())
+    assert accepted.returncode == 0, accepted.stderr
+    assert accepted.stderr == ""
+    assert "redis" not in json.loads(accepted.stdout)["services"]
+    with_redis = config(tmp_path, required() | {"COMPOSE_PROFILES": "redis"})
+    assert "redis" in json.loads(with_redis.stdout)["services"]
+
+
+@pytest.mark.parametrize("name", sorted(required()))
+def test_compose_names_the_variable_that_is_missing(tmp_path: Path, name: str) -> None:
+    refused = config(tmp_path, {key: value for key, value in required().items() if key != name})
     assert refused.returncode != 0
-    assert "set it in .env" in refused.stderr
+    assert name in refused.stderr
+
+
+def test_a_setting_in_env_arrives_in_every_service_of_airflow(tmp_path: Path) -> None:
+    known = {f"STAGE4_{name}".upper() for name in DeploymentSettings.model_fields} - OWN
+    values = {name: f"value of {name}" for name in known}
+    services = json.loads(config(tmp_path, required() | values).stdout)["services"]
+    for name in ("scheduler", "api-server", "dag-processor", "triggerer", "init"):
+        arrived = services[name]["environment"]
+        assert {each: arrived[each] for each in known} == values
+
+
+def test_a_base_image_is_passed_on_where_one_is_given(tmp_path: Path) -> None:
+    build = json.loads(config(tmp_path, required() | {"BASE_IMAGE": "mine:1"}).stdout)
+    assert build["services"]["api-server"]["build"]["args"] == {"BASE_IMAGE": "mine:1"}
+    default = json.loads(config(tmp_path, required()).stdout)["services"]["api-server"]["build"]
+    assert not any((default.get("args") or {}).values())

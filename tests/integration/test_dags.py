@@ -13,9 +13,11 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import STEPS
+from stage4.dag_factory import level_dag
 
 REPO = Path(__file__).parents[2]
 LEVEL_DAGS = [f"cluster_{level}" for level in LEVELS]
@@ -207,3 +209,18 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     assert "x-stage3://events" in timetable
     assert operators.count("DockerStepOperator") == len(STEPS)
     assert "Cron" in seen["dags"]["cluster_documents"][0]
+
+
+@pytest.mark.parametrize("cron", ["0 25 * * *", "daily", "* * *", "0 2 * * * * * *"])
+def test_a_wrong_cron_is_refused_by_the_variables_name(
+    monkeypatch: pytest.MonkeyPatch, cron: str
+) -> None:
+    monkeypatch.setenv("STAGE4_SCHEDULE_EVENTS", cron)
+    deployment.cache_clear()
+    with pytest.raises(SettingsError, match=r"STAGE4_SCHEDULE_EVENTS='.*' is no cron expression"):
+        level_dag(LEVELS["events"], None)
+    monkeypatch.setenv("STAGE4_SCHEDULE_EVENTS", "@daily")
+    deployment.cache_clear()
+    assert level_dag(LEVELS["events"], None).dag_id == "cluster_events"
+    monkeypatch.undo()
+    deployment.cache_clear()

@@ -1,7 +1,9 @@
 """Alerts and the gate's drift, with a real PostgreSQL and a history of runs."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -215,3 +217,17 @@ def test_a_duration_is_compared_when_all_steps_have_one(results: Results, tmp_pa
         found = alerts.watch(load_id, report, dict.fromkeys(TIMED, 1.0) | {"merge": slow})
         publish_run(files)
     assert [each["name"] for each in found or []] == [f"drift.{SECONDS}"]
+
+
+def test_the_duration_of_a_run_is_from_its_start_to_its_load(
+    results: Results, tmp_path: Path
+) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=100)
+    files = Label(tmp_path).write()
+    loaded = load_postgres(files, dag_run=SimpleNamespace(start_date=began))
+    with results.server.connect(results.database) as connection:
+        query = "SELECT name, value FROM stage4.metrics WHERE starts_with(name, 'run.')"
+        measured: dict[str, float] = dict(connection.execute(query).fetchall())
+    assert loaded["load_id"]
+    assert 100 <= measured["run.seconds"] < 160
+    assert measured["run.items_per_second"] == pytest.approx(15 / measured["run.seconds"])

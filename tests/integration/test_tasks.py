@@ -1,9 +1,10 @@
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from clustering_tasks.errors import BadInputError, ResourcesError, SettingsError, TransientError
@@ -19,6 +20,21 @@ class DagRun:
     conf: dict[str, Any] | None = None
 
 
+@dataclass
+class Kept:
+    """What a task pushes: key to value."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+def checked(level: str, dag_run: DagRun) -> dict[str, Any]:
+    """What `check_stage3` returns."""
+    return check_stage3(level, dag_run, Kept())
+
+
 @pytest.fixture
 def indices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Stage 3's folder, with a pair of files for events."""
@@ -31,7 +47,7 @@ def indices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
-    assert check_stage3("events", DagRun()) == {
+    assert checked("events", DagRun()) == {
         "settings": RunSettings().model_dump(mode="json"),
         "stage3_count": None,
     }
@@ -41,35 +57,74 @@ def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
     "conf", [{"hdbscan": {"min_cluster_size": 8}}, {"hdbscan.min_cluster_size": 8}]
 )
 def test_settings_come_nested_or_dotted(indices: Path, conf: dict[str, Any]) -> None:
-    settings = check_stage3("events", DagRun(conf))["settings"]
+    settings = checked("events", DagRun(conf))["settings"]
     assert run_settings(settings) == run_settings({"hdbscan.min_cluster_size": 8})
 
 
 def test_every_wrong_setting_is_named_and_nothing_is_tried_again(indices: Path) -> None:
     conf = {"typo": 1, "hdbscan": {"min_cluster_size": 1}, "neighbours.k": "many"}
     with pytest.raises(AirflowFailException) as error:
-        check_stage3("events", DagRun(conf))
+        checked("events", DagRun(conf))
     for name in ("typo", "hdbscan.min_cluster_size", "neighbours.k"):
         assert name in str(error.value)
 
 
 def test_what_the_level_cannot_use_is_refused_before_anything_is_copied(indices: Path) -> None:
     with pytest.raises(AirflowFailException, match=r"filter\.entity_types"):
-        check_stage3("events", DagRun({"filter": {"entity_types": ["PER"]}}))
-    chosen = check_stage3("events", DagRun({"filter.event_types": ["protest", "strike"]}))
+        checked("events", DagRun({"filter": {"entity_types": ["PER"]}}))
+    chosen = checked("events", DagRun({"filter.event_types": ["protest", "strike"]}))
     assert chosen["settings"]["filter"]["event_types"] == ["protest", "strike"]
+
+
+def test_settings_without_effect_are_logged_and_kept_with_the_reason(indices: Path) -> None:
+    kept = Kept()
+    conf = {"hdbscan": {"min_cluster_size": 4}, "publish.min_clusters": 1}
+    with structlog.testing.capture_logs() as logs:
+        check_stage3("events", DagRun(conf), kept)
+    reason = (
+        "acts only where the algorithm is hdbscan; "
+        "here the algorithm is label_propagation (auto takes it)"
+    )
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
+        ("warning", f"hdbscan.min_cluster_size=4 has no effect: it {reason}")
+    ]
+    idle = {"setting": "hdbscan.min_cluster_size", "value": 4, "reason": reason}
+    assert kept.values == {"idle_settings": [idle]}
+
+
+@pytest.mark.parametrize(("megabytes", "named"), [(100, "label_propagation"), (400, "none")])
+def test_the_size_of_the_index_tells_what_auto_will_take(
+    monkeypatch: pytest.MonkeyPatch, indices: Path, megabytes: int, named: str
+) -> None:
+    (indices / "documents_metadata.json").touch()
+    with (indices / "documents.index").open("wb") as file:
+        file.truncate(megabytes * 1_000_000)  # of 768 float32: 32,000 or 130,000 items
+    kept = Kept()
+    check_stage3("documents", DagRun({"label_propagation.edge_similarity": 0.7}), kept)
+    found = [each["setting"].partition(".")[0] for each in kept.values["idle_settings"]]
+    assert (found or ["none"]) == [named]
 
 
 def test_a_missing_pair_is_named_with_its_folder(indices: Path) -> None:
     with pytest.raises(AirflowFailException) as error:
-        check_stage3("entities", DagRun())
+        checked("entities", DagRun())
     assert f"{indices} has no entities.index and no entities_metadata.json" in str(error.value)
+
+
+def test_a_missing_folder_is_named_with_the_ways_out(
+    monkeypatch: pytest.MonkeyPatch, indices: Path
+) -> None:
+    monkeypatch.setenv("STAGE4_INDICES", str(indices / "none"))
+    deployment.cache_clear()
+    with pytest.raises(AirflowFailException, match=r"set STAGE4_INDICES to .*`make demo`") as error:
+        checked("events", DagRun())
+    assert f"Stage 3's folder {indices / 'none'} does not exist" in str(error.value)
 
 
 def test_half_a_pair_is_not_enough(indices: Path) -> None:
     (indices / "events_metadata.json").unlink()
     with pytest.raises(AirflowFailException, match=r"has no events_metadata\.json"):
-        check_stage3("events", DagRun())
+        checked("events", DagRun())
 
 
 def test_stage3_counts_where_it_has_a_url(indices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +136,10 @@ def test_stage3_counts_where_it_has_a_url(indices: Path, monkeypatch: pytest.Mon
             "/health": (200, {"status": "healthy"}),
             "/statistics": (200, {"backends": {"faiss": {"indices": known}}}),
         }
-        assert check_stage3("events", DagRun())["stage3_count"] == 7
+        assert checked("events", DagRun())["stage3_count"] == 7
         stage3.answers["/health"] = (503, {})
         with pytest.raises(AirflowException, match="503") as error:
-            check_stage3("events", DagRun())
+            checked("events", DagRun())
     assert not isinstance(error.value, AirflowFailException)
 
 

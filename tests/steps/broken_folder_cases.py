@@ -1,7 +1,9 @@
 """Every way in which Stage 3's folder may be wrong, and what is said of it."""
 
+import gzip
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +40,28 @@ INDEX, METADATA = r"events\.index", r"events_metadata\.json"
 NOT_JSON = METADATA + r" is not valid JSON"
 NOT_UNIT = INDEX + r": vectors that are not L2-normalised .*"
 
+OTHER_FORMATS = {
+    "UTF-16": ('{"a": 1}'.encode("utf-16"), "UTF-16 text"),
+    "UTF-16 without mark": ('{"a": 1}'.encode("utf-16-le"), "UTF-16 text"),
+    "byte order mark": (b'\xef\xbb\xbf{"a": 1}', "text behind a byte order mark"),
+    "gzip": (gzip.compress(b"{}"), "compressed by gzip"),
+    "zip": (b"PK\x03\x04abc", "a zip archive"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
+    "numpy": (b"\x93NUMPY\x01\x00v\x00", r"an array of numpy \(\.npy\)"),
+    "Parquet": (b"PAR1\x15\x04", "a Parquet file"),
+}
+NO_IDS: dict[Any, str] = {
+    "a\0b": "holds a control character",
+    "a\nb": "holds a control character",
+    "a\tb": "holds a control character",
+    "a\n": "holds a control character",
+    "x" * 513: "has 513 characters, and an id has 512 at most",
+    " ": "is blank",
+    "..": "is a step within a path",
+    "\udce9": "holds half a surrogate pair",
+    True: "is missing or no text",
+    0.5: "is missing or no text",
+}
 CASES: dict[str, Case] = {
     # files
     "folder missing": (lambda f: shutil.rmtree(f.path), r"indices does not exist"),
@@ -106,22 +130,37 @@ CASES: dict[str, Case] = {
     "metadata empty": (content("events_metadata.json", b""), rf"{METADATA} is empty"),
     "metadata blank": (content("events_metadata.json", b" \n"), NOT_JSON),
     "metadata plain text": (content("events_metadata.json", b"hello"), NOT_JSON),
-    "metadata UTF-16": (content("events_metadata.json", '{"a": 1}'.encode("utf-16")), NOT_JSON),
+    **{
+        f"metadata {name}": (content("events_metadata.json", data), rf"{METADATA} is {named}")
+        for name, (data, named) in OTHER_FORMATS.items()
+    },
+    **{
+        f"index {name}": (content("events.index", data), rf"{INDEX} is {named}")
+        for name, (data, named) in OTHER_FORMATS.items()
+    },
+    "index of plain numbers": (
+        lambda f: f.index(LEVEL).write_bytes(scattered(15).astype("f8").tobytes()),
+        rf"{INDEX} is no readable .* its size is that of rows of 16 numbers",
+    ),
+    "metadata JSON lines": (
+        content("events_metadata.json", b'{"a": 1}\n{"a": 2}\n'),
+        NOT_JSON + r" \(text behind its end, as JSON lines",
+    ),
     "metadata with Python's NaN": (
         entry(lambda item: item["metadata"].update(confidence=float("nan"))),
-        NOT_JSON + r" \(.*NaN",
+        rf"{METADATA}, metadata_store, item '{FIRST}' is not valid JSON \(NaN is no number of JSON",
     ),
     "metadata not UTF-8": (
         lambda f: f.metadata(LEVEL).write_bytes(
             f.metadata(LEVEL).read_bytes().replace(b"Leaders", b"L\xe9aders")
         ),
-        NOT_JSON + r" \(.*invalid bytes in UTF8",
+        rf"{METADATA}, metadata_store, item '\S+' is not valid JSON \(bytes that are no UTF-8",
     ),
     "metadata with half a surrogate pair as bytes": (
         lambda f: f.metadata(LEVEL).write_bytes(
             f.metadata(LEVEL).read_bytes().replace(b"Leaders", b"L\xed\xa0\x80aders")
         ),
-        NOT_JSON,
+        rf"{METADATA}, metadata_store, item '\S+' is not valid JSON \(bytes that are no UTF-8",
     ),
     "metadata with a rest": (
         lambda f: f.metadata(LEVEL).write_text(f.metadata(LEVEL).read_text() + "]"),
@@ -135,9 +174,9 @@ CASES: dict[str, Case] = {
         content("events_metadata.json", b'{"metadata_store": ' + b'{"a":' * 100_000),
         rf"{METADATA} is nested more than 1000 levels deep",
     ),
-    "metadata with a number of 20 digits": (
-        entry(lambda item: item["metadata"].update(confidence=10**19)),
-        NOT_JSON + r" \(.*integer overflow",
+    "metadata with a number of 400 digits": (
+        text_of('"confidence": 0.9', f'"confidence": {"1" * 400}'),
+        rf"{METADATA}, metadata_store, item '{FIRST}' is not valid JSON \(a number of more than",
     ),
     "metadata is a list": (
         content("events_metadata.json", b"[]"),
@@ -162,14 +201,21 @@ CASES: dict[str, Case] = {
         )
         for key in ("source_id", "metadata")
     },
-    "source_id is a number": (
-        entry(lambda item: item.update(source_id=7)),
-        rf"{METADATA}, .* '{FIRST}': the key source_id is missing or no text",
-    ),
-    "source_id with NUL": (
-        entry(lambda item: item.update(source_id="a\0b")),
-        rf"{METADATA}, .* '{FIRST}': a source id holds no NUL",
-    ),
+    **{
+        f"source_id {value!r:.20}": (
+            entry(lambda item, value=value: item.update(source_id=value)),  # type: ignore[misc]
+            rf"{METADATA}, .* '{FIRST}': the key source_id {why}",
+        )
+        for value, why in NO_IDS.items()
+    },
+    **{
+        f"document_id {value!r:.20}": (
+            entry(lambda item, value=value: item["metadata"].update(document_id=value)),  # type: ignore[misc]
+            rf"{METADATA}, .* '{FIRST}': its document_id {why}",
+        )
+        for value, why in (NO_IDS | {("a",): "is missing or no text"}).items()
+        if value not in (" ", "a\n")  # blanks around an id are none of it
+    },
     "metadata of an item is a list": (
         entry(lambda item: item.update(metadata=[])),
         rf"{METADATA}, .* '{FIRST}': the key metadata is missing or no object",
@@ -196,7 +242,11 @@ CASES: dict[str, Case] = {
     ),
     "vector id with NUL": (
         json_of(lambda m: rename(m, FIRST, "event_emb_\0")),
-        rf"{METADATA}, .*: a vector id holds no NUL",
+        rf"{METADATA}, .*: the vector id holds a control character",
+    ),
+    "vector id of 600 characters": (
+        json_of(lambda m: rename(m, FIRST, "event_emb_" + "x" * 600)),
+        rf"{METADATA}, .* 'event_emb_x{{50,70}}…: the vector id has 610 characters",
     ),
     # ids
     "item in no map": (

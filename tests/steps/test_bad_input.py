@@ -99,6 +99,10 @@ def test_other_counts_than_stage_3_reports_are_refused(
         (["--level", "event"], r"--level 'event' is none of documents, events"),
         (["--job", "../events"], r"--job '\.\./events' is no name of a file"),
         (["--job", ""], r"--job '' is no name of a file"),
+        (["--job", "a\x1b[2Jb"], r"--job 'a\\x1b\[2Jb' is no name of a file"),
+        (["--job", "a\x9b31mb"], r"--job 'a\\x9b31mb' is no name of a file"),
+        (["--job", "\u202egnp.exe"], r"--job '\\u202egnp\.exe' is no name of a file"),
+        (["--job", "a\u200bb"], r"--job 'a\\u200bb' is no name of a file"),
     ],
 )
 def test_wrong_settings_are_refused_before_a_run_begins(
@@ -122,3 +126,17 @@ def test_every_wrong_setting_is_named_at_once(cli: CommandLine, published: Publi
     assert outcome.code == 64
     for name in ("hdbscan.min_samples", "typo", "label.keywords", "publish.min_coverage"):
         assert f"- {name}: " in outcome.error
+
+
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\x9b31m", "\u202e", "\u2028", "\x7f", "\r"])
+def test_no_id_of_others_moves_a_terminals_cursor(
+    cli: CommandLine, published: Published, sign: str
+) -> None:
+    metadata = published.stage3.read_metadata("events")
+    names = metadata["id_map"]
+    names[f"event_emb_{sign}x"] = names.pop("event_emb_doc_0000_event_0")
+    published.stage3.write_metadata("events", metadata)
+    outcome = snapshot(cli, published)
+    assert outcome.code == 65
+    assert "event_emb_" in outcome.error
+    assert sign[0] not in outcome.stderr + outcome.stdout

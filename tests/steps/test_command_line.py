@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from clustering_tasks.settings.deployment import deployment
 from tests.conftest import CommandLine
 from tests.stage3_folder import DIMENSION, Stage3Folder, blobs
 from tests.steps.conftest import Published
@@ -278,3 +279,21 @@ def test_a_recommendation_is_for_one_number_of_items(
     done = cli("recommend", "--level", "documents", *arguments)
     assert done.code == 64
     assert "--indices or --items" in done.error
+
+
+@pytest.mark.parametrize(
+    ("level", "lines"), [("warning", False), ("WARNING", False), ("info", True)]
+)
+def test_the_steps_log_what_the_installation_wants(
+    cli: CommandLine, published: Published, monkeypatch: pytest.MonkeyPatch, level: str, lines: bool
+) -> None:
+    monkeypatch.setenv("STAGE4_LOG_LEVEL", level)
+    deployment.cache_clear()
+    outcome = cli(
+        *("snapshot", "--level", "events", "--indices", published.stage3.path),
+        *("--workspace", published.workspace, "--set", f"input.dimension={DIMENSION}"),
+    )
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert outcome.code == 0
+    assert (len(outcome.stderr.splitlines()) > 0) == lines

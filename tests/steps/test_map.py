@@ -1,5 +1,6 @@
 """The map of a level: what is drawn, where, and in which order."""
 
+import time
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clustering_tasks.steps.map.map import POINTS_SCHEMA
-from clustering_tasks.steps.map.placement import draw_members, place_clusters, radii
+from clustering_tasks.steps.map.placement import _narrowed, draw_members, place_clusters, radii
 from clustering_tasks.workspace.artefacts import Result
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, scattered
@@ -112,3 +113,18 @@ def test_members_are_drawn_by_the_root_of_their_clusters_size() -> None:
     assert len(set(rows.tolist())) == 111
     # a view that shows fewer shows a part of these
     assert draw_members(labels[order], sizes, 20).tolist() == rows[:20].tolist()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 40])
+def test_a_few_clusters_of_very_many_dimensions_are_laid_out_by_their_distances(count: int) -> None:
+    vectors = scattered(count, dimension=3072)
+    narrow = _narrowed(vectors)
+    assert narrow.shape == (count, max(count, 8))
+    np.testing.assert_allclose(narrow @ narrow.T, vectors @ vectors.T, atol=1e-4)
+    began = time.process_time()
+    places = place_clusters(vectors, np.full(count, 5), 5000)
+    assert places.shape == (count, 2)
+    assert np.isfinite(places).all()
+    assert time.process_time() - began < 3
+    usual = scattered(count, dimension=768)
+    assert _narrowed(usual).shape == usual.shape

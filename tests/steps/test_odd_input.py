@@ -45,6 +45,55 @@ def test_dates_and_domains_are_counted(workbench: Workbench) -> None:
     assert done["read"] == 7
 
 
+def test_ids_that_are_whole_numbers_are_read_as_text(workbench: Workbench) -> None:
+    good = plain_metadata("events", 0)
+    values = [{"document_id": each} for each in (4242, 4242.0, "4242", " 4242 ")]
+    workbench.stage3.write("events", blobs([4]), [good | each for each in values])
+    metadata = workbench.stage3.read_metadata("events")
+    first = metadata["metadata_store"]["event_emb_doc_0000_event_0"]
+    first["source_id"] = 17
+    workbench.stage3.write_metadata("events", metadata)
+    table = pq.read_table(snapshot(workbench.start("events")).files["items"])
+    assert table["document_id"].to_pylist() == ["4242"] * 4
+    assert table["source_id"].to_pylist()[0] == "17"
+
+
+def test_further_vectors_of_one_item_are_counted(workbench: Workbench) -> None:
+    workbench.stage3.write("documents", blobs([6]))
+    assert snapshot(workbench.start("documents", "whole")).metrics["further_vectors"] == 0
+    metadata = workbench.stage3.read_metadata("documents")
+    for number, entry in enumerate(metadata["metadata_store"].values()):
+        entry["source_id"] = f"doc_{number // 3}"
+    workbench.stage3.write_metadata("documents", metadata)
+    assert snapshot(workbench.start("documents")).metrics["further_vectors"] == 4
+
+
+def test_what_one_item_holds_in_a_field_that_nobody_reads_passes_through(
+    workbench: Workbench,
+) -> None:
+    good = plain_metadata("documents", 0)
+    odd = {"simhash": 17 * 10**18, "larger": 10**40, "half": "caf\udce9", "\ud83d": ["\ud83d!"]}
+    workbench.stage3.write("documents", blobs([4]), [good | odd, good, good, good])
+    result = snapshot(workbench.start("documents"))
+    assert result.metrics["half_characters"] == 1
+    stored = json.loads(pq.read_table(result.files["items"])["metadata"].to_pylist()[0])
+    whole = {"half": "caf\ufffd", "\ufffd": ["\ufffd!"], "larger": 10**40, "simhash": 17 * 10**18}
+    assert stored == good | whole
+    done = workbench.perform("documents", "all", hdbscan={"min_cluster_size": 2})
+    assert done["read"] == 4
+    members = pq.read_table(done["members_parquet"])
+    assert str(10**40) in members["metadata"].to_pylist()[0]
+
+
+def test_values_that_answers_cut_are_counted_with_an_example(workbench: Workbench) -> None:
+    good = plain_metadata("documents", 0)
+    long = {"body": "x" * 5000, "tags": ["tag"] * 5000, "title": "y" * 4096}
+    workbench.stage3.write("documents", blobs([3]), [good | long, good, good])
+    metrics = snapshot(workbench.start("documents")).metrics
+    assert metrics["long_values"] == 2
+    assert str(metrics["long_values_example"]).startswith("tags: [")
+
+
 def test_implausible_dates_are_counted_with_an_example_in_the_report(workbench: Workbench) -> None:
     good = plain_metadata("documents", 0)
     metadata = [

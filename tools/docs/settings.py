@@ -20,6 +20,7 @@ from clustering_tasks import errors
 from clustering_tasks.cli import app
 from clustering_tasks.settings import levels
 from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.settings.idle import RULES, known_names
 from clustering_tasks.settings.run import RunSettings
 
 REPO = Path(__file__).resolve().parents[2]
@@ -59,7 +60,32 @@ def settings_page() -> str:
         "unknown name or two settings that contradict each other end the run before any work, with "
         "every problem named.",
         *tables,
+        _where_settings_act(),
     )
+
+
+def _where_settings_act() -> str:
+    """Show the conditions under which settings act, in the order of the settings' groups."""
+    rows = (
+        (", ".join(f"`{name}`" for name in rule.names), _sentence(rule.where)) for rule in RULES
+    )
+    return "\n\n".join(
+        (
+            "## Where a setting acts",
+            (
+                "Elsewhere the setting has no effect. A run names each setting that differs from "
+                "its default and has none, with the reason. Of several lines of a setting, all "
+                "must hold."
+            ),
+            table(("setting", "acts only where"), rows),
+        )
+    )
+
+
+def _sentence(condition: str) -> str:
+    """Mark the settings in a condition."""
+    names = "|".join(sorted(map(re.escape, known_names()), key=len, reverse=True))
+    return re.sub(rf"(?<![\w`.])({names})(?![\w`])", r"`\1`", condition)
 
 
 def deployment_page() -> str:
@@ -72,7 +98,8 @@ def deployment_page() -> str:
         COMMAND,
         "Settings of an installation",
         "From environment variables, else from the file `.env` in the working directory of the "
-        "process that reads them; never from a caller. An empty variable counts as unset.",
+        "process that reads them (`STAGE4_ENV_FILE` names another file); never from a caller. An "
+        "empty variable counts as unset.",
         table(("variable", "takes", "default", "meaning"), rows),
     )
 

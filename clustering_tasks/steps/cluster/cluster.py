@@ -1,11 +1,12 @@
 """Step `cluster`: one part's rows of the level's neighbour graph."""
 
+from collections.abc import Callable
+
 import numpy as np
-import structlog
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.engine.cells import probe_count
-from clustering_tasks.engine.gpu import Device, has_gpu, make_index, propose
+from clustering_tasks.engine.gpu import Proposals, batch_rows, build_replicas, propose
 from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_rows
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
@@ -13,6 +14,7 @@ from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.steps.cluster.gpu_use import GpuUse, gpu_use
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Result,
@@ -22,8 +24,6 @@ from clustering_tasks.workspace.artefacts import (
     perform,
 )
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
-
-log = structlog.get_logger()
 
 
 def cluster(run: Run, part: int) -> Result:
@@ -50,7 +50,7 @@ def cluster(run: Run, part: int) -> Result:
 def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     with plan.path("part_of_node").open("rb") as file:
         own = np.flatnonzero(np.load(file, allow_pickle=False) == part)
-    device: Device = "gpu" if run.settings.neighbours.device == "auto" and has_gpu() else "cpu"
+    gpus = gpu_use(run)
     searches: dict[str, None] = {}
     found = []
     nodes = load_nodes(plan.path("nodes"))
@@ -59,9 +59,8 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     for block in np.unique(block_of).tolist():
         rows = slice(*bounds[block : block + 2].tolist())
         queries = own[block_of == block]
-        neighbours, how = _search(run, plan, queries, rows, cells.get(block), device)
-        found.append(neighbours)
-        searches[how] = None
+        found.append(_search(run, plan, queries, rows, cells.get(block), gpus, searches))
+    attempt.gpus = gpus.close() or None
     k = run.settings.neighbours.k
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
@@ -78,12 +77,19 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
         "nodes": len(own),
         "plan": plan.key,
         "search": " ".join(searches) or None,
+        "gpu_reason": gpus.reason,
     }
 
 
 def _search(
-    run: Run, plan: Result, queries: I64, rows: slice, cells: Cells | None, device: Device
-) -> tuple[Neighbours, str]:
+    run: Run,
+    plan: Result,
+    queries: I64,
+    rows: slice,
+    cells: Cells | None,
+    gpus: GpuUse,
+    searches: dict[str, None],
+) -> Neighbours:
     """Search some nodes of one block; the ids returned are those of nodes.
 
     Args:
@@ -92,47 +98,80 @@ def _search(
         queries: (m,) nodes of the block, ascending.
         rows: nodes of the block.
         cells: of the block, None where it is searched exactly.
-        device: where.
-
-    Returns:
-        the neighbours of the queries, and how they were found: `exact`, `cells` or `gpu`.
+        gpus: of the task.
+        searches: gets the ways in which neighbours were found: `exact`, `cells`, `gpu`.
     """
     first, last = rows.start, rows.stop
     own = queries - first
-    settings = run.settings.neighbours
+    k = run.settings.neighbours.k
     window = read_window(plan, run.settings.temporal, rows)
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
-        found, how = None, "gpu"
-        if device == "gpu" and window is None:  # an index knows nothing of dates
-            found = on_gpu(vectors, own, settings, device)
-        if found is None:
-            how = "exact" if cells is None else "cells"
-            among = cells or all_cells(len(vectors))
-            found = search_rows(vectors, among, own, settings.k, window)
-    return _of_nodes(found, first), how
+
+        def on_cpu(rest: I64) -> Neighbours:
+            searches["exact" if cells is None else "cells"] = None
+            return search_rows(vectors, cells or all_cells(len(vectors)), rest, k, window)
+
+        proposed = propose_on_gpus(vectors, own, run.settings.neighbours, gpus)
+        if proposed is None:
+            return _of_nodes(on_cpu(own), first)
+        if proposed.done.any():
+            searches["gpu"] = None
+        return _of_nodes(complete(vectors, proposed, k, on_cpu), first)
 
 
-def on_gpu(
-    vectors: Vectors, rows: I64, settings: NeighbourSettings, device: Device
-) -> Neighbours | None:
-    """Search some rows on a GPU; None when its memory does not suffice.
+def propose_on_gpus(
+    vectors: Vectors, rows: I64, settings: NeighbourSettings, gpus: GpuUse
+) -> Proposals | None:
+    """Search some rows on the GPUs; None where none can be used.
 
     Args:
         vectors: of the block.
         rows: (m,) the queries.
         settings: k, probes and precision.
-        device: `gpu`; the tests do the same on a CPU.
+        gpus: of the task.
+
+    Raises:
+        ResourcesError: their memory does not suffice, and `neighbours.device=gpu`.
     """
-    try:
-        index = make_index(
-            vectors, probe_count(len(vectors), settings.probes), settings.float16, device
-        )
-        proposed = propose(index, vectors, rows, settings.k)
-    except MemoryError as error:
-        log.warning("GPU out of memory, the CPU takes over", error=str(error))
+    n, dimension = len(vectors), vectors[:1].shape[1]
+    work = gpus.room(n, dimension) if gpus.usable else {}
+    if not work:
         return None
-    return measured(vectors, rows, proposed.ids, settings.k)
+    try:
+        probes = probe_count(n, settings.probes)
+        replicas = build_replicas(vectors, probes, settings.float16, work)
+    except MemoryError as error:
+        gpus.give_up(str(error))
+        return None
+    for replica in replicas:
+        replica.batch = batch_rows(work[replica.device], dimension, settings.k)
+    found = propose(replicas, vectors, rows, settings.k, gpus.read)
+    if not found.done.all():
+        gpus.give_up("; ".join(found.errors))
+    return found
+
+
+def complete(
+    vectors: Vectors, proposed: Proposals, k: int, search_rest: Callable[[I64], Neighbours]
+) -> Neighbours:
+    """Measure what GPUs proposed, and search the rows that they did not reach.
+
+    Args:
+        vectors: of the block.
+        proposed: by the GPUs.
+        k: neighbours kept.
+        search_rest: searches rows.
+    """
+    done, rows = proposed.done, proposed.rows
+    found = measured(vectors, rows[done], proposed.ids[done], k)
+    if done.all():
+        return found
+    rest = search_rest(rows[~done])
+    both = Neighbours(np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32))
+    for of, part in ((done, found), (~done, rest)):
+        both.ids[of], both.distances[of] = part.ids, part.distances
+    return both
 
 
 def _of_nodes(local: Neighbours, first: int) -> Neighbours:

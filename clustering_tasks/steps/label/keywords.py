@@ -1,27 +1,30 @@
 """Keywords by class-based TF-IDF: what a cluster says more often than the level does."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from itertools import count
+from collections.abc import Iterable, Iterator
+from itertools import count, pairwise
 
 import numpy as np
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.stage3.text import has_points, unpointed
-from clustering_tasks.stage3.words import overlaps, terms_of_runs, words_of
+from clustering_tasks.stage3.words import beyond_latin, overlaps, terms_of_runs, words_of
 from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
 
 # "stari dvor" says more than "dvor" alone, which is in the same texts and so weighs as much
 _PAIR_GAIN = 1.2
-_FIRST_PAIR = 1 << 32
+_WORD = 1 << 32
 _END = -1  # of a text
+_COUNTED = 1 << 20  # words at a time
+_NOTHING = (*[np.empty(0, np.int64)] * 3, np.empty(0, np.int32))  # as `_count` returns
 
 
 class Keywords:
     """Weights of the terms of each cluster (Grootendorst 2022, class-based TF-IDF).
 
-    A million items have ten million terms, most of them once, so a term is a number: that of its
-    word, or for a pair `(first + 1) * 2**32 + second`.
+    A million items have ten million terms, most of them once, so a term is a number: of its words,
+    counted from 1 by the alphabet, `first * 2**32 + second`, or `+ 0`. Terms are in its order, too:
+    a blank comes before whatever a word is made of.
     """
 
     def __init__(self, clusters: Iterable[Iterable[str | None]], usual: str = ENGLISH) -> None:
@@ -33,12 +36,18 @@ class Keywords:
         """
         vocabulary: dict[str, int] = defaultdict(count().__next__)
         self._shown: dict[str, str] = {}  # of a word its form with vowel points, where one has it
-        counted = [_count(texts, vocabulary, usual, self._shown) for texts in clusters]
-        self._words = list(vocabulary)
-        sizes = [len(terms) for terms, _ in counted]
-        self._bounds = np.append(0, np.cumsum(sizes, dtype=np.int64))
-        self._terms = np.concatenate([np.empty(0, np.int64), *(terms for terms, _ in counted)])
-        self._weights = _weights(self._terms, [counts for _, counts in counted])
+        rows = (_numbers(texts, vocabulary, usual, self._shown) for texts in clusters)
+        together = list(_together(rows))
+        self._words = sorted(vocabulary)
+        rank = np.empty(len(vocabulary) + 1, dtype=np.int64)
+        rank[[vocabulary[word] for word in self._words]] = np.arange(len(vocabulary))
+        rank[_END] = _END
+        counted = [_count(rank[numbers], ends) for numbers, ends in together]
+        words, sizes, self._terms, said = (
+            np.concatenate(each) for each in zip(_NOTHING, *counted, strict=True)
+        )
+        self._bounds = np.append(0, np.cumsum(sizes))
+        self._weights = _weights(self._terms, said, words, sizes)
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""
@@ -46,7 +55,8 @@ class Keywords:
         looked_at = 8 * count
         while True:
             heavy = _heaviest(weights, looked_at)
-            kept = _apart(map(self._text, terms[heavy].tolist()), weights[heavy], count)
+            order = np.argsort(-weights[heavy], kind="stable")  # of equals by the alphabet
+            kept = _apart(map(self._text, terms[heavy][order].tolist()), count)
             if len(kept) == count or looked_at >= len(weights):
                 return [" ".join(self._shown.get(w, w) for w in term.split()) for term in kept]
             looked_at *= 8
@@ -54,8 +64,8 @@ class Keywords:
     def weights_of(self, cluster: int) -> dict[str, float]:
         """Return the weight of each single word of a cluster, without vowel points."""
         terms, weights = self._row(cluster)
-        single = slice(np.searchsorted(terms, _FIRST_PAIR))
-        words = map(self._words.__getitem__, terms[single].tolist())
+        single = terms % _WORD == 0
+        words = map(self._words.__getitem__, (terms[single] // _WORD - 1).tolist())
         return dict(zip(words, weights[single].tolist(), strict=True))
 
     def _row(self, cluster: int) -> tuple[I64, F32]:
@@ -63,47 +73,89 @@ class Keywords:
         return self._terms[here], self._weights[here]
 
     def _text(self, term: int) -> str:
-        before, last = divmod(term, _FIRST_PAIR)
-        return f"{self._words[before - 1]} {self._words[last]}" if before else self._words[last]
+        first, second = divmod(term, _WORD)
+        word = self._words[first - 1]
+        return f"{word} {self._words[second - 1]}" if second else word
 
 
-def _count(
+def _numbers(
     texts: Iterable[str | None], vocabulary: dict[str, int], usual: str, shown: dict[str, str]
-) -> tuple[I64, I32]:
-    """Return a cluster's terms, ascending, and how often it says each; new words are numbered.
+) -> list[int]:
+    """Number the words of a cluster's texts, each text with `_END` behind; new words are entered.
 
     Words that differ in vowel points alone are one; `shown` gets the form with the points.
     """
-    numbers = [_END]
+    numbers = []
     known = [text for text in texts if text]
     split = [words_of(text, usual) for text in known]
-    for at, text in enumerate(known):
-        if has_points(text):
-            forms, split[at] = split[at], list(map(unpointed, split[at]))
-            for word, form in zip(split[at], forms, strict=True):
-                shown.setdefault(word, form)
+    plain = not beyond_latin("".join(known))
+    if not plain:
+        split = [_without_points(*each, shown) for each in zip(known, split, strict=True)]
     for words, stop_words in zip(split, stop_words_of(split, usual), strict=True):
         numbers += [vocabulary[word] for word in words if word not in stop_words]
         numbers.append(_END)  # no pair spans two texts
-    for terms_of_text in terms_of_runs(known):
-        for term in terms_of_text:
-            numbers += [vocabulary[term], _END]
-    row = np.array(numbers, dtype=np.int64)
+    if not plain:
+        for terms_of_text in terms_of_runs(known):
+            for term in terms_of_text:
+                numbers += [vocabulary[term], _END]
+    return numbers
+
+
+def _without_points(text: str, words: list[str], shown: dict[str, str]) -> list[str]:
+    if not has_points(text):
+        return words
+    bare = list(map(unpointed, words))
+    for word, form in zip(bare, words, strict=True):
+        shown.setdefault(word, form)
+    return bare
+
+
+def _together(rows: Iterable[list[int]]) -> Iterator[tuple[I32, I64]]:
+    """Put the numbers of clusters together, of so many as have `_COUNTED` words or the first more.
+
+    Yields:
+        the numbers, and where those of each cluster end.
+    """
+    some, ends = list[int](), list[int]()
+    for row in rows:
+        some += row
+        ends.append(len(some))
+        if len(some) >= _COUNTED:
+            yield np.array(some, dtype=np.int32), np.array(ends)
+            some, ends = [], []
+    yield np.array(some, dtype=np.int32), np.array(ends, dtype=np.int64)
+
+
+def _count(row: I64, ends: I64) -> tuple[I64, I64, I64, I32]:
+    """Count the terms of some clusters, given their words as `_together` does.
+
+    Returns:
+        how many terms each cluster has, and how many different ones; these, ascending in each
+        cluster, and how often it says them.
+    """
+    both = np.zeros((len(row), 2), dtype=np.int64)
+    both[:, 0] = (row + 1) * _WORD
     paired = (row[:-1] != _END) & (row[1:] != _END)
-    of_two = (row[:-1][paired] + 1) * _FIRST_PAIR + row[1:][paired]
-    terms = np.concatenate([row[row != _END], of_two])
-    terms, counts = np.unique(terms, return_counts=True)
-    return terms, counts.astype(np.int32)
+    both[:-1, 1][paired] = (both[:-1, 0] + row[1:] + 1)[paired]
+    there = both != 0
+    terms = both[there]
+    bounds = np.append(0, np.append(0, there.sum(axis=1).cumsum())[ends])
+    for start, end in pairwise(bounds.tolist()):
+        terms[start:end].sort()
+    new = np.ones(len(terms) + 1, dtype=bool)
+    new[1:-1] = terms[1:] != terms[:-1]
+    new[bounds] = True  # the last as an end
+    first = np.flatnonzero(new)
+    different = np.diff(np.searchsorted(first, bounds))
+    return np.diff(bounds), different, terms[first[:-1]], np.diff(first).astype(np.int32)
 
 
-def _weights(terms: I64, counts: list[I32]) -> F32:
+def _weights(terms: I64, said: I32, words: I64, sizes: I64) -> F32:
     """Frequency in the cluster times log(1 + mean words of a cluster / frequency in the level)."""
-    said = np.concatenate([np.empty(0, np.int32), *counts])
-    words = np.array([each.sum() for each in counts], dtype=np.int64)
     known, which = np.unique(terms, return_inverse=True)
     rarity = np.log1p(words.sum() / max(len(words), 1) / np.bincount(which, said))
-    rarity[known >= _FIRST_PAIR] *= _PAIR_GAIN
-    share = said / np.repeat(words, [len(each) for each in counts])
+    rarity[known % _WORD != 0] *= _PAIR_GAIN
+    share = said / np.repeat(words, sizes)
     weights: F32 = (share * rarity[which]).astype(np.float32)
     return weights
 
@@ -115,15 +167,15 @@ def _heaviest(weights: F32, count: int) -> Mask:
     return np.asarray(weights >= np.partition(weights, -count)[-count])
 
 
-def _apart(terms: Iterable[str], weights: F32, count: int) -> list[str]:
-    """Return up to `count` terms, heaviest first, that share no word with a heavier one."""
+def _apart(terms: Iterable[str], count: int) -> list[str]:
+    """Return the first terms, up to `count`, that share no word with one before."""
     kept: list[str] = []
     said: set[str] = set()
-    for _, term in sorted(zip((-weights).tolist(), terms, strict=True)):
+    for term in terms:
         words = overlaps(term)
-        if not words & said:
+        if said.isdisjoint(words):
             kept.append(term)
             said |= words
-        if len(kept) == count:
-            break
+            if len(kept) == count:
+                break
     return kept

@@ -62,6 +62,8 @@ def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[Record]:
     labels = read_columns(assignments, ["cluster"])["cluster"].fill_null(-1).to_numpy()
     keywords = _keywords(items, labels, len(centroids))
     table = read_members(items, assignments, run.level)
+    algorithm = str(merge.metrics["algorithm"])
+    parameters = getattr(run.settings, algorithm).model_dump()
     for number, members in enumerate(by_cluster(table, labels, len(centroids))):
         cluster = Cluster(
             members=members,
@@ -69,7 +71,8 @@ def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[Record]:
             intra_similarity=float(intra[number]),
             keywords=keywords.top(number, run.settings.label.keywords),
             weights=keywords.weights_of(number),
-            algorithm=str(merge.metrics["algorithm"]),
+            algorithm=algorithm,
+            parameters=parameters,
         )
         yield record(run, cluster)
 

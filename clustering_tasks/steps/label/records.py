@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class Cluster:
         keywords: heaviest first.
         weights: of its single words.
         algorithm: that found it.
+        parameters: the algorithm's settings.
     """
 
     members: Columns
@@ -42,6 +44,7 @@ class Cluster:
     keywords: list[str]
     weights: dict[str, float]
     algorithm: str
+    parameters: dict[str, Any]
 
 
 def record(run: Run, cluster: Cluster) -> Record:
@@ -54,30 +57,29 @@ def record(run: Run, cluster: Cluster) -> Record:
 def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
     members, settings = cluster.members, run.settings
     order = _order(members, run.level.name)
-    parameters = getattr(settings, cluster.algorithm).model_dump()
     member_ids = members["source_id"][order].tolist()
     return {
-        "cluster_id": cluster_id(run.level.cluster_type, members["vector_id"]),
+        "cluster_id": cluster_id(run.level.cluster_type, members["vector_id"].tolist()),
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),
         "member_similarities": _rounded(members["similarity"][order]),
-        "document_ids": sorted(set(filter(None, members["document_id"]))),
+        "document_ids": sorted(set(filter(None, members["document_id"].tolist()))),
         "centroid_vector": cluster.centroid,
         "temporal_span": _span(members),
         "primary_entities": _most_frequent(
-            members["primary_entities"], settings.label.primary_entities
+            members["primary_entities"].tolist(), settings.label.primary_entities
         ),
-        "domain": _dominant(members["domain"]),
-        "event_type": _dominant(members["event_type"]),
+        "domain": _dominant(members["domain"].tolist()),
+        "event_type": _dominant(members["event_type"].tolist()),
         "intra_cluster_similarity": cluster.intra_similarity,
         "keywords": cluster.keywords,
         "representatives": _representatives(members, central[: settings.label.representatives]),
         "near_duplicates": _near_duplicates(members, order),
         "metadata": {
             "algorithm": cluster.algorithm,
-            "parameters": parameters,
-            "min_cluster_size": parameters.get("min_cluster_size", 2),
+            "parameters": cluster.parameters,
+            "min_cluster_size": cluster.parameters.get("min_cluster_size", 2),
             "scope": settings.scope,
             "mean_probability": float(np.mean(members["probability"], dtype=np.float64)),
             "timestamp": run.as_of,
@@ -112,11 +114,9 @@ def _rounded(values: F32) -> list[float]:
 
 
 def _span(members: Columns) -> list[datetime] | None:
-    starts, ends = (members[name] for name in ("start_time", "end_time"))
-    starts, ends = starts[~np.isnat(starts)], ends[~np.isnat(ends)]
-    if not len(starts):
-        return None
-    return [time.item().replace(tzinfo=UTC) for time in (starts.min(), ends.max())]
+    starts, ends = (members[name].tolist() for name in ("start_time", "end_time"))  # NaT is None
+    first, last = min(filter(None, starts), default=None), max(filter(None, ends), default=None)
+    return [first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)] if first and last else None
 
 
 def _dominant(values: Iterable[str | None]) -> str | None:
@@ -137,9 +137,11 @@ def _representatives(members: Columns, rows: I64) -> list[Representative]:
 
 
 def _near_duplicates(members: Columns, order: I64) -> list[list[str]]:
+    numbers = members["near_duplicate"][order].tolist()
+    if len(set(numbers)) == len(numbers):
+        return []
     groups: dict[int, list[str]] = {}
-    ids = members["source_id"][order].tolist()
-    for group, name in zip(members["near_duplicate"][order].tolist(), ids, strict=True):
+    for group, name in zip(numbers, members["source_id"][order].tolist(), strict=True):
         groups.setdefault(group, []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 
@@ -152,7 +154,7 @@ def _document(shared: Shared, cluster: Cluster, central: I64) -> DocumentRecord:
         "cluster_type": "document",
         "cluster_label": _label(cluster, central),
         "avg_word_count": float(np.mean(words)) if len(words) else None,
-        "dominant_categories": _most_frequent(cluster.members["categories"], 5),
+        "dominant_categories": _most_frequent(cluster.members["categories"].tolist(), 5),
     }
 
 
@@ -166,7 +168,7 @@ def _event(shared: Shared, cluster: Cluster, central: I64) -> EventRecord:
 
 
 def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
-    mentions = Counter(filter(None, cluster.members["title"]))
+    mentions = Counter(filter(None, cluster.members["title"].tolist()))
     variants = sorted(mentions, key=lambda mention: (-mentions[mention], mention))
     canonical = canonical_name(mentions)
     return {
@@ -174,7 +176,7 @@ def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
         "cluster_type": "entity",
         "cluster_label": _label(cluster, central, canonical),
         "canonical_entity": canonical,
-        "entity_type": _dominant(cluster.members["entity_type"]),
+        "entity_type": _dominant(cluster.members["entity_type"].tolist()),
         "entity_mentions": variants,
         "mention_counts": {mention: mentions[mention] for mention in variants},
     }
@@ -187,7 +189,7 @@ def _storyline(shared: Shared, cluster: Cluster, central: I64) -> StorylineRecor
         "cluster_label": _label(cluster, central),
         "storyline_ids": shared["member_ids"],
         "event_ids": sorted(set(cluster.members["event_ids"])),
-        "domains": _most_frequent(cluster.members["domain"], 12),
+        "domains": _most_frequent(cluster.members["domain"].tolist(), 12),
     }
 
 

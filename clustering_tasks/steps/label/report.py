@@ -8,7 +8,7 @@ import numpy as np
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.steps import PLANNING, STEPS, find_step
-from clustering_tasks.workspace.artefacts import Metric, Result, Run, part_name
+from clustering_tasks.workspace.artefacts import GpuReading, Metric, Result, Run, part_name
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = (
@@ -70,6 +70,7 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
         "raw_outlier_share": _share(merge.metrics["raw_noise"], kept),
         "largest_cluster_share": _share(int(sizes.max(initial=0)), counts["clustered"]),
         "neighbours": {name: merge.metrics[name] for name in NEIGHBOURS},
+        "gpu": _gpu(run),
         "evidence": _evidence(merge),
         "quality": {name: merge.metrics[name] for name in QUALITY},
         "sizes": describe_sizes(sizes),
@@ -140,6 +141,23 @@ def _histogram(sizes: I64) -> Iterator[dict[str, int]]:
             "items": int(here.sum()),
         }
         least *= 2
+
+
+def _gpu(run: Run) -> dict[str, Any]:
+    """Sum up what became of the GPUs that the parts were given."""
+    parts = (run.find_result(part_name(p.part)) for p in run.result(PLANNING.name).parts or [])
+    found = [part for part in parts if part is not None]
+    reasons = dict.fromkeys(part.metrics.get("gpu_reason") for part in found)
+    fullest: dict[str, GpuReading] = {}
+    for reading in (each for part in found for each in part.gpus or []):
+        known = fullest.setdefault(reading.uuid, reading)
+        fullest[reading.uuid] = max(known, reading, key=lambda r: r.memory_peak_bytes)
+    return {
+        "used": len(fullest),
+        "reasons": [reason for reason in reasons if reason],
+        "cards": [reading.model_dump(mode="json") for reading in fullest.values()],
+        "memory_peak_bytes": max((r.memory_peak_bytes for r in fullest.values()), default=None),
+    }
 
 
 def _seconds(run: Run) -> dict[str, float]:

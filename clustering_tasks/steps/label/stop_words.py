@@ -114,7 +114,8 @@ def stop_words_of(texts: Sequence[Collection[str]], usual: str) -> Iterator[froz
     others = _listed(words) - stop_words
     for text in texts:
         hints = others.intersection(text)
-        language = _language(text, common) if _weight(hints) >= _LEAD else common
+        shown = bool(hints) and _weight(hints) >= _LEAD
+        language = _language(text, common) if shown else common
         yield stop_words if language == common else _among(text, language)
 
 
@@ -158,12 +159,13 @@ def _among(words: Collection[str], language: str) -> frozenset[str]:
     found = listed.intersection(words)
     if language == ENGLISH:  # whose own list has the words with an apostrophe
         return found
-    return found.union(word for word in words if _joined(word, listed))
+    joined = [word for word in words if "'" in word or "\u2019" in word]
+    return found.union(word for word in joined if _are_listed(word, listed))
 
 
-def _joined(word: str, listed: frozenset[str]) -> bool:
-    parts = word.replace("\u2019", "'").split("'")
-    return len(parts) > 1 and all(len(part) == 1 or part in listed for part in parts)
+def _are_listed(joined: str, listed: frozenset[str]) -> bool:
+    parts = joined.replace("\u2019", "'").split("'")
+    return all(len(part) == 1 or part in listed for part in parts)
 
 
 @cache

@@ -6,17 +6,19 @@ Clusters as JSONL and as CSV for COPY, members as Parquet and as CSV.
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from orjson import Fragment
 from pyarrow.csv import CSVWriter
 from upath import UPath
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.contract.columns import CLUSTERS, MEMBERS
 from clustering_tasks.contract.record import Record
+from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.workspace.columns import text_schema
 from clustering_tasks.workspace.storage import to_json
 
@@ -53,17 +55,24 @@ def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> tuple
     """Write one line and one row per cluster; return their ids and sizes."""
     ids, sizes = list[str](), list[int]()
     records = iter(records)
+
+    def tables(lines: BinaryIO) -> Iterator[pa.Table]:
+        while some := list(islice(records, _CLUSTERS)):
+            centroids = [to_json(record["centroid_vector"]) for record in some]  # most of the bytes
+            lines.write(b"".join(map(_line, some, centroids)))
+            ids.extend(record["cluster_id"] for record in some)
+            sizes.extend(record["cluster_size"] for record in some)
+            rows = list(map(_cluster_row, some, centroids))
+            yield pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA)
+
     with (
         jsonl.open("wb") as lines,
         csv.open("wb") as file,
         CSVWriter(file, CLUSTER_SCHEMA) as writer,
+        ThreadPoolExecutor(1) as beside,  # the interpreter has no part in it
     ):
-        while some := list(islice(records, _CLUSTERS)):
-            lines.write(b"".join(to_json(record) + b"\n" for record in some))
-            rows = [_cluster_row(record) for record in some]
-            writer.write_table(pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA))
-            ids += [record["cluster_id"] for record in some]
-            sizes += [record["cluster_size"] for record in some]
+        for _ in in_turn(beside, writer.write_table, tables(lines)):
+            pass
     return ids, np.array(sizes, dtype=np.int64)
 
 
@@ -112,7 +121,11 @@ def _members(items: UPath, assignments: UPath, cluster_ids: pa.Array) -> Iterato
             start += len(batch)
 
 
-def _cluster_row(record: Record) -> dict[str, Any]:
+def _line(record: Record, centroid: bytes) -> bytes:
+    return to_json({**record, "centroid_vector": Fragment(centroid)}) + b"\n"
+
+
+def _cluster_row(record: Record, centroid: bytes) -> dict[str, Any]:
     start, end = record["temporal_span"] or (None, None)
     stored = {k: v for k, v in record.items() if k not in _STORED_APART}
     return {
@@ -127,12 +140,12 @@ def _cluster_row(record: Record) -> dict[str, Any]:
         "end_time": end,
         "intra_cluster_similarity": record["intra_cluster_similarity"],
         "mean_probability": record["metadata"]["mean_probability"],
-        "centroid": to_json(record["centroid_vector"]).decode(),
-        "keywords": to_json(record["keywords"]).decode(),
-        "representatives": to_json(record["representatives"]).decode(),
-        "primary_entities": to_json(record["primary_entities"]).decode(),
-        "document_ids": to_json(record["document_ids"]).decode(),
-        "record": to_json(stored).decode(),
+        "centroid": centroid,
+        "keywords": to_json(record["keywords"]),
+        "representatives": to_json(record["representatives"]),
+        "primary_entities": to_json(record["primary_entities"]),
+        "document_ids": to_json(record["document_ids"]),
+        "record": to_json(stored),
     }
 
 

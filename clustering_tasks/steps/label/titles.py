@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from unicodedata import category
 
 from clustering_tasks.stage3.text import unpointed
-from clustering_tasks.stage3.words import has_runs, pieces_of, runs_of
+from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
 
 _LONGEST = 100
 CENTRAL = 10  # titles considered: the most central say what the cluster is about
@@ -60,8 +60,9 @@ def shorten(text: str) -> str:
 
 def _typical(title: str, weights: Mapping[str, float]) -> float:
     """Sum of the weights of a title's words; its length damps it, so that a list does not win."""
-    words = pieces_of(title)
-    said, length = sum(weights.get(unpointed(word), 0.0) for word in words), float(len(words))
+    pieces = pieces_of(title)
+    words = map(unpointed, pieces) if beyond_latin(title) else weights.keys() & pieces
+    said, length = sum(weights.get(word, 0.0) for word in words), float(len(pieces))
     if has_runs(title):  # a word without blanks beside it has two letters or more
         said += sum(weight for term, weight in weights.items() if has_runs(term) and term in title)
         length += len("".join(runs_of(title))) / 2

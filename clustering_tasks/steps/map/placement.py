@@ -15,6 +15,8 @@ _DIMENSIONS = 32  # onto which members are projected before their cluster's plan
 _COVERED = 0.2  # share of the map that the discs of all clusters cover
 _LARGEST_DISC = 0.06
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
+_FEWEST_DIMENSIONS = 8
+_MANY_DIMENSIONS = 1024  # up to here the axes take a second at most
 _DIGITS = 5  # further ones depend on the processor, and nobody sees them
 
 
@@ -35,11 +37,27 @@ def place_clusters(centroids: F32, sizes: I64, max_clusters: int) -> F64:
     order = by_size(sizes)
     first, others = order[:max_clusters], order[max_clusters:]
     places = np.zeros((len(sizes), 2))
-    places[first] = _into_square(tsne(np.ascontiguousarray(centroids[first], dtype=np.float32)))
+    places[first] = _into_square(tsne(_narrowed(centroids[first])))
     if len(others):
         nearest = nearest_centroids(centroids[others], centroids[first]).ids[:, 0]
         places[others] = places[first[nearest]] + _beside(nearest, len(first))
     return np.asarray(np.round(np.clip(places, -1, 1), _DIGITS), dtype=np.float64)
+
+
+def _narrowed(vectors: F32) -> F32:
+    """Turn a few vectors of very many dimensions into as many dimensions as there are vectors.
+
+    Their distances stay. The layout starts from their main axes, which take time with the cube of
+    the dimension: half a minute at 3,072.
+    """
+    count, dimension = vectors.shape
+    width = max(count, _FEWEST_DIMENSIONS)
+    if dimension <= _MANY_DIMENSIONS or width >= dimension / 2:
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+    _, within = np.linalg.qr(vectors.astype(np.float64).T)
+    narrow = np.zeros((count, width), dtype=np.float32)
+    narrow[:, :count] = np.round(within.T, _DIGITS)
+    return narrow
 
 
 def _into_square(places: F64) -> F64:

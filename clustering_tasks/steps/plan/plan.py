@@ -1,5 +1,7 @@
 """Step `plan`: cut a level into parts for mapped tasks, and check beforehand that it fits."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -10,9 +12,12 @@ from clustering_tasks.evidence.context_trust import checked_context
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
 from clustering_tasks.graph.features import centred, document_vectors, make_features
 from clustering_tasks.graph.missing_types import fill_missing_types
-from clustering_tasks.graph.nodes import make_nodes, part_fields
-from clustering_tasks.graph.parts import make_parts
+from clustering_tasks.graph.nodes import Nodes, make_nodes, part_fields
+from clustering_tasks.graph.parts import Parts, make_parts
 from clustering_tasks.graph.time_ranges import write_time_ranges
+from clustering_tasks.graph.whole_blocks import whole_blocks
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
 from clustering_tasks.steps.plan.story_vectors import story_vectors
@@ -49,6 +54,7 @@ def plan(run: Run) -> Result:
         "check_context": bool(method.context_weight) and settings.evidence.check,
         "stories": method.weights.story_similarity_floor > 0,
         "documents": method.weights.document_weight > 0,
+        "whole_blocks": _whole_blocks(settings),
     }
     inputs = [snapshot] if context is None else [snapshot, context]
     key = artefact_key("plan", inputs, read, run.level.name)
@@ -107,8 +113,7 @@ def _plan(
     if method.weights.story_similarity_floor:
         stories = story_vectors(snapshot, items["document_id"], nodes, documents)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
-    others = "domains" if part_fields(run.level, run.settings) == ["domain"] else "types"
-    parts = make_parts(nodes, run.settings.parts, others, ordered.cells.keys())
+    parts = _parts(nodes, run, ordered.cells.keys())
     with attempt.new_file("part_of_node", "part_of_node.npy").open("wb") as file:
         np.save(file, parts.of_node)
     attempt.parts = [
@@ -122,3 +127,18 @@ def _plan(
         "context_weight": features.context_weight if context is not None else None,
         **forecast,
     }
+
+
+def _parts(nodes: Nodes, run: Run, in_cells: Collection[int]) -> Parts:
+    """Cut the level into parts; for a GPU into whole blocks."""
+    groups = "domains" if part_fields(run.level, run.settings) == ["domain"] else "types"
+    if _whole_blocks(run.settings):
+        return whole_blocks(nodes, run.settings.parts, groups)
+    return make_parts(nodes, run.settings.parts, groups, in_cells)
+
+
+def _whole_blocks(settings: RunSettings) -> bool:
+    """Tell whether `cluster` is expected to search on a GPU."""
+    device = settings.neighbours.device
+    expected = device == "gpu" or (device == "auto" and deployment().gpu)
+    return expected and settings.temporal.window_days is None

@@ -1,7 +1,6 @@
 """A snapshot without some of its rows."""
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -10,6 +9,7 @@ from clustering_tasks.deleted_documents.mentions import Redact
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.dates import PlausibleDates
 from clustering_tasks.stage3.items import item_batch
+from clustering_tasks.stage3.json_stream import parse
 from clustering_tasks.stage3.oddities import Oddities, without_examples
 from clustering_tasks.workspace.artefacts import Attempt, Result
 from clustering_tasks.workspace.columns import read_columns
@@ -89,7 +89,7 @@ def _redacted(
     Returns:
         (m) rows in the same order.
     """
-    said = [orjson.loads(text) for text in batch["metadata"].to_pylist()]
+    said = [parse(text.encode()) for text in batch["metadata"].to_pylist()]
     left = [redact(each) for each in said]
     rows = [row for row in range(len(said)) if left[row] is not said[row]]
     if not rows:

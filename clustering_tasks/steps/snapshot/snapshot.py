@@ -31,7 +31,15 @@ from clustering_tasks.stage3.dates import PlausibleDates, plausible_dates
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.fields import fields_of
 from clustering_tasks.stage3.index import FlatIndex, open_index
-from clustering_tasks.stage3.items import SCHEMA, Entry, document_id, item_batch
+from clustering_tasks.stage3.items import (
+    HALF_CHARACTERS,
+    LONG_VALUES,
+    SCHEMA,
+    Entry,
+    document_id,
+    item_batch,
+    source_id,
+)
 from clustering_tasks.stage3.metadata import (
     Metadata,
     positions,
@@ -49,6 +57,7 @@ from clustering_tasks.workspace.artefacts import (
     find_artefact,
     perform,
 )
+from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import is_local
 from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
 
@@ -114,6 +123,7 @@ def _snapshot(
             ),
             name,
             level,
+            copy.targets,  # of this run: the artefact of equal files is shared
         )
 
 
@@ -164,6 +174,7 @@ def _convert(
         "identical_vectors": int(
             (first_identical_row != np.arange(len(first_identical_row))).sum()
         ),
+        "further_vectors": _further_vectors(items),
         "copies": copy.attempts,
         **{name: odd[name] for name in (*_ODDITIES, *map(unread, fields_of(level)))},
         **{example_of(name): example for name, example in odd.examples.items()},
@@ -187,7 +198,7 @@ def _seldom_collected() -> Iterator[None]:
 
 _ODDITIES = (
     *("undated", "unparsable_dates", "implausible_dates", "unknown_domains", "without_document"),
-    "untyped",
+    *("untyped", HALF_CHARACTERS, LONG_VALUES),
 )
 
 
@@ -196,7 +207,7 @@ def _without(deleted: Tombstones, order: I64, metadata: Metadata, level: Level) 
     if not deleted.hashes:
         return order
     documents = [
-        document_id(entry["metadata"], entry["source_id"], level)
+        document_id(entry["metadata"], source_id(entry), level)
         for some in read_entries(metadata, order, _ITEMS)
         for entry in some.values()
     ]
@@ -255,6 +266,12 @@ def _first_identical_rows(digests: npt.NDArray[np.uint64]) -> I64:
     twins = np.empty(len(order), dtype=np.int64)
     twins[order] = order[new][np.cumsum(new) - 1]
     return twins
+
+
+def _further_vectors(items: UPath) -> int:
+    """Count the vectors of items that have one already, as the chunks of a document do."""
+    sources = read_columns(items, ["source_id"])["source_id"]
+    return len(sources) - int(pc.count_distinct(sources).as_py())
 
 
 def _write_items(

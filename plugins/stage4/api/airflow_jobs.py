@@ -20,10 +20,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps import MAPPED
+from stage4.api.gpus import newest_gpus
 from stage4.api.job_progress import COUNTING, Instance, progress_of
+from stage4.api.models.installation import Gpu
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.job_ids import job_id
+from stage4.tasks.level import IDLE_SETTINGS
 
 log = structlog.get_logger()
 
@@ -33,6 +37,7 @@ _STATES: dict[str, JobState] = {
     DagRunState.SUCCESS: "completed",
     DagRunState.FAILED: "failed",
 }
+_NEWEST_TASKS = 200  # some runs of all levels
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}
 
 
@@ -87,6 +92,23 @@ def read_job(name: str) -> JobDetails | None:
         return JobDetails(**_job(run, bool(paused)), **_progress(session, run))
 
 
+def read_gpus() -> list[Gpu]:
+    """Read what the newest `cluster` tasks have measured of each GPU, on whatever worker it is."""
+    statement = (
+        select(XComModel.dag_id, XComModel.run_id, XComModel.value)
+        .where(
+            XComModel.dag_id.in_(_LEVEL_OF),
+            XComModel.task_id == MAPPED.name,
+            XComModel.key == "return_value",
+        )
+        .order_by(XComModel.timestamp.desc())
+        .limit(_NEWEST_TASKS)
+    )
+    with create_session(scoped=False) as session:
+        rows = session.execute(statement).all()
+    return newest_gpus((job_id(row.dag_id, row.run_id), row.value) for row in rows)
+
+
 def start_deletion(deletion_id: int) -> None:
     """Start the DAG `delete_document`; where it cannot be, its next scheduled run does the work.
 
@@ -127,7 +149,21 @@ def _progress(session: Session, run: DagRun) -> dict[str, Any]:
         .where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
         .order_by(TaskInstance.start_date.asc().nulls_last(), TaskInstance.task_id)
     ).all()
-    return progress_of([Instance(*row) for row in rows], _returned(session, run))
+    progress = progress_of([Instance(*row) for row in rows], _returned(session, run))
+    return progress | {"idle_settings": _idle_settings(session, run)}
+
+
+def _idle_settings(session: Session, run: DagRun) -> list[dict[str, Any]] | None:
+    """Read what `check_stage3` has found; None: it has not ended, or is of an earlier version."""
+    found: list[dict[str, Any]] | None = session.scalar(
+        select(XComModel.value).where(
+            XComModel.dag_id == run.dag_id,
+            XComModel.run_id == run.run_id,
+            XComModel.task_id == "check_stage3",
+            XComModel.key == IDLE_SETTINGS,
+        )
+    )
+    return found
 
 
 def _returned(session: Session, run: DagRun) -> dict[str, Any]:

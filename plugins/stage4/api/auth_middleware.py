@@ -1,4 +1,4 @@
-"""The one way in: nobody gets past it without a valid token, whatever the path.
+"""The one way in: nobody gets past it without a valid token, whatever the path but `/live`.
 
 FastAPI reads a body before it asks dependencies, and gives unknown paths no dependencies at all. So
 the user, the rate limit and the body's size are checked in front of the application.
@@ -14,13 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.api import problems
-from stage4.api.limits import limited
+from stage4.api.limits import address_of, limited, login_failures, too_many_failures
 
+OPEN_PATH = "/live"
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class AuthMiddleware:
-    """ASGI middleware: 401 (403 for a broken token), 429, 413, or on to the application."""
+    """ASGI middleware: 401 (403 for a broken token), 429, 413, 408, or on to the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,10 +34,14 @@ class AuthMiddleware:
         request = Request(scope, receive)
         send = _with_headers(send, scope)
         scope["stage4_started"] = perf_counter()
+        if _is_open(scope):
+            await self._app(scope, receive, send)
+            return
         try:
             scope["stage4_user"] = await _user(request)
             await _count(request)
-            receive = limited(scope, receive, deployment().api_max_body_bytes)
+            where = deployment()
+            receive = limited(scope, receive, where.api_max_body_bytes, where.api_body_seconds)
         except HTTPException as error:
             answer = problems.respond(
                 request, error.status_code, str(error.detail), headers=error.headers
@@ -45,6 +50,12 @@ class AuthMiddleware:
             return
         scope["stage4_admitted"] = perf_counter()
         await self._app(scope, receive, send)
+
+
+def _is_open(scope: Scope) -> bool:
+    """Whether a request is for what proxies ask without a token; it tells that, and no more."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return bool(scope["method"] == "GET" and path == OPEN_PATH)
 
 
 def _with_headers(send: Send, scope: Scope) -> Send:
@@ -72,9 +83,14 @@ def _timing(scope: Scope) -> str:
 
 async def _user(request: Request) -> object:
     """Name the user by Airflow's own means: a bearer's token, else the session's cookie."""
+    address, failures = address_of(request.scope), login_failures()
     try:
         return await get_user(request, None, await bearer_scheme(request))
     except HTTPException as error:
+        if seconds := await failures.wait(address):
+            raise too_many_failures(seconds) from None
+        if "authorization" in request.headers or "cookie" in request.headers:
+            await failures.count(address)
         if error.status_code != HTTPStatus.UNAUTHORIZED:
             raise
         raise HTTPException(

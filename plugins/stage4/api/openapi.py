@@ -12,11 +12,11 @@ VERSION = "1"
 DESCRIPTION = """
 Look-ups of clusters, their members, runs and metrics.
 
-Every request needs a token of Airflow (`POST /auth/token`), and the right to read the DAG of the
-level that it asks for. Lists are paged: `next_cursor` of a page is `cursor` of the next one, and
-the pages of a list are of one run, also when another run is published meanwhile. Errors are
-problems (RFC 9457). `Server-Timing` tells the time of Airflow's token check (`gate`) from that of
-the endpoint.
+Every request but `live` needs a token of Airflow (`POST /auth/token`), and the right to read the
+DAG of the level that it asks for. Lists are paged: `next_cursor` of a page is `cursor` of the next
+one, and the pages of a list are of one run, also when another run is published meanwhile. Errors
+are problems (RFC 9457). `Server-Timing` tells the time of Airflow's token check (`gate`) from that
+of the endpoint.
 """
 
 # What any endpoint may answer; those of an endpoint alone stand with it.
@@ -24,9 +24,10 @@ EVERYWHERE = {
     "400": "Not a request that can be read.",
     "401": "No token, or one that has expired.",
     "403": "A broken token, or a right is missing.",
+    "408": "The body came too slowly.",
     "413": "The body is too large.",
     "422": "The request is not valid; `errors` says why.",
-    "429": "Too many requests in a minute; `Retry-After` says how long to wait.",
+    "429": "Too many requests or failed log-ins in a minute; `Retry-After` says how long to wait.",
     "503": "The database cannot be reached, or is busy.",
     "504": "The database took too long.",
 }

@@ -16,12 +16,11 @@ from pydantic import (
 )
 
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
+from clustering_tasks.stage3.ids import ID_PATTERN, LONGEST_ID
 from stage4.api.problems import ProblemError
 
 MOST_ROWS = 200
 DEFAULT_ROWS = 50
-# Text goes to PostgreSQL, which has no NUL, and into logs, where control characters forge lines.
-_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 _CLUSTER_ID = r"^(document|event|entity|storyline)_[0-9a-f]{12}$"
 _LARGEST_BIGINT = 2**63 - 1
 _LARGEST_INT = 2**31 - 1
@@ -53,7 +52,9 @@ Level = Annotated[
         }
     ),
 ]
-Text = Annotated[str, Field(min_length=1, max_length=300, pattern=_PRINTABLE)]
+# Text goes to PostgreSQL, which has no NUL, and into logs, where control characters forge lines.
+Text = Annotated[str, Field(min_length=1, max_length=300, pattern=ID_PATTERN)]
+Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, pattern=ID_PATTERN)]
 WORDS = (
     'Words of label, keywords and entities: `summit "prime minister" -sports`. Of the last one the '
     "beginning is enough, unless it is in quotes."
@@ -83,8 +84,8 @@ ItemPath = Annotated[
     str,
     Path(
         min_length=1,
-        max_length=512,
-        pattern=_PRINTABLE,
+        max_length=LONGEST_ID,
+        pattern=ID_PATTERN,
         description="As Stage 3 writes it, for example `doc_001_event_0`.",
     ),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from stage4.cli.failures import errors
 from stage4.cli.forecast import forecast
 from stage4.cli.server import AIRFLOW, STAGE4, Server, named
-from stage4.cli.settings import ALL, conf
+from stage4.cli.settings import ALL, conf, without_effect
 from stage4.job_ids import job_id
 
 _RUNS_LOOKED_AT = 50
@@ -24,7 +24,7 @@ def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
 
     Returns:
         `{"job_id": ..., "dag_id": ..., "dag_run_id": ..., "level": ..., "state": ...,
-        "paused": false, "conf": {...}}`, and what `forecast` knows.
+        "paused": false, "conf": {...}, "idle_settings": [...]}`, and what `forecast` knows.
 
     Raises:
         CommandError: settings are refused, or the server does not start it.
@@ -41,6 +41,7 @@ def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
         "state": run["state"],
         "paused": described["is_paused"],
         "conf": chosen,
+        "idle_settings": without_effect(level, chosen),
     }
     return job | forecast(server, job["job_id"], dag, job["level"])
 

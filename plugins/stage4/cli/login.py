@@ -1,6 +1,8 @@
 """Where the server is and who asks; a password comes from a file or the keyboard only."""
 
+import os
 import re
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,6 +86,7 @@ def _password(file: str | None) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     if file:
         try:
+            _warn_if_open(Path(file))
             return Path(file).read_text(encoding="utf-8").splitlines()[0]
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"The password file cannot be read: {error}") from None
@@ -92,3 +95,14 @@ def _password(file: str | None) -> str:
     if not sys.stdin.isatty():
         raise UsageError(f"No password: give --password-file, or set {PASSWORD_FILE} or {TOKEN}.")
     return getpass("Password: ")
+
+
+def _warn_if_open(file: Path) -> None:
+    """Warn of a password file that other users of this machine can read; a pipe is no file."""
+    found = file.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if os.name == "posix" and stat.S_ISREG(found.st_mode) and mode & 0o077:
+        sys.stderr.write(
+            f"warning: other users can read the password file {file} (mode {mode:o}): "
+            f"chmod 600 {file}\n"
+        )

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,12 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clustering_tasks.stage3.text import escape_unseen, visible
+
 Json = dict[str, Any]
 
 NOTHING = "-"
 _PIPE_WIDTH = 1000  # nothing is broken where a program reads
-# Control characters move the cursor, formatting ones turn the direction of writing round.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+# Characters of a value in a table: rows are padded to the longest. Ids, in the first column, are
+# shown whole; `--json` has everything whole.
+_MOST_IN_TABLE, _MOST_IN_FACTS = 100, 200
 _COLOURS = {
     **dict.fromkeys(("completed", "success", "up", "healthy", "current"), "green"),
     **dict.fromkeys(("failed", "upstream_failed", "down", "critical"), "red"),
@@ -34,19 +36,33 @@ def console(*, error: bool = False) -> Console:
 def write_json(data: Json) -> None:
     """Write a record, in one line if nobody looks at it."""
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=False) + "\n")
+    sys.stdout.write(escape_unseen(json.dumps(data, indent=indent, ensure_ascii=False)) + "\n")
 
 
 def clean(value: object) -> str:
     """Return a text that neither moves the cursor nor turns the line round."""
-    return "".join(
-        " " if each in "\n\r\t" else "\ufffd" if unicodedata.category(each) in _UNSEEN else each
-        for each in str(value)
-    )
+    return visible(str(value)).replace("\n", " ").replace("\t", " ")
 
 
-def cell(value: object) -> Text:
-    """Show a value as it is, without reading markup in it; None is a dash."""
+def cut(text: str, most: int) -> str:
+    """Return a text of at most `most` characters; the last one marks what is left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def cell(value: object, most: int | None = None) -> Text:
+    """Show a value without reading markup in it; None is a dash.
+
+    Args:
+        value: of an answer.
+        most: characters that are shown; None: all.
+    """
+    shown = _cell(value)
+    if most is not None and len(shown) > most:
+        shown.plain = cut(shown.plain, most)
+    return shown
+
+
+def _cell(value: object) -> Text:
     if value is None:
         return Text(NOTHING, style="dim")
     if isinstance(value, bool):
@@ -85,8 +101,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     for column, name in enumerate(header):
         numeric = any(isinstance(row[column], int | float) for row in rows)
         made.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*map(cell, row))
+    for first, *others in rows:
+        made.add_row(cell(first), *(cell(value, _MOST_IN_TABLE) for value in others))
     return made
 
 
@@ -96,7 +112,7 @@ def facts(values: Mapping[str, object]) -> Table:
     made.add_column(style="bold")
     made.add_column(overflow="fold")
     for name, value in values.items():
-        made.add_row(name, cell(value))
+        made.add_row(name, cell(value, _MOST_IN_FACTS))
     return made
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from clustering_tasks.settings.levels import LEVELS
 from stage4.cli.output import cell, clean, facts, moment, number, size, table, trend
 
 Json = dict[str, Any]
@@ -40,6 +41,7 @@ def submitted(job: Json) -> Iterator[RenderableType]:
             "will take": None if seconds is None else f"about {number(seconds)} s",
         }
     )
+    yield from _idle_settings(job["idle_settings"], of_levels=job["level"] is None)
     if job["paused"]:
         yield Text(
             f"The DAG {job['dag_id']} is paused, so the job waits: unpause it in Airflow.",
@@ -59,6 +61,12 @@ def deletion(found: Json) -> Iterator[RenderableType]:
         }
     )
     yield ""
+    if not found["counts"]:
+        yield (
+            "Nothing is known of such a document yet: no run has an item of it. The deletion "
+            "stands: what Stage 3 delivers of it is left out."
+        )
+        return
     rows = [
         (level, each["items"], each["clusters"], each["runs"])
         for level, each in found["counts"].items()
@@ -84,6 +92,7 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
         }
     )
     yield ""
+    yield from _idle_settings(found.get("idle_settings") or [])
     rows = [(task["task_id"], _states(task["states"])) for task in found["tasks"]]
     yield table(("task", "state"), rows)
     if run is not None:
@@ -95,6 +104,15 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     for error in found["errors"]:
         yield ""
         yield Text(_failed(error), style="red")
+
+
+def _idle_settings(found: Iterable[Json], *, of_levels: bool = False) -> Iterator[RenderableType]:
+    for each in found:
+        level = f"{each['level']}: " if of_levels else ""
+        given = f"{each['setting']}={cell(each['value'])}"
+        yield Text(
+            f"{level}{clean(given)} has no effect: it {clean(each['reason'])}", style="yellow"
+        )
 
 
 def _parts(found: Json) -> str:
@@ -157,9 +175,21 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     named = _rows(found["representatives"], ("id", "similarity", "title"))
     yield table(("representative", "similarity", "title"), named)
     if members is not None:
-        columns = ("source_id", "document_id", "probability", "similarity")
+        columns = ("source_id", "title", "document_id", "probability", "similarity")
+        titled = [each | {"title": _title(each["metadata"], found["level"])} for each in members]
         yield ""
-        yield table(("member", "document", *columns[2:]), _rows(members, columns))
+        yield table(("member", "title", "document", *columns[3:]), _rows(titled, columns))
+
+
+def _title(metadata: Json, level: str) -> str | None:
+    """Return what names an item in a reader's words; None: Stage 3 wrote no such text."""
+    for field in LEVELS[level].title_fields:
+        value = metadata.get(field)
+        if isinstance(value, list):
+            value = ", ".join(each for each in value if isinstance(each, str))
+        if isinstance(value, str) and value.strip():
+            return value
+    return None
 
 
 def _rows(records: Iterable[Json], columns: Sequence[str]) -> list[tuple[object, ...]]:
@@ -185,7 +215,7 @@ def metrics(
 
 
 def _core(values: Json) -> list[str]:
-    return [*CORE, *sorted(name for name in values if name.startswith("seconds."))]
+    return [*CORE, *sorted(name for name in values if name.startswith(("seconds.", "run.")))]
 
 
 def _metric(name: str, now: Json, before: Sequence[Json]) -> tuple[object, ...]:
@@ -210,8 +240,15 @@ def resources(found: Json) -> Iterator[RenderableType]:
         }
     )
     for gpu in found["gpus"]:
-        used = _of(gpu["memory_used_bytes"], gpu["memory_total_bytes"])
-        yield facts({"GPU": gpu["name"], "memory used": used})
+        yield facts(
+            {
+                "GPU": gpu["name"],
+                "memory at its peak": _of(gpu["memory_peak_bytes"], gpu["memory_total_bytes"]),
+                "before the task": size(gpu["memory_before_bytes"]),
+                "after it": size(gpu["memory_after_bytes"]),
+                "measured": moment(gpu["measured_at"]),
+            }
+        )
     names = ("name", "slots", "running", "queued", "scheduled")
     yield ""
     yield table(("pool", *names[1:]), _rows(found["pools"], names))

@@ -49,6 +49,28 @@ def conf(level: str, pairs: Iterable[str]) -> dict[str, Any]:
     return chosen if level == ALL else chosen.get(COMMON, {})
 
 
+def without_effect(level: str, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the settings that will have no effect, as far as is known without the items.
+
+    Args:
+        level: plural name, or `all`.
+        chosen: as `conf` returned it.
+
+    Returns:
+        `{"level": ..., "setting": ..., "value": ..., "reason": ...}` for each.
+    """
+    from clustering_tasks.publication.idle import idle_before
+    from clustering_tasks.settings.run import run_settings
+    from stage4.conf import conf_of_levels
+
+    each = conf_of_levels(chosen if level == ALL else {level: chosen})
+    return [
+        {"level": name} | idle.record()
+        for name, settings in each.items()
+        for idle in idle_before(run_settings(settings), LEVELS[name], None)
+    ]
+
+
 def _groups(level: str, pairs: Iterable[str]) -> tuple[Groups, list[str]]:
     """Split the pairs: group to name to text; and what is no pair."""
     groups: Groups = {}

@@ -22,7 +22,7 @@ SELECT load_id FROM (
 _VALUES = (
     "SELECT load_id, name, value FROM stage4.metrics WHERE load_id = ANY(%s) AND name = ANY(%s)"
 )
-_INSERT_SECONDS = """
+_INSERT_METRIC = """
 INSERT INTO stage4.metrics (load_id, level, name, value) VALUES (%s, %s, %s, %s)
 ON CONFLICT (load_id, name) DO UPDATE SET value = excluded.value
 """
@@ -39,6 +39,7 @@ def watch(
     load_id: int,
     report: Report,
     seconds: Mapping[str, float] | None = None,
+    measured: Mapping[str, float] | None = None,
     *,
     conn_id: str | None = None,
 ) -> list[dict[str, Any]] | None:
@@ -48,6 +49,7 @@ def watch(
         load_id: of the load.
         report: of the run.
         seconds: that steps took which the report cannot know; stored as `seconds.<step>`.
+        measured: further metrics of the run, by their names.
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
@@ -56,7 +58,8 @@ def watch(
     """
     try:
         with database(conn_id) as connection, connection.transaction():
-            _insert_seconds(connection, load_id, report.level, seconds or {})
+            of_steps = {f"seconds.{step}": value for step, value in (seconds or {}).items()}
+            _insert_metrics(connection, load_id, report.level, {**of_steps, **(measured or {})})
             found = find_alerts(
                 report.level, *_compared(connection, load_id, report), report.settings.alerts
             )
@@ -91,11 +94,11 @@ def _compared(connection: Database, load_id: int, report: Report) -> tuple[Metri
     return metrics[load_id], [metrics[number] for number in before]
 
 
-def _insert_seconds(
-    connection: Database, load_id: int, level: str, seconds: Mapping[str, float]
+def _insert_metrics(
+    connection: Database, load_id: int, level: str, metrics: Mapping[str, float]
 ) -> None:
-    for step, value in seconds.items():
-        connection.execute(_INSERT_SECONDS, [load_id, level, f"seconds.{step}", value])
+    for name, value in metrics.items():
+        connection.execute(_INSERT_METRIC, [load_id, level, name, value])
 
 
 def _insert(connection: Database, load_id: int, level: str, alerts: list[Alert]) -> None:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from clustering_tasks.publication.alerts import TIMED
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.stage3.text import UNSEEN
 from stage4.api.problems import ProblemError
 from stage4.api.security import Access, dag_id
 from stage4.job_ids import job_id
@@ -23,6 +24,8 @@ from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 
 _HERE = Path(__file__).parent
 _PIPELINE = {"tasks": [*LEVEL_TASKS, ALL_PARTS], "timed": TIMED}
+# As a regular expression of JavaScript, in characters that pass through HTML.
+_UNSEEN = "".join(each if each in "[]|-" else f"\\u{{{ord(each):x}}}" for each in UNSEEN)
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}
 
 
@@ -56,7 +59,7 @@ def _page(request: Request) -> Response:
     text = (
         _templates()
         .get_template(f"{name}.html")
-        .render(levels=list(LEVELS), page=name, pipeline=_PIPELINE)
+        .render(levels=list(LEVELS), page=name, pipeline=_PIPELINE, unseen=_UNSEEN)
     )
     return HTMLResponse(text)
 

@@ -21,7 +21,7 @@ from docker.types import DeviceRequest, LogConfig, Mount
 from requests import RequestException
 
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
-from clustering_tasks.steps import find_step
+from clustering_tasks.steps import PLANNING, find_step
 from stage4.runners.base import StepLog, StepOperator
 from stage4.runners.docker_engine import (
     LOST,
@@ -227,9 +227,20 @@ def _gpus() -> list[DeviceRequest]:
 def _environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
     """Fit the libraries' threads to the CPU limit: they count the host's cores, not their share."""
     key = settings.deletion_key if find_step(step).reads_deletions else None
-    secrets = {} if key is None else {"STAGE4_DELETION_SECRET": key}
+    passed = {} if key is None else {"STAGE4_DELETION_SECRET": key}
+    passed["STAGE4_LOG_LEVEL"] = settings.log_level
+    passed |= _gpu_environment(settings, step)
     if settings.cpus is None:
-        return secrets
+        return passed
     threads = str(math.ceil(settings.cpus))
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return secrets | dict.fromkeys(names, threads)
+    return passed | dict.fromkeys(names, threads)
+
+
+def _gpu_environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
+    """Name the GPU's settings to the step that searches on it, and to the one that plans for it."""
+    if not settings.gpu or not (find_step(step).gpu or step == PLANNING.name):
+        return {}
+    most = settings.gpu_memory_bytes
+    limit = {} if most is None else {"STAGE4_GPU_MEMORY_BYTES": str(most)}
+    return {"STAGE4_GPU": "true"} | limit

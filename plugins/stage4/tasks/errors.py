@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from clustering_tasks.errors import FATAL_EXIT_CODES, Stage4Error
+from clustering_tasks.errors import FATAL_EXIT_CODES, Stage4Error, of_the_system
 
 
 @contextmanager
@@ -13,6 +13,10 @@ def airflow_errors() -> Iterator[None]:
     """Turn this package's errors into Airflow's: fatal ones are not tried again."""
     try:
         yield
+    except OSError as error:
+        if refused := of_the_system(error):
+            raise AirflowFailException(str(refused)) from error
+        raise
     except Stage4Error as error:
         if error.exit_code in FATAL_EXIT_CODES:
             raise AirflowFailException(str(error)) from error

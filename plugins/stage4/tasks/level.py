@@ -5,22 +5,28 @@ this module, and the providers of PostgreSQL and HTTP would cost each of them 0.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import structlog
 from airflow.sdk.exceptions import AirflowSkipException
 from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import run_settings
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
+IDLE_SETTINGS = "idle_settings"  # key of an XCom of `check_stage3`
+
+log = structlog.get_logger()
 
 
 class Triggered(Protocol):
@@ -31,8 +37,25 @@ class Triggered(Protocol):
         """Settings by dotted or nested names."""
 
 
-def check_stage3(level: str, dag_run: Triggered) -> Json:
+class Pushing(Protocol):
+    """The part of an Airflow task instance that keeps a value for others."""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep a value under a key."""
+
+
+class Started(Protocol):
+    """The part of an Airflow DAG run that says when it began."""
+
+    @property
+    def start_date(self) -> datetime | None:
+        """When its first task could start; after a clearing, the time of that."""
+
+
+def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
     """Refuse a run that cannot succeed, before anything is copied.
+
+    The settings that will have no effect are logged as warnings, and kept as an XCom, for jobs.
 
     Returns:
         The options of `snapshot`: every setting, and Stage 3's own count of the level's vectors
@@ -46,7 +69,13 @@ def check_stage3(level: str, dag_run: Triggered) -> Json:
         settings = run_settings(chosen(dag_run.conf))
         refuse_filters(settings, LEVELS[level])
         _require_files(level)
-        return {"settings": settings.model_dump(mode="json"), "stage3_count": _stage3_count(level)}
+        count = _stage3_count(level)
+        items = _items(LEVELS[level], settings.input.dimension) if count is None else count
+        idle = idle_before(settings, LEVELS[level], items)
+        for each in idle:
+            log.warning(str(each))
+        ti.xcom_push(IDLE_SETTINGS, [each.record() for each in idle])
+        return {"settings": settings.model_dump(mode="json"), "stage3_count": count}
 
 
 def check_settings(dag_run: Triggered) -> dict[str, Json]:
@@ -60,12 +89,17 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
         return conf_of_levels(dag_run.conf)
 
 
-def load_postgres(label: Mapping[str, Any], map: Mapping[str, Any] | None = None) -> Json:  # noqa: A002
+def load_postgres(
+    label: Mapping[str, Any],
+    map: Mapping[str, Any] | None = None,  # noqa: A002
+    dag_run: Started | None = None,
+) -> Json:
     """Load a run into the database, invisible until published.
 
     Args:
         label: the result of `label`.
         map: the result of `map`; None when it failed, which keeps no run from being published.
+        dag_run: the run, whose duration up to here is measured.
 
     Returns:
         What `load_run` returns, and `alerts`: what the run gives cause to look at.
@@ -80,7 +114,16 @@ def load_postgres(label: Mapping[str, Any], map: Mapping[str, Any] | None = None
     # The report of `label` has those of the steps before.
     seconds = {each["step"]: each["seconds"] for each in (label, map) if each}
     seconds["load_postgres"] = loaded["seconds"]
-    return loaded | {"alerts": alerts.watch(loaded["load_id"], report, seconds)}
+    duration = _duration(dag_run, report.counts.read)
+    return loaded | {"alerts": alerts.watch(loaded["load_id"], report, seconds, duration)}
+
+
+def _duration(dag_run: Started | None, items: int) -> dict[str, float]:
+    """Measure a run from its start: waiting for slots and retries are in it, unlike in steps."""
+    if dag_run is None or dag_run.start_date is None:
+        return {}
+    seconds = (datetime.now(UTC) - dag_run.start_date).total_seconds()
+    return {"run.seconds": seconds, "run.items_per_second": items / seconds} if seconds > 0 else {}
 
 
 def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
@@ -115,11 +158,25 @@ def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
 
 def _require_files(level: str) -> None:
     folder = UPath(deployment().indices)
+    if not folder.exists():
+        raise BadInputError(
+            f"Stage 3's folder {folder} does not exist: set STAGE4_INDICES to the folder that "
+            "Stage 3 writes (in `.env`, or in the environment of Airflow's processes). `make demo` "
+            "writes a sample corpus, which `make up` reads where STAGE4_INDICES is not set"
+        )
     if missing := [name for name in LEVELS[level].pair if not (folder / name).exists()]:
         raise BadInputError(
             f"{folder} has no {' and no '.join(missing)}: let Stage 3 write the pair, or point "
             "STAGE4_INDICES at the folder that has it"
         )
+
+
+def _items(level: Level, dimension: int) -> int:
+    """Estimate the number of a level's vectors by the size of its index, from above.
+
+    Ids and the header add less than 1 % to the vectors of 768 float32.
+    """
+    return int((UPath(deployment().indices) / level.pair[0]).stat().st_size) // (4 * dimension)
 
 
 def _stage3_count(level: str) -> int | None:

@@ -48,6 +48,24 @@ def enter_parts(dag: str, run_id: str, *states: str) -> None:
             )
 
 
+def enter_idle_settings(dag: str, run_id: str, found: list[dict[str, Any]]) -> None:
+    """Enter the settings without effect that a run's `check_stage3` has found."""
+    of_task: dict[str, Any] = {"dag_id": dag, "run_id": run_id, "task_id": "check_stage3"}
+    with create_session() as session:
+        values = of_task | {"map_index": -1, "state": "success", "pool": "p"}
+        session.execute(insert(TaskInstance).values(**values))
+        XComModel.set("idle_settings", found, **of_task, serialize=False, session=session)
+
+
+def enter_part_result(dag: str, run_id: str, part: int, result: dict[str, Any]) -> None:
+    """Enter what a part's `cluster` task returned."""
+    of_part: dict[str, Any] = {"dag_id": dag, "run_id": run_id, "map_index": part}
+    with create_session() as session:
+        XComModel.set(
+            "return_value", result, **of_part, task_id="cluster", serialize=False, session=session
+        )
+
+
 def remove_parts() -> None:
     """Remove all tasks and what they returned; runs stay."""
     with create_session() as session:

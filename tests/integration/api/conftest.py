@@ -24,7 +24,7 @@ from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
-from stage4_plugin import URL_PREFIX
+from stage4_plugin import URL_PREFIX, Stage4Plugin
 from tests.contract import check_record
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 
@@ -140,6 +140,8 @@ def serving(api: FastAPI | None = None) -> Iterator[TestClient]:
 
     outer = FastAPI(lifespan=lifespan)
     outer.mount(URL_PREFIX, inner)
+    for each in Stage4Plugin().fastapi_root_middlewares:
+        outer.add_middleware(each["middleware"])
     with TestClient(
         outer, base_url=f"http://stage4.test{URL_PREFIX}/", raise_server_exceptions=False
     ) as client:

@@ -1,18 +1,25 @@
 """Who gets in, who may read what, and what is refused before anything is looked up."""
 
 import re
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
-from fastapi import Depends
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
+import stage4
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.app import build
+from stage4.api.limits import login_failures
 from stage4.api.security import AccessDep, own_page
+from stage4_plugin import URL_PREFIX, Stage4Plugin
 from tests.integration.api.conftest import Api, bearer, serving, token
+from tests.integration.api.pages_server import listening
 
 EXAMPLES = {
     "{cluster_id}": "event_000000000000",
@@ -45,7 +52,26 @@ def test_there_are_routes() -> None:
     assert ("POST", "/clusters/search") in ROUTES
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+OPEN = ("GET", "/live")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer garbage"}])
+def test_anybody_learns_that_it_lives_and_no_more(
+    stranger: TestClient, headers: dict[str, str]
+) -> None:
+    answer = stranger.get("live", headers=headers)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "alive",
+        "service": "stage4-clustering",
+        "version": stage4.__version__,
+    }
+    assert answer.headers["cache-control"] == "no-store"
+    for method, path in (("POST", "live"), ("GET", "live/"), ("GET", "live/x"), ("GET", "x/live")):
+        assert stranger.request(method, path).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route != OPEN])
 def test_nobody_gets_in_without_a_token(stranger: TestClient, method: str, path: str) -> None:
     answer = ask(stranger, method, path)
     assert answer.status_code == 401
@@ -82,7 +108,7 @@ def test_the_cookie_of_airflows_pages_opens_too(stranger: TestClient) -> None:
     assert answer.status_code == 200
 
 
-OPEN_TO_ALL_USERS = {"/openapi.json", "/health"}
+OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live"}
 
 
 @pytest.mark.parametrize(
@@ -263,3 +289,98 @@ def test_too_many_requests_of_one_user(
     finally:
         monkeypatch.undo()
         deployment.cache_clear()
+
+
+@contextmanager
+def setting(name: str, value: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, value)
+        deployment.cache_clear()
+        login_failures.cache_clear()
+        yield
+    deployment.cache_clear()
+    login_failures.cache_clear()
+
+
+def test_a_body_that_comes_too_slowly_is_cut_off(stranger: TestClient) -> None:
+    def slowly() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" "
+            time.sleep(0.05)
+
+    with setting("STAGE4_API_BODY_SECONDS", "0.3"), listening() as address:
+        began = time.monotonic()
+        answer = httpx.post(
+            f"{address.removesuffix('/stage4/pages')}{URL_PREFIX}/clusters/search",
+            content=slowly(),
+            headers=bearer() | {"Content-Type": "application/json"},
+            timeout=10,
+        )
+    assert answer.status_code == 408
+    assert "0.3 s" in answer.json()["detail"]
+    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer x.y.z"}, {"Cookie": "_token=x.y.z"}])
+def test_failed_tokens_of_one_address_are_metered(
+    corpus: object, airflow_metadata: None, headers: dict[str, str]
+) -> None:
+    with setting("STAGE4_LOGIN_FAILURES_PER_MINUTE", "3"), serving() as client:
+        answers = [client.get("runs", headers=headers) for _ in range(5)]
+        assert [answer.status_code for answer in answers][3:] == [429, 429]
+        assert not {answer.status_code for answer in answers[:3]} - {401, 403}
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        # who has a valid token is let in, whatever others at the address do
+        assert client.get("runs", headers=bearer()).status_code == 200
+
+
+def test_asking_without_a_token_is_no_failed_login(corpus: object, airflow_metadata: None) -> None:
+    with setting("STAGE4_LOGIN_FAILURES_PER_MINUTE", "2"), serving() as client:
+        assert {client.get("runs").status_code for _ in range(5)} == {401}
+
+
+def fronted() -> TestClient:
+    """Airflow's own log-in behind the plugin's middleware, and the API as Airflow mounts it."""
+    from airflow.api_fastapi.auth.managers.simple.routes.login import login_router
+
+    outer = FastAPI()
+    outer.mount(URL_PREFIX, build())
+    auth = FastAPI()
+    auth.include_router(login_router)
+    outer.mount("/auth", auth)
+    for each in Stage4Plugin().fastapi_root_middlewares:
+        outer.add_middleware(each["middleware"])
+
+    return TestClient(outer, raise_server_exceptions=False)
+
+
+def test_failed_logins_of_one_address_are_metered(airflow_metadata: None) -> None:
+    wrong = {"username": "admin", "password": "guessed"}
+    with setting("STAGE4_LOGIN_FAILURES_PER_MINUTE", "3"):
+        client = fronted()
+        answers = [client.post("/auth/token", json=wrong) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+        assert "wait" in answers[-1].json()["detail"]
+        assert client.post("/auth/token/cli", json=wrong).status_code == 429
+        assert client.get("/auth/token").status_code != 429
+
+
+@pytest.mark.parametrize("path", ["items/events/a%0Ab", "items/events/%0A", "documents/a%0Ab"])
+def test_an_id_with_a_line_feed_is_answered_by_stage_4(
+    corpus: object, airflow_metadata: None, path: str
+) -> None:
+    client = fronted()
+    method = "DELETE" if path.startswith("documents") else "GET"
+    answer = client.request(method, f"{URL_PREFIX}/{path}")
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_id_with_a_control_character_is_refused_by_name(
+    stranger: TestClient, method: str
+) -> None:
+    path = "documents/a%0Db" if method == "DELETE" else "items/events/a%0Db"
+    answer = stranger.request(method, path, headers=bearer("admin"))
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["where"] in ("path.source_id", "path.document_id")

@@ -109,7 +109,7 @@ def test_nothing_is_left_and_nothing_comes_back(
     answer = api.ask("DELETE", f"documents/{document}")
     assert answer.status_code == 202, answer.text
     asked = answer.json()
-    assert asked["state"] == "requested"
+    assert (asked["state"], asked["known"]) == ("requested", True)
     assert asked["counts"]["events"]["items"] == 2 * items["events"], "of two runs"
     assert document not in answer.text
 
@@ -239,6 +239,7 @@ def test_a_document_that_nobody_knows_yet_is_left_out_when_it_comes(
 ) -> None:
     answer = api.ask("DELETE", "documents/doc_not_yet")
     assert (answer.status_code, answer.json()["counts"]) == (202, {})
+    assert not answer.json()["known"]
     path = made.folder / "indices" / "documents_metadata.json"
     path.write_text(path.read_text().replace('"doc_003"', '"doc_not_yet"'))
     made.carry_out()

@@ -69,6 +69,23 @@ def test_the_workspace(viewer: Api, settings: pytest.MonkeyPatch, tmp_path: Path
     assert viewer.get("resources")["disk_free_bytes"] is None
 
 
+def test_a_fresh_installation_is_healthy(
+    template: Results, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = template.server.create_database(template.database)
+    connection = template.server.airflow_connection(name, template.loader)
+    settings.setenv(CONNECTION_VARIABLE, json.dumps(connection))
+    settings.setenv("STAGE4_WORKSPACE", str(tmp_path / "made by the first run"))
+    deployment.cache_clear()
+    with serving() as client:
+        fresh = Api(client, bearer("viewer"))
+        status, found = health(fresh)
+        assert (status, found["workspace"], found["all"]) == (200, "up", "healthy")
+        detail = fresh.get("health")["dependencies"]["workspace"]["detail"]
+        assert detail == "not there yet: the first run makes it"
+    template.server.drop_database(name)
+
+
 def assert_down(client: Api) -> None:
     status, found = health(client)
     assert (status, found["postgres"], found["all"]) == (503, "down", "down")

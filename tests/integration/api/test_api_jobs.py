@@ -9,7 +9,14 @@ from airflow.utils.session import create_session
 from sqlalchemy import update
 
 from stage4.job_ids import job_id
-from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
+from tests.integration.api.airflow_rows import (
+    enter_idle_settings,
+    enter_part_result,
+    enter_parts,
+    enter_runs,
+    remove_parts,
+    remove_runs,
+)
 from tests.integration.api.conftest import Api, Corpus
 
 RUNS = [
@@ -85,6 +92,13 @@ def test_the_progress_of_a_running_job(viewer: Api, running_parts: str) -> None:
     }
 
 
+def test_a_job_names_its_settings_without_effect(viewer: Api, running_parts: str) -> None:
+    assert viewer.get(f"jobs/{running_parts}")["idle_settings"] is None
+    idle = {"setting": "kmeans.k", "value": 4, "reason": "acts only where the algorithm is kmeans"}
+    enter_idle_settings(*RUNS[1][:2], [idle])
+    assert viewer.get(f"jobs/{running_parts}")["idle_settings"] == [idle]
+
+
 @pytest.mark.parametrize(
     "name", ["cluster_events.none", "cluster_other.plain", "cluster_events.manual__1"]
 )
@@ -147,3 +161,19 @@ def set_state(run_id: str, state: str) -> None:
 
     with create_session() as session:
         session.execute(update(DagRun).where(DagRun.run_id == run_id).values(state=state))
+
+
+def test_gpus_are_what_the_workers_tasks_measured(viewer: Api, running_parts: str) -> None:
+    reading = {
+        "uuid": "GPU-1",
+        "name": "NVIDIA H200",
+        "memory_total_bytes": 100,
+        "memory_before_bytes": 1,
+        "memory_peak_bytes": 50,
+        "memory_after_bytes": 2,
+        "utilisation_percent": None,
+        "measured_at": "2026-03-01T12:00:00Z",
+    }
+    assert viewer.get("resources")["gpus"] == []
+    enter_part_result(*RUNS[1][:2], 0, {"step": "cluster", "metrics": {}, "gpus": [reading]})
+    assert viewer.get("resources")["gpus"] == [reading | {"job_id": running_parts}]

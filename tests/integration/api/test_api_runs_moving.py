@@ -118,6 +118,42 @@ def test_hostile_titles_come_out_as_they_went_in(api: Api, tmp_path: Path) -> No
     assert member["metadata"]["title"] == text
 
 
+def test_long_values_are_cut_with_a_mark_and_kept_whole_in_the_database(
+    api: Api, results: Results, tmp_path: Path
+) -> None:
+    text = "word " * 100_000
+    run = load(Label(tmp_path, text=text))
+    answer = api.ask("GET", "clusters/event_000000000000/members")
+    assert len(answer.content) < 4 * 6000
+    title = answer.json()["members"][0]["metadata"]["title"]
+    assert title.startswith("word word")
+    assert title.endswith("… [cut: 500,000 characters]")
+    cluster = api.get("clusters/event_000000000000")
+    assert cluster["label"] == title
+    assert cluster["keywords"][1] == title
+    item = api.get("items/events/doc_0000000")
+    assert item["metadata"]["title"] == title
+    assert item["vectors"] == 1
+    with results.server.connect(results.database) as connection:
+        query = "SELECT max(length(metadata->>'title')) FROM stage4.members WHERE load_id = %s"
+        assert connection.execute(query, [run]).fetchone() == (len(text),)
+
+
+def test_the_surest_vector_of_an_item_with_several_stands_for_it(
+    api: Api, results: Results, tmp_path: Path
+) -> None:
+    run = load(Label(tmp_path))
+    with results.server.connect(results.database) as connection:
+        change = "UPDATE stage4.members SET {} WHERE load_id = %s AND {}"
+        connection.execute(change.format("probability = 0.9", "vector_id LIKE '%%7'"), [run])
+        connection.execute(change.format("source_id = 'chunked'", "true"), [run])
+    item = api.get("items/events/chunked")
+    assert item["vectors"] == 15
+    assert item["probability"] == 0.9
+    assert item["vector_id"].endswith("7")
+    assert item["status"] == "clustered"
+
+
 SLOW = """
 ALTER TABLE stage4.clusters DETACH PARTITION stage4.clusters_{run};
 ALTER TABLE stage4.clusters_{run} RENAME TO kept;

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from stage4.api.app import build
+from stage4.api.auth_middleware import OPEN_PATH
 from stage4.api.openapi import describe
 from tests.integration.api.conftest import Api, Corpus
 
@@ -49,8 +50,15 @@ def real_ids(corpus: Corpus) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("mode", schemathesis.GenerationMode)
-@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+@pytest.mark.parametrize(
+    ("path", "method", "mode"),
+    [
+        (path, method, mode)
+        for path, method in OPERATIONS
+        for mode in schemathesis.GenerationMode
+        if path != OPEN_PATH or mode.is_positive  # what takes nothing cannot be asked wrongly
+    ],
+)
 def test_the_api_is_as_it_is_described(
     viewer: Api,
     real_ids: dict[str, Any],
@@ -78,8 +86,6 @@ def test_the_api_is_as_it_is_described(
 
 
 def ask(case: Case, viewer: Api) -> None:
-    # A mount does not match a line's end: such a request does not reach this API.
-    hypothesis.assume("%0A" not in case.formatted_path.upper())
     how = case.as_transport_kwargs(base_url=str(viewer.client.base_url).rstrip("/"))
     how["headers"] = dict(how.get("headers") or {}) | viewer.headers
     how.pop("cookies", None)

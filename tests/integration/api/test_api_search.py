@@ -152,3 +152,28 @@ def test_a_refusal_does_not_repeat_what_was_sent(viewer: Api) -> None:
     answer = viewer.ask("POST", "clusters/search", json={"level": secret, "vector": [secret]})
     assert answer.status_code == 422
     assert secret not in answer.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"vector": ["0.5"] * 768},
+        {"vector": [True] * 768},
+        {"vector": [0.5] * 767 + [False]},
+        {"vector": "0.5"},
+        {"limit": "5"},
+        {"limit": True},
+        {"min_size": "2"},
+        {"max_size": True},
+        {"load_id": "1"},
+        {"run": True},
+    ],
+)
+def test_texts_and_truths_are_no_numbers(viewer: Api, wrong: dict[str, Any]) -> None:
+    answer = viewer.ask("POST", "clusters/search", json={"level": "events"} | wrong)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+def test_whole_numbers_are_numbers_of_a_vector(viewer: Api) -> None:
+    assert viewer.search(level="events", vector=[1] + [0] * 767)["clusters"]

@@ -8,9 +8,16 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from psycopg.sql import SQL, Literal
 
+from clustering_tasks.stage3.text import visible
 from stage4.database.load import load_run
 from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
-from tests.integration.api.airflow_rows import enter_parts, enter_runs, remove_parts, remove_runs
+from tests.integration.api.airflow_rows import (
+    enter_idle_settings,
+    enter_parts,
+    enter_runs,
+    remove_parts,
+    remove_runs,
+)
 from tests.integration.api.conftest import Corpus, Json, token
 from tests.integration.api.pages_server import BELOW, listening
 from tests.integration.label_files import Label, report_of
@@ -86,6 +93,11 @@ def test_the_dashboard_shows_how_far_a_run_is(page: Page, address: str, failing_
     expect(job.locator(".task.failed")).to_contain_text("cluster")
     expect(page.locator("#runs .state.failed")).to_be_visible()
     assert fits(page)
+    idle = {"setting": "kmeans.k", "value": 4, "reason": "acts only where algorithm is kmeans"}
+    enter_idle_settings("cluster_events", "now", [idle])
+    expect(job.locator(".idle")).to_have_text(
+        "kmeans.k=4 has no effect: it acts only where algorithm is kmeans"
+    )
 
 
 def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus) -> None:
@@ -174,7 +186,9 @@ def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> N
     first.click()
     expect(page.locator("#panel h2")).to_contain_text("<img src=x onerror=")
     expect(page.locator("#panel .members")).to_contain_text("{{ 7 * 7 }}")
+    assert "\u202e" not in page.locator("body").inner_text()
     page.locator("#panel .members summary").first.click()
+    assert "\u202e" not in page.locator("#panel pre").first.inner_text()
     page.locator("#panel .chips button").first.click()
     expect(page.locator("#panel")).to_contain_text("Found for")
     page.locator("[data-view=timeline]").click()
@@ -182,6 +196,25 @@ def test_hostile_titles_stay_texts(page: Page, address: str, hostile: Json) -> N
     assert "owned" not in page.title()
     assert page.locator("main script, main img").count() == 0
     assert fits(page)
+
+
+def test_the_pages_remove_what_the_terminal_removes(page: Page, address: str) -> None:
+    page.goto(f"{address}/dashboard")
+    shown = page.evaluate(
+        """async () => {
+          const { visible } = await import("./static/dom.js");
+          const kept = [];
+          for (let code = 0; code <= 0x10ffff; code++) {
+            if (code < 0xd800 || code > 0xdfff) {
+              if (visible(String.fromCodePoint(code)) === "") kept.push(code);
+            }
+          }
+          return kept;
+        }"""
+    )
+    codes = (code for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF)
+    joiners = {0x200C, 0x200D}  # a terminal has no letter before them here
+    assert set(shown) == {code for code in codes if not visible(chr(code))} - joiners
 
 
 @pytest.fixture
@@ -221,9 +254,40 @@ def test_a_level_without_a_run_shows_nothing_of_another(
     panel.locator(".close").click()
     expect(panel).to_be_hidden()
     page.goto(f"{address}/dashboard")
-    expect(page.locator(f"[data-level={unpublished}]")).to_contain_text("run the DAG")
+    section = page.locator(f"[data-level={unpublished}]")
+    expect(section).to_contain_text(f"No run yet: start the DAG cluster_{unpublished}.")
     assert fits(page)
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("failed", "the newest run failed; the logs of its failed tasks name the cause"),
+        ("running", "the newest run is running"),
+        ("success", "the newest run has completed; see its task publish"),
+    ],
+)
+def test_a_level_without_a_published_run_says_what_became_of_the_newest(
+    browser: Browser,
+    address: str,
+    unpublished: str,
+    airflow_metadata: None,
+    state: str,
+    text: str,
+) -> None:
+    enter_runs(
+        [(f"cluster_{unpublished}", "older", "failed"), (f"cluster_{unpublished}", "x", state)]
+    )
+    context = browser.new_context(viewport=PHONE)
+    context.add_cookies([{"name": "_token", "value": token(), "url": address}])
+    page = context.new_page()
+    page.goto(f"{address}/dashboard")
+    section = page.locator(f"[data-level={unpublished}]")
+    expect(section).to_contain_text(text)
+    expect(section).not_to_contain_text("start the DAG")
+    context.close()
+    remove_runs()
 
 
 def test_nobody_sees_a_page_without_logging_in(address: str) -> None:

@@ -155,6 +155,7 @@ def bare(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 def terminal(bare: Command, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Perform a command as a user who is known to the server."""
     file = tmp_path / "password"
+    file.touch(mode=0o600)
     file.write_text(PASSWORD + "\n")
     monkeypatch.setenv("STAGE4_URL", f"{url}/")
     monkeypatch.setenv("STAGE4_USER", "reader")

@@ -42,6 +42,7 @@ def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
         "parts_total": 3,
         "parts_done": 3 if state == "completed" else 1,
         "parts_failed": int(state == "failed"),
+        "idle_settings": [],
         "tasks": [{"task_id": name, "states": found} for name, found in states.items()],
     }
 
@@ -201,10 +202,15 @@ RESOURCES: Json = {
     "disk_free_bytes": None,
     "gpus": [
         {
+            "uuid": "GPU-1",
             "name": "NVIDIA H200",
             "memory_total_bytes": 140 << 30,
-            "memory_used_bytes": 1 << 30,
+            "memory_before_bytes": 1 << 30,
+            "memory_peak_bytes": 6 << 30,
+            "memory_after_bytes": 2 << 30,
             "utilisation_percent": None,
+            "job_id": "cluster_events.manual",
+            "measured_at": "2026-03-01T12:08:01Z",
         }
     ],
     "pools": [
@@ -229,4 +235,5 @@ DELETION: Json = {
         "documents": {"items": 2, "clusters": 2, "runs": 2},
         "events": {"items": 18, "clusters": 11, "runs": 2},
     },
+    "known": True,
 }

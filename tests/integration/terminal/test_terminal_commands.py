@@ -89,6 +89,26 @@ def test_submit_starts_a_run_with_settings_of_the_right_type(
     assert shown.json["job_id"] in plain.out
 
 
+def test_settings_without_effect_are_named_at_once_and_by_status(
+    script: Script, terminal: Command
+) -> None:
+    script.airflow("GET dags/cluster_events", recorded.DAG)
+    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    shown = terminal("submit", "events", "--set", "hdbscan.min_cluster_size=4")
+    reason = (
+        "acts only where the algorithm is hdbscan; here the algorithm is label_propagation "
+        "(auto takes it)"
+    )
+    line = f"hdbscan.min_cluster_size=4 has no effect: it {reason}"
+    assert line in shown.out.splitlines()
+    idle = {"setting": "hdbscan.min_cluster_size", "value": 4, "reason": reason}
+    as_json = terminal("submit", "events", "--set", "hdbscan.min_cluster_size=4", "--json").json
+    assert as_json["idle_settings"] == [{"level": "events"} | idle]
+    script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING | {"idle_settings": [idle]})
+    script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    assert line in terminal("status", JOB_ID).out.splitlines()
+
+
 def test_submit_tells_what_stands_before_the_job(script: Script, terminal: Command) -> None:
     def job(number: int, state: str, minutes: int = 0, **changes: str) -> dict[str, Any]:
         times = {"state": state, "ended_at": f"2026-03-01T12:{minutes:02}:01Z"}
@@ -239,6 +259,35 @@ def test_show_reads_the_members_of_the_same_run(script: Script, terminal: Comman
     assert len(terminal("show", CLUSTER_ID, "--members", "--json").json["members"]) == 2
 
 
+def test_members_are_shown_with_their_titles(script: Script, terminal: Command) -> None:
+    texts: list[Any] = [
+        {"event_description": " ", "trigger": "met"},
+        {"event_description": "Leaders meet in Hiroshima", "trigger": "met"},
+        {"event_type": 5},
+    ]
+    rows = [recorded.member(n) | {"metadata": text} for n, text in enumerate(texts)]
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER | {"label": "a label"})
+    script.stage4(f"GET clusters/{CLUSTER_ID}/members", {"members": rows, "next_cursor": None})
+    shown = terminal("show", CLUSTER_ID, "--members").out.splitlines()
+    [head] = [line for line in shown if line.startswith("member")]
+    assert head.split() == ["member", "title", "document", "probability", "similarity"]
+    lines = [line.split("  ") for line in shown if line.startswith("doc_") and "0.9 " not in line]
+    titles = [[part.strip() for part in line if part.strip()][1] for line in lines[-3:]]
+    assert titles == ["met", "Leaders meet in Hiroshima", "-"]
+
+
+def test_a_long_value_does_not_widen_a_piped_table(script: Script, terminal: Command) -> None:
+    long = "x" * 5000
+    wide = recorded.CLUSTER | {"label": long, "keywords": [long], "representatives": [
+        {"id": "doc_001_event_0", "title": long, "similarity": 0.95}
+    ]}  # fmt: skip
+    script.stage4(f"GET clusters/{CLUSTER_ID}", wide)
+    lines = terminal("show", CLUSTER_ID).out.splitlines()
+    assert max(map(len, lines)) < 250
+    assert any(line.rstrip().endswith("…") for line in lines)
+    assert terminal("show", CLUSTER_ID, "--json").json["label"] == long
+
+
 def test_show_takes_a_load_and_understands_the_former_name_of_the_option(
     script: Script, terminal: Command
 ) -> None:
@@ -309,7 +358,7 @@ def test_metrics_show_now_and_before_and_the_alerts(script: Script, terminal: Co
 def test_resources_show_what_is_left(script: Script, terminal: Command) -> None:
     script.stage4("GET resources", recorded.RESOURCES)
     shown = terminal("resources")
-    for text in ("3.0 GiB of 8.0 GiB", "NVIDIA H200", "stage4_cluster"):
+    for text in ("3.0 GiB of 8.0 GiB", "NVIDIA H200", "6.0 GiB of 140.0 GiB", "stage4_cluster"):
         assert text in shown.out
     assert terminal("resources", "--json").json == recorded.RESOURCES
 
@@ -323,6 +372,16 @@ def test_a_document_is_deleted_by_its_id_whatever_it_is_made_of(
     assert "requested" in shown.out
     assert "18" in shown.out
     assert terminal("delete-document", "doc/7 ?x", "--yes", "--json").json == recorded.DELETION
+
+
+def test_a_deletion_of_what_nothing_is_known_of_says_so(script: Script, terminal: Command) -> None:
+    unknown = recorded.DELETION | {"counts": {}, "known": False}
+    script.stage4("DELETE documents/doc_typo", (202, unknown))
+    shown = terminal("delete-document", "doc_typo", "--yes")
+    assert shown.code == 0
+    assert "Nothing is known of such a document yet: no run has an item of it." in shown.out
+    assert "The deletion stands" in shown.out
+    assert "items" not in shown.out
 
 
 def test_nothing_is_deleted_unasked(script: Script, terminal: Command) -> None:

@@ -80,6 +80,20 @@ def test_a_token_that_runs_out_meanwhile_is_fetched_again(
     assert [asked.path for asked in script.asked].count("/auth/token") == 2
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_password_file_that_others_can_read_is_warned_about(
+    script: Script, bare: Command, url: str, tmp_path: Path, mode: int, warned: bool
+) -> None:
+    script.stage4("GET jobs", {"jobs": [], "next_cursor": None})
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    file.chmod(mode)
+    done = bare("--url", url, "--user", "reader", "--password-file", str(file), "list")
+    assert done.code == 0
+    assert (f"(mode {mode:o}): chmod 600 {file}" in done.err) == warned
+    assert PASSWORD not in done.err
+
+
 def test_a_wrong_password_is_no_endless_loop(
     script: Script, url: str, bare: Command, tmp_path: Path
 ) -> None:

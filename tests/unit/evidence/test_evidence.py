@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import CountVectorizer
 
 from clustering_tasks import evidence
 from clustering_tasks.algorithms.method import Weights, resolve_method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence import EVIDENCE, adjustment, with_evidence
-from clustering_tasks.evidence.pairs import NodeFacts
+from clustering_tasks.evidence.pairs import Mentions, NodeFacts
 from clustering_tasks.evidence.words import mention_likeness, read_mentions
 from clustering_tasks.graph.features import DocumentVectors, document_vectors
 from clustering_tasks.graph.nodes import load_nodes
@@ -208,6 +209,25 @@ def test_likeness_of_mentions_is_the_share_of_common_sequences(mentions: list[st
     assert found == pytest.approx(direct)
 
 
+@given(st.lists(st.text("abé 京\U0001f600\u00a0\t", max_size=9), min_size=1, max_size=9))
+def test_sequences_are_those_of_scikit_learn(mentions: list[str]) -> None:
+    found = read_mentions([*mentions])
+    vectorizer = CountVectorizer(analyzer="char_wb", ngram_range=(2, 4), lowercase=False)
+    analyze = vectorizer.build_analyzer()
+    sets = [set(analyze(mention)) for mention in mentions]
+    for text, sequences in zip(found.text.tolist(), sets, strict=True):
+        numbers = found.letters[found.bounds[text] : found.bounds[text + 1]]
+        assert len(numbers) == len(sequences)
+        assert np.all(np.diff(numbers) > 0)
+    common = [[len(one & other) for other in sets] for one in sets]
+    assert common == [[_common(found, i, j) for j in found.text] for i in found.text]
+
+
+def _common(mentions: Mentions, one: int, other: int) -> int:
+    first, second = (slice(*mentions.bounds[text : text + 2]) for text in (one, other))
+    return len(np.intersect1d(mentions.letters[first], mentions.letters[second]))
+
+
 def test_mentions_are_mixed_into_the_cosine() -> None:
     found = similarity(Weights(mention_weight=0.5))
     assert found[0] == pytest.approx([0.95, 0.6], abs=1e-6)
@@ -379,4 +399,4 @@ def test_documents_of_nodes_without_context_are_unknown() -> None:
 def test_a_mention_is_like_itself_in_other_forms() -> None:
     forms: list[str | None] = ["José Pérez", "JOSÉ PÉREZ", "Ｊｏｓé Pérez", "İstanbul", "ISTANBUL"]
     mentions = read_mentions(forms)
-    assert mentions.text.tolist() == [1, 1, 1, 0, 0]
+    assert mentions.text.tolist() == [0, 0, 0, 1, 1]

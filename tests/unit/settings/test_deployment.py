@@ -87,3 +87,15 @@ def test_a_schedule_is_the_levels_own_another_or_none(
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         DeploymentSettings().gpu = True  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "slots"),
+    [({}, 2), ({"GPU": "true"}, 1), ({"GPU": "true", "CLUSTER_POOL_SLOTS": "3"}, 3)],
+)
+def test_one_cluster_task_at_a_time_has_the_gpus(
+    given: dict[str, str], slots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"STAGE4_{name}", value)
+    assert DeploymentSettings().cluster_slots == slots

@@ -41,6 +41,13 @@ def test_a_message_says_what_was_given_and_what_is_allowed() -> None:
     assert "greater than or equal to 2 (got 1)" in refusal({"hdbscan.min_cluster_size": 1})
 
 
+@pytest.mark.parametrize("value", [10**30, "1" + "0" * 30])
+def test_an_integer_beyond_64_bits_is_refused(value: object) -> None:
+    assert "neighbours.exact_rows: an integer of 64 bits" in refusal(
+        {"neighbours.exact_rows": value}
+    )
+
+
 def test_an_unknown_key_is_answered_with_those_of_its_group() -> None:
     in_group = refusal({"hdbscan.min_sample": 3})
     assert "hdbscan.min_sample: unknown setting; known are " in in_group

@@ -106,7 +106,7 @@ def test_another_dimension_is_refused_with_both_ways_out(tmp_path: Path) -> None
         ("HNSW4", "IndexHNSWFlat"),
         ("SQ8", "IndexScalarQuantizer"),
         ("IDMap,HNSW4", "IndexHNSWFlat"),
-        ("PCA4,Flat", "IxPT"),
+        ("PCA4,Flat", "IndexPreTransform"),
     ],
 )
 def test_an_index_of_another_kind_is_refused_by_name(

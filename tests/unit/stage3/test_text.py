@@ -1,6 +1,7 @@
 # ruff: noqa: RUF001  - signs of many scripts look alike
 """Texts as Stage 3's sources write them, and as people read them."""
 
+import json
 import unicodedata
 from itertools import pairwise
 
@@ -8,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.stage3.text import clean, has_points, matching, readable, unpointed
+from clustering_tasks.stage3.text import (
+    clean,
+    escape_unseen,
+    has_points,
+    matching,
+    one_line,
+    readable,
+    unpointed,
+    visible,
+)
 
 
 @pytest.mark.parametrize(
@@ -192,3 +202,16 @@ def test_a_clean_text_is_one_line_in_normal_form_without_what_is_not_seen(text: 
 def test_plain_text_is_clean_already(text: str) -> None:
     if not set(text) & set("<&"):
         assert clean(clean(text)) == clean(text)
+
+
+@given(st.text(st.characters(exclude_characters="\u200c\u200d", exclude_categories=["Cs"])))
+def test_json_with_what_nobody_sees_written_out_is_the_same(text: str) -> None:
+    text += "\x1b[2J\x9b\x85\u202e\u2028\U000e0041\x7f"
+    written = escape_unseen(json.dumps({text: text}, ensure_ascii=False))
+    assert json.loads(written) == {text: text}
+    assert visible(written) == written
+
+
+def test_lines_stay_lines() -> None:
+    assert visible("one\r\ntwo\rthree\tfour\x0bfive") == "one\ntwo\nthree\tfour\nfive"
+    assert one_line("one\r\n  two\u2028three") == "one two three"

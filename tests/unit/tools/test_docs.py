@@ -23,6 +23,7 @@ TOP = {"clustering_tasks", "dags", "docs", "images", "local", "plugins", "tests"
 # Read by the local tooling, the tests, docker-compose.yaml, and the command `stage4`.
 OTHER_VARIABLES = {
     *("STAGE4_STATE", "STAGE4_TEST_DATA", "STAGE4_AIRFLOW_IMAGE", "STAGE4_TILES"),
+    "STAGE4_ENV_FILE",
     *(login.URL, login.TOKEN, login.USER, login.PASSWORD_FILE),
 }
 
@@ -71,8 +72,8 @@ def test_named_files_exist(page: Path) -> None:
 def test_make_targets_and_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, flags=re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", text, flags=re.MULTILINE)) <= targets
     commands = set(re.findall(r"^## (\S+)$", settings.cli_page(), flags=re.MULTILINE))
     named = set(re.findall(r"-m clustering_tasks\s+([a-z][a-z-]*)", text))
     assert named <= commands
@@ -94,7 +95,7 @@ def test_every_make_target_of_the_help_is_one_that_a_reader_can_find() -> None:
     """`make help` prints its list from the comments: each target must have one."""
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
     phony = re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)[0].split()
-    described = set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE))
+    described = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, flags=re.MULTILINE))
     assert described == set(phony)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from stage4.api.models.shared import Json, OfLoad, Page
+from stage4.api.models.shared import CUT, Line, OfLoad, Page, Record
 from stage4.api.parameters import LevelName
 
 
@@ -13,17 +13,17 @@ class ClusterSummary(BaseModel):
     """A cluster in a list."""
 
     cluster_id: str
-    label: str
+    label: Line
     size: int = Field(description="Members.")
-    domain: str | None
-    event_type: str | None
-    entity_type: str | None
+    domain: Line | None
+    event_type: Line | None
+    entity_type: Line | None
     start_time: datetime | None
     end_time: datetime | None
     intra_cluster_similarity: float | None = Field(description="Mean pairwise cosine.")
     mean_probability: float | None
-    keywords: list[str]
-    primary_entities: list[str]
+    keywords: list[Line]
+    primary_entities: list[Line]
     tags: list[Any]
 
 
@@ -38,7 +38,7 @@ class Representative(BaseModel):
     """One of the members nearest to the centroid."""
 
     id: str
-    title: str | None
+    title: Line | None
     similarity: float | None
 
 
@@ -48,7 +48,9 @@ class Cluster(OfLoad, ClusterSummary):
     level: LevelName
     representatives: list[Representative]
     document_ids: list[str]
-    record: Json = Field(description="The line of the JSONL, without members and centroid.")
+    record: Record = Field(
+        description=f"The line of the JSONL, without members and centroid. {CUT}"
+    )
     centroid: list[float] | None = Field(description="With `centroid=true`; else null.")
 
 

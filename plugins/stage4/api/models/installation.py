@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 
 class Dependency(BaseModel):
@@ -11,6 +11,14 @@ class Dependency(BaseModel):
     status: Literal["up", "down", "off"] = Field(description="`off`: it is not configured.")
     detail: str
     seconds: float | None = Field(description="That its answer took; null without an answer.")
+
+
+class Live(BaseModel):
+    """That this process answers; nothing of what it rests on."""
+
+    status: Literal["alive"]
+    service: Literal["stage4-clustering"]
+    version: str
 
 
 class Health(BaseModel):
@@ -24,12 +32,17 @@ class Health(BaseModel):
 
 
 class Gpu(BaseModel):
-    """A graphics processor."""
+    """A GPU of a worker, and the memory in use on it, by all processes, around its last task."""
 
+    uuid: str
     name: str
     memory_total_bytes: int
-    memory_used_bytes: int
-    utilisation_percent: float | None
+    memory_before_bytes: int
+    memory_peak_bytes: int = Field(description="The most of the readings after each batch.")
+    memory_after_bytes: int = Field(description="After the index was released.")
+    utilisation_percent: float | None = Field(description="At the last reading.")
+    job_id: str
+    measured_at: AwareDatetime = Field(description="Time of the last reading.")
 
 
 class Pool(BaseModel):
@@ -43,7 +56,7 @@ class Pool(BaseModel):
 
 
 class Resources(BaseModel):
-    """What the API server's host has, and what Airflow's pools have left."""
+    """What the API server's host and the workers' GPUs have, and Airflow's pools have left."""
 
     cpus: int
     load_1_minute: float | None

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from stage4.api.models.clusters import ClusterSummary
-from stage4.api.models.shared import Json, OfLoad, Page
+from stage4.api.models.shared import CUT, Fields, OfLoad, Page
 from stage4.api.parameters import LevelName
 
 Status = Literal["clustered", "noise", "filtered", "unassigned"]
@@ -23,7 +23,9 @@ class Member(BaseModel):
     probability: float | None
     similarity: float | None = Field(description="Cosine to its cluster's centroid.")
     occurred_at: datetime | None
-    metadata: Json = Field(description="As Stage 3 wrote it.")
+    metadata: Fields = Field(
+        description=f"As Stage 3 wrote it, at most 200 fields of 4,096 characters. {CUT}"
+    )
 
 
 class MemberPage(OfLoad, Page):
@@ -38,6 +40,10 @@ class Item(OfLoad, Member):
     """An item of a run, with its cluster."""
 
     level: LevelName
+    vectors: int = Field(
+        description="Vectors of this item. Of several (chunks), the surest member of a cluster is "
+        "shown."
+    )
     cluster_id: str | None
     cluster: ClusterSummary | None
 
@@ -81,3 +87,12 @@ class Deletion(BaseModel):
     requested_at: datetime
     carried_out_at: datetime | None
     counts: dict[str, DeletedCounts] = Field(description="By level, over all runs.")
+
+    @computed_field(  # type: ignore[prop-decorator]
+        description="Whether a run had an item of the document. If not, nothing is known of it"
+        " yet, and the deletion stands: what Stage 3 delivers of it later is left out."
+    )
+    @property
+    def known(self) -> bool:
+        """Whether a run had an item of the document."""
+        return bool(self.counts)

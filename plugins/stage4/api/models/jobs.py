@@ -1,7 +1,7 @@
 """Answers about jobs, the runs of Stage 4's DAGs."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -41,6 +41,14 @@ class JobTask(BaseModel):
     )
 
 
+class IdleSetting(BaseModel):
+    """A setting that the job's caller has chosen and that has no effect."""
+
+    setting: str = Field(description="Dotted name.")
+    value: Any
+    reason: str = Field(description="Begins with `acts only where`.")
+
+
 class JobDetails(Job):
     """A job with its progress."""
 
@@ -55,4 +63,8 @@ class JobDetails(Job):
     parts_total: int | None = Field(description="Parts of `cluster`; null until `plan` has ended.")
     parts_done: int | None = Field(description="Of them, those that have succeeded.")
     parts_failed: int | None = Field(description="Of them, those whose last try has failed.")
+    idle_settings: list[IdleSetting] | None = Field(
+        description="Chosen settings without effect; null until `check_stage3` has ended, and for"
+        " `cluster_all`, whose levels have their own jobs."
+    )
     tasks: list[JobTask]

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from stage4.api.models.shared import OfLoad
+from stage4.api.models.shared import Line, OfLoad
 from stage4.api.parameters import LevelName
 
 
@@ -11,10 +11,10 @@ class MapClusters(BaseModel):
 
     cluster_id: list[str]
     size: list[int]
-    group: list[str | None] = Field(description="Domain; of entities without one, their type.")
+    group: list[Line | None] = Field(description="Domain; of entities without one, their type.")
     x: list[float]
     y: list[float]
-    label: list[str | None] = Field(description="Of the first ones only.")
+    label: list[Line | None] = Field(description="Of the first ones only.")
 
 
 class MapMembers(BaseModel):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from stage4.api.models.shared import Json, OfLoad, Page
+from stage4.api.models.shared import Json, Line, OfLoad, Page
 from stage4.api.parameters import LevelName
 from stage4.api.queries.differences import Kind
 
@@ -77,7 +77,7 @@ class ClusterChange(BaseModel):
     """What became of a cluster from one run to the other."""
 
     cluster_id: str = Field(description="Of the later run; of the earlier one when it vanished.")
-    label: str
+    label: Line
     size: int
     kind: Kind
     shared: int = Field(description="Members that are in any cluster of the other run.")

@@ -1,10 +1,17 @@
 """What answers about several things have in common."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, computed_field
+from pydantic import AfterValidator, BaseModel, Field, computed_field
+
+from clustering_tasks.stage3.long_values import cut_fields, cut_text, cut_texts
 
 Json = dict[str, Any]
+# Metadata may be of any length, and an answer has up to 200 items.
+Line = Annotated[str, AfterValidator(cut_text)]
+Record = Annotated[Json, AfterValidator(cut_texts)]
+Fields = Annotated[Json, AfterValidator(cut_fields)]
+CUT = "A longer text ends with a mark: `… [cut: 5,000 characters]`."
 
 
 class Page(BaseModel):

@@ -64,9 +64,14 @@ async def list_members(
 
 
 async def read_item(connection: Reader, run: RunKey, source_id: str) -> Row | None:
-    """Read the row of an item, by Stage 3's id."""
+    """Read the row of an item, by Stage 3's id, and how many `vectors` it has.
+
+    Of several vectors the surest member of a cluster stands for the item, then the first by id.
+    """
     statement = SQL(
-        "SELECT {columns} FROM {table} WHERE source_id = %(source_id)s ORDER BY vector_id LIMIT 1"
+        "SELECT {columns}, count(*) OVER () AS vectors FROM {table}"
+        " WHERE source_id = %(source_id)s"
+        " ORDER BY cluster_id IS NULL, probability DESC NULLS LAST, vector_id LIMIT 1"
     )
     return await read_row(connection, _of_run(statement, run), {"source_id": source_id})
 

@@ -66,7 +66,10 @@ async def current_runs(connection: Reader, levels: list[str]) -> list[RunKey]:
 
 def _missing(level: str, load_id: int | None) -> str:
     if load_id is None:
-        return f"No run of {level} is published yet: run the DAG `cluster_{level}`."
+        return (
+            f"No run of {level} is published yet: a run of the DAG `cluster_{level}` that passes "
+            "its quality gate will be."
+        )
     return (
         f"{level} has no load {load_id}; it may have been removed. `GET runs?level={level}` lists "
         "those that are there; without `load_id` the published one is read."

@@ -23,6 +23,7 @@ from stage4.api.parameters import (
     ClusterIdPath,
     CursorText,
     Domain,
+    Id,
     Level,
     Limit,
     LoadParameters,
@@ -54,7 +55,7 @@ class Filters(BaseModel):
     )
     min_size: Size | None = Field(None, description="Members at least.")
     max_size: Size | None = Field(None, description="Members at most.")
-    document_id: Text | None = Field(None, description="Only clusters with items of it.")
+    document_id: Id | None = Field(None, description="Only clusters with items of it.")
 
     def wanted(self, text: str | None) -> stored.ClusterFilter:
         """Translate to the query."""

@@ -60,8 +60,8 @@ async def clusters_of_document(
 async def delete_document(document_id: ItemPath, access: AccessDep) -> Deletion:
     """Delete a document and all that derives from it; from now on nobody sees it.
 
-    The answer is the same for a document that nobody knows: Stage 3 may deliver it yet, and then
-    it is left out. Asking again changes nothing.
+    A document of which nothing is known is deleted, too (`known` is false): Stage 3 may deliver it
+    yet, and then it is left out. Asking again changes nothing.
     """
     for level in LEVELS:
         await access.check_write(level)

@@ -1,4 +1,4 @@
-"""`health`: whether look-ups work; `resources`: what host and pools have left."""
+"""`live`: it answers; `health`: look-ups work; `resources`: what host and pools have left."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from upath import UPath
 import stage4
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.host import host_resources
-from stage4.api.models.installation import Dependency, Health, Resources
+from stage4.api.models.installation import Dependency, Health, Live, Resources
 from stage4.api.pool import read_row
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
@@ -22,6 +22,15 @@ from stage4.api.services import Services, ServicesDep
 router = APIRouter(tags=["installation"])
 
 _WAIT_SECONDS = 2.0
+
+
+@router.get("/live", response_model=Live)
+async def read_live() -> Live:
+    """Tell that the API server answers, for proxies and probes; needs no token.
+
+    It asks nothing: whether look-ups work is for `health`.
+    """
+    return Live(status="alive", service="stage4-clustering", version=stage4.__version__)
 
 
 @router.get(
@@ -32,13 +41,13 @@ _WAIT_SECONDS = 2.0
 async def read_health(response: Response, _access: AccessDep, services: ServicesDep) -> Health:
     """Tell whether look-ups work, and what they and the DAGs rest on.
 
-    Probes without a token ask Airflow's own `/api/v2/monitor/health`.
+    Probes without a token ask `live`, or Airflow's own `/api/v2/monitor/health`.
     """
     postgres, redis, stage3, workspace = await asyncio.gather(
         _tried(lambda: _postgres(services)),
         _tried(lambda: _redis(services)),
         _tried(_stage3),
-        _tried(_workspace),
+        _tried(lambda: _workspace(services)),
     )
     dependencies = {"postgres": postgres, "redis": redis, "stage3": stage3, "workspace": workspace}
     if postgres.status == "down":
@@ -53,7 +62,7 @@ async def read_health(response: Response, _access: AccessDep, services: Services
 
 @router.get("/resources", response_model=Resources)
 async def read_resources(access: AccessDep) -> Resources:
-    """Tell what the API server's host has, and what Airflow's pools have left."""
+    """Tell what the API server's host and the workers' GPUs have, and Airflow's pools have left."""
     await access.check_installation()
     return await run_in_threadpool(host_resources)
 
@@ -116,8 +125,13 @@ async def _stage3() -> str | None:
     return "healthy"
 
 
-async def _workspace() -> str:
-    exists = await run_in_threadpool(UPath(deployment().workspace).exists)
-    if not exists:
-        raise _NotHealthyError("STAGE4_WORKSPACE does not exist, as the API server sees it")
-    return "exists"
+async def _workspace(services: Services) -> str:
+    if await run_in_threadpool(UPath(deployment().workspace).exists):
+        return "exists"
+    async with services.database.reader() as connection:
+        row = await read_row(connection, "SELECT EXISTS (SELECT FROM stage4.runs) AS loaded")
+    if row is not None and not row["loaded"]:
+        return "not there yet: the first run makes it"
+    raise _NotHealthyError(
+        "STAGE4_WORKSPACE does not exist, as the API server sees it, and runs are loaded"
+    )

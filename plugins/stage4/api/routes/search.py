@@ -2,10 +2,10 @@
 
 import math
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from stage4.api.models.clusters import ClusterHit, OrderedBy, SearchResult
 from stage4.api.openapi import OF_A_RUN
@@ -22,7 +22,8 @@ router = APIRouter(prefix="/clusters", tags=["clusters"])
 
 _LONGEST_VECTOR = 16_000  # pgvector's own limit
 # A bound, so that no number becomes infinite on the way; vectors of this system have length 1.
-_Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+# Strict: a list of texts, or of true and false, is no vector.
+_Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False, strict=True)]
 
 
 class Search(Filters, LoadParameters):
@@ -44,6 +45,18 @@ class Search(Filters, LoadParameters):
         "that the text finds.",
     )
     limit: Limit = DEFAULT_ROWS
+
+    @field_validator("limit", "min_size", "max_size", "load_id", "run", mode="before")
+    @classmethod
+    def _is_number(cls, value: Any) -> Any:
+        """Take numbers of JSON alone; in an address all are text.
+
+        Raises:
+            ValueError: it is a text, or true or false.
+        """
+        if isinstance(value, str | bool):
+            raise ValueError("it must be a number of JSON, not a text, true or false")  # noqa: TRY004
+        return value
 
 
 @router.post("/search", response_model=SearchResult, responses=OF_A_RUN)

@@ -67,8 +67,18 @@ function runningJob(job) {
       items(job), parts(job),
       job.paused ? ", its DAG is paused" : ""),
     h("progress", { max: 100, value: percent, "aria-label": `Progress of ${name}` }),
-    h("ul", { class: "tasks" }, tasks));
+    h("ul", { class: "tasks" }, tasks),
+    idleSettings(job.idle_settings));
 }
+
+function idleSettings(found) {
+  if (!found?.length) return "";
+  return h("ul", { class: "idle" }, found.map((one) => h("li", {},
+    h("code", {}, `${one.setting}=${shownValue(one.value)}`),
+    " has no effect: it ", text(one.reason))));
+}
+
+const shownValue = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 function items(job) {
   if ((job.items_total ?? null) === null) return "";
@@ -114,8 +124,23 @@ async function showLevel(section, jobs) {
     body.replaceChildren(facts(level, run, jobs), h("div", { class: "charts" }, charts(run, trend)));
   } catch (error) {
     if (error.status !== 404 && error.status !== 403) throw error;
-    body.replaceChildren(h("p", { class: "quiet" }, error.message));
+    body.replaceChildren(
+      h("p", { class: "quiet" }, error.status === 404 ? unpublished(level, jobs) : error.message));
   }
+}
+
+// What the newest run of a level without a published one says about it.
+function unpublished(level, jobs) {
+  const newest = jobs.find((job) => job.level === level);
+  if (!newest) return `No run yet: start the DAG cluster_${level}.`;
+  const link = h("a", airflowLink(runPath(newest)), "newest run");
+  if (newest.state === "failed") {
+    return ["No run is published: the ", link, " failed; the logs of its failed tasks name the cause."];
+  }
+  if (newest.state === "completed") {
+    return ["No run is published: the ", link, " has completed; see its task publish."];
+  }
+  return ["No run is published yet: the ", link, ` is ${newest.state}.`];
 }
 
 function facts(level, run, jobs) {
@@ -135,6 +160,7 @@ function facts(level, run, jobs) {
   return h("div", {},
     h("dl", {}, Object.entries(rows).flatMap(([name, value]) =>
       [h("div", {}, h("dt", {}, name), h("dd", {}, value))])),
+    idleSettings(run.report.idle_settings),
     h("p", {}, h("a", { href: explorer({ level }) }, `Explore ${level}`)));
 }
 

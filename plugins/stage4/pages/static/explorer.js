@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { clusterButton, clusterPage } from "./cluster.js";
-import { byId, h, show, text } from "./dom.js";
+import { byId, h, show, text, visible } from "./dom.js";
 import { count, time, words } from "./format.js";
 import { makeMap } from "./map.js";
 import { timeline } from "./timeline.js";
@@ -99,7 +99,7 @@ function showHover(found, x, y) {
   const place = byId("hover");
   place.hidden = !found;
   if (!found) return;
-  place.textContent = `${found.label ?? found.id}${found.size === null ? "" : ` (${count(found.size)})`}`;
+  place.textContent = `${visible(found.label ?? found.id)}${found.size === null ? "" : ` (${count(found.size)})`}`;
   place.style.left = `${Math.min(x + 12, byId("canvas").clientWidth - 220)}px`;
   place.style.top = `${y + 14}px`;
 }

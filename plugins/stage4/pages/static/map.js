@@ -1,6 +1,7 @@
 // The map: a canvas on which a view of up to 5,000 points is drawn, moved and zoomed.
 
 import { colours } from "./colours.js";
+import { visible } from "./dom.js";
 
 // `span` is how much of the map the canvas's shorter side shows, so that a canvas of another shape
 // shows at least as much.
@@ -132,7 +133,7 @@ export function makeMap(canvas, { load, open, hover, seen }) {
     context.lineJoin = "round";
     const taken = [];
     for (const i of clustersInView()) {
-      const label = data.clusters.label[i];
+      const label = data.clusters.label[i] && visible(data.clusters.label[i]);
       if (!label || taken.length >= LABELS) continue;
       const cut = label.length > LABEL_LETTERS ? `${label.slice(0, LABEL_LETTERS)}…` : label;
       const wide = context.measureText(cut).width;

@@ -1,4 +1,4 @@
-"""Small computations of the API: a job's progress, nvidia-smi's lines, ids and vectors."""
+"""Small computations of the API: a job's progress, ids and vectors."""
 
 import math
 from typing import Any
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from clustering_tasks.contract.columns import MEMBERS, POINTS
 from clustering_tasks.settings.levels import LEVELS
-from stage4.api.host import read_gpus
 from stage4.api.job_progress import Instance, percent, progress_of, states_by_task
 from stage4.api.models.clusters import ClusterSummary
 from stage4.api.models.items import Member
@@ -84,14 +83,6 @@ def test_what_nobody_recorded_is_null() -> None:
     nothing = told({})
     assert [nothing[name] for name in (*ITEMS, *PARTS)] == [None] * 5
     assert told({"plan": PLANNED}, "success")["items_done"] is None
-
-
-def test_gpus() -> None:
-    gpu, other = read_gpus("NVIDIA H200, 143771, 1024, 37\nTesla, 10, 5, [N/A]\n")
-    assert (gpu.name, gpu.utilisation_percent) == ("NVIDIA H200", 37)
-    assert (gpu.memory_total_bytes, gpu.memory_used_bytes) == (143771 << 20, 1024 << 20)
-    assert other.utilisation_percent is None
-    assert list(read_gpus("")) == []
 
 
 def test_levels_by_singular_and_by_id() -> None:

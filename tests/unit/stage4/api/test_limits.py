@@ -39,7 +39,7 @@ def read(length: bytes | None, pieces: Iterable[bytes], most: int) -> bytes:
         return next(messages, {"type": "http.disconnect"})
 
     async def all_of_it() -> bytes:
-        bounded = limited(scope(length), receive, most)
+        bounded = limited(scope(length), receive, most, seconds=10)
         found = b""
         while (message := await bounded())["type"] == "http.request":
             found += message["body"]
@@ -67,3 +67,21 @@ def test_a_length_that_cannot_be_is_refused_unread(length: bytes, status: int) -
     with pytest.raises(HTTPException) as refused:
         read(length, [], 4)
     assert refused.value.status_code == status
+
+
+def test_a_client_that_stays_after_its_body_has_all_the_time() -> None:
+    messages = iter([{"type": "http.request", "body": b"ab", "more_body": False}])
+
+    async def receive() -> Message:
+        for message in messages:
+            return message
+        await asyncio.sleep(0.2)
+        return {"type": "http.disconnect"}
+
+    async def stays() -> str:
+        bounded = limited(scope(None), receive, 4, seconds=0.05)
+        await bounded()
+        kind: str = (await bounded())["type"]
+        return kind
+
+    assert asyncio.run(stays()) == "http.disconnect"

@@ -8,7 +8,11 @@ from stage4.cli.errors import UsageError
 from stage4.cli.settings import conf
 from stage4.params import run_params
 
-FIELDS = {name: param.dump() for name, param in run_params(LEVELS["events"]).items()}
+FIELDS = {
+    name: param.dump()
+    for name, param in run_params(LEVELS["events"]).items()
+    if "const" not in param.schema  # those are of nested settings, which the terminal never sends
+}
 
 
 def refusal(*pairs: str, level: str = "events") -> str:

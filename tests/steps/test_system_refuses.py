@@ -1,0 +1,139 @@
+"""Paths that the user may not use, and disks that are full: named with the remedy, not retried."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+# imported while root's library can be read
+from clustering_tasks.steps.snapshot.snapshot import snapshot as _snapshot  # noqa: F401
+from clustering_tasks.workspace import kernel_cache
+from tests.conftest import CommandLine, Outcome
+from tests.stage3_folder import DIMENSION, Stage3Folder, blobs
+
+NOBODY = 65534
+NO_PLACE = Path("/proc/stage4-no-such-place")  # where not even root makes a folder
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that other users can enter, which pytest's own is not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    (folder / "workspace").mkdir(mode=0o777)
+    (folder / "workspace").chmod(0o777)
+    Stage3Folder(folder / "indices").write("events", blobs([6, 6]))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def as_a_plain_user() -> Iterator[None]:
+    """Give root's rights up for a while: root may read and write everything."""
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if was_root:
+            os.seteuid(0)
+
+
+def snapshot(cli: CommandLine, place: Path, workspace: str = "workspace") -> Outcome:
+    with as_a_plain_user():
+        return cli(
+            *("snapshot", "--level", "events", "--indices", place / "indices"),
+            *("--workspace", place / workspace, "--set", f"input.dimension={DIMENSION}"),
+        )
+
+
+@pytest.mark.parametrize("file", ["events.index", "events_metadata.json"])
+def test_a_file_that_may_not_be_read_is_named_with_the_user(
+    cli: CommandLine, place: Path, file: str
+) -> None:
+    (place / "indices" / file).chmod(0)
+    outcome = snapshot(cli, place)
+    assert outcome.code == 69
+    assert f"{place}/indices/{file} cannot be read or written by user " in outcome.error
+    assert f"({NOBODY}:" in outcome.error or os.geteuid() != 0
+    assert "give that user the right" in outcome.error
+
+
+def test_a_folder_that_may_not_be_entered_is_named(cli: CommandLine, place: Path) -> None:
+    (place / "indices").chmod(0)
+    outcome = snapshot(cli, place)
+    assert outcome.code == 69
+    assert f"{place}/indices" in outcome.error
+    (place / "indices").chmod(0o755)
+
+
+def test_a_workspace_that_may_not_be_written_is_named(cli: CommandLine, place: Path) -> None:
+    (place / "workspace").chmod(0o555)
+    for workspace in ("workspace", "workspace/new"):
+        outcome = snapshot(cli, place, workspace)
+        assert outcome.code == 69
+        assert f"{place}/{workspace}" in outcome.error
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2, 4])
+def test_a_disk_that_fills_is_named_and_leaves_no_artefact(place: Path, blocks: int) -> None:
+    workspace = place / "workspace"
+    step = f"snapshot --level events --indices {place}/indices --workspace {workspace}"
+    program = f"ulimit -f {blocks} && exec {sys.executable} -m clustering_tasks {step}"
+    done = subprocess.run(
+        ["bash", "-c", f"{program} --set input.dimension={DIMENSION}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 69, done.stderr
+    assert str(place) in done.stderr
+    assert "free space, raise the quota" in done.stderr
+    assert not list(workspace.rglob("result.json"))
+    assert not list(workspace.rglob("*.npy"))
+
+
+def test_kernels_have_a_place_where_neither_checkout_nor_home_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kernel_cache, "_PACKAGE", NO_PLACE)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(NO_PLACE))
+    monkeypatch.delenv(kernel_cache.VARIABLE, raising=False)
+    kernel_cache.keep_kernels()
+    first = Path(os.environ[kernel_cache.VARIABLE])
+    assert first.parent == tmp_path
+    assert stat.S_IMODE(first.stat().st_mode) == 0o700
+    monkeypatch.setenv(kernel_cache.VARIABLE, str(NO_PLACE))
+    kernel_cache.keep_kernels()
+    assert os.environ[kernel_cache.VARIABLE] == str(first)
+
+
+def test_kernels_are_not_read_from_a_folder_that_others_can_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kernel_cache, "_PACKAGE", NO_PLACE)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(NO_PLACE))
+    monkeypatch.setenv(kernel_cache.VARIABLE, str(NO_PLACE))
+    planted = tmp_path / f"stage4-kernels-{os.geteuid()}"
+    planted.mkdir()
+    planted.chmod(0o777)
+    kernel_cache.keep_kernels()
+    chosen = Path(os.environ[kernel_cache.VARIABLE])
+    assert chosen != planted
+    assert stat.S_IMODE(chosen.stat().st_mode) == 0o700
+
+
+def test_a_cache_that_can_be_written_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(kernel_cache.VARIABLE, str(tmp_path))
+    kernel_cache.keep_kernels()
+    assert os.environ[kernel_cache.VARIABLE] == str(tmp_path)
