@@ -1,4 +1,4 @@
-"""Registers Stage 4 with Airflow: its REST API and pages, on the API server."""
+"""Registers Stage 4 with Airflow: REST API and pages on the API server, names in the scheduler."""
 
 import logging
 from typing import Any
@@ -40,6 +40,13 @@ class Stage4Plugin(AirflowPlugin):
             "url_route": "stage4-run",
         },
     ]
+
+    @classmethod
+    def on_load(cls, *_: Any, **__: Any) -> None:
+        """Let the scheduler name the parts of a level before they start."""
+        from stage4.part_names import register
+
+        register()
 
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -177,38 +176,29 @@ def _added(replica: Replica, chunk: F32, errors: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class Proposals:
-    """What the indexes proposed for consecutive rows.
+    """What the indexes proposed for some rows.
 
     Attributes:
-        start: first of the rows.
+        rows: (m,) int64 the queries.
         ids: (m, k + SPARE) int32 rows, most similar first, -1 for none.
         done: (m,) whether a row was searched before memory ran out.
         errors: of the cards that gave up.
     """
 
-    start: int
+    rows: I64
     ids: I32
     done: Mask
     errors: list[str] = field(default_factory=list)
-
-    def runs(self) -> Iterator[tuple[int, int, bool]]:
-        """Yield the first row, the end, and whether they were searched, of runs of alike rows."""
-        change = np.flatnonzero(np.diff(self.done)) + 1
-        bounds = [0, *change.tolist(), len(self.done)]
-        for first, last in pairwise(bounds):
-            if first < last:
-                yield self.start + first, self.start + last, bool(self.done[first])
 
 
 def propose(
     replicas: list[Replica],
     vectors: Vectors,
-    start: int,
-    stop: int,
+    rows: I64,
     k: int,
     after_batch: Callable[[int], None] | None = None,
 ) -> Proposals:
-    """Search the rows from `start` up to `stop` on all cards.
+    """Search some rows on all cards.
 
     A card whose memory does not suffice tries half the batch. Below 1,024 queries it gives up, and
     its rows are another card's; what no card could search is not `done`.
@@ -216,26 +206,25 @@ def propose(
     Args:
         replicas: of the index of all vectors.
         vectors: (n, d).
-        start: first query.
-        stop: end of the queries.
+        rows: (m,) the queries.
         k: neighbours that will be kept.
         after_batch: is called with the card's number after each batch, once at a time.
     """
-    ids = np.full((stop - start, k + SPARE), -1, dtype=np.int32)
-    found = Proposals(start, ids, np.zeros(stop - start, dtype=bool))
-    queue = _Queue(vectors, found, deque(_tiles(start, stop)), after_batch)
+    ids = np.full((len(rows), k + SPARE), -1, dtype=np.int32)
+    found = Proposals(rows, ids, np.zeros(len(rows), dtype=bool))
+    queue = _Queue(vectors, found, deque(_tiles(len(rows))), after_batch)
     with ThreadPoolExecutor(len(replicas)) as pool:
         list(pool.map(queue.work, replicas))
     return found
 
 
-def _tiles(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    for first in range(start, stop, _ROWS):
-        yield first, min(first + _ROWS, stop)
+def _tiles(count: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, count, _ROWS):
+        yield first, min(first + _ROWS, count)
 
 
 class _Queue:
-    """Queries that the cards take turns at."""
+    """Queries that the cards take turns at: tiles of their numbers, from 0."""
 
     def __init__(
         self,
@@ -255,7 +244,7 @@ class _Queue:
         while tile := self._next():
             start, stop = tile
             with self._lock:
-                queries = self._vectors[start:stop]
+                queries = self._vectors[self._found.rows[start:stop]]
             try:
                 self._search(replica, queries, start)
             except MemoryError as error:
@@ -270,8 +259,7 @@ class _Queue:
         except IndexError:
             return None
         # of a tile that another card gave up, what is left
-        at = start - self._found.start
-        return start + int(self._found.done[at : at + stop - start].sum()), stop
+        return start + int(self._found.done[start:stop].sum()), stop
 
     def _search(self, replica: Replica, queries: F32, start: int) -> None:
         found, first = self._found, 0
@@ -285,9 +273,9 @@ class _Queue:
                 replica.batch = max(len(batch) // 2, _LEAST_BATCH)
                 log.warning("GPU out of memory, the batch is halved", batch=replica.batch)
                 continue
-            at = start + first - found.start
-            found.ids[at : at + len(batch)] = without_self(ids, start + first)
-            found.done[at : at + len(batch)] = True
+            own = slice(start + first, start + first + len(batch))
+            found.ids[own] = without_self(ids, found.rows[own])
+            found.done[own] = True
             first += len(batch)
             if self._after_batch is not None:
                 with self._lock:
@@ -299,14 +287,14 @@ def _search(index: Any, queries: F32, count: int) -> I64:
     return np.asarray(_within_memory(lambda: index.search(queries, count + 1)[1]))
 
 
-def without_self(found: I64, start: int) -> I32:
+def without_self(found: I64, rows: I64) -> I32:
     """Drop each query's own row, or its last candidate where a copy of it came before: (m, c - 1).
 
     Args:
-        found: (m, c) rows, -1 for none; query i is row `start + i`.
-        start: row of the first query.
+        found: (m, c) rows, -1 for none.
+        rows: (m,) the queries.
     """
-    own = found == np.arange(start, start + len(found))[:, None]
+    own = found == rows[:, None]
     own[~own.any(axis=1), -1] = True
     others: I32 = found[~own].reshape(len(found), -1).astype(np.int32)
     return others

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.arrays import F32, I32, I64
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.candidates import ROOM, Candidates, candidates, finish, offer
 from clustering_tasks.engine.codes import (
     Codes,
@@ -35,9 +35,6 @@ from clustering_tasks.engine.window import Window
 
 # Rows of a cell of an exact search: enough cells for every thread to code some.
 CELL_ROWS = 1024
-# Queries of one part of the level are a multiple of these, by the kind of the search.
-TILE_ROWS = 512
-PROBING_TILE_ROWS = 8192
 # Candidates kept beyond k = 32. With 8 of them no true neighbour was missing on six levels of real
 # collections. They are 24 so that this is certain for most rows: of 20,000 generated ones 22 % had
 # to be searched again with 16, 6 % with 24, and none of ecbplus.
@@ -99,21 +96,20 @@ def neighbours_of(vectors: Vectors, rows: I64, k: int, window: Window | None = N
         return _search_rows(pool, whole, rows, k + SPARE)
 
 
-def measured(vectors: Vectors, start: int, candidates: I32, k: int) -> Neighbours:
+def measured(vectors: Vectors, rows: I64, candidates: I32, k: int) -> Neighbours:
     """Order candidates by their exact distances and keep the nearest.
 
     Args:
         vectors: (n, d) unit vectors.
-        start: row of the first query.
+        rows: (m,) the queries.
         candidates: (m, c) rows that may be among the nearest, -1 for none.
         k: neighbours kept, at most c.
     """
     parts = [_none(k)]
     with tile_threads() as pool:
         for first in range(0, len(candidates), BATCH_ROWS):
-            ids = candidates[first : first + BATCH_ROWS]
-            rows = np.arange(start + first, start + first + len(ids))
-            parts.append(_measured(pool, vectors, rows, ids, k))
+            some = slice(first, first + BATCH_ROWS)
+            parts.append(_measured(pool, vectors, rows[some], candidates[some], k))
     return _joined(parts)
 
 
@@ -130,47 +126,38 @@ def search(
     Args:
         vectors: (n, d) unit vectors, all rows that may be neighbours.
         cells: of the n rows.
-        start: first row of a tile.
-        stop: end of a tile.
+        start: first row.
+        stop: end of the rows.
         k: neighbours per row, itself not counted.
         window: outside of which a row is no neighbour; None: there is none.
     """
-    return search_ranges(vectors, cells, [(start, stop)], k, window)
+    return search_rows(vectors, cells, np.arange(start, stop), k, window)
 
 
-def search_ranges(
+def search_rows(
     vectors: Vectors,
     cells: Cells,
-    ranges: Iterable[tuple[int, int]],
+    rows: I64,
     k: int,
     window: Window | None = None,
 ) -> Neighbours:
-    """Do what `search` does for several ranges of rows, and read what they are compared with once.
+    """Do what `search` does for any rows; each finds the same, whichever others are searched.
 
     Args:
         vectors: (n, d) unit vectors, all rows that may be neighbours.
         cells: of the n rows.
-        ranges: start and stop of each.
+        rows: (m,) the queries; ascending ones are read fastest.
         k: neighbours per row, itself not counted.
         window: outside of which a row is no neighbour; None: there is none.
-
-    Returns:
-        the neighbours of all rows, range after range.
     """
+    whole = _Search(vectors, cells, k, window)
+    spare = SPARE if cells.probes is None else _SPARE_IN_CELLS
     with tile_threads() as pool:
-        spare = SPARE if cells.probes is None else _SPARE_IN_CELLS
         found = [
-            _search_rows(pool, _Search(vectors, cells, k, window), rows, k + spare)
-            for rows in _batches(ranges, BATCH_ROWS)
+            _search_rows(pool, whole, rows[first : first + BATCH_ROWS], k + spare)
+            for first in range(0, len(rows), BATCH_ROWS)
         ]
     return _joined([_none(k), *found])
-
-
-def _batches(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[I64]:
-    """Yield the rows of all ranges, at most `size` at once."""
-    rows = np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in ranges)])
-    for first in range(0, len(rows), size):
-        yield rows[first : first + size]
 
 
 def _none(k: int) -> Neighbours:
@@ -186,7 +173,7 @@ def _joined(parts: list[Neighbours]) -> Neighbours:
 
 @dataclass(frozen=True)
 class _Search:
-    """What is searched, and for what; see `search_ranges`."""
+    """What is searched, and for what; see `search_rows`."""
 
     vectors: Vectors
     cells: Cells
@@ -260,7 +247,8 @@ def _offer_all(
     own = rows.astype(np.int32)
     shards = _shards(search.cells, rows)
     unit = error = 0.0
-    for cells in _coded_cells(pool, search.vectors, search.cells.bounds):
+    wanted = _probed(search.cells, rows)
+    for cells in _coded_cells(pool, search.vectors, search.cells.bounds, wanted):
 
         def compare(shard: "_Shard", cells: list["_Cell"] = cells) -> None:
             for probing in shard.rounds:
@@ -283,20 +271,36 @@ class _Cell:
     panels: Panels
 
 
-def _coded_cells(pool: ThreadPoolExecutor, vectors: Vectors, bounds: I64) -> Iterator[list[_Cell]]:
-    """Yield the cells of one chunk of rows after the other."""
+def _probed(cells: Cells, rows: I64) -> Mask:
+    """Mark the cells that some of the rows are compared with: (c,)."""
+    probed = np.ones(len(cells.bounds) - 1, dtype=bool)
+    if cells.probes is not None:
+        probed[:] = False
+        probed[cells.probes[rows].ravel()] = True
+    return probed
+
+
+def _coded_cells(
+    pool: ThreadPoolExecutor, vectors: Vectors, bounds: I64, wanted: Mask
+) -> Iterator[list[_Cell]]:
+    """Yield the wanted cells of one chunk of rows after the other."""
 
     def read(numbers: range) -> tuple[range, F32]:
         return numbers, vectors[int(bounds[numbers.start]) : int(bounds[numbers.stop])]
 
-    for numbers, chunk in ahead(pool, read, _cells_of_chunks(bounds)):
+    chunks = (
+        numbers
+        for numbers in _cells_of_chunks(bounds)
+        if wanted[numbers.start : numbers.stop].any()
+    )
+    for numbers, chunk in ahead(pool, read, chunks):
         start = int(bounds[numbers.start])
 
         def code(number: int, start: int = start, chunk: F32 = chunk) -> _Cell:
             a, b = bounds[number : number + 2].tolist()
             return _Cell(number, a, panels_of(chunk[a - start : b - start]))
 
-        yield list(pool.map(code, numbers))
+        yield list(pool.map(code, (number for number in numbers if wanted[number])))
 
 
 def _cells_of_chunks(bounds: I64) -> Iterable[range]:
@@ -365,7 +369,7 @@ def _measured(
     def read(first: int) -> tuple[int, F32]:
         return first, vectors[first : min(first + _MEASURED_ROWS, len(vectors))]
 
-    for first, chunk in ahead(pool, read, range(0, len(vectors), _MEASURED_ROWS)):
+    for first, chunk in ahead(pool, read, _chunks_in(places)):
 
         def measure(block: tuple[I64, I64], first: int = first, chunk: F32 = chunk) -> None:
             order, bounds = block
@@ -398,6 +402,12 @@ def _places(ids: I32, block: slice, rows: int) -> tuple[I64, I64]:
     order = np.empty(own.size, np.int64)
     order_by_chunk(own, _MEASURED_ROWS, block.start * ids.shape[1], order, bounds)
     return order, bounds
+
+
+def _chunks_in(places: list[tuple[I64, I64]]) -> Iterable[int]:
+    """First rows of the chunks that any candidate lies in."""
+    counts = np.sum([np.diff(bounds) for _, bounds in places], axis=0)
+    return (np.flatnonzero(counts) * _MEASURED_ROWS).tolist()
 
 
 def _keep_nearest(ids: I32, distances: F32, block: slice, near: I32, far: F32) -> None:

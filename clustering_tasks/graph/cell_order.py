@@ -6,8 +6,7 @@ cut into cells, and every node gets the cells that it is compared with.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -38,16 +37,13 @@ class CellOrder:
     cells: Mapping[int, Cells]
 
 
-def order_by_cell(
-    features: Features, nodes: Nodes, settings: NeighbourSettings, name: str
-) -> CellOrder:
+def order_by_cell(features: Features, nodes: Nodes, settings: NeighbourSettings) -> CellOrder:
     """Cut large blocks into cells and order their nodes by cell.
 
     Args:
         features: of the nodes.
         nodes: of the level.
         settings: say which blocks are large, and how many cells are probed.
-        name: of the group that all nodes of a block of cells form.
     """
     bounds = nodes.block_bounds()
     large = np.flatnonzero(np.diff(bounds) > settings.exact_rows)
@@ -65,7 +61,7 @@ def order_by_cell(
         own = probes[order[bounds[block] : bounds[block + 1]]]
         own = own[:, : counts[block]]
         cells[block] = Cells(bounds_of(own[:, 0], len(centres[block])), own)
-    nodes = _one_group(nodes.sorted_by(order), large, name)
+    nodes = nodes.sorted_by(order)
     return CellOrder(nodes, features.of(nodes, order), cells)
 
 
@@ -128,13 +124,3 @@ def _probe(
 
     deque(features.each(probe), maxlen=0)
     return cells
-
-
-def _one_group(nodes: Nodes, large: I64, name: str) -> Nodes:
-    """Let each large block with several groups be one: its nodes are no longer in their order."""
-    group, names = nodes.group.copy(), nodes.group_names
-    for first, last in pairwise(nodes.block_bounds().tolist()):
-        if nodes.block[first] in large and (group[first:last] != group[first]).any():
-            group[first:last] = len(nodes.group_names)
-            names = np.append(nodes.group_names, name)
-    return replace(nodes, group=group, group_names=names)

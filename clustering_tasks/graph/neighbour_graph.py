@@ -39,13 +39,9 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
     )
     for result in parts:
         with result.path("graph").open("rb") as file, np.load(file, allow_pickle=False) as part:
-            offset = 0
-            ids, distances = part["ids"], part["distances"]
-            for start, stop in zip(part["start"], part["stop"], strict=True):
-                rows = slice(offset, offset + stop - start)
-                graph.ids[start:stop], graph.distances[start:stop] = ids[rows], distances[rows]
-                graph.complete[start:stop] = True
-                offset += stop - start
+            own = part["nodes"]
+            graph.ids[own], graph.distances[own] = part["ids"], part["distances"]
+            graph.complete[own] = True
     return graph
 
 

@@ -1,8 +1,8 @@
 """Nodes of the neighbour graph: one for all items that have the same vector and may be linked.
 
 Identical items share a node, so they always share their fate (AL-10). Nodes are sorted by block,
-then by group, then by row: a block is what may never be linked with another block, a group what a
-reader knows as a unit of work (a domain, an entity type).
+then by the level's own kind (a domain, an entity type), then by row: a block is what may never be
+linked with another block. A group is what a reader knows as a unit of work; no order depends on it.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from upath import UPath
 from clustering_tasks.arrays import I32, I64, Mask
 from clustering_tasks.engine.rows import evenly_spaced
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN, Level
-from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.settings.run import PART_FIELDS, RunSettings
 
 _MISSING = "unknown"
 _Number = TypeVar("_Number", bound="np.number[Any]")
@@ -30,7 +30,7 @@ class Nodes:
         row: (m,) int64 the row of the snapshot that stands for the node.
         weight: (m,) int32 how many rows it stands for.
         block: (m,) int32, ascending from 0; linked are only nodes of one block.
-        group: (m,) int32 index into `group_names`, ascending within a block.
+        group: (m,) int32 index into `group_names`.
         node_of_row: (n,) int32, -1 for rows that a filter leaves out.
         group_names: what the groups are called.
     """
@@ -95,18 +95,17 @@ def make_nodes(
         items: the snapshot's rows, with `first_identical_row`, `domain`, `event_type` and
             `entity_type`.
         level: says what parts and blocks the level.
-        settings: `scope` and `parts.by` add to the blocks.
+        settings: `parts.by` makes the groups; with `scope=domain` they are blocks.
         kept: (n,) rows that take part; default: all.
     """
-    block, block_names = _named(items, _block_fields(level, settings), "")
-    group, group_names = _named(items, [level.parts_by] if level.parts_by else [], level.name)
-    if settings.scope == "domain" and level.parts_by != "entity_type":
-        group, group_names = block, block_names
+    block, _ = _named(items, _block_fields(level, settings), "")
+    group, group_names = _named(items, part_fields(level, settings), level.name)
+    kind, _ = _named(items, [level.parts_by] if level.parts_by else [], "")
     rows = np.arange(len(items)) if kept is None else np.flatnonzero(kept)
     keys = block[rows] * len(items) + items["first_identical_row"].to_numpy(np.int64)[rows]
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
     row = rows[first]  # np.unique returns the first of equals, and rows ascend
-    order = np.lexsort((row, group[row], block[row]))
+    order = np.lexsort((row, kind[row], block[row]))
     node_of_row = np.full(len(items), -1, dtype=np.int32)
     node_of_row[rows] = np.argsort(order)[number]
     row = row[order]
@@ -121,11 +120,17 @@ def make_nodes(
     )
 
 
+def part_fields(level: Level, settings: RunSettings) -> list[str]:
+    """Name the fields whose values are the groups of a level; none: it is one group."""
+    if "event_types" in level.filtered_by:
+        return list(PART_FIELDS[settings.parts.by])
+    return [level.parts_by] if level.parts_by else []
+
+
 def _block_fields(level: Level, settings: RunSettings) -> list[str]:
-    fields = [level.blocked_by] if level.blocked_by else []
-    if settings.scope == "domain" and level.parts_by == "domain":
-        fields += ["domain", "event_type"][: 2 if settings.parts.by != "domain" else 1]
-    return fields
+    if level.blocked_by or settings.scope != "domain":
+        return [level.blocked_by] if level.blocked_by else []
+    return part_fields(level, settings)
 
 
 def _named(

@@ -1,87 +1,145 @@
 """Parts of a level, one for each mapped `cluster` task.
 
-A part is a union of whole tiles of nodes. What the search finds for a node does not depend on the
-others that it is searched with: one part or fifty give the same bits.
+A part is a set of nodes: a domain, an entity type, a range, or the small groups together. What the
+search finds for a node does not depend on the others that it is searched with: one part or fifty
+give the same bits.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import pairwise
+from heapq import heapify, heapreplace
 
 import numpy as np
 
-from clustering_tasks.engine.neighbours import BATCH_ROWS, PROBING_TILE_ROWS, TILE_ROWS
+from clustering_tasks.arrays import I32, I64
+from clustering_tasks.engine.neighbours import BATCH_ROWS
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import PartsSettings
 
+NOTHING = "nothing"
+_NAME_LENGTH = 100  # a kind may be any text; Airflow holds 250 characters of a task's name
+
 
 @dataclass(frozen=True)
-class Unit:
-    """A range of nodes of one group: whole tiles, searched against all nodes of their block."""
+class Parts:
+    """The parts of a level, the largest groups first.
 
-    block: int
-    start: int
-    stop: int
+    Attributes:
+        names: of the parts, from part 0; at least one.
+        of_node: (m,) int32 the part of each node.
+    """
+
+    names: list[str]
+    of_node: I32
+
+    def items(self, nodes: Nodes) -> list[int]:
+        """Count the items of each part."""
+        counts = np.bincount(self.of_node, nodes.weight, minlength=len(self.names))
+        return [int(count) for count in counts]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A group, or the groups that share a part: what becomes one part or is cut into several.
+
+    Attributes:
+        name: of its part.
+        nodes: ascending: in a block of cells, nodes of a stretch lie in few cells.
+        max_rows: nodes of a part above which a cut is worth it.
+    """
+
     name: str
+    nodes: I64
+    max_rows: int
 
 
 def make_parts(
-    nodes: Nodes, settings: PartsSettings, in_cells: Collection[int] = ()
-) -> Iterator[list[Unit]]:
-    """Put the units together into at most `max_count` parts of at least `min_rows` nodes.
-
-    Yields at least one part: a level without items has one without units.
+    nodes: Nodes, settings: PartsSettings, others: str, in_cells: Collection[int] = ()
+) -> Parts:
+    """Give each group a part of its own; put small ones together, cut large ones.
 
     Args:
         nodes: of the level.
-        settings: see above.
-        in_cells: the blocks that are searched in cells, with larger tiles.
+        settings: how many nodes are small and large, and the most parts.
+        others: what the groups are, in the plural: the name of the small ones' part.
+        in_cells: the blocks that are searched in cells.
     """
-    min_rows = max(settings.min_rows, math.ceil(len(nodes.row) / settings.max_count))
-    part: list[Unit] = []
-    rest = len(nodes.row)
-    for unit in _units(nodes, min_rows, in_cells):
-        part.append(unit)
-        size = sum(unit.stop - unit.start for unit in part)
-        if size >= min_rows and rest - size >= settings.min_rows:
-            yield part
-            part, rest = [], rest - size
-    yield part
+    units = _units(nodes, settings, others, frozenset(in_cells))
+    of_node = np.zeros(len(nodes.row), dtype=np.int32)
+    names: list[str] = []
+    for unit, count in zip(units, _counts(units, settings.max_count), strict=True):
+        for number, piece in enumerate(np.array_split(unit.nodes, count), 1):
+            of_node[piece] = len(names)
+            names.append(unit.name if count == 1 else f"{unit.name} {number}/{count}")
+    return Parts(names or [NOTHING], of_node)
 
 
-def _units(nodes: Nodes, min_rows: int, in_cells: Collection[int]) -> Iterator[Unit]:
-    """Cut each group into ranges of whole tiles with about `min_rows` nodes."""
-    change = np.flatnonzero(np.diff(nodes.block) | np.diff(nodes.group)) + 1
-    bounds = [0, *change.tolist(), len(nodes.row)]
-    for start, stop in pairwise(bounds):
-        if start == stop:
-            continue
-        step = _step(stop - start, min_rows, nodes.block[start] in in_cells)
-        name = str(nodes.group_names[nodes.group[start]])
-        for first in range(start, stop, step):
-            last = min(first + step, stop)
-            whole = last - first == stop - start
-            rows = "" if whole else f" {first - start}-{last - start - 1}"
-            yield Unit(int(nodes.block[start]), first, last, name + rows)
+def _units(
+    nodes: Nodes, settings: PartsSettings, others: str, in_cells: frozenset[int]
+) -> list[_Unit]:
+    by_group = np.argsort(nodes.group, kind="stable").astype(np.int64)
+    sizes = np.bincount(nodes.group, minlength=len(nodes.group_names))
+    groups = np.split(by_group, np.cumsum(sizes)[:-1])
+    largest = np.argsort(-sizes, kind="stable")
+    largest = largest[sizes[largest] > 0]
+    own = _own_groups(sizes[largest], settings, in_cells)
+    if own == len(largest) - 1:
+        own += 1  # there is nothing that it could share a part with
+    named = [(name_of_group(nodes, group), groups[group]) for group in largest[:own]]
+    if shared := len(largest) - own:
+        rest = np.sort(np.concatenate([groups[group] for group in largest[own:]]))
+        named.append((f"other {others} ({shared})", rest))
+    return [_Unit(name, rows, _max_rows(nodes, rows, settings, in_cells)) for name, rows in named]
 
 
-def _step(rows: int, min_rows: int, in_cells: bool) -> int:
-    """Rows of a unit: whole tiles of at least `min_rows` rows."""
-    if not in_cells:
-        return max(math.ceil(min_rows / TILE_ROWS), 1) * TILE_ROWS
-    # Few units, all of a size: each reads all rows of the block, twice.
-    units = math.ceil(rows / max(min_rows, BATCH_ROWS))
-    return math.ceil(rows / units / PROBING_TILE_ROWS) * PROBING_TILE_ROWS
+def _own_groups(sizes: I64, settings: PartsSettings, in_cells: frozenset[int]) -> int:
+    """Count the groups that get parts of their own.
+
+    Where there are too many for the parts, the smallest share some too.
+
+    Args:
+        sizes: (g,) nodes of each group, descending.
+        settings: of the parts.
+        in_cells: see `make_parts`.
+    """
+    own = int((sizes >= settings.min_rows).sum())
+    large = max(settings.max_rows, BATCH_ROWS if in_cells else 0)
+    large = max(large, math.ceil(sizes.sum() / settings.max_count))
+    while own and own + math.ceil(sizes[own:].sum() / large) > settings.max_count:
+        own -= 1
+    return own
 
 
-def part_title(part: Iterable[Unit]) -> str:
-    """Name what a part holds, for the graph in the UI."""
-    names = list(dict.fromkeys(unit.name for unit in part))
-    shown = ", ".join(names[:2])
-    return f"{shown} and {len(names) - 2} more" if len(names) > 2 else shown or "nothing"
+def _max_rows(nodes: Nodes, rows: I64, settings: PartsSettings, in_cells: frozenset[int]) -> int:
+    # A part of a block of cells codes nearly all rows of the block, however few queries it has.
+    batch = BATCH_ROWS if in_cells.intersection(nodes.block[rows].tolist()) else 0
+    return max(settings.max_rows, batch)
 
 
-def part_items(part: Iterable[Unit], nodes: Nodes) -> int:
-    """Count the items of a part."""
-    return sum(int(nodes.weight[unit.start : unit.stop].sum()) for unit in part)
+def _counts(units: list[_Unit], max_count: int) -> list[int]:
+    """Count the parts of each unit: the largest parts are cut while there may be more of them."""
+    counts = [1] * len(units)
+    if not units:
+        return counts
+    heap = [_priority(unit, 1, at) for at, unit in enumerate(units)]
+    heapify(heap)
+    for _ in range(max_count - len(units)):
+        rows, number = heap[0]
+        if rows == 0:
+            break
+        counts[-number] += 1
+        heapreplace(heap, _priority(units[-number], counts[-number], -number))
+    return counts
+
+
+def _priority(unit: _Unit, count: int, at: int) -> tuple[float, int]:
+    rows = len(unit.nodes) / count
+    # of equally large ones the last: a group stays whole rather than what others share
+    return (-rows if rows > unit.max_rows else 0.0), -at
+
+
+def name_of_group(nodes: Nodes, group: int) -> str:
+    """Return what a group is called, cut where Airflow could not hold it."""
+    name = str(nodes.group_names[group])
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"

@@ -232,15 +232,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("scope", "merge.join"),
-        "items of several domains are clustered, or parts.by is domain_event_type",
+        "items of several domains are clustered, or parts.by is not domain",
         lambda settings, here: _torn_apart(settings, here) or not _has_domains(here),
         ("filter.domains", "parts.by"),
     ),
     Rule(
         ("parts.by",),
-        f"scope is domain and the level is {_DOMAIN_LEVELS}",
-        lambda settings, here: settings.scope == "domain" and _has_domains(here),
-        ("scope", "level"),
+        "the level is events",
+        lambda _, here: here.level.name == "events",
+        ("level",),
     ),
     Rule(
         ("merge.join",),

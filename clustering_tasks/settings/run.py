@@ -29,6 +29,12 @@ else:
 
 # Beyond, neither JSON of other languages nor Airflow's messages to a task can hold an integer.
 LARGEST = 2**63 - 1
+# The fields of an event whose values are its part.
+PART_FIELDS: dict[str, tuple[str, ...]] = {
+    "domain": ("domain",),
+    "event_type": ("event_type",),
+    "domain_event_type": ("domain", "event_type"),
+}
 
 
 class _Group(BaseModel):
@@ -498,26 +504,36 @@ class OutlierSettings(_Group):
 class PartsSettings(_Group):
     """Parts: how a level is divided into parallel `cluster` tasks.
 
-    The number of parts changes the speed, not the clusters.
+    A task is a domain (events, storylines), an entity type (entities) or a range (documents). The
+    tasks change the speed, not the clusters.
     """
 
-    by: Literal["domain", "domain_event_type"] = Field(
+    by: Literal["domain", "event_type", "domain_event_type"] = Field(
         "domain",
-        description="Only with scope=domain, for events and storylines: `domain` clusters each "
-        "domain separately, `domain_event_type` each event type of each domain.",
+        description="For events: a `cluster` task is a `domain`, an `event_type`, or an event type "
+        "of a domain (`domain_event_type`). With scope=domain each of these is clustered "
+        "separately. The other levels have no event types, and ignore this.",
     )
     max_count: int = Field(
-        12,
+        24,
         ge=1,
         le=1000,
-        description="Most parallel `cluster` tasks of a run. More make each smaller: less memory "
-        "and time for each task.",
+        description="Most parallel `cluster` tasks of a run. With fewer, more domains or types "
+        "share a task, and large ones are cut less.",
     )
     min_rows: int = Field(
-        2000,
+        100,
         ge=1,
-        description="Fewest items of a `cluster` task: smaller parts share one task. Higher gives "
-        "fewer tasks.",
+        description="Fewest items of a domain or type for a `cluster` task of its own; smaller "
+        "ones share a task, `other domains (n)`. Higher gives fewer tasks: each starts a process, "
+        "about 2 seconds of processor time.",
+    )
+    max_rows: int = Field(
+        10_000,
+        ge=1,
+        description="Most items of a `cluster` task: a larger domain, type or level is cut, as far "
+        "as `parts.max_count` leaves room. Where the search runs in groups (above "
+        "`neighbours.exact_rows`), it is at least 98,304. Lower gives more tasks of less time.",
     )
 
 

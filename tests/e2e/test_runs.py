@@ -1,6 +1,8 @@
 """Runs of the real DAGs, started over REST: what comes out, and what readers see of it."""
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,39 @@ def test_parts_show_their_names_and_pools(airflow: Airflow, run: dict[str, Any])
         assert parts[part["part"]]["rendered_map_index"] == part["name"]
         assert parts[part["part"]]["pool"] == "stage4_cluster"
     assert airflow.xcom(run, "plan", "result")["metrics"]
+
+
+@pytest.fixture
+def no_slots(airflow: Airflow) -> Iterator[None]:
+    """No part starts until the test ends."""
+    pool = airflow.client.get("/pools/stage4_cluster").raise_for_status().json()
+    change = {"update_mask": "slots"}
+    body = {key: pool[key] for key in ("description", "include_deferred")} | {
+        "pool": pool["name"],
+    }
+    url = "/pools/stage4_cluster"
+    airflow.client.patch(url, params=change, json=body | {"slots": 0}).raise_for_status()
+    yield
+    slots = body | {"slots": pool["slots"]}
+    airflow.client.patch(url, params=change, json=slots).raise_for_status()
+
+
+@pytest.mark.usefixtures("no_slots")
+def test_parts_bear_their_names_before_they_start(airflow: Airflow) -> None:
+    run = airflow.api.trigger("cluster_events", {"parts.min_rows": 20})
+    try:
+        deadline = time.monotonic() + 120
+        parts: list[dict[str, Any]] = []
+        while len(parts) < 2 and time.monotonic() < deadline:
+            time.sleep(1)
+            instances = airflow.task_instances(run).items()
+            parts = [one for (task, at), one in sorted(instances) if task == "cluster" and at >= 0]
+        names = [part["name"] for part in airflow.xcom(run, "plan")]
+        assert len(names) > 1
+        assert [part["rendered_map_index"] for part in parts] == names
+        assert {part["start_date"] for part in parts} == {None}
+    finally:
+        airflow.api.fail_run("cluster_events", run["dag_run_id"])
 
 
 def test_xcom_carries_references_and_metrics_only(airflow: Airflow, run: dict[str, Any]) -> None:

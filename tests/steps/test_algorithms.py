@@ -11,7 +11,6 @@ import pytest
 
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours
-from clustering_tasks.graph import parts as parts_of_level
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS
 from tests.conftest import Workbench
@@ -133,12 +132,10 @@ def test_the_number_of_parts_changes_nothing(
     workbench: Workbench, scope: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(neighbours, "CELL_ROWS", 64)
-    for module in (neighbours, parts_of_level):
-        monkeypatch.setattr(module, "TILE_ROWS", 16)
     vectors = blobs([40, 30, 30, 20], noise=80, seed=2)
     bytes_of_members = set()
     for parts in (1, 12):
-        cut = {"max_count": parts, "min_rows": 1}
+        cut = {"max_count": parts, "min_rows": 1, "max_rows": 20}
         done = perform(workbench, "events", method, vectors, f"j{parts}", scope=scope, parts=cut)
         assert done["clusters"]
         bytes_of_members.add(Path(done["members_parquet"]).read_bytes())

@@ -135,8 +135,7 @@ def test_the_check_is_the_same_for_any_parts_and_threads(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch, threads: str
 ) -> None:
     for module in (neighbours, parts_of_level):
-        for name in ("TILE_ROWS", "PROBING_TILE_ROWS", "BATCH_ROWS"):
-            monkeypatch.setattr(module, name, 64)
+        monkeypatch.setattr(module, "BATCH_ROWS", 64)
     write(workbench, digests=True)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     one, first = report(workbench, "one", parts={"max_count": 1})

@@ -85,7 +85,7 @@ def test_a_block_is_one_part_and_the_graph_is_the_cpus(
     cpu = planned(workbench, "cpu", **{"neighbours.device": "cpu"})
     (part,) = clustered(gpu)
     many = clustered(cpu)
-    assert len(many) > 3
+    assert len(many) > 1
     assert (part.metrics["search"], many[0].metrics["search"]) == ("gpu", "exact")
     assert many[0].metrics["gpu_reason"] == "neighbours.device=cpu"
     same_graph(graph(gpu, [part]), graph(cpu, many))

@@ -1,17 +1,17 @@
 """Step `cluster`: one part's rows of the level's neighbour graph."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
+from clustering_tasks.arrays import I64
 from clustering_tasks.engine.cells import probe_count
 from clustering_tasks.engine.gpu import Proposals, batch_rows, build_replicas, propose
-from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_ranges
+from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, measured, search_rows
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import load_nodes
-from clustering_tasks.graph.parts import Unit
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.steps.cluster.gpu_use import GpuUse, gpu_use
@@ -23,7 +23,6 @@ from clustering_tasks.workspace.artefacts import (
     part_name,
     perform,
 )
-from clustering_tasks.workspace.storage import read_json
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
 
@@ -49,24 +48,25 @@ def cluster(run: Run, part: int) -> Result:
 
 
 def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
-    units = [Unit(**unit) for unit in read_json(plan.path("parts"))[part]]
+    with plan.path("part_of_node").open("rb") as file:
+        own = np.flatnonzero(np.load(file, allow_pickle=False) == part)
     gpus = gpu_use(run)
     searches: dict[str, None] = {}
     found = []
-    bounds = load_nodes(plan.path("nodes")).block_bounds()
+    nodes = load_nodes(plan.path("nodes"))
+    bounds, block_of = nodes.block_bounds(), nodes.block[own]
     cells = load_cells(plan.path("cells"))
-    for block in _by_block(units):
-        number = block[0].block
-        rows = slice(*bounds[number : number + 2].tolist())
-        found += _search(run, plan, block, rows, cells.get(number), gpus, searches)
+    for block in np.unique(block_of).tolist():
+        rows = slice(*bounds[block : block + 2].tolist())
+        queries = own[block_of == block]
+        found.append(_search(run, plan, queries, rows, cells.get(block), gpus, searches))
     attempt.gpus = gpus.close() or None
     k = run.settings.neighbours.k
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
-            start=np.array([unit.start for unit in units], dtype=np.int64),
-            stop=np.array([unit.stop for unit in units], dtype=np.int64),
+            nodes=own.astype(np.int32),
             ids=np.concatenate([np.empty((0, k), np.int32), *(f.ids for f in found)]),
             distances=np.concatenate([np.empty((0, k), np.float32), *(f.distances for f in found)]),
         )
@@ -74,75 +74,60 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     attempt.metrics = {
         "part": part,
         "name": name,
-        "nodes": sum(u.stop - u.start for u in units),
+        "nodes": len(own),
         "plan": plan.key,
         "search": " ".join(searches) or None,
         "gpu_reason": gpus.reason,
     }
 
 
-def _by_block(units: list[Unit]) -> list[list[Unit]]:
-    blocks = dict.fromkeys(unit.block for unit in units)
-    return [[unit for unit in units if unit.block == block] for block in blocks]
-
-
 def _search(
     run: Run,
     plan: Result,
-    units: list[Unit],
+    queries: I64,
     rows: slice,
     cells: Cells | None,
     gpus: GpuUse,
     searches: dict[str, None],
-) -> list[Neighbours]:
-    """Search the units of one block; the ids returned are those of nodes.
+) -> Neighbours:
+    """Search some nodes of one block; the ids returned are those of nodes.
 
     Args:
         run: says how.
         plan: holds the features.
-        units: of the part, all of one block.
+        queries: (m,) nodes of the block, ascending.
         rows: nodes of the block.
         cells: of the block, None where it is searched exactly.
         gpus: of the task.
         searches: gets the ways in which neighbours were found: `exact`, `cells`, `gpu`.
     """
     first, last = rows.start, rows.stop
-    ranges = list(_joined([(unit.start - first, unit.stop - first) for unit in units]))
+    own = queries - first
     k = run.settings.neighbours.k
     window = read_window(plan, run.settings.temporal, rows)
     with open_vectors(plan.path("features")) as file:
         vectors = FileRows(file, first, last)
 
-        def on_cpu(rest: list[tuple[int, int]]) -> Neighbours:
+        def on_cpu(rest: I64) -> Neighbours:
             searches["exact" if cells is None else "cells"] = None
-            return search_ranges(vectors, cells or all_cells(len(vectors)), rest, k, window)
+            return search_rows(vectors, cells or all_cells(len(vectors)), rest, k, window)
 
-        proposed = propose_on_gpus(vectors, ranges, run.settings.neighbours, gpus)
-        if any(part.done.any() for part in proposed):
+        proposed = propose_on_gpus(vectors, own, run.settings.neighbours, gpus)
+        if proposed is None:
+            return _of_nodes(on_cpu(own), first)
+        if proposed.done.any():
             searches["gpu"] = None
-        found = complete(vectors, proposed, k, on_cpu) if proposed else [on_cpu(ranges)]
-    return [_of_nodes(local, first) for local in found]
-
-
-def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Join ranges that follow each other: for each one all rows are read."""
-    start, stop = ranges[0]
-    for first, last in ranges[1:]:
-        if first != stop:
-            yield start, stop
-            start = first
-        stop = last
-    yield start, stop
+        return _of_nodes(complete(vectors, proposed, k, on_cpu), first)
 
 
 def propose_on_gpus(
-    vectors: Vectors, ranges: list[tuple[int, int]], settings: NeighbourSettings, gpus: GpuUse
-) -> list[Proposals]:
-    """Search ranges of rows on the GPUs; nothing is returned where none can be used.
+    vectors: Vectors, rows: I64, settings: NeighbourSettings, gpus: GpuUse
+) -> Proposals | None:
+    """Search some rows on the GPUs; None where none can be used.
 
     Args:
         vectors: of the block.
-        ranges: start and stop of each.
+        rows: (m,) the queries.
         settings: k, probes and precision.
         gpus: of the task.
 
@@ -152,52 +137,41 @@ def propose_on_gpus(
     n, dimension = len(vectors), vectors[:1].shape[1]
     work = gpus.room(n, dimension) if gpus.usable else {}
     if not work:
-        return []
+        return None
     try:
         probes = probe_count(n, settings.probes)
         replicas = build_replicas(vectors, probes, settings.float16, work)
     except MemoryError as error:
         gpus.give_up(str(error))
-        return []
+        return None
     for replica in replicas:
         replica.batch = batch_rows(work[replica.device], dimension, settings.k)
-    found = [propose(replicas, vectors, a, b, settings.k, gpus.read) for a, b in ranges]
-    if not all(part.done.all() for part in found):
-        gpus.give_up("; ".join(error for part in found for error in part.errors))
+    found = propose(replicas, vectors, rows, settings.k, gpus.read)
+    if not found.done.all():
+        gpus.give_up("; ".join(found.errors))
     return found
 
 
 def complete(
-    vectors: Vectors,
-    proposed: list[Proposals],
-    k: int,
-    search_rest: Callable[[list[tuple[int, int]]], Neighbours],
-) -> list[Neighbours]:
+    vectors: Vectors, proposed: Proposals, k: int, search_rest: Callable[[I64], Neighbours]
+) -> Neighbours:
     """Measure what GPUs proposed, and search the rows that they did not reach.
 
     Args:
         vectors: of the block.
         proposed: by the GPUs.
         k: neighbours kept.
-        search_rest: searches ranges of rows.
+        search_rest: searches rows.
     """
-    runs = [(part, *run) for part in proposed for run in part.runs()]
-    missed = [(start, stop) for _, start, stop, done in runs if not done]
-    rest = iter(_by_range(search_rest(missed), missed) if missed else [])
-    return [
-        measured(vectors, start, part.ids[start - part.start : stop - part.start], k)
-        if done
-        else next(rest)
-        for part, start, stop, done in runs
-    ]
-
-
-def _by_range(found: Neighbours, ranges: list[tuple[int, int]]) -> Iterator[Neighbours]:
-    at = 0
-    for start, stop in ranges:
-        rows = slice(at, at + stop - start)
-        yield Neighbours(found.ids[rows], found.distances[rows])
-        at = rows.stop
+    done, rows = proposed.done, proposed.rows
+    found = measured(vectors, rows[done], proposed.ids[done], k)
+    if done.all():
+        return found
+    rest = search_rest(rows[~done])
+    both = Neighbours(np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32))
+    for of, part in ((done, found), (~done, rest)):
+        both.ids[of], both.distances[of] = part.ids, part.distances
+    return both
 
 
 def _of_nodes(local: Neighbours, first: int) -> Neighbours:

@@ -1,8 +1,6 @@
 """Step `plan`: cut a level into parts for mapped tasks, and check beforehand that it fits."""
 
 from collections.abc import Collection
-from dataclasses import asdict
-from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -14,8 +12,8 @@ from clustering_tasks.evidence.context_trust import checked_context
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
 from clustering_tasks.graph.features import centred, document_vectors, make_features
 from clustering_tasks.graph.missing_types import fill_missing_types
-from clustering_tasks.graph.nodes import Nodes, make_nodes
-from clustering_tasks.graph.parts import Unit, make_parts, part_items, part_title
+from clustering_tasks.graph.nodes import Nodes, make_nodes, part_fields
+from clustering_tasks.graph.parts import Parts, make_parts
 from clustering_tasks.graph.time_ranges import write_time_ranges
 from clustering_tasks.graph.whole_blocks import whole_blocks
 from clustering_tasks.settings.deployment import deployment
@@ -34,7 +32,6 @@ from clustering_tasks.workspace.artefacts import (
 )
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
-from clustering_tasks.workspace.storage import to_json
 from clustering_tasks.workspace.vector_files import open_vectors
 
 
@@ -105,7 +102,7 @@ def _plan(
             features = checked_context(features, nodes)
         if method.centred:
             features = centred(features, nodes)
-        ordered = order_by_cell(features, nodes, run.settings.neighbours, run.level.name)
+        ordered = order_by_cell(features, nodes, run.settings.neighbours)
         write_features(attempt.new_file("features", "features.npy"), ordered)
     nodes, documents = ordered.nodes, ordered.features.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
@@ -116,28 +113,28 @@ def _plan(
     if method.weights.story_similarity_floor:
         stories = story_vectors(snapshot, items["document_id"], nodes, documents)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
-    parts = _parts(nodes, run.settings, ordered.cells)
-    units = [[asdict(unit) for unit in part] for part in parts]
-    attempt.new_file("parts", "parts.json").write_bytes(to_json(units))
+    parts = _parts(nodes, run, ordered.cells.keys())
+    with attempt.new_file("part_of_node", "part_of_node.npy").open("wb") as file:
+        np.save(file, parts.of_node)
     attempt.parts = [
-        Part(part=number, name=part_title(part), items=part_items(part, nodes))
-        for number, part in enumerate(parts)
+        Part(part=number, name=name, items=items)
+        for number, (name, items) in enumerate(zip(parts.names, parts.items(nodes), strict=True))
     ]
     attempt.metrics = {
         "filtered": len(items) - int(kept.sum()),
         "nodes": len(nodes.row),
-        "parts": len(parts),
+        "parts": len(parts.names),
         "context_weight": features.context_weight if context is not None else None,
         **forecast,
     }
 
 
-def _parts(nodes: Nodes, settings: RunSettings, in_cells: Collection[int]) -> list[list[Unit]]:
+def _parts(nodes: Nodes, run: Run, in_cells: Collection[int]) -> Parts:
     """Cut the level into parts; for a GPU into whole blocks."""
-    if not _whole_blocks(settings):
-        return list(make_parts(nodes, settings.parts, in_cells))
-    uncut = make_parts(nodes, settings.parts.model_copy(update={"max_count": 1}), in_cells)
-    return list(whole_blocks(chain.from_iterable(uncut), settings.parts))
+    groups = "domains" if part_fields(run.level, run.settings) == ["domain"] else "types"
+    if _whole_blocks(run.settings):
+        return whole_blocks(nodes, run.settings.parts, groups)
+    return make_parts(nodes, run.settings.parts, groups, in_cells)
 
 
 def _whole_blocks(settings: RunSettings) -> bool:

@@ -19,8 +19,7 @@ from tests.stage3_folder import blobs, unit
 
 
 @pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PROBING_TILE_ROWS", 64)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK_ROWS", 100)
     monkeypatch.setattr(module, "BATCH_ROWS", 128)
 
@@ -68,13 +67,13 @@ def test_centres_are_the_means_of_their_cells() -> None:
     np.testing.assert_allclose(centres, means, atol=1e-6)
 
 
-@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.usefixtures("small_batches")
 def test_with_all_cells_probed_the_search_is_exact() -> None:
     vectors, cells = in_cells(7, 7)
     assert_same(search(vectors, cells, 0, len(vectors), 9), exact_neighbours(vectors, 0, 400, 9))
 
 
-@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.usefixtures("small_batches")
 def test_neighbours_are_the_nearest_in_the_cells_that_are_probed() -> None:
     vectors, cells = in_cells(10, 3)
     assert cells.probes is not None
@@ -86,15 +85,14 @@ def test_neighbours_are_the_nearest_in_the_cells_that_are_probed() -> None:
         np.testing.assert_array_equal(found.ids[row], there[np.lexsort((there, distances))][:6])
 
 
-@given(st.sets(st.integers(1, 6)))
+@given(st.sets(st.integers(1, 399)))
 @settings(max_examples=20)
-def test_ranges_of_whole_tiles_give_the_same_bits(cuts: set[int]) -> None:
+def test_ranges_give_the_same_bits(cuts: set[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PROBING_TILE_ROWS", 64)
         patch.setattr(module, "CHUNK_ROWS", 100)
         vectors, cells = in_cells(10, 3)
         whole = search(vectors, cells, 0, 400, 8)
-        bounds = [0, *sorted(64 * cut for cut in cuts), 400]
+        bounds = [0, *sorted(cuts), 400]
         parts = [search(vectors, cells, a, b, 8) for a, b in pairwise(bounds)]
     ids = np.concatenate([part.ids for part in parts])
     assert_same(whole, Neighbours(ids, np.concatenate([part.distances for part in parts])))

@@ -42,7 +42,7 @@ def test_an_inverted_file_is_trained_once_and_finds_nearly_all(
     monkeypatch.setattr(module, "_ROWS", 64)
     replicas = build_replicas(VECTORS, 18, False, {0: WORK, 1: WORK})
     assert two_cards.trained == [0]
-    found = propose(replicas, VECTORS, 0, N, 32)
+    found = propose(replicas, VECTORS, np.arange(N), 32)
     exact = exact_neighbours(VECTORS, 0, N, 32)
     assert found.done.all()
     same = (found.ids[:, :16, None] == exact.ids[:, None, :16]).any(axis=2).mean()
@@ -54,14 +54,14 @@ def test_without_memory_the_batch_is_halved_until_it_fits(machine: Machine) -> N
     machine.scale = 1000
     replicas = build_replicas(many, 8, False, {0: WORK})
     machine.cards[0].others = machine.cards[0].total - machine.cards[0].own  # the rest
-    found = propose(replicas, many, 0, len(many), 5)
+    found = propose(replicas, many, np.arange(len(many)), 5)
     assert found.done.all()
     sizes = [size for _, size in machine.batches]
     assert sizes[:3] == [6000, 3000, 1500]
     assert replicas[0].batch == 1024
     flat = faiss.IndexFlatIP(many.shape[1])
     flat.add(many)
-    ids = without_self(flat.search(many, 5 + SPARE + 1)[1], 0)
+    ids = without_self(flat.search(many, 5 + SPARE + 1)[1], np.arange(len(many)))
     np.testing.assert_array_equal(found.ids, ids)
 
 
@@ -78,8 +78,9 @@ def test_what_was_found_before_memory_ran_out_is_kept(
             machine.scale = 1_000_000
 
     machine.before = fill
-    found = propose(replicas, many, 100, 6000, 5)
-    assert list(found.runs()) == [(100, 100 + 3 * 1024, True), (100 + 3 * 1024, 6000, False)]
+    found = propose(replicas, many, np.arange(100, 6000), 5)
+    assert found.done[: 3 * 1024].all()
+    assert not found.done[3 * 1024 :].any()
     assert "out of memory" in found.errors[0]
     assert "/project/" not in found.errors[0]
     assert (found.ids[: 3 * 1024] >= 0).all()
@@ -102,7 +103,7 @@ def test_two_cards_share_the_queries_and_one_takes_over(
             raise RuntimeError("cudaMalloc error out of memory [2]")
 
     two_cards.before = fill
-    found = propose(replicas, many, 0, 12_000, 5)
+    found = propose(replicas, many, np.arange(12_000), 5)
     assert found.done.all()
     assert {number for number, _ in two_cards.batches} == {0, 1}
     assert len(found.errors) == 1
@@ -141,7 +142,7 @@ def test_other_errors_of_an_index_are_not_taken_for_want_of_memory(machine: Mach
 
     machine.before = fail
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        propose(replicas, VECTORS, 0, N, 5)
+        propose(replicas, VECTORS, np.arange(N), 5)
 
 
 def test_a_full_card_would_end_the_process(machine: Machine) -> None:
@@ -187,7 +188,10 @@ def test_what_is_left_for_searching_follows_from_the_free_memory() -> None:
 
 def test_a_row_is_not_its_own_candidate_even_behind_copies() -> None:
     found = np.array([[0, 3, 2], [4, 2, 3], [0, 2, 1]])
-    np.testing.assert_array_equal(without_self(found, 0), [[3, 2], [4, 2], [0, 1]])
+    np.testing.assert_array_equal(without_self(found, np.arange(3)), [[3, 2], [4, 2], [0, 1]])
+    np.testing.assert_array_equal(
+        without_self(found, np.array([3, 4, 9])), [[0, 2], [2, 3], [0, 2]]
+    )
 
 
 def test_why_there_is_no_gpu(

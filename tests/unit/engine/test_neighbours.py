@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 from clustering_tasks.arrays import F32, F64, I64
 from clustering_tasks.engine import neighbours as module
 from clustering_tasks.engine.neighbours import (
+    Cells,
     Neighbours,
     all_cells,
     exact_neighbours,
-    search_ranges,
+    search_rows,
 )
 from tests.stage3_folder import blobs, scattered
 
@@ -29,7 +31,6 @@ def brute_force(vectors: F32, k: int) -> tuple[I64, F64]:
 @pytest.fixture(params=["tiles as they are", "small tiles"])
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "small tiles":
-        monkeypatch.setattr(module, "TILE_ROWS", 32)
         monkeypatch.setattr(module, "CELL_ROWS", 48)
         monkeypatch.setattr(module, "CHUNK_ROWS", 100)
         monkeypatch.setattr(module, "BATCH_ROWS", 64)
@@ -78,16 +79,25 @@ def test_of_equally_distant_rows_any_may_be_kept_but_their_order_is_fixed(k: int
 
 
 @pytest.mark.usefixtures("tiles")
-@pytest.mark.parametrize("ranges", [[], [(0, 7)], [(0, 70), (70, 75), (90, 200)], [(30, 31)] * 3])
-def test_ranges_searched_at_once_give_the_bits_of_each(ranges: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize("search", ["exact", "cells"])
+@pytest.mark.parametrize(
+    "rows", [[], [199], range(7), [*range(70), *range(90, 200)], range(0, 200, 3), [30, 4, 30]]
+)
+def test_any_rows_searched_at_once_find_what_all_rows_find(
+    rows: Sequence[int], search: str
+) -> None:
     vectors = blobs([60, 40], noise=100, dimension=24)
-    found = search_ranges(vectors, all_cells(len(vectors)), ranges, 5)
-    each = [exact_neighbours(vectors, start, stop, 5) for start, stop in ranges]
-    assert len(found.ids) == sum(stop - start for start, stop in ranges)
-    for name in ("ids", "distances"):
-        parts = [getattr(part, name) for part in each]
-        expected = np.concatenate([getattr(found, name)[:0], *parts])
-        np.testing.assert_array_equal(getattr(found, name), expected)
+    cells = all_cells(len(vectors))
+    if search == "cells":
+        probes = np.random.default_rng(0).permuted(np.tile(np.arange(10), (200, 1)), axis=1)
+        cells = Cells(np.arange(0, 201, 20), probes[:, :4].astype(np.int16))
+    whole = search_rows(vectors, cells, np.arange(200), 5)
+    queries = np.array(rows, dtype=np.int64)
+    found = search_rows(vectors, cells, queries, 5)
+    np.testing.assert_array_equal(found.ids, whole.ids[queries])
+    np.testing.assert_array_equal(
+        found.distances.view(np.int32), whole.distances[queries].view(np.int32)
+    )
 
 
 def test_of_equally_distant_rows_the_first_are_kept() -> None:
@@ -119,16 +129,15 @@ def in_ranges(vectors: F32, starts: list[int], k: int) -> Neighbours:
     )
 
 
-@given(st.sets(st.integers(1, 12)))
+@given(st.sets(st.integers(1, 399)))
 @settings(max_examples=20)
-def test_ranges_of_whole_tiles_give_the_same_bits(cuts: set[int]) -> None:
+def test_ranges_give_the_same_bits(cuts: set[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "TILE_ROWS", 32)
         patch.setattr(module, "CELL_ROWS", 128)
         patch.setattr(module, "CHUNK_ROWS", 130)
         patch.setattr(module, "BATCH_ROWS", 64)
         vectors = blobs([150, 150], noise=100, dimension=48)
         whole = in_ranges(vectors, [0], 10)
-        split = in_ranges(vectors, [0, *sorted(32 * cut for cut in cuts)], 10)
+        split = in_ranges(vectors, [0, *sorted(cuts)], 10)
     np.testing.assert_array_equal(whole.ids, split.ids)
     np.testing.assert_array_equal(whole.distances.view(np.int32), split.distances.view(np.int32))

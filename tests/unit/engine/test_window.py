@@ -36,7 +36,6 @@ def brute_force(vectors: F32, window: Window, k: int) -> I32:
 def test_neighbours_are_the_nearest_within_the_window(
     days: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TILE_ROWS", 32)
     monkeypatch.setattr(module, "CELL_ROWS", 48)
     monkeypatch.setattr(module, "CHUNK_ROWS", 100)
     monkeypatch.setattr(module, "BATCH_ROWS", 64)

@@ -1,31 +1,62 @@
 """Parts for a GPU."""
 
-from clustering_tasks.graph.parts import Unit
+import numpy as np
+
+from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.graph.parts import NOTHING
 from clustering_tasks.graph.whole_blocks import whole_blocks
 from clustering_tasks.settings.run import PartsSettings
 
-UNITS = [
-    Unit(0, 0, 50, "a"),
-    Unit(0, 50, 90, "b"),
-    Unit(1, 90, 95, "c"),
-    Unit(2, 95, 99, "d"),
-    Unit(3, 99, 160, "e"),
-]
+# block and nodes of each group
+GROUPS = [(0, 50), (0, 40), (1, 5), (2, 4), (3, 61)]
 
 
-def blocks(settings: PartsSettings) -> list[list[int]]:
-    return [[unit.block for unit in part] for part in whole_blocks(UNITS, settings)]
+def nodes_of(groups: list[tuple[int, int]]) -> Nodes:
+    blocks, sizes = (np.array(each, dtype=np.int64) for each in zip(*groups, strict=True))
+    count = int(sizes.sum())
+    return Nodes(
+        row=np.arange(count),
+        weight=np.ones(count, dtype=np.int32),
+        block=np.repeat(blocks, sizes).astype(np.int32),
+        group=np.repeat(np.arange(len(groups)), sizes).astype(np.int32),
+        node_of_row=np.arange(count, dtype=np.int32),
+        group_names=np.array(list("abcde")[: len(groups)], dtype=np.str_),
+    )
+
+
+def parts(settings: PartsSettings) -> list[tuple[str, list[int]]]:
+    """Name and blocks of each part."""
+    nodes = nodes_of(GROUPS)
+    found = whole_blocks(nodes, settings, "types")
+    blocks = [
+        np.unique(nodes.block[found.of_node == part]).tolist() for part in range(len(found.names))
+    ]
+    assert sum(found.items(nodes)) == len(nodes.row)
+    return list(zip(found.names, blocks, strict=True))
 
 
 def test_a_block_is_never_cut_and_small_ones_share_a_part() -> None:
-    assert blocks(PartsSettings(max_count=12, min_rows=8)) == [[0, 0], [1, 2, 3]]
-    assert blocks(PartsSettings(max_count=160, min_rows=1)) == [[0, 0], [1], [2], [3]]
+    assert parts(PartsSettings(max_count=12, min_rows=8)) == [
+        ("2 types", [0]),
+        ("3 types", [1, 2, 3]),
+    ]
+    assert parts(PartsSettings(max_count=160, min_rows=1)) == [
+        ("2 types", [0]),
+        ("c", [1]),
+        ("d", [2]),
+        ("e", [3]),
+    ]
 
 
 def test_there_are_at_most_so_many_parts() -> None:
-    assert blocks(PartsSettings(max_count=1, min_rows=1)) == [[0, 0, 1, 2, 3]]
-    assert blocks(PartsSettings(max_count=2, min_rows=1)) == [[0, 0], [1, 2, 3]]
+    assert parts(PartsSettings(max_count=1, min_rows=1)) == [("5 types", [0, 1, 2, 3])]
+    assert [blocks for _, blocks in parts(PartsSettings(max_count=2, min_rows=1))] == [
+        [0],
+        [1, 2, 3],
+    ]
 
 
 def test_a_level_without_items_has_one_part() -> None:
-    assert list(whole_blocks([], PartsSettings())) == [[]]
+    found = whole_blocks(nodes_of([(0, 0)]), PartsSettings(), "types")
+    assert found.names == [NOTHING]
+    assert len(found.of_node) == 0

@@ -59,7 +59,6 @@ def test_until_the_items_are_counted_a_setting_of_either_algorithm_may_act() -> 
 
 
 EVENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("parts.by", {"parts.by": "domain_event_type"}, {"scope": "domain"}),
     ("merge.join_similarity", {"merge.join_similarity": 0.9},
      {"scope": "domain", "merge.join": "mutual_best"}),
     ("input.copy_wait_seconds", {"input.copy_wait_seconds": 9, "input.copy_attempts": 1},
@@ -118,6 +117,7 @@ def test_the_other_setting_of_a_pair_decides(
         ("scope", {"scope": "domain"}, "entities"),
         ("merge.join", {"scope": "domain", "merge.join": "mutual_best"}, "documents"),
         ("parts.by", {"scope": "domain", "parts.by": "domain_event_type"}, "documents"),
+        ("parts.by", {"parts.by": "event_type"}, "storylines"),
         ("evidence.sentence_penalty", {"evidence.sentence_penalty": 0.3}, "storylines"),
         ("evidence.story_penalty_factor", {"evidence.story_penalty_factor": 2}, "documents"),
     ],

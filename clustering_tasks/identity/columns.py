@@ -1,0 +1,46 @@
+"""Columns of the files that the step `identify` writes, and the words in them."""
+
+from typing import Literal, get_args
+
+import pyarrow as pa
+
+# Of an id, since its last publication: in the published run; went into another id; its members went
+# into several; no cluster of the published run is it, and one may be again; for ever gone; all but
+# one of its members were deleted.
+State = Literal["active", "merged", "split", "dormant", "ended", "deleted"]
+STATES: tuple[State, ...] = get_args(State)
+
+# What became of an id in one run. `born`, `continued`, `grew`, `returned` and the survivors of
+# `merged` and `split` are clusters of that run; the others are not.
+Change = Literal[
+    "born", "continued", "grew", "merged", "split", "returned", "absorbed", "dormant", "ended"
+]
+CHANGES: tuple[Change, ...] = get_args(Change)
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+# One row for each id of the level that was ever published, and each that this run mints.
+IDENTITIES = pa.schema(
+    [
+        pa.field("cluster_id", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("born_job", pa.string(), nullable=False),
+        pa.field("born_at", _TIME, nullable=False),  # `as_of` of that run
+        pa.field("last_seen_job", pa.string(), nullable=False),  # the last run that has the cluster
+        pa.field("last_seen_at", _TIME, nullable=False),
+        pa.field("successors", pa.list_(pa.string()), nullable=False),
+        pa.field("version", pa.int32(), nullable=False),  # 1 at birth, + 1 when members change
+    ]
+)
+# One row for each id whose row in IDENTITIES this run makes or changes, and each cluster of it.
+LINEAGE = pa.schema(
+    [
+        pa.field("cluster_id", pa.string(), nullable=False),
+        pa.field("change", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),  # members in this run; 0: no cluster of it
+        # JSON: [{"cluster_id": ..., "shared": 12, "of_it": .8, "of_this": 1.0}], the most first:
+        # the clusters of earlier runs (for `absorbed` and `split` without a cluster: the later
+        # ones) that share members, and which share of whose members.
+        pa.field("related", pa.string(), nullable=False),
+    ]
+)
