@@ -215,6 +215,19 @@ class DeploymentSettings(BaseSettings):
     step_timeout_minutes: float = Field(
         240, gt=0, description="Minutes after which a step is stopped and fails."
     )
+    run_timeout_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes after which a run of a level is stopped and fails, waiting for slots "
+        "and retries included; waiting for the run before it does not count. Unset: no limit but "
+        "that of each step.",
+    )
+    max_items: int | None = Field(
+        None,
+        gt=0,
+        description="Most items of a level that a run takes. A run of a larger level is refused "
+        "before anything is copied, and readers keep the previous run. Unset: no limit.",
+    )
     cluster_pool: str = Field(
         "stage4_cluster", description="Name of the Airflow pool of the `cluster` tasks."
     )

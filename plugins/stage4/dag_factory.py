@@ -63,6 +63,7 @@ def level_dag(level: Level, doc_md: str | None) -> DAG:
         schedule=_schedule(level),
         params=run_params(level),
         tags=(level.name,),
+        timeout=_run_timeout(),
     ) as dag:
         _wire_level(level)
     return dag
@@ -140,6 +141,7 @@ def _dag(
     schedule: Any,
     params: dict[str, Any] | None = None,
     tags: Sequence[str] = (),
+    timeout: timedelta | None = None,
 ) -> DAG:
     return DAG(
         dag_id=dag_id,
@@ -148,10 +150,17 @@ def _dag(
         schedule=schedule,
         catchup=False,
         max_active_runs=1,
+        dagrun_timeout=timeout,
         params=params,
         default_args=_default_args(),
         tags=["stage4", *tags],
     )
+
+
+def _run_timeout() -> timedelta | None:
+    """Limit a run's time: its unfinished tasks are skipped then, and running steps are ended."""
+    minutes = deployment().run_timeout_minutes
+    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def _default_args() -> dict[str, Any]:

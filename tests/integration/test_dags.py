@@ -211,6 +211,18 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     assert "Cron" in seen["dags"]["cluster_documents"][0]
 
 
+def test_a_run_of_a_level_has_the_time_that_the_installation_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAGE4_RUN_TIMEOUT_MINUTES", "90")
+    deployment.cache_clear()
+    limited = level_dag(LEVELS["events"], None)
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert limited.dagrun_timeout == timedelta(minutes=90)
+    assert level_dag(LEVELS["events"], None).dagrun_timeout is None
+
+
 @pytest.mark.parametrize("cron", ["0 25 * * *", "daily", "* * *", "0 2 * * * * * *"])
 def test_a_wrong_cron_is_refused_by_the_variables_name(
     monkeypatch: pytest.MonkeyPatch, cron: str

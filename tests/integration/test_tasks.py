@@ -1,3 +1,4 @@
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,13 +93,30 @@ def test_settings_without_effect_are_logged_and_kept_with_the_reason(indices: Pa
     assert kept.values == {"idle_settings": [idle]}
 
 
-@pytest.mark.parametrize(("megabytes", "named"), [(100, "label_propagation"), (400, "none")])
-def test_the_size_of_the_index_tells_what_auto_will_take(
-    monkeypatch: pytest.MonkeyPatch, indices: Path, megabytes: int, named: str
+def promise(index: Path, items: int) -> None:
+    """Write the head of a flat index."""
+    index.write_bytes(b"IxFI" + struct.pack("<iqqq?i", 768, items, 1 << 20, 1 << 20, True, 0))
+
+
+def test_a_level_larger_than_the_installation_takes_is_refused_before_any_work(
+    indices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise(indices / "events.index", 1000)
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "999")
+    deployment.cache_clear()
+    with pytest.raises(AirflowFailException, match="events has 1,000 items, STAGE4_MAX_ITEMS"):
+        checked("events", DagRun())
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "1000")
+    deployment.cache_clear()
+    assert checked("events", DagRun())["stage3_count"] is None
+
+
+@pytest.mark.parametrize(("items", "named"), [(100_000, "label_propagation"), (100_001, "none")])
+def test_the_head_of_the_index_tells_what_auto_will_take(
+    indices: Path, items: int, named: str
 ) -> None:
     (indices / "documents_metadata.json").touch()
-    with (indices / "documents.index").open("wb") as file:
-        file.truncate(megabytes * 1_000_000)  # of 768 float32: 32,000 or 130,000 items
+    promise(indices / "documents.index", items)
     kept = Kept()
     check_stage3("documents", DagRun({"label_propagation.edge_similarity": 0.7}), kept)
     found = [each["setting"].partition(".")[0] for each in kept.values["idle_settings"]]

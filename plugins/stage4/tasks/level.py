@@ -19,6 +19,8 @@ from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import run_settings
+from clustering_tasks.stage3.index_header import promised_vectors
+from clustering_tasks.workspace.resources import check_count
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
 from stage4.tasks.errors import airflow_errors
@@ -62,16 +64,18 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
         (None where no URL of Stage 3 is set).
 
     Raises:
-        AirflowFailException: wrong settings (all of them named), no such files, no such index.
+        AirflowFailException: wrong settings (all of them named), no such files, no such index,
+            more items than the installation takes.
         AirflowException: Stage 3 is unhealthy or cannot be reached.
     """
     with airflow_errors():
         settings = run_settings(chosen(dag_run.conf))
         refuse_filters(settings, LEVELS[level])
         _require_files(level)
+        items = _items(LEVELS[level])
+        check_count(items, level)
         count = _stage3_count(level)
-        items = _items(LEVELS[level], settings.input.dimension) if count is None else count
-        idle = idle_before(settings, LEVELS[level], items)
+        idle = idle_before(settings, LEVELS[level], items if count is None else count)
         for each in idle:
             log.warning(str(each))
         ti.xcom_push(IDLE_SETTINGS, [each.record() for each in idle])
@@ -171,12 +175,13 @@ def _require_files(level: str) -> None:
         )
 
 
-def _items(level: Level, dimension: int) -> int:
-    """Estimate the number of a level's vectors by the size of its index, from above.
-
-    Ids and the header add less than 1 % to the vectors of 768 float32.
-    """
-    return int((UPath(deployment().indices) / level.pair[0]).stat().st_size) // (4 * dimension)
+def _items(level: Level) -> int | None:
+    """Read how many vectors a level's index says it has; None: `snapshot` will refuse it."""
+    index = UPath(deployment().indices) / level.pair[0]
+    if not index.is_file():  # a pipe would be waited for
+        return None
+    with index.open("rb") as file:
+        return promised_vectors(file)
 
 
 def _stage3_count(level: str) -> int | None:
