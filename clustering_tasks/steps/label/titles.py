@@ -4,9 +4,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from unicodedata import category
 
-from clustering_tasks.stage3.text import unpointed
+from clustering_tasks.stage3.text import cut, unpointed
 from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
 
 _LONGEST = 100
@@ -51,11 +50,8 @@ def shorten(text: str) -> str:
         line = line.rstrip(".")  # a label is no sentence
     if len(line) <= _LONGEST:
         return line
-    end = _LONGEST - 1
-    while category(line[end])[0] == "M":  # a mark stays with its letter
-        end -= 1
-    cut = line[:end]
-    return (cut.rpartition(" ")[0] or cut).rstrip(" ,;:-\u2013\u2014") + "…"
+    shown = cut(line, _LONGEST)[:-1]
+    return (shown.rpartition(" ")[0] or shown).rstrip(" ,;:-\u2013\u2014") + "…"
 
 
 def _typical(title: str, weights: Mapping[str, float]) -> float:
