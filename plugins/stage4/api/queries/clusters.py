@@ -239,8 +239,10 @@ async def search_by_vector(
 
 def unit(vector: Sequence[float]) -> list[float]:
     """Scale a vector to length 1: `halfvec` holds no number beyond 65,504."""
-    length = math.hypot(*vector)
-    return [value / length for value in vector]
+    largest = max(map(abs, vector))  # first, or the smallest numbers lose their digits
+    scaled = [value / largest for value in vector]
+    length = math.hypot(*scaled)
+    return [value / length for value in scaled]
 
 
 def _conditions(wanted: ClusterFilter) -> Iterator[Composable]:
