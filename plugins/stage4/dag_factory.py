@@ -30,6 +30,7 @@ from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
 from stage4.tasks import ALL_PARTS, SINKS, Sink, delete_document, housekeeping, roll_back, stage5
 from stage4.tasks import level as level_tasks
+from stage4.tasks.errors import keep_error
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
@@ -173,6 +174,7 @@ def _default_args() -> dict[str, Any]:
         "max_retry_delay": MAX_RETRY_DELAY,
         "execution_timeout": timedelta(minutes=where.step_timeout_minutes),
         "pool": where.steps_pool,
+        "on_failure_callback": [keep_error],
     }
 
 

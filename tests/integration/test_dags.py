@@ -18,6 +18,7 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import STEPS
 from stage4.dag_factory import level_dag
+from stage4.tasks.errors import keep_error
 
 REPO = Path(__file__).parents[2]
 LEVEL_DAGS = [f"cluster_{level}" for level in LEVELS]
@@ -83,6 +84,7 @@ def test_tasks_have_pools_retries_and_a_timeout(dags: dict[str, DAG], dag_id: st
         assert task.retry_delay == timedelta(seconds=30)
         assert task.max_retry_delay == timedelta(hours=1)
         assert task.execution_timeout == timedelta(hours=4)
+        assert task.on_failure_callback == [keep_error]
 
 
 @pytest.mark.parametrize("dag_id", LEVEL_DAGS)

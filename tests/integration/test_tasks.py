@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import structlog
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from clustering_tasks.errors import BadInputError, ResourcesError, SettingsError, TransientError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import RunSettings, run_settings
-from stage4.tasks.errors import airflow_errors
+from stage4.tasks.errors import airflow_errors, keep_error
 from stage4.tasks.level import check_settings, check_stage3
 from tests.integration.http_server import serving
 
@@ -181,3 +181,28 @@ def test_a_transient_error_is_tried_again() -> None:
     with pytest.raises(AirflowException, match="why") as error, airflow_errors():
         raise TransientError("why")
     assert not isinstance(error.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (AirflowFailException("snapshot: a\x1b[2J\u202eb"), "snapshot: ab"),
+        (AirflowException("x" * 5000), "x" * 4095 + "…"),
+        (KeyError("of a file of ours?"), "KeyError: the log of the task in Airflow has more"),
+        (
+            AirflowTaskTimeout("Timeout, PID: 7"),
+            "it took longer than STAGE4_STEP_TIMEOUT_MINUTES allows",
+        ),
+    ],
+)
+def test_a_failed_task_keeps_its_error_for_those_who_ask(error: BaseException, kept: str) -> None:
+    told = Kept()
+    keep_error({"ti": told, "exception": error})
+    assert told.values == {"error": kept}
+
+
+def test_an_error_is_kept_by_the_tasks_own_process_alone() -> None:
+    """The process that learns of a task's death has no way to keep anything for it."""
+    told = Kept()
+    keep_error({"ti": told})
+    assert told.values == {}

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from airflow.utils.session import create_session
 from sqlalchemy import update
 
+from clustering_tasks.settings.deployment import deployment
 from stage4.job_ids import job_id
 from tests.integration.api.airflow_rows import (
+    NOON,
+    enter_error,
     enter_idle_settings,
     enter_part_result,
     enter_parts,
+    enter_result,
     enter_runs,
     remove_parts,
     remove_runs,
@@ -99,6 +104,45 @@ def test_a_job_names_its_settings_without_effect(viewer: Api, running_parts: str
     assert viewer.get(f"jobs/{running_parts}")["idle_settings"] == [idle]
 
 
+def test_a_job_tells_what_it_found(viewer: Api, running_parts: str) -> None:
+    job = viewer.get(f"jobs/{running_parts}")
+    assert (job["clusters"], job["outliers"], job["quality"]) == (None, None, None)
+    metrics = {"clusters": 7, "noise": 12, "silhouette": 0.4, "davies_bouldin": 1.5}
+    enter_result(*RUNS[1][:2], "merge", {"metrics": metrics})
+    job = viewer.get(f"jobs/{running_parts}")
+    assert (job["clusters"], job["outliers"]) == (7, 12)
+    assert (job["quality"]["silhouette"], job["quality"]["davies_bouldin"]) == (0.4, 1.5)
+    assert job["quality"]["modularity"] is None
+
+
+def test_a_job_names_its_first_error(viewer: Api, running_parts: str) -> None:
+    job = viewer.get(f"jobs/{running_parts}")
+    assert job["error"] == "cluster[1] failed: its log in Airflow has more"
+    enter_error(*RUNS[1][:2], "cluster", 1, "cluster (part 1, sports) failed with exit code 69: x")
+    job = viewer.get(f"jobs/{running_parts}")
+    assert job["error"] == "cluster[1]: cluster (part 1, sports) failed with exit code 69: x"
+
+
+def test_an_error_of_an_earlier_try_is_none(viewer: Api, running_parts: str) -> None:
+    enter_error(*RUNS[1][:2], "cluster", 0, "of a try that another one made good")
+    assert viewer.get(f"jobs/{running_parts}")["error"].startswith("cluster[1] failed")
+
+
+def test_a_job_without_failed_tasks_has_no_error_unless_it_was_ended(
+    viewer: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert viewer.get(f"jobs/{job_id(*RUNS[1][:2])}")["error"] is None
+    failed = f"jobs/{job_id(*RUNS[2][:2])}"
+    assert viewer.get(failed)["error"] == "no task has failed: the run was ended from outside"
+    set_times("scheduled__1", minutes=90)
+    monkeypatch.setenv("STAGE4_RUN_TIMEOUT_MINUTES", "90")
+    deployment.cache_clear()
+    ended = viewer.get(failed)["error"]
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert ended == "the run took longer than STAGE4_RUN_TIMEOUT_MINUTES (90) allows"
+
+
 @pytest.mark.parametrize(
     "name", ["cluster_events.none", "cluster_other.plain", "cluster_events.manual__1"]
 )
@@ -161,6 +205,16 @@ def set_state(run_id: str, state: str) -> None:
 
     with create_session() as session:
         session.execute(update(DagRun).where(DagRun.run_id == run_id).values(state=state))
+
+
+def set_times(run_id: str, minutes: int) -> None:
+    from airflow.models.dagrun import DagRun  # noqa: TID251
+
+    end = NOON + timedelta(minutes=minutes, seconds=1)
+    with create_session() as session:
+        session.execute(
+            update(DagRun).where(DagRun.run_id == run_id).values(start_date=NOON, end_date=end)
+        )
 
 
 def test_gpus_are_what_the_workers_tasks_measured(viewer: Api, running_parts: str) -> None:
