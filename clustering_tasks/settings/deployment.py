@@ -195,6 +195,14 @@ class DeploymentSettings(BaseSettings):
         10, ge=1, description="Most database connections of each API server process."
     )
 
+    api_streams: int = Field(
+        100,
+        ge=1,
+        description="Most open streams of progress of each API server process, those of the "
+        "dashboard included; a user may hold a quarter of them. Further ones are refused with "
+        "status 429.",
+    )
+
     log_level: LogLevel = Field(
         "info",
         description="Least severe messages that the steps log: `debug`, `info`, `warning` or "
