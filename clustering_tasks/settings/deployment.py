@@ -208,6 +208,11 @@ class DeploymentSettings(BaseSettings):
         description="Least severe messages that the steps log: `debug`, `info`, `warning` or "
         "`error`. Airflow's own level is AIRFLOW__LOGGING__LOGGING_LEVEL.",
     )
+    json_logs: bool = Field(
+        False,
+        description="Whether Airflow's services write JSON, one object a line, as the steps do: in "
+        "`make up` and docker-compose.yaml, which set AIRFLOW__LOGGING__JSON_LOGS by it.",
+    )
 
     retries: int = Field(
         2,
