@@ -210,8 +210,8 @@ class DeploymentSettings(BaseSettings):
     )
     json_logs: bool = Field(
         False,
-        description="Whether Airflow's services write JSON, one object a line, as the steps do: in "
-        "`make up` and docker-compose.yaml, which set AIRFLOW__LOGGING__JSON_LOGS by it.",
+        description="Whether Airflow's services write JSON, one object a line, as the steps do: "
+        "`true` or `false`. `make up` and Compose set AIRFLOW__LOGGING__JSON_LOGS by it.",
     )
 
     retries: int = Field(
