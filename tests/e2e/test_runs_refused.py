@@ -85,6 +85,7 @@ def test_wrong_settings_are_all_named_before_any_work(airflow: Airflow, before: 
         (DAG_ID, {"neighbours": {"exact_rows": 10**30}}, "exact_rows"),
         ("cluster_all", {"events": {"hdbscan": {"min_cluster_size": 1}}}, "min_cluster_size"),
         ("cluster_all", {"common": {"typo": 10**30}}, "typo"),
+        (DAG_ID, {"typo": 10**30}, "conf.typo"),
     ],
 )
 def test_a_wrong_value_is_refused_by_airflow_itself(
