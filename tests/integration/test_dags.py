@@ -213,6 +213,15 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     assert "Cron" in seen["dags"]["cluster_documents"][0]
 
 
+def test_a_wrong_cron_stops_the_dag_of_its_level_alone(tmp_path: Path) -> None:
+    seen = parse(tmp_path, STAGE4_SCHEDULE_EVENTS="daily")
+    (error,) = seen["errors"].values()
+    assert "STAGE4_SCHEDULE_EVENTS='daily' is no cron expression" in error
+    assert "cluster_events" not in seen["dags"]
+    assert {f"cluster_{level}" for level in LEVELS} - set(seen["dags"]) == {"cluster_events"}
+    assert {"cluster_all", "housekeeping", "delete_document", "roll_back"} <= set(seen["dags"])
+
+
 def test_a_run_of_a_level_has_the_time_that_the_installation_gives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -34,9 +34,4 @@ cleared); `notify_stage5` if no Stage 5 is configured, if nothing was published,
 Stage 5 did not accept the event. The last lines of the log give the reason.
 """
 
-from clustering_tasks.settings.levels import LEVELS
-from stage4.dag_factory import level_dag
-
-# The scheduler reads only files in which both "airflow" and "dag" occur (safe mode).
-for level in LEVELS.values():
-    globals()[f"cluster_{level.name}"] = level_dag(level, __doc__)
+PAGE = __doc__ or ""
