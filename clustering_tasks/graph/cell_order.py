@@ -25,6 +25,7 @@ from clustering_tasks.engine.neighbours import Cells
 from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.vector_files import new_vectors
 
 
@@ -81,8 +82,8 @@ def save_cells(path: UPath, cells: Mapping[int, Cells]) -> None:
 
 def load_cells(path: UPath) -> dict[int, Cells]:
     """Read what `save_cells` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        blocks = [int(name.split("-")[1]) for name in arrays.files if name.startswith("bounds")]
+    with open_arrays(path) as arrays:
+        blocks = [int(name.split("-")[1]) for name in arrays if name.startswith("bounds")]
         return {b: Cells(arrays[f"bounds-{b}"], arrays[f"probes-{b}"]) for b in blocks}
 
 

@@ -17,6 +17,7 @@ from clustering_tasks.arrays import I32, I64, Mask
 from clustering_tasks.engine.rows import evenly_spaced
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN, Level
 from clustering_tasks.settings.run import PART_FIELDS, RunSettings
+from clustering_tasks.workspace.array_files import read_arrays
 
 _MISSING = "unknown"
 _Number = TypeVar("_Number", bound="np.number[Any]")
@@ -79,8 +80,7 @@ class Nodes:
 
 def load_nodes(path: UPath) -> Nodes:
     """Read what `Nodes.save` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return Nodes(**{name: arrays[name] for name in Nodes.__annotations__})
+    return Nodes(**read_arrays(path, Nodes.__annotations__))
 
 
 def make_nodes(

@@ -15,6 +15,7 @@ from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
 from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
@@ -56,7 +57,7 @@ def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
 
 
 def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[Record]:
-    with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     items, assignments = snapshot.path("items"), merge.path("assignments")
     labels = read_columns(assignments, ["cluster"])["cluster"].fill_null(-1).to_numpy()

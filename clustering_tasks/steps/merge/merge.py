@@ -127,6 +127,7 @@ def merge(run: Run) -> Result:
 
 
 def _parts(run: Run, plan: Result) -> dict[int, Result]:
+    plan.path("part_of_node")  # a plan of ranges is named, rather than the graphs that follow it
     found = {
         part.part: result
         for part in plan.parts or []
