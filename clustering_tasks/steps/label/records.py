@@ -20,7 +20,13 @@ from clustering_tasks.contract.record import (
     StorylineRecord,
 )
 from clustering_tasks.steps.label.members import Columns
-from clustering_tasks.steps.label.titles import CENTRAL, canonical_name, headline, shorten
+from clustering_tasks.steps.label.titles import (
+    CENTRAL,
+    canonical_name,
+    headline,
+    name_of_id,
+    shorten,
+)
 from clustering_tasks.workspace.artefacts import Run
 
 
@@ -94,11 +100,12 @@ def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
     return f"{cluster_type}_{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
-def _label(cluster: Cluster, central: I64, canonical: str | None = None) -> str:
+def _label(cluster: Cluster, central: I64, otherwise: str, canonical: str | None = None) -> str:
     label = shorten(canonical) if canonical else None
     label = label or headline(cluster.members["title"][central[:CENTRAL]].tolist(), cluster.weights)
-    most_central: str = cluster.members["source_id"][central[0]]
-    return label or ", ".join(cluster.keywords[:5]) or most_central
+    if label := label or ", ".join(cluster.keywords[:5]):
+        return label
+    return name_of_id(cluster.members["source_id"][central[0]], otherwise)
 
 
 def _order(members: Columns, level: str) -> I64:
@@ -152,7 +159,7 @@ def _document(shared: Shared, cluster: Cluster, central: I64) -> DocumentRecord:
     return {
         **shared,
         "cluster_type": "document",
-        "cluster_label": _label(cluster, central),
+        "cluster_label": _label(cluster, central, shared["cluster_id"]),
         "avg_word_count": float(np.mean(words)) if len(words) else None,
         "dominant_categories": _most_frequent(cluster.members["categories"].tolist(), 5),
     }
@@ -162,7 +169,7 @@ def _event(shared: Shared, cluster: Cluster, central: I64) -> EventRecord:
     return {
         **shared,
         "cluster_type": "event",
-        "cluster_label": _label(cluster, central),
+        "cluster_label": _label(cluster, central, shared["cluster_id"]),
         "event_ids": shared["member_ids"],
     }
 
@@ -174,7 +181,7 @@ def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
     return {
         **shared,
         "cluster_type": "entity",
-        "cluster_label": _label(cluster, central, canonical),
+        "cluster_label": _label(cluster, central, shared["cluster_id"], canonical),
         "canonical_entity": canonical,
         "entity_type": _dominant(cluster.members["entity_type"].tolist()),
         "entity_mentions": variants,
@@ -186,7 +193,7 @@ def _storyline(shared: Shared, cluster: Cluster, central: I64) -> StorylineRecor
     return {
         **shared,
         "cluster_type": "storyline",
-        "cluster_label": _label(cluster, central),
+        "cluster_label": _label(cluster, central, shared["cluster_id"]),
         "storyline_ids": shared["member_ids"],
         "event_ids": sorted(set(cluster.members["event_ids"])),
         "domains": _most_frequent(cluster.members["domain"].tolist(), 12),

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from clustering_tasks.stage3.text import cut, unpointed
+from clustering_tasks.stage3.text import clean, cut, unpointed
 from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
 
 _LONGEST = 100
@@ -52,6 +52,16 @@ def shorten(text: str) -> str:
         return line
     shown = cut(line, _LONGEST)[:-1]
     return (shown.rpartition(" ")[0] or shown).rstrip(" ,;:-\u2013\u2014") + "…"
+
+
+def name_of_id(source_id: str, otherwise: str) -> str:
+    """Name an item without any text by its id, as far as a person can read it.
+
+    Args:
+        source_id: of the item; the item rule of ids lets through what nobody sees.
+        otherwise: where nothing of the id is seen.
+    """
+    return shorten(clean(source_id)) or otherwise
 
 
 def _typical(title: str, weights: Mapping[str, float]) -> float:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.titles import canonical_name, headline, shorten
+from clustering_tasks.steps.label.titles import canonical_name, headline, name_of_id, shorten
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,22 @@ def test_a_label_is_one_short_line_whatever_the_text(text: str) -> None:
 
 
 WEIGHTS = {"summit": 3.0, "hiroshima": 2.0, "leaders": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("source_id", "label"),
+    [
+        ("doc_17_event_3", "doc_17_event_3"),
+        ("doc\u202egnp.exe", "docgnp.exe"),
+        ("<b>AT&amp;T</b>\u200b 1", "AT&T 1"),
+        ("x" * 512, "x" * 99 + "…"),
+        ("\u200b\u2060", "event_7f3a9c2e41b0"),
+    ],
+)
+def test_an_item_without_text_is_named_by_what_is_seen_of_its_id(
+    source_id: str, label: str
+) -> None:
+    assert name_of_id(source_id, "event_7f3a9c2e41b0") == label
 
 
 def test_the_headline_says_most_of_what_is_typical() -> None:
