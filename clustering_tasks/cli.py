@@ -288,7 +288,7 @@ def _log_level() -> str:
     """Return the level of STAGE4_LOG_LEVEL; info where the installation's settings are wrong."""
     try:
         return deployment().log_level
-    except ValidationError:
+    except SettingsError:
         return "info"
 
 

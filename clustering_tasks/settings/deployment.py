@@ -1,13 +1,15 @@
 """Settings of an installation: from the environment or an env file, never from a caller."""
 
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.runners import RUNNERS
 
@@ -323,5 +325,21 @@ class DeploymentSettings(BaseSettings):
 
 @cache
 def deployment() -> DeploymentSettings:
-    """Read this process's deployment settings, once; STAGE4_ENV_FILE names another file."""
-    return DeploymentSettings(_env_file=os.environ.get("STAGE4_ENV_FILE", ".env"))
+    """Read this process's deployment settings, once; STAGE4_ENV_FILE names another file.
+
+    Raises:
+        SettingsError: naming every variable with a wrong value.
+    """
+    try:
+        return DeploymentSettings(_env_file=os.environ.get("STAGE4_ENV_FILE", ".env"))
+    except ValidationError as error:
+        lines = "\n".join(f"  - {line}" for line in _explain(error))
+        raise SettingsError(f"settings of the installation refused:\n{lines}") from None
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        name = str(problem["loc"][0])
+        secret = "SecretStr" in str(DeploymentSettings.model_fields[name].annotation)
+        given = "" if secret else f" (got {problem['input']!r})"
+        yield f"STAGE4_{name.upper()}: {problem['msg']}{given}"

@@ -241,6 +241,26 @@ def test_sigterm_ends_it_at_once_and_not_with_success(published: Published) -> N
     assert [json.loads(line)["event"] for line in logs.splitlines()][-1] == "terminated"
 
 
+@pytest.mark.parametrize("command", ["snapshot", "run"])
+def test_a_wrong_setting_of_the_installation_is_named_with_its_variable(
+    cli: CommandLine, published: Published, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "many")
+    monkeypatch.setenv("STAGE4_DELETION_SECRET", "too short")
+    deployment.cache_clear()
+    outcome = cli(
+        *(command, "--level", "events", "--indices", published.stage3.path),
+        *("--workspace", published.workspace, "--set", f"input.dimension={DIMENSION}"),
+    )
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert outcome.code == 64
+    assert "STAGE4_MAX_ITEMS" in outcome.error
+    assert "STAGE4_DELETION_SECRET" in outcome.error
+    assert "many" in outcome.error
+    assert "too short" not in outcome.stderr, "a secret"
+
+
 def test_it_ends_with_its_parent(published: Published) -> None:
     with waiting_for_stage3(published, STAGE4_EXIT_WITH_PARENT="1") as process:
         assert process.stdin is not None
