@@ -60,7 +60,7 @@ class GpuReading(BaseModel):
         name: of the model.
         memory_total_bytes: memory of the card.
         memory_before_bytes: in use when the task began.
-        memory_peak_bytes: the most of the readings after each batch, the index still there.
+        memory_peak_bytes: the most of the readings after batches, the index still there.
         memory_after_bytes: in use when the index had been released.
         utilisation_percent: at the last reading, None: unknown.
         measured_at: time of the last reading.

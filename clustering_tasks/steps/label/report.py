@@ -8,7 +8,8 @@ import numpy as np
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.steps import PLANNING, STEPS, find_step
-from clustering_tasks.workspace.artefacts import GpuReading, Metric, Result, Run, part_name
+from clustering_tasks.workspace.artefacts import Metric, Result, Run, part_name
+from clustering_tasks.workspace.gpu_cards import one_of_each
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = (
@@ -148,15 +149,13 @@ def _gpu(run: Run) -> dict[str, Any]:
     parts = (run.find_result(part_name(p.part)) for p in run.result(PLANNING.name).parts or [])
     found = [part for part in parts if part is not None]
     reasons = dict.fromkeys(part.metrics.get("gpu_reason") for part in found)
-    fullest: dict[str, GpuReading] = {}
-    for reading in (each for part in found for each in part.gpus or []):
-        known = fullest.setdefault(reading.uuid, reading)
-        fullest[reading.uuid] = max(known, reading, key=lambda r: r.memory_peak_bytes)
+    readings = [reading for part in found for reading in part.gpus or []]
+    fullest = one_of_each(readings, lambda reading: reading.memory_peak_bytes)
     return {
         "used": len(fullest),
         "reasons": [reason for reason in reasons if reason],
-        "cards": [reading.model_dump(mode="json") for reading in fullest.values()],
-        "memory_peak_bytes": max((r.memory_peak_bytes for r in fullest.values()), default=None),
+        "cards": [reading.model_dump(mode="json") for reading in fullest],
+        "memory_peak_bytes": max((r.memory_peak_bytes for r in fullest), default=None),
     }
 
 
