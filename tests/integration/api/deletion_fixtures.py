@@ -19,7 +19,7 @@ from psycopg import sql
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
-from clustering_tasks.pipeline import run_all
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
@@ -66,7 +66,7 @@ class Installation:
         run.start()
         where = UPath(self.workspace)
         deleted = read_tombstones(where, deployment().deletion_key)
-        run_all(run, where / "output", deleted, with_map=True)
+        perform_steps(run, deleted, with_map=True)
         self.publish(run)
 
     def run(self, level: str, job: str, days: int = 0, settings: Json | None = None) -> Run:
