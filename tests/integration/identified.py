@@ -62,7 +62,7 @@ class Identified(Label):
     def then(self, members: Mapping[str, set[int]], **known: Identity) -> "Identified":
         """The next run, an hour later; ids of events as keywords."""
         before = {name: each for name, each in self._all().items() if name not in members}
-        return replace(self.later(), members=members, known={**before, **known})
+        return replace(self, **self.next_run(), members=members, known={**before, **known})
 
     def write(self) -> Json:
         label = super().write()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,7 +22,9 @@ def run_of(
     alike: Sequence[Iterable[str]] = (),
 ) -> Found:
     """A run's clusters; the items of a word in `alike` are near-duplicates."""
-    fates = {item: (number, "clustered") for number, word in enumerate(clusters) for item in word}
+    fates: dict[str, tuple[int | None, str]] = {
+        item: (number, "clustered") for number, word in enumerate(clusters) for item in word
+    }
     fates |= dict.fromkeys(noise, (None, "noise"))
     fates |= dict.fromkeys(filtered, (None, "filtered"))
     names = sorted(fates)
@@ -102,6 +105,8 @@ class Days:
         rows = {row["cluster_id"]: row for row in self.last.ids.to_pylist()}
         return list(rows[cluster_id]["previous_ids"])
 
-    def _row(self, cluster_id: str) -> dict[str, object]:
-        rows = {row["cluster_id"]: row for row in self.registry.identities.to_pylist()}
+    def _row(self, cluster_id: str) -> dict[str, Any]:
+        rows: dict[str, dict[str, Any]] = {
+            row["cluster_id"]: row for row in self.registry.identities.to_pylist()
+        }
         return rows[cluster_id]
