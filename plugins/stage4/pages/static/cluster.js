@@ -43,9 +43,9 @@ export async function clusterPage(asked, loadId, acts) {
     part("Representatives", cluster.representatives.length ? h("ol", {}, cluster.representatives.map(
       (one) => h("li", {}, text(one.title ?? one.id), similarity(one.similarity)))) : null),
     part(`Members (${count(cluster.size)})`, members, more),
+    part("History of this id", history),
     part("Near clusters", similar.clusters.length ? h("ol", { class: "clusters" }, similar.clusters.map(
       (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity)))) : null),
-    part("History of this id", history),
     part("Metadata", h("details", {}, h("summary", {}, "The record, as Stage 5 gets it"),
       h("pre", { dir: "auto" }, JSON.stringify(cluster.record, null, 2)))));
 }
