@@ -11,6 +11,7 @@ from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from stage4.database import schema
 from stage4.database.connection import Database
+from stage4.database.identities import mark_deleted, mark_deleted_for_readers
 from stage4.deletions.mentions import hide_mentions
 
 BLANK_LABEL = "(to be computed again)"
@@ -105,6 +106,7 @@ def hide(connection: Database, document_id: str, this: Tombstones) -> dict[str, 
             counts.setdefault(level, Counter()).update(found)
         if published:
             hide_mentions(connection, load_id, document_id, redact)
+    mark_deleted_for_readers(connection)
     return {level: dict(count) for level, count in counts.items()}
 
 
@@ -127,6 +129,7 @@ def _hide_in_run(connection: Database, load_id: int, document_id: str) -> dict[s
     execute(_RECOUNT, load_id=load_id, changed=Jsonb(changed), removed=Jsonb(removed), **less)
     execute(_REPORT, load_id=load_id)
     execute(_METRICS, load_id=load_id)
+    mark_deleted(connection, load_id, removed)
     return {"items": len(gone), "clusters": len(touched), "runs": 1}
 
 
