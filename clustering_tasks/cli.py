@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
-from clustering_tasks.corrections.frozen import freeze, read_file
+from clustering_tasks.corrections.frozen import freeze, frozen_folder, read_file, read_frozen
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error, of_the_system
 from clustering_tasks.publication.report import JobId
@@ -237,7 +237,11 @@ def _frozen(file: str | None, workspace: UPath, level: Level) -> str | None:
     """Keep a file of corrections in the workspace, where every step of the run finds it."""
     if file is None:
         return None
-    found = read_file(UPath(file), level.cluster_type)
+    path = _workspace(file)
+    if path.parent == frozen_folder(workspace, level.name):  # of `check_stage3`
+        read_frozen(workspace, level.name, path.stem)
+        return path.stem
+    found = read_file(path, level.cluster_type)
     return freeze(workspace, level.name, found)
 
 

@@ -20,6 +20,7 @@ from clustering_tasks.deleted_documents.reload_marks import mark_changed
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.steps.redact.artefacts import Redaction, remove_artefacts
+from clustering_tasks.steps.redact.corrections import redact_corrections
 from clustering_tasks.steps.redact.records import records_of, replace_records, runs_of
 from clustering_tasks.steps.redact.rewriting import can_be_cut, rewrite
 from clustering_tasks.steps.redact.search import run_holds
@@ -42,12 +43,15 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
 
     Returns:
         a result without files; metrics: `runs_rewritten`, `runs_given_up` (what is left of them
-        holds nothing; they begin again with `snapshot`), `artefacts_removed`.
+        holds nothing; they begin again with `snapshot`), `artefacts_removed`,
+        `corrections_replaced` (files).
     """
     started = time.perf_counter()
     found = Redaction()
     for folder in runs_of(workspace, level):
         replace_records(folder)
+    corrections = redact_corrections(workspace, level, deleted)
+    for folder in runs_of(workspace, level):
         _redact_run(load_run(workspace, level, folder.name), deleted, found)
     removed = remove_artefacts(workspace, level, deleted, found)
     remove_leftovers(workspace, level.name, _IDLE_SECONDS)
@@ -61,6 +65,7 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
             "runs_rewritten": found.rewritten,
             "runs_given_up": found.given_up,
             "artefacts_removed": removed,
+            "corrections_replaced": corrections,
         },
         seconds=time.perf_counter() - started,
     )

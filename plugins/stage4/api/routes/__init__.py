@@ -11,6 +11,7 @@ ROUTES = (
     "search",
     "items",
     "documents",
+    "corrections",
     "runs",
     "metrics",
     "map",

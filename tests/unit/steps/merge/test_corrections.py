@@ -41,7 +41,8 @@ def corrected(
 
 
 def moved(labels: list[int], *links: Link[Row], node: list[int] | None = None) -> list[int]:
-    return corrected(labels, *links, node=node).labels.tolist()
+    found: list[int] = corrected(labels, *links, node=node).labels.tolist()
+    return found
 
 
 def test_without_links_nothing_changes() -> None:
