@@ -36,6 +36,10 @@ _UNNAME = """
 UPDATE stage4.corrections SET reason = '' WHERE position(%(document)s IN reason) > 0
 """
 _UNLABEL = "DELETE FROM stage4.corrections WHERE position(%(document)s IN label) > 0"
+_ERASE_OF_DELETED = """
+DELETE FROM stage4.corrections USING stage4.identities
+WHERE identities.cluster_id = corrections.cluster_id AND identities.state = 'deleted'
+"""
 
 # As far as a correction's number is known: a new one is later than all that hold.
 NEWEST = 2**62
@@ -182,3 +186,8 @@ def erase(connection: Database, document_id: str) -> int:
     erased = sum(connection.execute(each, values).rowcount for each in (_ERASE, _UNLABEL))
     connection.execute(_UNNAME, values)
     return erased
+
+
+def erase_of_deleted_clusters(connection: Database) -> None:
+    """Erase names and marks of clusters that a deletion has removed; their ids never return."""
+    connection.execute(_ERASE_OF_DELETED)

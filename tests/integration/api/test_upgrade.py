@@ -64,8 +64,9 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
             before = results.rows(PLACES)
             migrate(connection)
     deployment.cache_clear()
-    after = results.rows(PLACES)
-    assert after == [(renamed(name), place) for name, place in before], "no row was written again"
+    after = dict(results.rows(PLACES))
+    for name, place in before:
+        assert after[renamed(name)] == place, "no row was written again"
     yield made
     template.server.drop_database(name)
 
