@@ -8,7 +8,7 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.publication.files import publish_files
+from clustering_tasks.publication.files import publish_files, published
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import read_report
@@ -35,8 +35,10 @@ def run_all(
         settings without effect, and whether the run was published; if not, why.
 
     Raises:
-        SettingsError: the gate is to compare with a history, which only the database has.
+        SettingsError: the gate is to compare with a history, which only the database has; or this
+            workspace's runs are published in the database, too.
     """
+    _refuse_the_databases(run)
     if run.settings.publish.max_drift is not None:
         raise SettingsError(
             "publish.max_drift compares with the runs in the database, and this command has none: "
@@ -73,6 +75,17 @@ def run_all(
         "published": not failures and not superseded,
         "not_published_because": failures or (["a newer run is published"] if superseded else []),
     }
+
+
+def _refuse_the_databases(run: Run) -> None:
+    """Refuse a workspace whose ids the database knows: it would know nothing of this run's."""
+    current = published(str(run.workspace), run.level.name)
+    if current is not None and current.database:
+        raise SettingsError(
+            f"the {run.level.name} of {run.workspace} are published in the database, where this "
+            f"command publishes nothing, so that readers' ids and the next run's would differ: "
+            f"give --workspace another folder, or trigger the DAG cluster_{run.level.name}"
+        )
 
 
 def _perform(step: Step, run: Run, deleted: Tombstones) -> Result:

@@ -36,6 +36,8 @@ _Time = Annotated[
 ]
 _Domain = Annotated[str, Field(json_schema_extra={"enum": sorted(DOMAINS.values())})]
 _Id = Annotated[str, Field(min_length=1)]
+_ID_PATTERN = r"^(document|event|entity|storyline)_[0-9a-f]{12}$"
+_ClusterId = Annotated[str, Field(pattern=_ID_PATTERN)]
 _Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -113,10 +115,28 @@ class Shared(TypedDict):
     cluster_id: Annotated[
         str,
         Field(
-            description="The cluster type and a hash of the members' vector ids: the same members, "
-            "the same id, in any run.",
-            pattern=r"^(document|event|entity|storyline)_[0-9a-f]{12}$",
+            description="The cluster type and twelve hexadecimal digits: the same story, the same "
+            "id, from run to run. An id is never used for another cluster.",
+            pattern=_ID_PATTERN,
             examples=["event_7f3a9c2e41b0"],
+        ),
+    ]
+    previous_ids: Annotated[
+        list[_ClusterId],
+        Field(
+            description="Other ids that this cluster's members had in earlier runs: of clusters "
+            "that went into it, and of the cluster that it was split from; the id with most "
+            "members first.",
+            examples=[["event_0c51d2a9be47"]],
+        ),
+    ]
+    lineage: Annotated[
+        Literal["born", "continued", "grew", "merged", "split", "returned"],
+        Field(
+            description="What became of the cluster since the run before. `born`: it is new. "
+            "`continued`: it has no more members than before; `grew`: it has. `merged`: other "
+            "clusters went into it. `split`: it is a part of a cluster, the part with its id or "
+            "another. `returned`: the run before had no such cluster, an earlier one had.",
         ),
     ]
     cluster_size: Annotated[int, Field(ge=2, description="Number of members.", examples=[45])]

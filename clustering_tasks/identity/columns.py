@@ -44,3 +44,23 @@ LINEAGE = pa.schema(
         pa.field("related", pa.string(), nullable=False),
     ]
 )
+# One row for each item that matching may need: what a run within the look-back had, and what was a
+# member of an id when that was last seen. Bit k of a mask stands for the k-th run back from the
+# registry's own, which is bit 0.
+ITEMS = pa.schema(
+    [
+        pa.field("vector_id", pa.string(), nullable=False),
+        pa.field("document_id", pa.string()),
+        pa.field("held", pa.uint32(), nullable=False),  # clustered or noise
+        pa.field("clustered", pa.uint32(), nullable=False),
+        pa.field("cluster_ids", pa.list_(pa.string()), nullable=False),
+    ]
+)
+# One row for each cluster of the run, by the number that `merge` gave it.
+IDS = pa.schema(
+    [
+        pa.field("cluster_id", pa.string(), nullable=False),
+        pa.field("previous_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("change", pa.string(), nullable=False),
+    ]
+)

@@ -554,6 +554,19 @@ class MergeSettings(_Group):
     )
 
 
+class IdentitySettings(_Group):
+    """Lasting ids: which cluster of this run is which cluster of the runs before."""
+
+    look_back: int = Field(
+        7,
+        ge=1,
+        le=30,
+        description="Number of published runs in which a cluster is looked for: one that is "
+        "missing from some of them returns with its id, one that is missing from all has ended. "
+        "More keep the ids of stories that pause, and need more space.",
+    )
+
+
 class LabelSettings(_Group):
     """Labels: what is stored to describe a cluster."""
 
@@ -755,6 +768,7 @@ class RunSettings(_Group):
     outliers: OutlierSettings = Field(default_factory=OutlierSettings)
     parts: PartsSettings = Field(default_factory=PartsSettings)
     merge: MergeSettings = Field(default_factory=MergeSettings)
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
     map: MapSettings = Field(default_factory=MapSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from clustering_tasks.steps.label.records import cluster_id
+from clustering_tasks.identity.former_ids import former_id
 from stage4.api.queries.differences import (
     KINDS,
     RELATED,
@@ -69,7 +69,7 @@ def vector_id(item: int) -> str:
 
 
 def name(group: set[int]) -> str:
-    return cluster_id("event", map(vector_id, group))
+    return former_id("event", map(vector_id, group))
 
 
 def load(folder: Path, groups: Groups, items: int, number: int) -> int:

@@ -40,6 +40,7 @@ def test_the_steps_one_by_one(cli: CommandLine, published: Published) -> None:
         ("plan", *place),
         ("cluster", *place, "--part", 0),
         ("merge", *place),
+        ("identify", *place),
         ("label", *place),
         ("map", *place),
     ]
@@ -98,7 +99,8 @@ def test_wrong_usage_is_fatal(cli: CommandLine, arguments: tuple[str, ...]) -> N
 def test_help_is_no_failure(cli: CommandLine) -> None:
     outcome = cli("--help")
     assert outcome.code == 0
-    for step in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "redact"):
+    steps = ("snapshot", "plan", "cluster", "merge", "identify", "label", "map")
+    for step in (*steps, "run", "redact"):
         assert step in outcome.stdout
 
 

@@ -9,6 +9,7 @@ from upath import UPath
 from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
+from clustering_tasks.identity.columns import IDS
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.marks import Marks, read_marks
@@ -26,21 +27,23 @@ _SAMPLE = 1000  # texts that show the level's usual language
 
 def label(run: Run) -> Result:
     """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
-    snapshot, merge = run.result("snapshot"), run.result("merge")
+    snapshot, merge, identify = (run.result(name) for name in ("snapshot", "merge", "identify"))
     # Records carry the run and its time, so the artefact belongs to this run alone.
     extra = [run.job_id, run.as_of, run.level.name, run.corrections]
-    key = artefact_key("label", [snapshot, merge], run.settings.model_dump(), extra)
-    return perform(run, "label", key, lambda attempt: write(run, snapshot, merge, attempt))
+    key = artefact_key("label", [snapshot, merge, identify], run.settings.model_dump(), extra)
+    return perform(
+        run, "label", key, lambda attempt: write(run, snapshot, merge, identify, attempt)
+    )
 
 
-def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
+def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: Attempt) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
     labels = read_columns(merge.path("assignments"), ["cluster"])["cluster"]
     labels = labels.fill_null(-1).to_numpy()
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
     ids, sizes = write_clusters(
-        _records(run, snapshot, merge, labels, marks),
+        _records(run, snapshot, merge, identify, labels, marks),
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),
         attempt.new_file("clusters_csv", "clusters.csv"),
     )
@@ -62,17 +65,19 @@ def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
 
 
 def _records(
-    run: Run, snapshot: Result, merge: Result, labels: I32, marks: Marks
+    run: Run, snapshot: Result, merge: Result, identify: Result, labels: I32, marks: Marks
 ) -> Iterator[Record]:
     with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     items, assignments = snapshot.path("items"), merge.path("assignments")
     keywords = _keywords(items, labels, len(centroids))
     table = read_members(items, assignments, run.level)
+    identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
     algorithm = str(merge.metrics["algorithm"])
     parameters = getattr(run.settings, algorithm).model_dump()
     for number, members in enumerate(by_cluster(table, labels, len(centroids))):
         cluster = Cluster(
+            identity=identities[number],
             members=members,
             centroid=centroids[number],
             intra_similarity=float(intra[number]),

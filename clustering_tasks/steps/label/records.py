@@ -1,6 +1,5 @@
 """The JSONL record of a cluster (LV-1 to LV-7; CONTRACT.md, "To Stage 5")."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ class Cluster:
     """What is known of a cluster before it has a record.
 
     Attributes:
+        identity: its row of `IDS`.
         members: its items.
         centroid: (d,) unit vector.
         intra_similarity: mean pairwise cosine.
@@ -38,6 +38,7 @@ class Cluster:
         parameters: the algorithm's settings.
     """
 
+    identity: dict[str, Any]
     members: Columns
     centroid: F32
     intra_similarity: float
@@ -59,7 +60,9 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
     order = _order(members, run.level.name)
     member_ids = members["source_id"][order].tolist()
     return {
-        "cluster_id": cluster_id(run.level.cluster_type, members["vector_id"].tolist()),
+        "cluster_id": cluster.identity["cluster_id"],
+        "previous_ids": cluster.identity["previous_ids"],
+        "lineage": cluster.identity["change"],
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),
@@ -87,12 +90,6 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
             "run_id": run.job_id,
         },
     }
-
-
-def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
-    """Name a cluster by its members: the same vectors, the same id."""
-    joined = "\n".join(sorted(vector_ids))
-    return f"{cluster_type}_{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
 def _label(cluster: Cluster, central: I64, canonical: str | None = None) -> str:

@@ -48,6 +48,7 @@ def publish_run(label: Mapping[str, Any]) -> dict[str, Any]:
             label_uri=label["uri"],
             workspace=deployment().workspace,
             output=deployment().output_uri,
+            database=True,
         )
         if publication.superseded:  # by a run of the command line, which has no database
             return _superseded(report.level, publication.current.job_id)

@@ -71,7 +71,7 @@ def test_an_old_run_goes_with_what_it_alone_refers_to(place: Workspace) -> None:
     assert (done.runs, done.artefacts, done.leftovers) == (1, 1, 0)
     assert done.freed_bytes > 1000
     assert done.left_bytes == sum(p.stat().st_size for p in place.root.rglob("*") if p.is_file())
-    assert place.clean() == Cleaned(0, 0, 0, 0, done.left_bytes)
+    assert place.clean() == Cleaned(0, 0, 0, 0, 0, done.left_bytes)
 
 
 def test_what_the_database_keeps_and_what_is_published_stays(place: Workspace) -> None:
@@ -143,5 +143,5 @@ def test_what_is_published_or_may_be_in_use_stays_above_any_limit(place: Workspa
 
 
 def test_an_empty_workspace_and_an_object_store_are_left_alone(place: Workspace) -> None:
-    assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0)
+    assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0, 0)
     assert clean_workspace("memory://workspace", {}, 90) is None
