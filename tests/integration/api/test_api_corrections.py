@@ -11,15 +11,18 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException
-from upath import UPath
 
-from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.deployment import deployment
 from local.sample import write_sample
 from stage4.deletions import progress
 from stage4.tasks.level import check_stage3
 from tests.integration.api.conftest import Api, Json, bearer, serving
-from tests.integration.api.deletion_fixtures import Installation, own_copy, settle
+from tests.integration.api.deletion_fixtures import (
+    Installation,
+    own_copy,
+    perform_steps,
+    settle,
+)
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
@@ -89,7 +92,7 @@ def run_next(made: Installation, job: str, days: int) -> Json:
         made.run("events", job, days), corrections=None if frozen is None else Path(frozen).stem
     )
     run.start()
-    run_all(run, UPath(made.workspace) / "output", with_map=True)
+    perform_steps(run)
     made.publish(run)
     report: Json = json.loads(Path(run.result("label").files["report"]).read_bytes())
     return report
