@@ -47,8 +47,7 @@ def run_all(
     for idle in idle_before(run.settings, run.level, None, database=False, map=with_map):
         log.warning(str(idle))
     began = time.perf_counter()
-    wanted = [step for step in STEPS if with_map or not step.optional]
-    results = {step.name: _perform(step, run, deleted) for step in wanted}
+    results = perform_steps(run, deleted, with_map=with_map)
     label = results["label"]
     report = read_report(label.files["report"])
     failures = check_gate(report, run.settings.publish)
@@ -75,6 +74,20 @@ def run_all(
         "published": not failures and not superseded,
         "not_published_because": failures or (["a newer run is published"] if superseded else []),
     }
+
+
+def perform_steps(
+    run: Run, deleted: Tombstones = NONE_DELETED, *, with_map: bool = False
+) -> dict[str, Result]:
+    """Perform the steps, and publish nothing; returns their results by name.
+
+    Args:
+        run: that has been started.
+        deleted: documents whose items are left out.
+        with_map: whether to draw the map.
+    """
+    wanted = [step for step in STEPS if with_map or not step.optional]
+    return {step.name: _perform(step, run, deleted) for step in wanted}
 
 
 def _refuse_the_databases(run: Run) -> None:

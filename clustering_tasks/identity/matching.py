@@ -68,6 +68,7 @@ class Now:
 
     Attributes:
         cluster: (n,) of each item the cluster, -1 for noise, less for what the run does not hold.
+            Clusters are in the order of their first items.
         group: (n,) near-duplicates have one number, from 0.
         clusters: how many.
     """
@@ -133,25 +134,25 @@ def find_links(before: Before, now: Now, rule: Rule = RULE) -> Links:
     )
 
 
-def assign(before: Before, links: Links, clusters: int, rule: Rule = RULE) -> I64:
+def assign(before: Before, now: Now, links: Links, rule: Rule = RULE) -> I64:
     """Give ids to clusters.
 
     Returns:
-        (clusters,) the number of each cluster's id, `NOBODY` where it gets a new one.
+        (k,) the number of each cluster's id, `NOBODY` where it gets a new one.
     """
     least = np.minimum(links.of_it, links.of_this)
     allowed = (links.goes | links.comes) & before.open[links.identity] & (least >= rule.least_share)
     pairs = np.flatnonzero(allowed)
     identity, cluster = links.identity[pairs], links.cluster[pairs]
-    most = np.zeros(clusters)
+    most = np.zeros(now.clusters)
     np.maximum.at(most, cluster, links.shared[pairs])
     shared = links.shared[pairs]
     weight = np.where(shared >= (1 - rule.nearly) * most[cluster], most[cluster], shared)
-    # Of equals the oldest id, then the cluster with most of it, then the first.
+    # Of equals the oldest id, then the cluster with most of it, then the one with the first item.
     order = np.lexsort((cluster, -shared, identity, -weight))
     identity, cluster = identity[order], cluster[order]
-    given = np.full(clusters, NOBODY, dtype=np.int64)
-    for one, other in _best_pairs(identity, cluster, len(before.seen), clusters):
+    given = np.full(now.clusters, NOBODY, dtype=np.int64)
+    for one, other in _best_pairs(identity, cluster, len(before.seen), now.clusters):
         given[other] = one
     return given
 
@@ -163,7 +164,7 @@ def _best_pairs(identity: I64, cluster: I64, ids: int, clusters: int) -> Iterato
     are taken at once; what is left begins again.
     """
     while len(identity):
-        first_of_id, first_of_cluster = _firsts(identity, ids), _firsts(cluster, clusters)
+        first_of_id, first_of_cluster = firsts(identity, ids), firsts(cluster, clusters)
         place = np.arange(len(identity))
         best = (first_of_id[identity] == place) & (first_of_cluster[cluster] == place)
         yield identity[best], cluster[best]
@@ -173,10 +174,11 @@ def _best_pairs(identity: I64, cluster: I64, ids: int, clusters: int) -> Iterato
         identity, cluster = identity[left], cluster[left]
 
 
-def _firsts(numbers: I64, count: int) -> I64:
-    """Return for each number up to `count` the first place that has it."""
+def firsts(numbers: npt.NDArray[np.integer], count: int) -> I64:
+    """Return for each number up to `count` the first place that has it; negative ones are none."""
+    places = np.flatnonzero(numbers >= 0)[::-1]
     first = np.full(count, len(numbers))
-    first[numbers[::-1]] = np.arange(len(numbers))[::-1]
+    first[numbers[places]] = places  # of several the last that is written, which is the first
     return first
 
 

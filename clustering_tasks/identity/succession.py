@@ -23,6 +23,7 @@ from clustering_tasks.identity.matching import (
     Rule,
     assign,
     find_links,
+    firsts,
 )
 from clustering_tasks.identity.registry import Registry, born
 
@@ -102,10 +103,11 @@ def succeed(before: Registry, found: Found, look_back: int, rule: Rule = RULE) -
         look_back: runs after which what is asleep has ended.
         rule: of the matching.
     """
-    now = _now(found)
+    place = _places(found)
+    now = _now(found, place)
     known = _known(before, found, look_back)
     links = find_links(known.before, now, rule)
-    given = assign(known.before, links, found.clusters, rule)
+    given = assign(known.before, now, links, rule)
     sizes = Sizes(known.sizes, np.bincount(now.cluster[now.cluster >= 0], minlength=found.clusters))
     states = _texts(known.identities["state"])
     fates = decide(states, known.before, links, given, sizes, look_back)
@@ -114,7 +116,7 @@ def succeed(before: Registry, found: Found, look_back: int, rule: Rule = RULE) -
     explained = _Explained(links, states, given, names, own)
     identities = _identities(known.identities, found, given, fates, own)
     return Succession(
-        ids=_ids(own, names, fates),
+        ids=_ids(own, names, fates).take(pa.array(place)),
         lineage=_lineage(fates, own, names, sizes, explained),
         registry=Registry(
             job_id=found.job_id,
@@ -127,10 +129,19 @@ def succeed(before: Registry, found: Found, look_back: int, rule: Rule = RULE) -
     )
 
 
-def _now(found: Found) -> Now:
-    columns = {name: found.assignments[name].combine_chunks() for name in ("cluster", "status")}
-    cluster = columns["cluster"].fill_null(_NOISE).to_numpy().astype(np.int32)
-    held = pc.is_in(columns["status"], pa.array(["clustered", "noise"]))
+def _places(found: Found) -> I64:
+    """Return the place of each cluster in the order of first items: no other number counts."""
+    numbers = found.assignments["cluster"].fill_null(_NOISE).to_numpy()
+    order = np.argsort(firsts(numbers, found.clusters))
+    places = np.empty(found.clusters, dtype=np.int64)
+    places[order] = np.arange(found.clusters)
+    return places
+
+
+def _now(found: Found, place: I64) -> Now:
+    numbers = found.assignments["cluster"].fill_null(_NOISE).to_numpy()
+    cluster = np.append(place, _NOISE)[numbers].astype(np.int32)
+    held = pc.is_in(found.assignments["status"], pa.array(["clustered", "noise"]))
     cluster[~held.to_numpy(zero_copy_only=False)] = _NOT_HELD
     group = found.assignments["near_duplicate"].to_numpy().astype(np.int32)
     return Now(cluster, group, found.clusters)

@@ -194,6 +194,8 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
         ids = sources[rows].tolist()
         yield {
             "cluster_id": former_id(LEVELS[LEVEL].cluster_type, vectors[rows]),
+            "previous_ids": [],
+            "lineage": "born",
             "cluster_type": "event",
             "cluster_label": writer.text(10),
             "cluster_size": len(ids),

@@ -18,12 +18,12 @@ import redis
 from psycopg import sql
 from upath import UPath
 
-from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones, read_tombstones
+from clustering_tasks.deleted_documents.tombstones import read_tombstones
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
-from clustering_tasks.steps import PLANNING, STEPS
 from clustering_tasks.steps.redact.redact import redact
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
@@ -66,7 +66,7 @@ class Installation:
         run.start()
         where = UPath(self.workspace)
         deleted = read_tombstones(where, deployment().deletion_key)
-        perform_steps(run, deleted)
+        perform_steps(run, deleted, with_map=True)
         self.publish(run)
 
     def run(self, level: str, job: str, days: int = 0, settings: Json | None = None) -> Run:
@@ -155,19 +155,6 @@ class Installation:
         for record in records:
             check_record(record)
         return {record["cluster_id"]: record for record in records}
-
-
-def perform_steps(run: Run, deleted: Tombstones = NONE_DELETED) -> None:
-    """Perform the steps of a run, and publish nothing."""
-    for step in STEPS:
-        function = step.load()
-        if step.mapped:
-            for part in run.result(PLANNING.name).parts or []:
-                function(run, part.part)
-        elif step.reads_deletions:
-            function(run, deleted=deleted)
-        else:
-            function(run)
 
 
 def settle(patch: pytest.MonkeyPatch, folder: Path, results: Results) -> None:
