@@ -1,21 +1,6 @@
-"""Columns of the files that the step `identify` writes, and the words in them."""
-
-from typing import Literal, get_args
+"""Columns of the files that the step `identify` writes; the words in them are in `words`."""
 
 import pyarrow as pa
-
-# Of an id, since its last publication: in the published run; went into another id; its members went
-# into several; no cluster of the published run is it, and one may be again; for ever gone; all but
-# one of its members were deleted.
-State = Literal["active", "merged", "split", "dormant", "ended", "deleted"]
-STATES: tuple[State, ...] = get_args(State)
-
-# What became of an id in one run. `born`, `continued`, `grew`, `returned` and the survivors of
-# `merged` and `split` are clusters of that run; the others are not.
-Change = Literal[
-    "born", "continued", "grew", "merged", "split", "returned", "absorbed", "dormant", "ended"
-]
-CHANGES: tuple[Change, ...] = get_args(Change)
 
 _TIME = pa.timestamp("us", tz="UTC")
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.arrays import I64, Mask
-from clustering_tasks.identity.columns import Change, State
 from clustering_tasks.identity.matching import NOBODY, Before, Links
+from clustering_tasks.identity.words import Change, State
 from clustering_tasks.workspace.storage import to_json
 
 RELATED = 10  # clusters that a row names

@@ -15,6 +15,7 @@ from airflow.sdk import (
     CronTriggerTimetable,
     Param,
     TriggerRule,
+    XComArg,
 )
 from airflow.utils.dates import cron_presets
 from croniter import croniter
@@ -28,6 +29,7 @@ from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
+from stage4.runners.repeating import RepeatingOperator
 from stage4.tasks import ALL_PARTS, SINKS, Sink, delete_document, housekeeping, roll_back, stage5
 from stage4.tasks import level as level_tasks
 
@@ -196,10 +198,17 @@ def _wire_level(level: Level) -> None:
         map=steps["map"].output,
     )
     label = steps["label"].output
-    publish = _python("publish", level_tasks.publish, outlets=[clusters_asset(level)], label=label)
+    publish = RepeatingOperator(
+        task_id="publish",
+        level=level.name,
+        python_callable=level_tasks.publish,
+        op_kwargs={"label": label},
+        outlets=[clusters_asset(level)],
+    )
     steps[STEPS[-1].name] >> load >> publish
     for sink in SINKS:
-        publish >> _python(sink.name, sink.load(), label=label, published=publish.output)
+        published = {"label": XComArg(publish, level_tasks.LABEL), "published": publish.output}
+        publish >> _python(sink.name, sink.load(), **published)
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
     steps[MAPPED.name] >> EmptyOperator(task_id=ALL_PARTS)

@@ -98,7 +98,8 @@ class Identified(Label):
                 "size": len(items),
                 "centroid": "[1,0,0,0]",
                 **dict.fromkeys(("keywords", "representatives", "primary_entities"), "[]"),
-                **{"document_ids": orjson.dumps(sorted(map(document, items))), "record": "{}"},
+                "document_ids": orjson.dumps(sorted(map(document, items))),
+                "record": "{}",
             }
 
     def member_rows(self) -> Iterator[Json]:

@@ -33,7 +33,7 @@ UPSTREAM = {
     "map": {"label"},
     "load_postgres": {"label", "map"},
     "publish": {"label", "load_postgres"},
-    "notify_stage5": {"label", "publish"},
+    "notify_stage5": {"publish"},
 }
 
 

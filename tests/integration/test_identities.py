@@ -139,7 +139,7 @@ def test_a_branch_ends_the_ids_of_the_other(results: Results, tmp_path: Path) ->
 def test_levels_and_runs_at_once_do_not_disturb_each_other(
     results: Results, tmp_path: Path
 ) -> None:
-    """Real concurrency: two levels move their pointers to and fro, one of them by two publishers."""
+    """Real concurrency: two levels, and two publishers of one of them."""
     first = first_run(tmp_path)
     second = second_run(first)
     loads = [first.release(), second.release()]
@@ -277,7 +277,7 @@ def test_runs_of_an_earlier_version_are_adopted(results: Results, tmp_path: Path
     with database() as connection:
         migrate(connection, "0007")
         migrate(connection, "0006")
-        for number, label in enumerate((made, made.later(clusters=3)), start=1):
+        for label in (made, made.later(clusters=3)):
             former_loads.publish(
                 connection, former_loads.load(connection, label.write()["files"]), "events"
             )

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 from pyarrow.csv import write_csv
 from upath import UPath
 
-from clustering_tasks.identity.columns import CHANGES
 from clustering_tasks.identity.published import Base, find_base
 from clustering_tasks.identity.registry import Registry, RegistryFiles, nothing, read_base
 from clustering_tasks.identity.succession import Found, succeed
+from clustering_tasks.identity.words import CHANGES
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 

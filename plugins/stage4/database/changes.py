@@ -87,7 +87,7 @@ def count_changes(connection: Database, base: int, other: int) -> dict[IdChange,
         other: another load_id of the same level.
     """
     statement = SQL(_CHANGES + _COUNT).format(**_parts(base, other))
-    found = dict(connection.execute(statement).fetchall())
+    found: dict[str, int] = dict(connection.execute(statement).fetchall())
     return {word: found.get(word, 0) for word in ID_CHANGES}
 
 

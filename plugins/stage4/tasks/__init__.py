@@ -16,7 +16,8 @@ class Sink:
 
     Attributes:
         name: id of the task, and function of its module; it takes `published`, the result of
-            `publish`, and, if it needs them, `label`, that of `label`, and Airflow's context.
+            `publish`, and, if it needs them, `label`, that of `label` as it was published, and
+            Airflow's context.
         module: in this package.
         does: one sentence for the DAG's page.
     """

@@ -4,28 +4,31 @@ Each imports what it needs by itself: every task's process and every parse of th
 this module, and the providers of PostgreSQL and HTTP would cost each of them 0.7 s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.corrections.frozen import freeze, frozen_folder
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.idle import idle_before
-from clustering_tasks.publication.report import read_report
+from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import run_settings
+from clustering_tasks.steps import STEPS, find_step
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
 IDLE_SETTINGS = "idle_settings"  # key of an XCom of `check_stage3`
+LABEL = "label"  # key of an XCom of `publish`
 
 log = structlog.get_logger()
 
@@ -99,7 +102,7 @@ def load_postgres(
     map: Mapping[str, Any] | None = None,  # noqa: A002
     dag_run: Started | None = None,
 ) -> Json:
-    """Load a run into the database, invisible until published.
+    """Load a run into the database, invisible until published, with the ids of `identify`.
 
     Args:
         label: the result of `label`.
@@ -110,17 +113,30 @@ def load_postgres(
         What `load_run` returns, and `alerts`: what the run gives cause to look at.
     """
     from stage4.database import alerts
-    from stage4.database.load import load_run
 
-    files = label["files"] | (map["files"] if map else {})
     with airflow_errors():
         report = read_report(label["files"]["report"])
-        loaded = load_run(files, report)
+        loaded = _load(report, label, map)
     # The report of `label` has those of the steps before.
     seconds = {each["step"]: each["seconds"] for each in (label, map) if each}
     seconds["load_postgres"] = loaded["seconds"]
     duration = _duration(dag_run, report.counts.read)
     return loaded | {"alerts": alerts.watch(loaded["load_id"], report, seconds, duration)}
+
+
+def _load(
+    report: Report,
+    label: Mapping[str, Any],
+    map: Mapping[str, Any] | None,  # noqa: A002
+    instead_of: int | None = None,
+) -> Json:
+    from stage4.database.load import load_run
+    from stage4.database.run_records import recorded_files
+
+    # Not by XCom: as an upstream task, `identify` would be the one success that the task needs.
+    ids = recorded_files(report.level, report.job_id, "identify")
+    files = ids | label["files"] | (map["files"] if map else {})
+    return load_run(files, report, instead_of=instead_of)
 
 
 def _duration(dag_run: Started | None, items: int) -> dict[str, float]:
@@ -131,15 +147,19 @@ def _duration(dag_run: Started | None, items: int) -> dict[str, float]:
     return {"run.seconds": seconds, "run.items_per_second": items / seconds} if seconds > 0 else {}
 
 
-def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
+def publish(
+    label: Mapping[str, Any], outlet_events: Any, perform: Callable[[str], Json], ti: Pushing
+) -> Json:
     """Publish a loaded run behind its quality gate.
 
     Args:
         label: the result of `label`.
         outlet_events: of the task's context; the asset event gets the job id and the counts.
+        perform: performs a step of the run again, where another run was published meanwhile.
+        ti: the task instance; its XCom `label` is the result that was published.
 
     Returns:
-        What `publish.publish_run` returns, and the run's counts.
+        What `publish.publish_run` returns but for `label`, and the run's counts.
 
     Raises:
         AirflowSkipException: a later run is published already; what follows is skipped too, so
@@ -148,17 +168,36 @@ def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
     from stage4.database import publish
 
     with airflow_errors():
-        published = publish.publish_run(label)
+        published = publish.publish_run(label, partial(_identify_again, perform))
         if published["superseded"]:
             raise AirflowSkipException(
                 f"superseded: run {published['job_id']} stands for a later moment and stays "
                 "published; this run's own results are kept"
             )
+        ti.xcom_push(LABEL, label := published.pop("label"))
         report = read_report(label["files"]["report"])
     result = published | {"counts": report.counts.model_dump()}
     asset = clusters_asset(LEVELS[report.level])
     outlet_events[asset].extra = {"job_id": report.job_id, "counts": result["counts"]}
     return result
+
+
+def _identify_again(perform: Callable[[str], Json], load_id: int) -> Json:
+    """Perform `identify` and the steps behind it, and load the run instead of a load of it."""
+    results: dict[str, Json | None] = {}
+    for step in STEPS[STEPS.index(find_step("identify")) :]:
+        try:
+            results[step.name] = perform(step.name)
+        except AirflowException:
+            if not step.optional:
+                raise
+            log.exception("the run is published without the result of a step", step=step.name)
+            results[step.name] = None
+    label = results["label"]
+    assert label is not None  # noqa: S101 - it is not optional
+    report = read_report(label["files"]["report"])
+    _load(report, label, results["map"], instead_of=load_id)
+    return label
 
 
 def _require_files(level: str) -> None:

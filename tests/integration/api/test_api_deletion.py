@@ -19,7 +19,6 @@ from sqlalchemy import select
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME
-from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label import label
@@ -44,6 +43,7 @@ from tests.integration.api.deletion_fixtures import (
 )
 from tests.integration.api.redis_server import PROGRAM, running
 from tests.integration.conftest import Results
+from tests.integration.performed import perform_steps
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
 
@@ -290,8 +290,7 @@ def test_a_run_that_was_under_way_is_not_loaded_and_leaves_nothing(
 ) -> None:
     run = made.run("events", "under_way", 3, DENSE | {"publish.min_items": 10**6})
     run.start()
-    done = run_all(run, UPath(made.workspace / "output"), with_map=True)
-    assert not done["published"]
+    perform_steps(run)
     api.ask("DELETE", f"documents/{document}")
     with pytest.raises(AirflowFailException, match="clear `snapshot`"):
         made.publish(run)

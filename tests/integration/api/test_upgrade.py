@@ -65,8 +65,8 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
             migrate(connection)
     deployment.cache_clear()
     after = dict(results.rows(PLACES))
-    for name, place in before:
-        assert after[renamed(name)] == place, "no row was written again"
+    for relation, place in before:
+        assert after[renamed(relation)] == place, "no row was written again"
     yield made
     template.server.drop_database(name)
 

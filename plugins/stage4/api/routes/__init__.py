@@ -8,6 +8,7 @@ from fastapi import APIRouter
 # In the order of the API's description; a new module is a line here.
 ROUTES = (
     "clusters",
+    "identities",
     "search",
     "items",
     "documents",

@@ -1,10 +1,9 @@
 """`clusters`: lists of clusters, one of them, its members, those like it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from stage4.api import cursors
@@ -16,7 +15,7 @@ from stage4.api.models.clusters import (
     SimilarClusters,
 )
 from stage4.api.models.items import Member, MemberPage
-from stage4.api.openapi import OF_A_RUN
+from stage4.api.openapi import OF_A_CLUSTER, OF_A_RUN
 from stage4.api.parameters import (
     DEFAULT_ROWS,
     WORDS,
@@ -31,11 +30,11 @@ from stage4.api.parameters import (
     Text,
     level_of,
 )
-from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
 from stage4.api.queries import members
 from stage4.api.queries.corrections import Marked, marked_clusters
 from stage4.api.queries.runs import RunKey, find_run, run_of_list
+from stage4.api.routes.identities import absent
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
 
@@ -120,7 +119,9 @@ async def list_clusters(
     await access.check(asked.level)
     page = cursors.page(asked.question(), asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await run_of_list(connection, asked.level, asked.load_id, page.load_id)
+        run = await run_of_list(
+            connection, asked.level, asked.load_id, page.load_id, asked.published_at
+        )
         wanted = asked.wanted(asked.q, await marked_clusters(connection, asked.level))
 
         async def make() -> ClusterPage:
@@ -146,23 +147,24 @@ async def list_clusters(
         return await _answer("clusters", services, run, page, make, marks)
 
 
-@router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_RUN)
+@router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_CLUSTER)
 async def read_cluster(
+    request: Request,
     cluster_id: ClusterIdPath,
     asked: Annotated[ClusterQuery, Query()],
     access: AccessDep,
     services: ServicesDep,
 ) -> Response:
-    """Read a cluster."""
+    """Read a cluster, or learn where its members are by now."""
     level = level_of(cluster_id)
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.load_id)
+        run = await find_run(connection, level, asked.load_id, asked.published_at)
 
         async def make() -> Cluster:
             row = await stored.read_cluster(connection, run, cluster_id)
             if row is None:
-                raise missing(cluster_id, run)
+                raise await absent(connection, request, run, cluster_id, asked)
             centroid = None
             if asked.centroid:
                 centroid = await stored.read_centroid(connection, run, cluster_id)
@@ -172,8 +174,9 @@ async def read_cluster(
         return await services.cache.answer(run, question, make)
 
 
-@router.get("/{cluster_id}/members", response_model=MemberPage, responses=OF_A_RUN)
+@router.get("/{cluster_id}/members", response_model=MemberPage, responses=OF_A_CLUSTER)
 async def list_members(
+    request: Request,
     cluster_id: ClusterIdPath,
     asked: Annotated[MemberParameters, Query()],
     access: AccessDep,
@@ -185,7 +188,7 @@ async def list_members(
     question = {"id": cluster_id} | asked.model_dump(exclude={"limit", "cursor"})
     page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await run_of_list(connection, level, asked.load_id, page.load_id)
+        run = await run_of_list(connection, level, asked.load_id, page.load_id, asked.published_at)
 
         async def make() -> MemberPage:
             rows = await members.list_members(
@@ -197,7 +200,7 @@ async def list_members(
                 limit=page.rows,
             )
             if not rows and page.cursor is None:  # there is no cluster without members
-                raise missing(cluster_id, run)
+                raise await absent(connection, request, run, cluster_id, asked)
             shown, following = page.cut(
                 rows, lambda row: members.sort_key(row, asked.order), run.load_id
             )
@@ -212,8 +215,9 @@ async def list_members(
         return await _answer("members", services, run, page, make)
 
 
-@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=OF_A_RUN)
+@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=OF_A_CLUSTER)
 async def list_similar(
+    request: Request,
     cluster_id: ClusterIdPath,
     asked: Annotated[SimilarParameters, Query()],
     access: AccessDep,
@@ -223,13 +227,13 @@ async def list_similar(
     level = level_of(cluster_id)
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.load_id)
+        run = await find_run(connection, level, asked.load_id, asked.published_at)
         hidden = (await marked_clusters(connection, level)).hidden
 
         async def make() -> SimilarClusters:
             centroid = await stored.read_centroid(connection, run, cluster_id)
             if centroid is None:
-                raise missing(cluster_id, run)
+                raise await absent(connection, request, run, cluster_id, asked)
             rows = await stored.search_by_vector(
                 connection,
                 run,
@@ -258,12 +262,3 @@ async def _answer(
         return Response((await make()).model_dump_json(), media_type="application/json")
     question = {"of": name, "limit": page.limit, **page.question, **(also or {})}
     return await services.cache.answer(run, question, make)
-
-
-def missing(cluster_id: str, run: RunKey) -> ProblemError:
-    """Say that a run has no such cluster."""
-    return ProblemError(
-        HTTPStatus.NOT_FOUND,
-        f"Load {run.load_id} of {run.level} has no cluster {cluster_id}: ids belong to a run; "
-        "`load_id` names an earlier one.",
-    )

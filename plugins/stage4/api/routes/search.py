@@ -72,7 +72,7 @@ async def search_clusters(asked: Search, access: AccessDep, services: ServicesDe
     # origin can see its answer.
     await access.check(asked.level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, asked.level, asked.load_id)
+        run = await find_run(connection, asked.level, asked.load_id, asked.published_at)
         ordered_by, rows = await _search(connection, run, asked)
     found = [ClusterHit(**({"similarity": None, "rank": None} | row)) for row in rows]
     return SearchResult(level=run.level, load_id=run.load_id, ordered_by=ordered_by, clusters=found)
