@@ -17,12 +17,14 @@ _ITEMS = """
 SELECT vector_id, source_id, document_id, similarity FROM {members}
 WHERE vector_id = ANY(%(names)s) OR source_id = ANY(%(names)s) ORDER BY vector_id
 """
-# Copies of an item that leaves are as similar to the centroid as the item: they do not stand for
-# the cluster that it leaves.
+# The last to stand for a cluster are those that a correction says do not belong, which may still be
+# there until the next run, and copies of an item that leaves: they are as similar to the centroid.
 _CENTRAL = """
 SELECT vector_id, source_id, document_id, similarity FROM {members}
 WHERE cluster_id = %(cluster)s AND NOT vector_id = ANY(%(leaving)s)
-ORDER BY similarity = ANY(%(similar)s::real[]), similarity DESC NULLS LAST, vector_id
+ORDER BY similarity = ANY(%(similar)s::real[]) OR vector_id IN (
+    SELECT unnest(items) FROM stage4.corrections WHERE kind = 'apart' AND undone_at IS NULL
+), similarity DESC NULLS LAST, vector_id
 LIMIT %(limit)s
 """
 _CLUSTER = "SELECT EXISTS (SELECT FROM {clusters} WHERE cluster_id = %s)"

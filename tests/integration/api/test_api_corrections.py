@@ -135,6 +135,7 @@ def test_two_clusters_are_one_story_from_the_next_run_on(made: Installation, api
         assert record["corrections"] == [kept]
         about = api.get("corrections", cluster_id=together)["corrections"]
         assert [each["correction_id"] for each in about] == [said["correction_id"]]
+        assert api.get(f"clusters/{together}/lineage")["corrections"] == about
 
 
 def test_an_item_leaves_the_story_of_a_cluster(made: Installation, api: Api) -> None:
@@ -147,6 +148,14 @@ def test_an_item_leaves_the_story_of_a_cluster(made: Installation, api: Api) -> 
     left = cluster_of(api, inside[-1])
     assert left is None or not {*said["others"]} & {*members(api, left)}
     assert cluster_of(api, said["others"][0]) is not None
+
+
+def test_an_item_that_does_not_belong_does_not_stand_for_its_cluster(api: Api) -> None:
+    one, two = (each["cluster_id"] for each in clusters(api)[:2])
+    central = members(api, one)[0]
+    correct(api, kind="apart", items=[central], cluster_id=one)
+    said = correct(api, kind="together", clusters=[one, two])
+    assert central not in said["items"]
 
 
 def test_a_name_a_pin_and_what_is_hidden(made: Installation, api: Api) -> None:

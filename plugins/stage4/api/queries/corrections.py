@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Composable
 
 from stage4.api.pool import Reader, Row, read_rows
-from stage4.api.queries.runs import RunKey
+from stage4.api.queries.runs import RunKey, current_runs
 from stage4.database import schema
 
+_RECENT = 50  # in a cluster's lineage
 _COLUMNS = (
     *("correction_id", "level", "kind", "items", "others", "cluster_id", "label", "reason"),
     *("made_by", "made_at", "undone_by", "undone_at"),
@@ -81,6 +82,15 @@ async def list_corrections(
         values |= {"level": run.level}
     statement = _LIST.format(columns=schema.columns(_COLUMNS), cluster=cluster)
     return await read_rows(connection, statement, values)
+
+
+async def corrections_about(connection: Reader, level: str, cluster_id: str) -> list[Row]:
+    """Read the newest corrections about a cluster, or items that it holds in the published run."""
+    runs = await current_runs(connection, [level])
+    wanted = Wanted([level], cluster_id=cluster_id)
+    if not runs:
+        return []
+    return await list_corrections(connection, wanted, runs[0], before=None, limit=_RECENT)
 
 
 async def marked_clusters(connection: Reader, level: str) -> Marked:
