@@ -60,8 +60,8 @@ class Lineage(Page, Identity):
 
     lineage: list[LineageRow]
     corrections: list[Correction] = Field(
-        description="What people corrected about the id, or about items that the cluster holds now, "
-        "the newest first, 50 at most; on the first page alone. `GET corrections` lists all."
+        description="What people corrected about the id, or about items that the cluster holds "
+        "now: the newest 50, on the first page alone. `GET corrections` lists all."
     )
 
 
