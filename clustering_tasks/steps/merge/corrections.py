@@ -5,8 +5,9 @@ In this order, which is also the precedence:
 1. Items of one story are in one cluster: the clusters that hold some of them become one, whole. Of
    a cluster that holds an item which the story has to leave, the story's own items are taken, and
    not the cluster. A story of noise alone becomes a cluster.
-2. A story that is still with an item which it has to leave is taken out, whole: it becomes a
-   cluster, a single item noise.
+2. A story that is still with an item which it has to leave is taken out, whole. Those that leave
+   the same cluster stay together, unless they have to leave each other: the algorithm has found
+   them alike. A single item becomes noise.
 3. A cluster whose core has fewer than two members left is none any more; its members are noise.
 
 Each story is treated in the order of its first correction. Items with the same vector share their
@@ -16,7 +17,7 @@ What a filter left out, and what a missing part left unassigned, stays where it 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
@@ -160,6 +161,25 @@ def _rows_of_stories(
     return rows
 
 
+@dataclass
+class _Leaving:
+    """Stories that have left the same cluster, and are a cluster of their own.
+
+    Attributes:
+        cluster: its number.
+        enemies: by story, the stories that it has to leave.
+    """
+
+    cluster: int
+    enemies: dict[RowOrName, frozenset[RowOrName]] = field(default_factory=dict)
+
+    def may_join(self, story: RowOrName, enemies: Sequence[RowOrName]) -> bool:
+        """Whether a story has to leave none of these, and none of these has to leave it."""
+        return not self.enemies.keys() & {*enemies} and all(
+            story not in each for each in self.enemies.values()
+        )
+
+
 class _Work:
     """Clusters that become one, and rows that change theirs."""
 
@@ -167,7 +187,7 @@ class _Work:
         self.placed: Mask = np.zeros(len(labels), dtype=bool)
         self._labels = labels.copy()
         self._rows = rows
-        # A story that leaves its cluster needs a number of its own, twice at most.
+        self._left: dict[int, list[_Leaving]] = {}
         self._next = int(labels.max(initial=-1)) + 1
         self._into: dict[int, int] = {}
 
@@ -192,9 +212,15 @@ class _Work:
         here = {each for each in map(self._cluster, rows) if each >= 0}
         if not here & self._clusters(enemies):
             return
-        target = self._new() if len(rows) >= _SMALLEST else NOISE
+        (cluster,) = here  # `unite` has brought all rows there
+        groups = self._left.setdefault(cluster, [])
+        found = next((each for each in groups if each.may_join(story, enemies)), None)
+        if found is None:
+            found = _Leaving(self._new())
+            groups.append(found)
+        found.enemies[story] = frozenset(enemies)
         for row in rows:
-            self._place(row, target)
+            self._place(row, found.cluster)
 
     def labels(self) -> I32:
         """Return the cluster of each row: (n,); numbers have gaps."""

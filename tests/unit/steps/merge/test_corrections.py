@@ -65,6 +65,13 @@ def test_an_item_that_leaves_is_noise() -> None:
     assert moved([0, 0, 0, -1], apart(1, 2, 0)) == [0, 0, -1, -1]
 
 
+def test_items_that_leave_the_same_cluster_stay_together_unless_they_are_apart() -> None:
+    links = apart(1, 3, 0), apart(2, 4, 1)
+    assert moved([0, 0, 0, 0, 0, 1, 1], *links) == [0, 0, 0, 2, 2, 1, 1]
+    assert moved([0, 0, 0, 0, 0, 1, 1], *links, apart(3, 4, 3)) == [0, 0, 0, -1, -1, 1, 1]
+    assert moved([0, 0, 0, 0, 1, 1], apart(1, 3, 0), apart(2, 5, 4)) == [0, 0, 0, -1, -1, -1]
+
+
 def test_an_item_that_leaves_goes_to_its_own_story() -> None:
     assert moved([0, 0, 0, 1, 1], apart(1, 2, 0), together(2, 2, 3)) == [0, 0, 1, 1, 1]
     assert moved([0, 0, 0, 0], apart(1, 2, 0), together(2, 2, 3)) == [0, 0, 1, 1]
