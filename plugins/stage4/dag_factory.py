@@ -207,8 +207,12 @@ def _wire_level(level: Level) -> None:
     )
     steps[STEPS[-1].name] >> load >> publish
     for sink in SINKS:
-        published = {"label": XComArg(publish, level_tasks.LABEL), "published": publish.output}
-        publish >> _python(sink.name, sink.load(), **published)
+        publish >> _python(
+            sink.name,
+            sink.load(),
+            label=XComArg(publish, level_tasks.LABEL),
+            published=publish.output,
+        )
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
     steps[MAPPED.name] >> EmptyOperator(task_id=ALL_PARTS)

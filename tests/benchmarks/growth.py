@@ -1,5 +1,6 @@
 """Collections that grow day by day: which documents a daily run finds."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Growth:
 
 def by_calendar(collection: Collection, days: int = DAYS) -> Growth:
     """Grow by the last days of the collection's calendar, each with the documents dated by then."""
-    dates = {name: date[:10] for name, date in _dates(collection).items() if date}
+    dates = {name: date for name, date in _dates(collection).items() if date}
     calendar = sorted({*dates.values()})[-days:]
     return Growth(
         f"{collection.name} by day",
@@ -71,11 +72,11 @@ def _documents(collection: Collection) -> list[str]:
 
 
 def _dates(collection: Collection) -> Mapping[str, str | None]:
+    """Return the day of each document; None where it is not in ISO 8601."""
     items = collection.levels["documents"]
-    return {
-        name: entry["metadata"].get("publication_date")
-        for name, entry in zip(items.documents, items.entries, strict=True)
-    }
+    said = (str(entry["metadata"].get("publication_date")) for entry in items.entries)
+    days = (date[:10] if re.match(r"\d{4}-\d\d-\d\d", date) else None for date in said)
+    return dict(zip(items.documents, days, strict=True))
 
 
 def _batches(order: list[str], days: int) -> Iterator[frozenset[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -62,7 +63,7 @@ class Identified(Label):
     def then(self, members: Mapping[str, set[int]], **known: Identity) -> "Identified":
         """The next run, an hour later; ids of events as keywords."""
         before = {name: each for name, each in self._all().items() if name not in members}
-        return replace(self.later(), members=members, known={**before, **known})
+        return replace(self, **self.next_run(), members=members, known={**before, **known})
 
     def write(self) -> Json:
         label = super().write()
@@ -169,3 +170,42 @@ def event(number: int) -> str:
 
 def items(*ranges: tuple[int, int]) -> set[int]:
     return {item for first, last in ranges for item in range(first, last)}
+
+
+# Went into MAIN, through another; was split; sleeps; is in both runs; was never published.
+FIRST, SECOND, SPLIT, DORMANT, MAIN, NEVER = map(event, range(1, 7))
+LEFT, RIGHT = event(7), event(8)
+
+
+def three_runs(folder: Path) -> tuple[Identified, Identified, Identified]:
+    """FIRST goes into SECOND, then that into MAIN, as SPLIT falls apart and DORMANT pauses."""
+    one = Identified(
+        folder,
+        members={
+            FIRST: items((0, 4)),
+            SECOND: items((4, 8)),
+            SPLIT: items((8, 16)),
+            DORMANT: items((16, 20)),
+            MAIN: items((20, 26)),
+        },
+    )
+    share = {"cluster_id": SECOND, "shared": 4, "of_it": 0.5, "of_this": 1.0}
+    two = one.then(
+        {
+            SECOND: items((0, 8)),
+            SPLIT: items((8, 16)),
+            DORMANT: items((16, 20)),
+            MAIN: items((20, 26)),
+        },
+        **{FIRST: Identity("absorbed", "merged", successors=(SECOND,), related=(share,))},
+    )
+    three = two.then(
+        {MAIN: items((0, 8), (20, 26)), LEFT: items((8, 11)), RIGHT: items((11, 16))},
+        **{
+            SECOND: Identity("absorbed", "merged", successors=(MAIN,)),
+            SPLIT: Identity("split", "split", successors=(LEFT, RIGHT)),
+            DORMANT: Identity("dormant", "dormant"),
+            **dict.fromkeys((LEFT, RIGHT), BORN),
+        },
+    )
+    return one, two, three

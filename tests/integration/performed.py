@@ -2,33 +2,12 @@
 
 from typing import Any
 
-from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.publication.report import read_report
-from clustering_tasks.steps import PLANNING, STEPS, Step
 from clustering_tasks.workspace.artefacts import Run
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 
 Json = dict[str, Any]
-
-
-def perform_steps(run: Run, deleted: Tombstones = NONE_DELETED, first: str = "snapshot") -> None:
-    """Perform the steps of a run from one on."""
-    names = [step.name for step in STEPS]
-    for step in STEPS[names.index(first) :]:
-        perform_step(step, run, deleted)
-
-
-def perform_step(step: Step, run: Run, deleted: Tombstones = NONE_DELETED) -> None:
-    """Perform a step, all parts of a mapped one."""
-    function = step.load()
-    if step.mapped:
-        for part in run.result(PLANNING.name).parts or []:
-            function(run, part.part)
-    elif step.reads_deletions:
-        function(run, deleted=deleted)
-    else:
-        function(run)
 
 
 def files_of(run: Run) -> dict[str, str]:

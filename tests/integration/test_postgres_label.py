@@ -7,13 +7,14 @@ import orjson
 import pytest
 from upath import UPath
 
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
 from tests.integration.conftest import Results
-from tests.integration.performed import perform_steps, publish
+from tests.integration.performed import publish
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_a_level_of_the_sample(results: Results, workspace: Path, sample: Path, 
         settings=run_settings({"hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}),
     )
     run.start()
-    perform_steps(run)
+    perform_steps(run, with_map=True)
     report = read_report(run.result("label").files["report"])
     published = publish(run)
 

@@ -86,7 +86,11 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_problems(responses: dict[str, Any]) -> None:
-    own = {status: answer["description"] for status, answer in responses.items() if status >= "4"}
+    own = {
+        status: answer["description"]
+        for status, answer in responses.items()
+        if status >= "4" or status == "308"  # a redirection for a reader without a browser
+    }
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, text in sorted((own | EVERYWHERE).items()):
         if status == "503" and responses.get(status, {}).get("content"):

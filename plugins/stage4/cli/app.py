@@ -163,22 +163,53 @@ def show_command(
     members: Annotated[bool, typer.Option("--members", help="Show its members, too.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Most members.")] = 50,
     load: LoadId = None,
+    published_at: Annotated[
+        str | None,
+        typer.Option(
+            "--published-at",
+            metavar="TIME",
+            help="In the load that was published then: 2026-03-01T12:00:00Z.",
+        ),
+    ] = None,
     run: FormerRunId = None,
     as_json: Json = False,
 ) -> None:
-    """Show a cluster, and its members."""
+    """Show a cluster, and its members; of a former id, the cluster that it went into."""
     from stage4.cli import render
     from stage4.cli.server import named
 
     path, load_id = named("clusters", cluster_id), _load_id(load, run)
     with _server(context) as server:
-        found = server.get(path, load_id=load_id)
+        found = server.follow(path, load_id=load_id, published_at=published_at)
+        if "choices" in found:
+            _show(found, as_json, render.successors(found))
+            return
         rows = None
         if members:
             same = found["load_id"]  # a load that is published meanwhile is another one
+            path = named("clusters", found["cluster_id"])
             rows = list(server.rows(f"{path}/members", "members", limit, load_id=same))
+    if found["cluster_id"] != cluster_id:
+        _print([f"{cluster_id} went into {found['cluster_id']}:"], error=True)
     answer = found if rows is None else found | {"members": rows}
     _show(answer, as_json, render.cluster(found, rows))
+
+
+@app.command("history")
+def history_command(
+    context: typer.Context,
+    cluster_id: Annotated[str, typer.Argument(metavar="CLUSTER_ID", help="event_7f3a9c2e41b0")],
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most runs.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what became of a cluster's id, the newest run first; also of one that has ended."""
+    from stage4.cli import render
+    from stage4.cli.server import named
+
+    path = f"{named('clusters', cluster_id)}/lineage"
+    with _server(context) as server:
+        found = server.get(path, limit=limit)
+    _show(found, as_json, render.history(found))
 
 
 @app.command("search")

@@ -225,6 +225,44 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
         yield table(("member", "title", "document", *columns[3:]), _rows(titled, columns))
 
 
+def successors(found: Json) -> Iterator[RenderableType]:
+    """Yield the clusters that a former id was split into."""
+    yield f"{clean(found['cluster_id'])} was split; its members are in:"
+    yield ""
+    names = ("cluster_id", "state", "size", "label")
+    yield table(("cluster", *names[1:]), _rows(found["choices"], names))
+
+
+def history(found: Json) -> Iterator[RenderableType]:
+    """Yield what an id is by now, and what became of it in each run."""
+    yield facts(
+        {
+            "cluster id": found["cluster_id"],
+            "state": found["state"],
+            "successors": found["successors"] or None,
+            "born": f"{moment(found['born_at'])} ({found['born_job']})",
+            "last seen": f"{moment(found['last_seen_at'])} ({found['last_seen_job']})",
+            "version": found["version"],
+        }
+    )
+    rows = [
+        (
+            moment(each["as_of"]),
+            each["change"] + (" (withdrawn)" if each["withdrawn"] else ""),
+            each["size"],
+            each["job_id"],
+            [_shares(other) for other in each["related"]],
+        )
+        for each in found["lineage"]
+    ]
+    yield ""
+    yield table(("run of", "change", "size", "job", "shares members with"), rows)
+
+
+def _shares(other: Json) -> str:
+    return f"{other['cluster_id']} {other['shared']} ({other['of_it']:.0%} of it)"
+
+
 def _title(metadata: Json, level: str) -> str | None:
     """Return what names an item in a reader's words; None: Stage 3 wrote no such text."""
     for field in LEVELS[level].title_fields:

@@ -19,6 +19,7 @@ class RepeatingOperator(PythonOperator):
     """
 
     _step: StepOperator | None = None
+    _killed: bool = False
 
     def __init__(self, *, level: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -31,6 +32,7 @@ class RepeatingOperator(PythonOperator):
 
     def on_kill(self) -> None:
         """End the step that is being performed, if there is one."""
+        self._killed = True
         if self._step is not None:
             self._step.on_kill()
 
@@ -38,6 +40,8 @@ class RepeatingOperator(PythonOperator):
         from stage4.runners import step_operator
 
         self._step = step_operator()(task_id=step, step=step, level=self.level)
+        if self._killed:  # between two steps
+            self._step.mark_killed()
         try:
             return self._step.execute(context)
         finally:

@@ -19,6 +19,7 @@ from psycopg import sql
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
@@ -30,7 +31,7 @@ from stage4.tasks.delete_document import close_deletion, reload_level, start_del
 from tests.contract import check_record
 from tests.integration.api.conftest import AS_OF, Json
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
-from tests.integration.performed import perform_steps, publish
+from tests.integration.performed import publish
 
 SECRET = "a secret of the tests, long enough"
 DENSE = {"algorithm": "hdbscan", "hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}
@@ -61,7 +62,9 @@ class Installation:
         """Run a level, load it and publish it, as its DAG does."""
         run = self.run(level, job, days, settings)
         run.start()
-        perform_steps(run, read_tombstones(UPath(self.workspace), deployment().deletion_key))
+        perform_steps(
+            run, read_tombstones(UPath(self.workspace), deployment().deletion_key), with_map=True
+        )
         self.publish(run)
 
     def run(self, level: str, job: str, days: int = 0, settings: Json | None = None) -> Run:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.settings.deployment import deployment
 from local.sample import write_sample
 from stage4.deletions import progress
@@ -23,7 +24,6 @@ from tests.integration.api.deletion_fixtures import (
     settle,
 )
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
-from tests.integration.performed import perform_steps
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
 
@@ -92,7 +92,7 @@ def run_next(made: Installation, job: str, days: int) -> Json:
         made.run("events", job, days), corrections=None if frozen is None else Path(frozen).stem
     )
     run.start()
-    perform_steps(run)
+    perform_steps(run, with_map=True)
     made.publish(run)
     report: Json = json.loads(Path(run.result("label").files["report"]).read_bytes())
     return report

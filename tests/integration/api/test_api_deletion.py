@@ -19,6 +19,7 @@ from sqlalchemy import select
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label import label
@@ -43,7 +44,6 @@ from tests.integration.api.deletion_fixtures import (
 )
 from tests.integration.api.redis_server import PROGRAM, running
 from tests.integration.conftest import Results
-from tests.integration.performed import perform_steps
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
 
@@ -290,7 +290,7 @@ def test_a_run_that_was_under_way_is_not_loaded_and_leaves_nothing(
 ) -> None:
     run = made.run("events", "under_way", 3, DENSE | {"publish.min_items": 10**6})
     run.start()
-    perform_steps(run)
+    perform_steps(run, with_map=True)
     api.ask("DELETE", f"documents/{document}")
     with pytest.raises(AirflowFailException, match="clear `snapshot`"):
         made.publish(run)

@@ -10,48 +10,26 @@ import pytest
 from clustering_tasks.settings.deployment import deployment
 from tests.integration.api.conftest import Api, Json, bearer, serving
 from tests.integration.conftest import Results
-from tests.integration.identified import BORN, Identified, Identity, event, items, show
+from tests.integration.identified import (
+    DORMANT,
+    FIRST,
+    LEFT,
+    MAIN,
+    NEVER,
+    RIGHT,
+    SECOND,
+    SPLIT,
+    show,
+    three_runs,
+)
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
-
-# Went into MAIN, through another; was split; sleeps; is in both runs; was never published.
-FIRST, SECOND, SPLIT, DORMANT, MAIN, NEVER = map(event, range(1, 7))
-LEFT, RIGHT = event(7), event(8)
 
 
 @pytest.fixture
 def loads(results: Results, tmp_path: Path) -> list[int]:
-    """Three published runs: FIRST goes into SECOND, and that into MAIN, as SPLIT falls apart."""
-    one = Identified(
-        tmp_path,
-        members={
-            FIRST: items((0, 4)),
-            SECOND: items((4, 8)),
-            SPLIT: items((8, 16)),
-            DORMANT: items((16, 20)),
-            MAIN: items((20, 26)),
-        },
-    )
-    share = {"cluster_id": SECOND, "shared": 4, "of_it": 0.5, "of_this": 1.0}
-    two = one.then(
-        {
-            SECOND: items((0, 8)),
-            SPLIT: items((8, 16)),
-            DORMANT: items((16, 20)),
-            MAIN: items((20, 26)),
-        },
-        **{FIRST: Identity("absorbed", "merged", successors=(SECOND,), related=(share,))},
-    )
-    three = two.then(
-        {MAIN: items((0, 8), (20, 26)), LEFT: items((8, 11)), RIGHT: items((11, 16))},
-        **{
-            SECOND: Identity("absorbed", "merged", successors=(MAIN,)),
-            SPLIT: Identity("split", "split", successors=(LEFT, RIGHT)),
-            DORMANT: Identity("dormant", "dormant"),
-            **dict.fromkeys((LEFT, RIGHT), BORN),
-        },
-    )
-    return [run.release() for run in (one, two, three)]
+    """Three published runs."""
+    return [run.release() for run in three_runs(tmp_path)]
 
 
 @pytest.fixture

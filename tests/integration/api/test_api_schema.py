@@ -103,7 +103,11 @@ def test_the_document_is_served_to_users(viewer: Api) -> None:
 def test_former_names_are_deprecated() -> None:
     document = describe(build())
     schemas = document["components"]["schemas"]
-    answers = [each["properties"] for each in schemas.values() if "load_id" in each["properties"]]
+    answers = [
+        each["properties"]
+        for name, each in schemas.items()
+        if "load_id" in each["properties"] and name != "LineageRow"  # younger than the name
+    ]
     names = {name for each in answers for name in ("run", "run_id") if name in each}
     assert names == {"run", "run_id"}, "of the search's body, and of answers"
     for properties in answers:

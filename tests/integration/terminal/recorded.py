@@ -143,6 +143,33 @@ CLUSTER: Json = SUMMARY | {
 }
 
 
+IDENTITY: Json = {
+    "cluster_id": "event_000000000001",
+    "level": "events",
+    "state": "merged",
+    "born_job": "cluster_events.scheduled__1",
+    "born_at": "2025-12-10T00:00:00Z",
+    "last_seen_job": "cluster_events.scheduled__2",
+    "last_seen_at": "2025-12-11T00:00:00Z",
+    "successors": [CLUSTER_ID],
+    "version": 2,
+}
+LINEAGE: Json = IDENTITY | {
+    "lineage": [
+        {
+            "job_id": "cluster_events.scheduled__3",
+            "load_id": 17,
+            "as_of": "2025-12-12T00:00:00Z",
+            "change": "absorbed",
+            "size": 0,
+            "related": [{"cluster_id": CLUSTER_ID, "shared": 4, "of_it": 0.5, "of_this": 1.0}],
+            "withdrawn": True,
+        }
+    ],
+    "next_cursor": None,
+}
+
+
 def member(number: int) -> Json:
     """A member of the cluster."""
     return {

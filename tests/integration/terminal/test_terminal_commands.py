@@ -304,6 +304,51 @@ def test_show_takes_a_load_and_understands_the_former_name_of_the_option(
     assert "--run" not in terminal("show", "--help").out
 
 
+OLD, LEFT = "event_000000000001", "event_000000000002"
+
+
+def test_show_follows_a_former_id(script: Script, terminal: Command) -> None:
+    moved = recorded.problem(308, f"Cluster {OLD} went into {CLUSTER_ID}.")
+    script.stage4(f"GET clusters/{OLD}", (308, moved))
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER)
+    page = {"members": [recorded.member(1)], "next_cursor": None}
+    script.stage4(f"GET clusters/{CLUSTER_ID}/members", page)
+    script.location = f"{CLUSTER_ID}?centroid=false"
+    shown = terminal("show", OLD, "--members")
+    assert (shown.code, shown.err) == (0, f"{OLD} went into {CLUSTER_ID}:\n")
+    assert "doc_001_event_0" in shown.out
+    assert terminal("show", OLD, "--json").json["cluster_id"] == CLUSTER_ID
+    script.location = "https://elsewhere/airflow"
+    assert terminal("show", OLD).code == 66
+
+
+def test_show_names_the_parts_of_a_split_id(script: Script, terminal: Command) -> None:
+    choice = {"cluster_id": LEFT, "state": "active", "label": "one half", "size": 3}
+    script.stage4(f"GET clusters/{OLD}", (300, recorded.IDENTITY | {"choices": [choice]}))
+    shown = terminal("show", OLD, "--members")
+    assert shown.code == 0
+    assert f"{OLD} was split" in shown.out
+    assert "one half" in shown.out
+    assert terminal("show", OLD, "--json").json["choices"] == [choice]
+
+
+def test_show_takes_a_moment(script: Script, terminal: Command) -> None:
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER)
+    at = "2026-03-01T12:00:00Z"
+    assert terminal("show", CLUSTER_ID, "--published-at", at).code == 0
+    assert script.asked[-1].query == {"published_at": at}
+
+
+def test_the_history_of_an_id(script: Script, terminal: Command) -> None:
+    script.stage4(f"GET clusters/{OLD}/lineage", recorded.LINEAGE)
+    shown = terminal("history", OLD, "--limit", "9")
+    assert shown.code == 0
+    for text in ("merged", CLUSTER_ID, "absorbed (withdrawn)", f"{CLUSTER_ID} 4 (50% of it)"):
+        assert text in shown.out
+    assert script.asked[-1].query == {"limit": "9"}
+    assert terminal("history", OLD, "--json").json == recorded.LINEAGE
+
+
 def test_search_asks_every_level_and_skips_those_without_a_run(
     script: Script, terminal: Command
 ) -> None:

@@ -4,15 +4,28 @@ import { get } from "./api.js";
 import { correctionsOf } from "./corrections.js";
 import { h, text } from "./dom.js";
 import { between, count, decimal, time, words } from "./format.js";
+import { historyOf } from "./history.js";
 
 const MEMBERS = 20;
 const TITLES = ["title", "event_description", "entity_text", "storyline_summary", "name"];
 
-// `acts`: open(id), search(words), close().
-export async function clusterPage(id, loadId, acts) {
-  const [cluster, similar] = await Promise.all([
-    get(`clusters/${id}`, { load_id: loadId }),
+// `acts`: open(id), moved(id), search(words), close(). An id may be a former one: then the API leads to
+// the cluster that it went into, names the parts of one that was split, or tells that it is gone.
+export async function clusterPage(asked, loadId, acts) {
+  let cluster;
+  try {
+    cluster = await get(`clusters/${asked}`, { load_id: loadId });
+  } catch (error) {
+    if (error.status === 300 || (error.status === 410 && error.content?.identity)) {
+      return formerPage(asked, error, acts);
+    }
+    throw error;
+  }
+  const id = cluster.cluster_id;
+  if (id !== asked) acts.moved(id);
+  const [similar, history] = await Promise.all([
     get(`clusters/${id}/similar`, { load_id: loadId, limit: 8 }),
+    historyOf(id, acts.open),
   ]);
   const corrections = loadId === null ? correctionsOf(cluster) : null;
   const members = h("ol", { class: "members" });
@@ -24,6 +37,7 @@ export async function clusterPage(id, loadId, acts) {
     h("div", { class: "head" },
       h("h2", { tabindex: -1, dir: "auto", class: "text" }, cluster.label),
       h("button", { type: "button", class: "close", "aria-label": "Close", onclick: acts.close }, "×")),
+    id === asked ? null : h("p", { class: "note" }, `${asked} went into this cluster.`),
     facts(cluster),
     chips("Keywords", cluster.keywords, acts.search),
     chips("Entities", cluster.primary_entities, acts.search),
@@ -31,11 +45,25 @@ export async function clusterPage(id, loadId, acts) {
     part("Representatives", cluster.representatives.length ? h("ol", {}, cluster.representatives.map(
       (one) => h("li", {}, text(one.title ?? one.id), similarity(one.similarity)))) : null),
     part(`Members (${count(cluster.size)})`, members, more),
+    part("History of this id", history),
     part("Near clusters", similar.clusters.length ? h("ol", { class: "clusters" }, similar.clusters.map(
       (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity), corrections?.same(one.cluster_id)))) : null),
     corrections?.part,
     part("Metadata", h("details", {}, h("summary", {}, "The record, as Stage 5 gets it"),
       h("pre", { dir: "auto" }, JSON.stringify(cluster.record, null, 2)))));
+}
+
+async function formerPage(id, error, acts) {
+  const choices = error.content.choices ?? [];
+  const said = choices.length ? "This cluster was split. Its members are in:" : error.message;
+  return h("article", {},
+    h("div", { class: "head" },
+      h("h2", { tabindex: -1, class: "text" }, id),
+      h("button", { type: "button", class: "close", "aria-label": "Close", onclick: acts.close }, "×")),
+    h("p", { class: "note" }, said),
+    choices.length ? h("ol", { class: "clusters" }, choices.map((one) => h("li", {},
+      one.state === "active" ? clusterButton(one, acts.open) : text(`${one.cluster_id} (${one.state})`)))) : null,
+    part("History of this id", await historyOf(id, acts.open)));
 }
 
 export function clusterButton(one, open) {
