@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     Vector = list[float]  # the array in JSON; a reader of records needs no numpy
 
-VERSION = 1
+VERSION = 2
 
 _CLOSED = ConfigDict(extra="forbid")
 _CHOICES = get_args(RunSettings.model_fields["algorithm"].annotation)
@@ -55,6 +55,23 @@ class Representative(TypedDict):
     ]
     similarity: Annotated[
         float, Field(description="Cosine to the centroid, -1 to 1.", examples=[0.94])
+    ]
+
+
+@with_config(_CLOSED)
+class CorrectionMark(TypedDict):
+    """What a person decided about the cluster or about items of it."""
+
+    correction_id: Annotated[
+        int, Field(ge=1, description="Number of the correction.", examples=[17])
+    ]
+    kind: Annotated[
+        Literal["together", "apart", "rename", "pin", "hide"],
+        Field(
+            description="`together`, `apart`: of items that the cluster holds. `rename`: "
+            "`cluster_label` is a person's. `pin`: to be shown first. `hide`: not to be shown to "
+            "readers."
+        ),
     ]
 
 
@@ -221,6 +238,10 @@ class Shared(TypedDict):
             description="Groups of members whose vectors are all but the same, by source id.",
             examples=[[["doc_001_event_0", "doc_002_event_3"]]],
         ),
+    ]
+    corrections: Annotated[
+        list[CorrectionMark],
+        Field(description="Corrections by people that the run applied here, the earliest first."),
     ]
     metadata: Annotated[RecordMetadata, Field(description="How and when the cluster was found.")]
 

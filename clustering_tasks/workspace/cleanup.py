@@ -99,6 +99,7 @@ def clean_workspace(
     _remove(leftovers)
     artefacts = _unneeded(root, oldest, idle, limit_bytes)
     _remove(artefacts)
+    _remove_unreferred(root, oldest)
     left = _size(root)
     if limit_bytes is not None and left > limit_bytes:
         log.warning("what is left is in use, yet above the limit", bytes=left, limit=limit_bytes)
@@ -237,6 +238,15 @@ def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list
             unneeded.append(each)
             excess -= each.size
     return unneeded
+
+
+def _remove_unreferred(root: Path, oldest: float) -> None:
+    """Remove old files of corrections that no run refers to."""
+    named = {_json(path).get("corrections") for path in root.glob("*/runs/*/run.json")}
+    for path in sorted(root.glob("*/corrections/*.json")):
+        if path.stem not in named and all(stat.st_mtime < oldest for stat in _stats([path])):
+            path.unlink(missing_ok=True)
+            log.info("removed", path=str(path))
 
 
 def _last_uses(root: Path) -> dict[str, float]:

@@ -214,6 +214,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
                 {"id": name, "title": writer.text(8), "similarity": 0.9} for name in ids[:3]
             ],
             "near_duplicates": [],
+            "corrections": [],
             "event_ids": ids,
             "metadata": {
                 "algorithm": "two_stage",

@@ -13,6 +13,7 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import RunSettings, run_settings
 from stage4.tasks.errors import airflow_errors, keep_error
 from stage4.tasks.level import check_settings, check_stage3
+from tests.integration.conftest import Results
 from tests.integration.http_server import serving
 
 
@@ -37,7 +38,7 @@ def checked(level: str, dag_run: DagRun) -> dict[str, Any]:
 
 
 @pytest.fixture
-def indices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def indices(tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Stage 3's folder, with a pair of files for events."""
     (tmp_path / "events.index").touch()
     (tmp_path / "events_metadata.json").touch()
@@ -51,6 +52,7 @@ def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
     assert checked("events", DagRun()) == {
         "settings": RunSettings().model_dump(mode="json"),
         "stage3_count": None,
+        "corrections": None,
     }
 
 

@@ -50,6 +50,7 @@ COMMON: dict[str, Any] = {
     "keywords": list,
     "representatives": list,
     "near_duplicates": list,
+    "corrections": list,
     "member_probabilities": list,
     "member_similarities": list,
 }

@@ -8,9 +8,11 @@ from upath import UPath
 
 from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
+from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.keywords import Keywords
+from clustering_tasks.steps.label.marks import Marks, read_marks
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
@@ -28,7 +30,7 @@ def label(run: Run) -> Result:
     """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
     snapshot, merge, identify = (run.result(name) for name in ("snapshot", "merge", "identify"))
     # Records carry the run and its time, so the artefact belongs to this run alone.
-    extra = [run.job_id, run.as_of, run.level.name]
+    extra = [run.job_id, run.as_of, run.level.name, run.corrections]
     key = artefact_key("label", [snapshot, merge, identify], run.settings.model_dump(), extra)
     return perform(
         run, "label", key, lambda attempt: write(run, snapshot, merge, identify, attempt)
@@ -37,8 +39,12 @@ def label(run: Run) -> Result:
 
 def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: Attempt) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
+    labels = read_columns(merge.path("assignments"), ["cluster"])["cluster"]
+    labels = labels.fill_null(-1).to_numpy()
+    corrections = read_frozen(run.workspace, run.level.name, run.corrections)
+    marks = read_marks(corrections, snapshot.path("items"), labels)
     ids, sizes = write_clusters(
-        _records(run, snapshot, merge, identify),
+        _records(run, snapshot, merge, identify, labels, marks),
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),
         attempt.new_file("clusters_csv", "clusters.csv"),
     )
@@ -49,7 +55,7 @@ def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: 
         attempt.new_file("members_parquet", "members.parquet"),
         attempt.new_file("members_csv", "members.csv"),
     )
-    report = make_report(run, snapshot, merge, sizes)
+    report = make_report(run, snapshot, merge, sizes) | {"corrections": marks.report(merge)}
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
         **{name: merge.metrics[name] for name in (*COUNTS, *QUALITY)},
@@ -59,11 +65,12 @@ def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: 
     }
 
 
-def _records(run: Run, snapshot: Result, merge: Result, identify: Result) -> Iterator[Record]:
+def _records(
+    run: Run, snapshot: Result, merge: Result, identify: Result, labels: I32, marks: Marks
+) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     items, assignments = snapshot.path("items"), merge.path("assignments")
-    labels = read_columns(assignments, ["cluster"])["cluster"].fill_null(-1).to_numpy()
     keywords = _keywords(items, labels, len(centroids))
     table = read_members(items, assignments, run.level)
     identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
@@ -80,7 +87,7 @@ def _records(run: Run, snapshot: Result, merge: Result, identify: Result) -> Ite
             algorithm=algorithm,
             parameters=parameters,
         )
-        yield record(run, cluster)
+        yield marks.on(record(run, cluster), number)
 
 
 def _keywords(items: UPath, labels: I32, clusters: int) -> Keywords:

@@ -85,6 +85,7 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
         "keywords": cluster.keywords,
         "representatives": _representatives(members, central[: settings.label.representatives]),
         "near_duplicates": _near_duplicates(members, order),
+        "corrections": [],
         "metadata": {
             "algorithm": cluster.algorithm,
             "parameters": cluster.parameters,

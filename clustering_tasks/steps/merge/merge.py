@@ -4,7 +4,7 @@ The neighbour search is 95-99 % of the cost and independent row by row, so it is
 hierarchy over a whole level takes seconds and grows here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,6 +16,8 @@ import structlog
 from clustering_tasks.algorithms.interface import FlatClustering
 from clustering_tasks.algorithms.method import Method, recorded_method
 from clustering_tasks.arrays import F32, F64, I32
+from clustering_tasks.corrections.correction import Correction
+from clustering_tasks.corrections.frozen import links_digest, read_frozen
 from clustering_tasks.engine.centroids import ClusterSums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
@@ -33,6 +35,7 @@ from clustering_tasks.steps.merge.assignments import (
     write_clustering,
 )
 from clustering_tasks.steps.merge.blocks import blocks, evidence
+from clustering_tasks.steps.merge.corrections import apply_corrections, probability_of_placed
 from clustering_tasks.steps.merge.damped_evidence import adapt
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
@@ -119,10 +122,14 @@ def merge(run: Run) -> Result:
     read["check_evidence"] = run.settings.evidence.check
     # The algorithm is loaded by its name: the step's own version does not reach its module.
     code = source_version(f"algorithms.{method.algorithm}")
-    extra = [method.record(), sorted(parts), code]
+    corrections = read_frozen(run.workspace, run.level.name, run.corrections)
+    extra = [method.record(), sorted(parts), code, links_digest(corrections)]
     key = artefact_key("merge", [snapshot, plan, *parts.values()], read, extra)
     return perform(
-        run, "merge", key, lambda attempt: _merge(run, method, snapshot, plan, parts, attempt)
+        run,
+        "merge",
+        key,
+        lambda attempt: _merge(run, method, snapshot, plan, parts, corrections, attempt),
     )
 
 
@@ -153,6 +160,7 @@ def _merge(
     snapshot: Result,
     plan: Result,
     parts: dict[int, Result],
+    corrections: Sequence[Correction],
     attempt: Attempt,
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
@@ -167,12 +175,16 @@ def _merge(
     found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:
         final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
-        # centroids and quality are the core's: an outlier policy distorts neither
-        core = nodes.of_rows(final.labels, FILTERED)
-        measured = measure_vectors(vectors, core, sums)
         policy = run.settings.outliers
         treated = treat(final.labels, final.probabilities, clustering.offers, nodes.weight, policy)
-        labels = nodes.of_rows(treated.labels, FILTERED)
+        labels, core = (nodes.of_rows(each, FILTERED) for each in (treated.labels, final.labels))
+        corrected = apply_corrections(corrections, snapshot, nodes.node_of_row, labels, core)
+        if not np.array_equal(corrected.core, core):
+            clusters = int(corrected.core.max(initial=-1)) + 1
+            sums = cluster_sums(vectors.blocks(), corrected.core, clusters, vectors.shape[1])
+        labels, core = corrected.labels, corrected.core
+        # centroids and quality are the core's: an outlier policy distorts neither
+        measured = measure_vectors(vectors, core, sums)
         enter_similarity(measured.similarity, vectors, core, labels, sums)
     found = clustering.labels
     attempt.metrics = {
@@ -187,12 +199,16 @@ def _merge(
         "algorithm": method.algorithm,
         "algorithm_reason": method.reason,
         "clusters_with_gap": final.gaps,
+        **corrected.metrics,
         **(measure_evidence(known) if known else {}),
         **clustering.facts,
     }
-    clustering.probabilities = treated.probabilities
+    probabilities = nodes.of_rows(treated.probabilities, np.nan)
+    probabilities = probability_of_placed(probabilities, corrected)
     kinds = assignment(core, labels, policy)
-    _write(attempt, nodes, graph, clustering, labels, kinds, measured.similarity, sums)
+    _write(
+        attempt, nodes, graph, clustering, labels, probabilities, kinds, measured.similarity, sums
+    )
 
 
 def _settle(
@@ -274,6 +290,7 @@ def _write(
     graph: Graph,
     clustering: Clustering,
     labels: I32,
+    probabilities: F32,
     kinds: "pd.Series[str]",
     similarity: F32,
     sums: ClusterSums,
@@ -285,9 +302,7 @@ def _write(
             "cluster": pd.Series(labels, dtype="Int32").where(clustered),
             "status": pd.Series(status, dtype="str"),
             "assignment": kinds,
-            "probability": pd.Series(nodes.of_rows(clustering.probabilities, np.nan)).where(
-                labels != UNASSIGNED
-            ),
+            "probability": pd.Series(probabilities).where(labels != UNASSIGNED),
             "similarity": similarity,
             "near_duplicate": nodes.of_rows(near_duplicates(graph.ids, graph.distances), -1),
             "outlier_score": nodes.of_rows(clustering.outlier_scores, np.nan),

@@ -21,6 +21,7 @@ from clustering_tasks.deleted_documents.reload_marks import mark_changed
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.steps.redact.artefacts import Redaction, remove_artefacts
+from clustering_tasks.steps.redact.corrections import redact_corrections
 from clustering_tasks.steps.redact.identities import redact_registries
 from clustering_tasks.steps.redact.records import records_of, replace_records, runs_of
 from clustering_tasks.steps.redact.rewriting import can_be_cut, rewrite
@@ -45,12 +46,14 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
     Returns:
         a result without files; metrics: `runs_rewritten`, `runs_given_up` (what is left of them
         holds nothing; they begin again with `snapshot`), `artefacts_removed`, `registries_cut`
-        (of lasting ids, the published ones and those of runs).
+        (of lasting ids, the published ones and those of runs), `corrections_replaced` (files).
     """
     started = time.perf_counter()
     found = Redaction()
     for folder in runs_of(workspace, level):
         replace_records(folder)
+    corrections = redact_corrections(workspace, level, deleted)
+    for folder in runs_of(workspace, level):
         _redact_run(load_run(workspace, level, folder.name), deleted, found)
     cut = redact_registries(workspace, level.name, deleted)
     removed = remove_artefacts(workspace, level, deleted, found)
@@ -66,6 +69,7 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
             "runs_given_up": found.given_up,
             "artefacts_removed": removed,
             "registries_cut": cut,
+            "corrections_replaced": corrections,
         },
         seconds=time.perf_counter() - started,
     )

@@ -270,6 +270,82 @@ def resources_command(context: typer.Context, as_json: Json = False) -> None:
     _show(found, as_json, render.resources(found))
 
 
+@app.command("correct")
+def correct_command(
+    context: typer.Context,
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="One of together, apart, rename, pin, hide.")
+    ],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="together: clusters or items; apart: items; else one cluster. Items by vector id "
+            "or source id.",
+        ),
+    ],
+    leave: Annotated[
+        str | None, typer.Option("--from", help="apart: the cluster whose story they leave.")
+    ] = None,
+    other: Annotated[
+        list[str], typer.Option("--other", help="apart: an item that stays; may be repeated.")
+    ] = [],  # noqa: B006  (typer copies it)
+    label: Annotated[str | None, typer.Option(help="rename: the new name.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for those who read it.")] = "",
+    level: OneLevel = None,
+    as_json: Json = False,
+) -> None:
+    """Correct the clusters; the runs that start from now on apply it."""
+    from stage4.cli import render
+    from stage4.cli.corrections import body
+    from stage4.cli.server import STAGE4
+
+    known = _level(level) if level else None
+    asked = body(kind, names, level=known, others=other, cluster=leave, label=label, reason=reason)
+    with _server(context) as server:
+        found = server.post(f"{STAGE4}/corrections", asked)
+    _show(found, as_json, render.correction(found))
+
+
+@app.command("corrections")
+def corrections_command(
+    context: typer.Context,
+    level: OneLevel = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Only those about this cluster or items that it holds.")
+    ] = None,
+    undone: Annotated[bool, typer.Option("--undone", help="Those that were taken back.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Most corrections.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List what people corrected, newest first."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    which = {"level": _level(level) if level else None, "cluster_id": cluster}
+    holds = "false" if undone else "true"
+    with _server(context) as server:
+        rows = list(
+            server.rows(f"{STAGE4}/corrections", "corrections", limit, holds=holds, **which)
+        )
+    _show({"corrections": rows}, as_json, render.corrections(rows))
+
+
+@app.command("undo")
+def undo_command(
+    context: typer.Context,
+    correction: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Of a correction.")],
+    as_json: Json = False,
+) -> None:
+    """Take a correction back; the runs that start from now on do without it."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    with _server(context) as server:
+        found = server.delete(f"{STAGE4}/corrections/{correction}")
+    _show(found, as_json, render.correction(found))
+
+
 @app.command("delete-document")
 def delete_document_command(
     context: typer.Context,

@@ -76,6 +76,50 @@ def deletion(found: Json) -> Iterator[RenderableType]:
         yield "Nobody sees it any more; the DAG delete_document removes what is left of it."
 
 
+def correction(found: Json) -> Iterator[RenderableType]:
+    """Yield a correction as it is kept."""
+    yield facts(
+        {
+            "correction": str(found["correction_id"]),
+            "level": found["level"],
+            "state": found["state"],
+            "what": _what(found),
+            "why": found["reason"] or None,
+            "made by": found["made_by"],
+            "made": moment(found["made_at"]),
+            "undone by": found["undone_by"],
+            "undone": moment(found["undone_at"]),
+        }
+    )
+    if found["state"] == "holds":
+        yield "The runs that start from now on apply it."
+
+
+def corrections(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield a list of corrections."""
+    rows = [
+        (
+            str(each["correction_id"]),
+            each["level"],
+            _what(each),
+            each["made_by"],
+            moment(each["made_at"]),
+            each["reason"],
+        )
+        for each in found
+    ]
+    heads = ("number", "level", "what", "by", "made", "why")
+    yield table(heads, rows) if rows else "no corrections"
+
+
+def _what(found: Json) -> str:
+    if found["cluster_id"] is not None:
+        name = f" to {found['label']}" if found["label"] is not None else ""
+        return f"{found['kind']} {found['cluster_id']}{name}"
+    other = f" from {', '.join(found['others'])}" if found["others"] else ""
+    return f"{found['kind']} {', '.join(found['items'])}{other}"
+
+
 def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     """Yield a job, its tasks, and what it has loaded, if that is known."""
     yield facts(

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
+from clustering_tasks.corrections.frozen import freeze, frozen_folder
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import Report, read_report
@@ -63,13 +64,13 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
     The settings that will have no effect are logged as warnings, and kept as an XCom, for jobs.
 
     Returns:
-        The options of `snapshot`: every setting, and Stage 3's own count of the level's vectors
-        (None where no URL of Stage 3 is set).
+        The options of `snapshot`: every setting, Stage 3's own count of the level's vectors (None
+        where no URL of Stage 3 is set), and the file of the corrections that hold (None: none do).
 
     Raises:
         AirflowFailException: wrong settings (all of them named), no such files, no such index,
             more items than the installation takes.
-        AirflowException: Stage 3 is unhealthy or cannot be reached.
+        AirflowException: Stage 3 is unhealthy, or it or the database cannot be reached.
     """
     with airflow_errors():
         settings = run_settings(chosen(dag_run.conf))
@@ -82,7 +83,11 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
         for each in idle:
             log.warning(str(each))
         ti.xcom_push(IDLE_SETTINGS, [each.record() for each in idle])
-        return {"settings": settings.model_dump(mode="json"), "stage3_count": count}
+        return {
+            "settings": settings.model_dump(mode="json"),
+            "stage3_count": count,
+            "corrections": _freeze_corrections(level),
+        }
 
 
 def check_settings(dag_run: Triggered) -> dict[str, Json]:
@@ -221,6 +226,18 @@ def _items(level: Level) -> int | None:
         return None
     with index.open("rb") as file:
         return promised_vectors(file)
+
+
+def _freeze_corrections(level: str) -> str | None:
+    """Write the corrections of this moment into the workspace: what is corrected later waits."""
+    from stage4.database.connection import database
+    from stage4.database.corrections import corrections_that_hold
+
+    with database() as connection:
+        hold = corrections_that_hold(connection, level)
+    where = UPath(deployment().workspace)
+    digest = freeze(where, level, hold)
+    return None if digest is None else str(frozen_folder(where, level) / f"{digest}.json")
 
 
 def _stage3_count(level: str) -> int | None:

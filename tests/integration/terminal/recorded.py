@@ -253,6 +253,22 @@ def problem(status: int, detail: str, errors: list[Json] | None = None) -> Json:
     return body if errors is None else body | {"errors": errors}
 
 
+CORRECTION: Json = {
+    "correction_id": 17,
+    "level": "events",
+    "kind": "apart",
+    "items": ["event_emb_doc_001_event_0"],
+    "others": ["event_emb_doc_002_event_3"],
+    "cluster_id": None,
+    "label": None,
+    "reason": "another summit",
+    "made_by": "ulla",
+    "made_at": "2026-03-01T12:00:00Z",
+    "undone_by": None,
+    "undone_at": None,
+    "state": "holds",
+}
+
 DELETION: Json = {
     "deletion_id": 7,
     "state": "requested",

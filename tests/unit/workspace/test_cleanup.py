@@ -145,3 +145,12 @@ def test_what_is_published_or_may_be_in_use_stays_above_any_limit(place: Workspa
 def test_an_empty_workspace_and_an_object_store_are_left_alone(place: Workspace) -> None:
     assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0, 0)
     assert clean_workspace("memory://workspace", {}, 90) is None
+
+
+def test_old_corrections_go_when_no_run_names_them(place: Workspace) -> None:
+    folder = place.root / "events" / "corrections"
+    for name, age in (("named", 400), ("forgotten", 400), ("new", 1)):
+        write(folder / f"{name}.json", b"[]", age)
+    write(place.root / "events" / "runs" / "job" / "run.json", b'{"corrections": "named"}', 400)
+    place.clean("job")
+    assert sorted(path.stem for path in folder.iterdir()) == ["named", "new"]

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from clustering_tasks.identity.words import Change, State
+from stage4.api.models.corrections import Correction
 from stage4.api.models.shared import Line, Page
 from stage4.api.parameters import LevelName
 from stage4.database.changes import IdChange
@@ -58,6 +59,10 @@ class Lineage(Page, Identity):
     """An id and a page of its history, the newest run first."""
 
     lineage: list[LineageRow]
+    corrections: list[Correction] = Field(
+        description="What people corrected about the id, or about items that the cluster holds "
+        "now: the newest 50, on the first page alone. `GET corrections` lists all."
+    )
 
 
 class Successor(BaseModel):

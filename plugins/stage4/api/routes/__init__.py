@@ -12,6 +12,7 @@ ROUTES = (
     "search",
     "items",
     "documents",
+    "corrections",
     "runs",
     "metrics",
     "map",

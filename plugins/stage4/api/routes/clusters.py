@@ -1,6 +1,6 @@
 """`clusters`: lists of clusters, one of them, its members, those like it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -32,6 +32,7 @@ from stage4.api.parameters import (
 )
 from stage4.api.queries import clusters as stored
 from stage4.api.queries import members
+from stage4.api.queries.corrections import Marked, marked_clusters
 from stage4.api.queries.runs import RunKey, find_run, run_of_list
 from stage4.api.routes.identities import absent
 from stage4.api.security import AccessDep
@@ -55,11 +56,22 @@ class Filters(BaseModel):
     min_size: Size | None = Field(None, description="Members at least.")
     max_size: Size | None = Field(None, description="Members at most.")
     document_id: Id | None = Field(None, description="Only clusters with items of it.")
+    pinned: bool = Field(False, description="Only clusters that a person pinned.")
+    hidden: bool = Field(False, description="Clusters that a person hid, too.")
 
-    def wanted(self, text: str | None) -> stored.ClusterFilter:
-        """Translate to the query."""
+    def wanted(self, text: str | None, marked: Marked) -> stored.ClusterFilter:
+        """Translate to the query.
+
+        Args:
+            text: words to search for.
+            marked: clusters that people pinned or hid.
+        """
+        own = {*Filters.model_fields} - {"pinned", "hidden"}
         return stored.ClusterFilter(
-            **{name: getattr(self, name) for name in Filters.model_fields}, text=text
+            **{name: getattr(self, name) for name in own},
+            text=text,
+            only=marked.pinned if self.pinned else None,
+            hidden=marked.hidden if marked.hidden and not self.hidden else None,
         )
 
 
@@ -110,12 +122,13 @@ async def list_clusters(
         run = await run_of_list(
             connection, asked.level, asked.load_id, page.load_id, asked.published_at
         )
+        wanted = asked.wanted(asked.q, await marked_clusters(connection, asked.level))
 
         async def make() -> ClusterPage:
             rows = await stored.list_clusters(
                 connection,
                 run,
-                asked.wanted(asked.q),
+                wanted,
                 order=asked.order,
                 after=page.after,
                 limit=page.rows,
@@ -130,7 +143,8 @@ async def list_clusters(
                 next_cursor=following,
             )
 
-        return await _answer("clusters", services, run, page, make)
+        marks = {"only": wanted.only, "hidden": wanted.hidden}
+        return await _answer("clusters", services, run, page, make, marks)
 
 
 @router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_CLUSTER)
@@ -214,6 +228,7 @@ async def list_similar(
     await access.check(level)
     async with services.database.reader() as connection:
         run = await find_run(connection, level, asked.load_id, asked.published_at)
+        hidden = (await marked_clusters(connection, level)).hidden
 
         async def make() -> SimilarClusters:
             centroid = await stored.read_centroid(connection, run, cluster_id)
@@ -222,7 +237,7 @@ async def list_similar(
             rows = await stored.search_by_vector(
                 connection,
                 run,
-                stored.ClusterFilter(),
+                stored.ClusterFilter(hidden=hidden or None),
                 centroid,
                 limit=asked.limit,
                 without=cluster_id,
@@ -230,7 +245,7 @@ async def list_similar(
             found = [Similar(**row) for row in rows]
             return SimilarClusters(level=run.level, load_id=run.load_id, clusters=found)
 
-        question = {"of": "similar", "id": cluster_id, "limit": asked.limit}
+        question = {"of": "similar", "id": cluster_id, "limit": asked.limit, "hidden": hidden}
         return await services.cache.answer(run, question, make)
 
 
@@ -240,9 +255,10 @@ async def _answer(
     run: RunKey,
     page: cursors.Page,
     make: Callable[[], Awaitable[BaseModel]],
+    also: Mapping[str, Any] | None = None,
 ) -> Response:
     """Give a list's first page from the cache; the others, which few ask for, are always made."""
     if page.cursor is not None:
         return Response((await make()).model_dump_json(), media_type="application/json")
-    question = {"of": name, "limit": page.limit, **page.question}
+    question = {"of": name, "limit": page.limit, **page.question, **(also or {})}
     return await services.cache.answer(run, question, make)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from stage4.api import cursors
+from stage4.api.models.corrections import Correction
 from stage4.api.models.identities import Identity, Lineage, LineageRow, Successor, Successors
 from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import (
@@ -23,6 +24,7 @@ from stage4.api.pool import Reader, Row
 from stage4.api.problems import AnswerError, ProblemError, respond
 from stage4.api.queries import identities as stored
 from stage4.api.queries.clusters import named_clusters
+from stage4.api.queries.corrections import corrections_about
 from stage4.api.queries.runs import RunKey
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
@@ -58,16 +60,19 @@ async def read_lineage(
 
     Runs that changed nothing (`continued`) are listed as long as runs are kept.
     """
-    await access.check(level_of(cluster_id))
+    level = level_of(cluster_id)
+    await access.check(level)
     page = cursors.page({"of": "lineage", "id": cluster_id}, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
         identity = await stored.read_identity(connection, cluster_id)
         if identity is None:
             raise _never_published(cluster_id)
         rows = await stored.read_lineage(connection, cluster_id, after=page.after, limit=page.rows)
+        about = [] if page.cursor else await corrections_about(connection, level, cluster_id)
     shown, following = page.cut(rows, stored.sort_key)
     lineage = [LineageRow(**row) for row in shown]
-    return Lineage(**identity, lineage=lineage, next_cursor=following)
+    corrections = [Correction(**row) for row in about]
+    return Lineage(**identity, lineage=lineage, corrections=corrections, next_cursor=following)
 
 
 async def absent(

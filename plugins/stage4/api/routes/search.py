@@ -13,6 +13,7 @@ from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, LoadParamet
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
+from stage4.api.queries.corrections import marked_clusters
 from stage4.api.queries.runs import RunKey, dimension, find_run
 from stage4.api.routes.clusters import Filters
 from stage4.api.security import AccessDep
@@ -78,7 +79,7 @@ async def search_clusters(asked: Search, access: AccessDep, services: ServicesDe
 
 
 async def _search(connection: Reader, run: RunKey, asked: Search) -> tuple[OrderedBy, list[Row]]:
-    wanted = asked.wanted(asked.text)
+    wanted = asked.wanted(asked.text, await marked_clusters(connection, run.level))
     if asked.vector is not None:
         _check_vector(asked.vector, await dimension(connection, run))
         rows = await stored.search_by_vector(

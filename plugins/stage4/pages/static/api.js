@@ -18,6 +18,10 @@ export function post(path, body) {
   });
 }
 
+export function remove(path) {
+  return ask(new URL(path, BASE), { method: "DELETE", headers: { "X-Stage4-Request": "page" } });
+}
+
 async function ask(url, options) {
   const answer = await fetch(url, { credentials: "same-origin", ...options });
   if (answer.ok) return answer.json();

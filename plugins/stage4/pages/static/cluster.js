@@ -1,6 +1,7 @@
 // A cluster's page: what it is about, who is in it, and what is near.
 
 import { get } from "./api.js";
+import { correctionsOf } from "./corrections.js";
 import { h, text } from "./dom.js";
 import { between, count, decimal, time, words } from "./format.js";
 import { historyOf } from "./history.js";
@@ -26,10 +27,11 @@ export async function clusterPage(asked, loadId, acts) {
     get(`clusters/${id}/similar`, { load_id: loadId, limit: 8 }),
     historyOf(id, acts.open),
   ]);
+  const corrections = loadId === null ? correctionsOf(cluster) : null;
   const members = h("ol", { class: "members" });
   const more = h("button", { type: "button" }, "More members");
-  const list = paged(members, more, id, loadId);
-  await list();
+  const list = paged(members, more, id, loadId, corrections);
+  await Promise.all([list(), corrections?.show()]);
   more.addEventListener("click", list);
   return h("article", {},
     h("div", { class: "head" },
@@ -45,7 +47,8 @@ export async function clusterPage(asked, loadId, acts) {
     part(`Members (${count(cluster.size)})`, members, more),
     part("History of this id", history),
     part("Near clusters", similar.clusters.length ? h("ol", { class: "clusters" }, similar.clusters.map(
-      (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity)))) : null),
+      (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity), corrections?.same(one.cluster_id)))) : null),
+    corrections?.part,
     part("Metadata", h("details", {}, h("summary", {}, "The record, as Stage 5 gets it"),
       h("pre", { dir: "auto" }, JSON.stringify(cluster.record, null, 2)))));
 }
@@ -96,22 +99,23 @@ function part(title, ...content) {
 
 const similarity = (value) => h("span", { class: "number" }, decimal(value));
 
-function paged(members, more, id, loadId) {
+function paged(members, more, id, loadId, corrections) {
   let cursor = null;
   return async () => {
     const page = await get(`clusters/${id}/members`, { load_id: loadId, limit: MEMBERS, order: "similarity", cursor });
-    members.append(...page.members.map(member));
+    members.append(...page.members.map((one) => member(one, corrections)));
     cursor = page.next_cursor;
     more.hidden = cursor === null;
   };
 }
 
-function member(one) {
+function member(one, corrections) {
   const title = TITLES.map((name) => one.metadata[name]).find((value) => typeof value === "string" && value);
   return h("li", {},
     h("details", {},
       h("summary", {}, text(title ?? one.source_id), similarity(one.similarity)),
       h("p", { class: "quiet" }, text(one.source_id), one.occurred_at ? `, ${time(one.occurred_at)}` : "",
         one.assignment === "nearest" ? ", assigned to the nearest cluster" : ""),
+      corrections?.leave(one.vector_id),
       h("pre", { dir: "auto" }, JSON.stringify(one.metadata, null, 2))));
 }
