@@ -33,6 +33,7 @@ UPSTREAM = {
     "load_postgres": {"label", "map"},
     "publish": {"label", "load_postgres"},
     "notify_stage5": {"label", "publish"},
+    "write_back": {"label", "publish"},
 }
 
 

@@ -91,6 +91,7 @@ def snapshot(
         BadInputError: when the input breaks the contract (IN-1 to IN-5).
         TransientError: when the folder kept changing while it was copied (IN-6).
     """
+    _refuse_missing_export(run)
     context = LEVELS[run.level.context]
     if run.settings.evidence.context and has_pair(UPath(run.indices), context):
         _snapshot(run, context, "context", None, deleted)
@@ -98,6 +99,15 @@ def snapshot(
         run.discard("context")
     # The last: the step's result is there only when all of it has succeeded.
     return _snapshot(run, run.level, "snapshot", stage3_count, deleted)
+
+
+def _refuse_missing_export(run: Run) -> None:
+    if run.settings.input.source == "postgres" and not UPath(run.indices).is_dir():
+        raise BadInputError(
+            f"the export of table {run.settings.input.table} is gone: it is removed as soon as it "
+            "has been read. Clear `check_stage3` with its downstream tasks, which reads the table "
+            "again"
+        )
 
 
 def _snapshot(

@@ -5,6 +5,7 @@ this module, and the providers of PostgreSQL and HTTP would cost each of them 0.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -18,13 +19,15 @@ from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import run_settings
+from clustering_tasks.settings.run import InputSettings, run_settings
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
+from stage4.source_tables.choice import Chosen, chosen_table, with_choice
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
 IDLE_SETTINGS = "idle_settings"  # key of an XCom of `check_stage3`
+EXPORTED = "exported"  # the same, where the run is read from a table
 
 log = structlog.get_logger()
 
@@ -55,27 +58,33 @@ class Started(Protocol):
 def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
     """Refuse a run that cannot succeed, before anything is copied.
 
+    A run of a table of PostgreSQL is exported here, because the steps have no database.
+
     The settings that will have no effect are logged as warnings, and kept as an XCom, for jobs.
 
     Returns:
         The options of `snapshot`: every setting, and Stage 3's own count of the level's vectors
-        (None where no URL of Stage 3 is set).
+        (None where no URL of Stage 3 is set); of a table `indices`, the folder of its export.
 
     Raises:
-        AirflowFailException: wrong settings (all of them named), no such files, no such index.
-        AirflowException: Stage 3 is unhealthy or cannot be reached.
+        AirflowFailException: wrong settings (all of them named), no such files, no such index; of a
+            table: it, a right or a column is missing, or rows cannot be read.
+        AirflowException: Stage 3, or a table's database, is unhealthy or cannot be reached.
     """
     with airflow_errors():
         settings = run_settings(chosen(dag_run.conf))
         refuse_filters(settings, LEVELS[level])
-        _require_files(level)
-        count = _stage3_count(level)
-        items = _items(LEVELS[level], settings.input.dimension) if count is None else count
+        table = chosen_table(settings, level, deployment().source_tables)
+        settings = with_choice(settings, table)
+        if table is None:
+            items, options = _check_files(level, settings.input)
+        else:
+            items, options = _export(table, settings.input, ti)
         idle = idle_before(settings, LEVELS[level], items)
         for each in idle:
             log.warning(str(each))
         ti.xcom_push(IDLE_SETTINGS, [each.record() for each in idle])
-        return {"settings": settings.model_dump(mode="json"), "stage3_count": count}
+        return {"settings": settings.model_dump(mode="json")} | options
 
 
 def check_settings(dag_run: Triggered) -> dict[str, Json]:
@@ -154,6 +163,23 @@ def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
     asset = clusters_asset(LEVELS[report.level])
     outlet_events[asset].extra = {"job_id": report.job_id, "counts": result["counts"]}
     return result
+
+
+def _check_files(level: str, settings: InputSettings) -> tuple[int, Json]:
+    """Check Stage 3's files; returns the number of items, and what `snapshot` gets to know."""
+    _require_files(level)
+    count = _stage3_count(level)
+    items = _items(LEVELS[level], settings.dimension) if count is None else count
+    return items, {"stage3_count": count}
+
+
+def _export(table: Chosen, settings: InputSettings, ti: Pushing) -> tuple[int, Json]:
+    """Export a table; returns the number of its rows, and what `snapshot` gets to know."""
+    from stage4.source_tables.export import export_table
+
+    done = export_table(table, settings, deployment().workspace)
+    ti.xcom_push(EXPORTED, {"table": table.name} | asdict(done))
+    return done.rows, {"stage3_count": None, "indices": done.folder}
 
 
 def _require_files(level: str) -> None:
