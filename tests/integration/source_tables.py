@@ -47,7 +47,7 @@ class News:
         """Perform a statement as a superuser; `{table}` is the table, `{role}` the role."""
         parts = {name: sql.Identifier(name_) for name, name_ in names.items()}
         own = {"table": sql.Identifier(*self.table), "role": sql.Identifier(self.role)}
-        query = sql.SQL(statement).format(**own, **parts)  # type: ignore[arg-type]
+        query = sql.SQL(statement).format(**own, **parts)
         with self.connect() as connection:
             cursor = connection.execute(query, values or None)
             return cursor.fetchall() if cursor.description else []

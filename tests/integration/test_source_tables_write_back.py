@@ -4,6 +4,7 @@ import csv
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.database.roll_back import roll_back
 from stage4.source_tables import write_back as module
-from stage4.tasks.write_back import write_back
+from stage4.source_tables.clusters_table import ensure_clusters
+from stage4.tasks.write_back import write_back, write_back_all
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
 from tests.integration.source_tables import News, news
@@ -186,7 +188,7 @@ def test_a_table_that_is_gone_is_an_error(articles: News, label: Label) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("REVOKE CREATE ON SCHEMA news FROM {role}", "permission denied for schema news"),
+        ("REVOKE CREATE ON SCHEMA news FROM {role}", 'GRANT CREATE ON SCHEMA "news" TO'),
         ("REVOKE UPDATE (cluster_id) ON {table} FROM {role}", 'GRANT UPDATE ."cluster_id".'),
         ("REVOKE SELECT ON {table} FROM {role}", "GRANT SELECT"),
     ],
@@ -281,7 +283,9 @@ def test_without_pgvector_centroids_are_arrays(news: News, label: Label) -> None
 
 
 def test_a_table_of_clusters_with_other_columns_is_refused(articles: News, label: Label) -> None:
-    replace(articles, table=CLUSTERS).execute("CREATE TABLE {table} (cluster_id text PRIMARY KEY)")
+    own = replace(articles, table=CLUSTERS)
+    own.execute("CREATE TABLE {table} (cluster_id text PRIMARY KEY)")
+    own.execute("GRANT ALL ON {table} TO {role}")
     with pytest.raises(AirflowFailException, match="has no column source, level, label"):
         write_back(publish(label))
 
@@ -292,13 +296,13 @@ def test_two_at_a_time_end_with_what_is_published(
     """The first holds the lock and has not yet read; meanwhile the second run is published."""
     first = publish(label)
     later = label.later(clusters=2, noise=6)
-    inspected, meanwhile = module.ensure_clusters, []
+    meanwhile: list[threading.Thread] = []
 
     def ensure(*arguments: Any) -> Any:
         if not meanwhile:
             meanwhile.append(threading.Thread(target=write_back, args=[publish(later)]))
             meanwhile[0].start()
-        return inspected(*arguments)
+        return ensure_clusters(*arguments)
 
     monkeypatch.setattr(module, "ensure_clusters", ensure)
     assert write_back(first)["job_id"] == later.job_id
@@ -322,3 +326,40 @@ def test_a_row_that_is_locked_too_long_is_tried_again(
 def test_nothing_published_is_nothing_to_write(articles: News, results: Results) -> None:
     with pytest.raises(AirflowSkipException):
         write_back({"level": LEVEL})
+
+
+def test_rights_to_the_table_of_clusters_are_looked_at_first(articles: News, label: Label) -> None:
+    published = publish(label)
+    write_back(published)
+    own = replace(articles, table=CLUSTERS)
+    own.execute("ALTER TABLE {table} OWNER TO postgres")
+    own.execute("GRANT SELECT ON {table} TO {role}")
+    name = {"database": articles.database}
+    articles.execute("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC", **name)
+    with pytest.raises(AirflowFailException) as error:
+        write_back(published)
+    role = f'"{articles.role}";'
+    assert f'GRANT TEMPORARY ON DATABASE "{articles.database}" TO {role}' in str(error.value)
+    assert f'GRANT INSERT, UPDATE ON "news"."story clusters" TO {role}' in str(error.value)
+    own.execute("GRANT INSERT, UPDATE ON {table} TO {role}")
+    articles.execute("GRANT TEMPORARY ON DATABASE {database} TO {role}", **name)
+    assert counts(write_back(published)) == (0,) * 6
+
+
+def test_a_deletion_is_followed_in_all_levels(articles: News, label: Label) -> None:
+    with pytest.raises(AirflowSkipException):
+        write_back_all()
+    write_back(publish(label))
+    publish(label.later(clusters=2, noise=5))  # a document less
+    assert {level: counts(done) for level, done in write_back_all().items()} == {
+        LEVEL: (0, 4, 4, 0, 0, 1)
+    }
+    own = replace(articles, table=CLUSTERS)
+    said = own.execute(
+        "SELECT label, keywords, centroid IS NULL FROM {table} WHERE ended_at IS NOT NULL"
+    )
+    assert said == [("", [], True)]
+    assert write_back_all()[LEVEL]["clusters_erased"] == 0
+    back = write_back(publish(label.later(as_of=label.as_of + timedelta(hours=2))))
+    assert counts(back) == (4, 0, 4, 0, 1, 0)
+    assert label.text in {row[3] for row in clusters(articles)}

@@ -1,6 +1,6 @@
 """The table that gets a listed table's clusters: made if it is missing, upserted by cluster id."""
 
-from typing import IO, LiteralString
+from typing import LiteralString
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
@@ -9,7 +9,7 @@ from clustering_tasks.settings.source_tables import Relation
 from stage4.database.connection import Database
 from stage4.source_tables.choice import Chosen
 from stage4.source_tables.inspection import ARRAYS, find_columns, relation
-from stage4.source_tables.published import Centroids
+from stage4.source_tables.published import Centroids, Files
 from stage4.source_tables.staging import fill
 
 # `source` and `level` let several tables share one of clusters: each ends only its own.
@@ -21,11 +21,16 @@ CREATE TABLE {table} (
     label text NOT NULL,
     size integer NOT NULL,
     keywords jsonb NOT NULL,
-    centroid {type} NOT NULL,
+    centroid {type},
     job_id text NOT NULL,
     updated_at timestamptz NOT NULL,
     ended_at timestamptz
 )
+"""
+# Which of the ended clusters held a deleted document is not known any more.
+_ERASE: LiteralString = """
+UPDATE {table} SET label = '', keywords = '[]', centroid = NULL, updated_at = now()
+WHERE source = {source} AND level = {level} AND ended_at IS NOT NULL AND label <> ''
 """
 _MOST_DIMENSIONS = 16_000  # of pgvector's type
 COLUMNS = (
@@ -91,7 +96,7 @@ def ensure_clusters(connection: Database, table: Relation, dimension: int) -> Ce
 
 
 def write_clusters(
-    connection: Database, chosen: Chosen, table: Relation, rows: IO[bytes], job_id: str
+    connection: Database, chosen: Chosen, table: Relation, rows: Files, *, erase: bool
 ) -> dict[str, int]:
     """Upsert the clusters, and mark those that are gone; only what changes is touched.
 
@@ -99,23 +104,30 @@ def write_clusters(
         connection: inside a transaction.
         chosen: the listed table.
         table: of the clusters.
-        rows: of `published_rows`.
-        job_id: of the run.
+        rows: that are published.
+        erase: whether label, keywords and centroid of all ended clusters are removed, because
+            documents have been deleted.
 
     Returns:
-        how many rows were inserted, updated, and marked as ended.
+        how many rows were inserted, updated, marked as ended, and erased.
     """
     connection.execute(SQL(_STAGE).format(table=relation(table)))
-    fill(connection, "stage4_clusters", rows)
+    fill(connection, "stage4_clusters", rows.clusters)
     values = {
         "table": relation(table),
         "source": Literal(chosen.name),
         "level": Literal(chosen.table.level),
-        "job_id": Literal(job_id),
+        "job_id": Literal(rows.load.job_id),
     }
     inserted, updated = connection.execute(SQL(_UPSERT).format(**values)).fetchone() or (0, 0)
     ended = connection.execute(SQL(_END).format(**values)).rowcount
-    return {"clusters_inserted": inserted, "clusters_updated": updated, "clusters_ended": ended}
+    erased = connection.execute(SQL(_ERASE).format(**values)).rowcount if erase else 0
+    return {
+        "clusters_inserted": inserted,
+        "clusters_updated": updated,
+        "clusters_ended": ended,
+        "clusters_erased": erased,
+    }
 
 
 def _centroid_type(connection: Database, dimension: int) -> tuple[Composable, Centroids]:

@@ -29,6 +29,11 @@ SELECT columns.attname, types.typname, greatest(columns.atttypmod, 0),
 FROM pg_attribute columns JOIN pg_type types ON types.oid = columns.atttypid
 WHERE columns.attrelid = %s AND columns.attnum > 0 AND NOT columns.attisdropped
 """
+_MAY: LiteralString = "SELECT has_table_privilege(%(table)s::oid, %(right)s)"
+_MAY_STAGE: LiteralString = "SELECT has_database_privilege(current_database(), 'TEMPORARY')"
+_MAY_CREATE: LiteralString = """
+SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %s
+"""
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,10 @@ def inspect_table(connection: Database, chosen: Chosen) -> dict[str, Column]:
             "STAGE4_SOURCE_TABLES"
         )
     problems = [*_wrong_columns(table, columns), *_missing_grants(connection, table, columns)]
+    if table.cluster_id is not None:
+        problems += [*_unwritable(connection, table.clusters)]
     if problems:
-        raise BadInputError(f"{where} cannot be read: {'; '.join(problems)}")
+        raise BadInputError(f"{where} cannot be used: {'; '.join(problems)}")
     return columns
 
 
@@ -133,3 +140,36 @@ def _missing_grants(
                 Identifier(connection.info.user),
             )
             yield f"role {connection.info.user} lacks a right: {grant.as_string()}"
+
+
+def _unwritable(connection: Database, clusters: Relation | None) -> Iterator[str]:
+    """What keeps this role from writing back, but for the table's own column."""
+    role = Identifier(connection.info.user)
+    if connection.execute(_MAY_STAGE).fetchone() != (True,):
+        database = Identifier(connection.info.dbname)
+        grant = SQL("GRANT TEMPORARY ON DATABASE {} TO {};").format(database, role)
+        yield f"role {connection.info.user} lacks a right: {grant.as_string()}"
+    if clusters is None:
+        return
+    columns = find_columns(connection, clusters)
+    if columns is None and connection.execute(_MAY_CREATE, clusters[:1]).fetchone() != (True,):
+        grant = SQL("GRANT CREATE ON SCHEMA {} TO {};").format(Identifier(clusters[0]), role)
+        yield (
+            f"table {'.'.join(clusters)} of the clusters does not exist, and role "
+            f"{connection.info.user} may not create it (docs/DEPLOYMENT.md): {grant.as_string()}"
+        )
+    rights = () if columns is None else _rights(connection, clusters)
+    if missing := [name for name, there in rights if not there]:
+        grant = SQL("GRANT {} ON {} TO {};").format(
+            SQL(", ").join(map(SQL, missing)), relation(clusters), role
+        )
+        yield f"role {connection.info.user} lacks a right: {grant.as_string()}"
+
+
+def _rights(connection: Database, table: Relation) -> list[tuple[LiteralString, bool]]:
+    number, _ = connection.execute(_RELATION, table).fetchone() or (None, False)
+    values = {"table": number}
+    return [
+        (right, connection.execute(_MAY, values | {"right": right}).fetchone() == (True,))
+        for right in ("SELECT", "INSERT", "UPDATE")
+    ]

@@ -48,19 +48,20 @@ AND NOT EXISTS (SELECT FROM pg_temp.stage4_members AS new WHERE new.id = rows.{i
 log = structlog.get_logger()
 
 
-def write_back_level(level: str, tables: Tables) -> dict[str, Any] | None:
+def write_back_level(level: str, tables: Tables, *, erase: bool = False) -> dict[str, Any] | None:
     """Write the published run of a level back; safe to repeat, and to run twice at a time.
 
     Args:
         level: plural name.
         tables: that the installation lists.
+        erase: whether ended clusters lose what they say, because documents have been deleted.
 
     Returns:
         `{"table": ..., "load_id": 17, "job_id": ..., "rows_assigned": 95000, "rows_cleared": 12,
         "rows_updated": 95012, "clusters_inserted": 2100, "clusters_updated": 0,
-        "clusters_ended": 0, "indexes_created": [], "seconds": 8.1}`; only changed rows are counted,
-        because only they are touched. None: the run was not read from a table, or nothing is to be
-        written to it.
+        "clusters_ended": 0, "clusters_erased": 0, "indexes_created": [], "seconds": 8.1}`; only
+        changed rows are counted, because only they are touched. None: the run was not read from a
+        table, or nothing is to be written to it.
 
     Raises:
         SettingsError: the run's table is no longer listed.
@@ -73,7 +74,7 @@ def write_back_level(level: str, tables: Tables) -> dict[str, Any] | None:
         return None
     started = time.perf_counter()
     with table_database(chosen.table) as connection:
-        done = _write(connection, chosen, chosen.table.cluster_id, load.dimension)
+        done = _write(connection, chosen, chosen.table.cluster_id, load.dimension, erase=erase)
         created = ensure_indexes(connection, chosen.table, load.dimension)
     if done is None:
         return None
@@ -95,7 +96,7 @@ def _listed(load: Load, level: str, tables: Tables) -> Chosen | None:
 
 
 def _write(
-    connection: Database, chosen: Chosen, cluster_id: str, dimension: int
+    connection: Database, chosen: Chosen, cluster_id: str, dimension: int, *, erase: bool
 ) -> dict[str, Any] | None:
     table = chosen.table
     inspect_table(connection, chosen)
@@ -109,10 +110,9 @@ def _write(
             # Another run may have been published since, of another table even.
             if rows is None or rows.load.table != chosen.name:
                 return None
-            job_id = rows.load.job_id
-            counts: dict[str, Any] = {"load_id": rows.load.load_id, "job_id": job_id}
+            counts: dict[str, Any] = {"load_id": rows.load.load_id, "job_id": rows.load.job_id}
             if table.clusters is not None:
-                counts |= write_clusters(connection, chosen, table.clusters, rows.clusters, job_id)
+                counts |= write_clusters(connection, chosen, table.clusters, rows, erase=erase)
             return counts | _write_members(connection, table, cluster_id, rows)
 
 

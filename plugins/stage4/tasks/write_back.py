@@ -6,6 +6,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.levels import LEVELS
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
@@ -35,3 +36,24 @@ def write_back(published: Mapping[str, Any]) -> Json:
             "table has no column for clusters"
         )
     return done
+
+
+def write_back_all() -> Json:
+    """Write all levels back, as a deletion does: their published runs have lost items.
+
+    Returns:
+        Level to what `write_back` returns for it, of the levels that were read from a table.
+
+    Raises:
+        AirflowSkipException: none was.
+        AirflowFailException, AirflowException: as `write_back`.
+    """
+    from stage4.source_tables.write_back import write_back_level
+
+    tables = deployment().source_tables
+    levels = LEVELS if tables else ()
+    with airflow_errors():
+        done = {level: write_back_level(level, tables, erase=True) for level in levels}
+    if not any(done.values()):
+        raise AirflowSkipException("no published run was read from a table that is written to")
+    return {level: each for level, each in done.items() if each is not None}
