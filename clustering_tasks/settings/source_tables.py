@@ -88,9 +88,16 @@ class SourceTable(BaseModel):
     default: bool = False
 
     @model_validator(mode="after")
-    def _refuse_clusters_without_members(self) -> Self:
+    def _refuse_what_would_be_overwritten(self) -> Self:
         if self.clusters is not None and self.cluster_id is None:
             raise ValueError("`clusters` needs `cluster_id`: clusters whose members are not named")
+        if self.clusters == self.table:
+            raise ValueError("`clusters` names the table itself: name another one")
+        if self.cluster_id in self.columns.values():
+            raise ValueError(
+                f"`cluster_id` names the column {self.cluster_id}, which is read: what it holds "
+                "would be lost"
+            )
         return self
 
     @property

@@ -6,18 +6,28 @@ export, by a deletion, and by housekeeping.
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from upath import UPath
 
 _FOLDER = "exports"
 
 
-def new_export(workspace: UPath, level: str) -> UPath:
-    """Make a folder for an export of a level, and remove what earlier ones have left."""
+@contextmanager
+def new_export(workspace: UPath, level: str) -> Iterator[UPath]:
+    """Make a folder for an export of a level; what earlier ones have left is removed, too.
+
+    The folder is removed if the export fails.
+    """
     remove_exports(workspace, level)
     folder = workspace / level / _FOLDER / uuid.uuid4().hex[:8]
     folder.mkdir(parents=True)
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        remove_exports(workspace, level)
+        raise
 
 
 def remove_exports(workspace: UPath, level: str) -> None:

@@ -1,12 +1,15 @@
 """A table of PostgreSQL as a source: the export that `check_stage3` makes, by a real server."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.workspace.cleanup import clean_workspace
 from clustering_tasks.workspace.exports import remove_exports
 from stage4.source_tables import export, rows
 from stage4.tasks.level import check_stage3
@@ -90,6 +94,7 @@ def test_the_clusters_are_those_of_stage_3s_files_of_the_same_vectors(
     assert theirs["clusters"] == 3
     assert assigned(ours).equals(assigned(theirs))
     assert vectors_of(bench, "ours") == vectors_of(bench, "theirs")
+    assert faiss.read_index(f"{options['indices']}/{LEVEL}.index").ntotal == len(names)
     assert kept.values["exported"] | {"seconds": 0, "folder": ""} == {
         "table": "articles",
         "folder": "",
@@ -137,8 +142,7 @@ def test_names_with_quotes_dots_and_blanks_are_names(news: News, bench: Workbenc
     odd.create()
     odd.execute("ALTER TABLE {table} RENAME COLUMN embedding TO {column}", column=column)
     odd.execute(
-        "INSERT INTO {table} (id, {column}) VALUES ('a', %s::real[])",
-        scattered(1)[0].tolist(),
+        "INSERT INTO {table} (id, {column}) VALUES ('a', array_fill(.25, ARRAY[16])::vector)",
         column=column,
     )
     odd.install(articles=odd.listing(vector=column))
@@ -201,7 +205,7 @@ def test_rows_that_break_the_contract_are_named_all_at_once(news: News, bench: W
     ):
         assert part in message, (part, message)
     assert "good" not in message
-    assert not list((bench.workspace / LEVEL).glob("exports/*/done"))
+    assert not (bench.workspace / LEVEL / "exports").exists()
 
 
 def test_many_bad_rows_are_counted_and_five_are_named(news: News, bench: Workbench) -> None:
@@ -233,6 +237,16 @@ def test_vectors_can_be_scaled_and_zero_has_no_direction(news: News, bench: Work
     assert "without a direction (nan: NaN or infinite values): a (norm 0), b (norm 0)" in refused()
 
 
+def test_halves_are_read_as_floats(news: News, bench: Workbench) -> None:
+    news.create("halfvec")
+    news.install()
+    vectors = scattered(9)
+    news.fill([str(number) for number in range(9)], vectors, [{}] * 9)
+    path = Path(check()[0]["indices"]) / f"{LEVEL}.index"
+    found = np.frombuffer(path.read_bytes()[45:], "<f4").reshape(9, -1)
+    assert np.array_equal(found, vectors.astype(np.float16).astype(np.float32))
+
+
 def test_ids_that_are_not_unique_are_named(news: News, bench: Workbench) -> None:
     news.create()
     news.install()
@@ -262,12 +276,13 @@ def test_missing_rights_are_named_with_their_grants(news: News, bench: Workbench
 
 def test_what_is_not_there_is_named(news: News, bench: Workbench) -> None:
     news.create()
-    listing = news.listing(vector="vec", fields={"title": "head"}, cluster_id="id")
+    listing = news.listing(vector="vec", fields={"title": "head"}, cluster_id="published_at")
     news.install(articles=listing | {"metadata": "title"})
     message = refused()
     for part in (
         "no column vec (vector)",
         "no column head (fields.title)",
+        "column published_at (cluster_id) is timestamptz, none of text, varchar",
         "column title (metadata) is text, none of json, jsonb",
     ):
         assert part in message
@@ -338,6 +353,46 @@ def test_exports_do_not_pile_up(news: News, bench: Workbench) -> None:
     remove_exports(bench.workspace, LEVEL)
     assert not (bench.workspace / LEVEL / "exports").exists()
     remove_exports(bench.workspace, LEVEL)
+
+
+def test_a_deletion_and_housekeeping_remove_exports(
+    news: News, bench: Workbench, cli: CommandLine
+) -> None:
+    news.create()
+    news.install()
+    where = ["--level", LEVEL, "--workspace", bench.workspace]
+    exported = Path(check()[0]["indices"])
+    assert cli("redact", *where).code == 0
+    assert not exported.exists()
+    exported = Path(check()[0]["indices"])
+    for file in exported.iterdir():
+        os.utime(file, (0, 0))
+    cleaned = clean_workspace(str(bench.workspace), {}, keep_days=90)
+    assert cleaned is not None
+    assert cleaned.leftovers == 1
+    assert not exported.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [
+        ("bigint", ["10", "9"]),
+        ("uuid", [str(UUID(int=n)) for n in (2, 1)]),
+        ("varchar(9)", ["é", "z"]),
+    ],
+)
+def test_ids_are_of_any_type_and_sorted_as_text(
+    news: News, bench: Workbench, kind: str, ids: list[str]
+) -> None:
+    news.create(id_type=kind)
+    news.install()
+    news.fill(ids, scattered(2), [{}, {}])
+    options, _ = check()
+    metadata = json.loads(Path(f"{options['indices']}/{LEVEL}_metadata.json").read_text())
+    assert list(metadata["id_map"].items()) == [
+        (f"doc_emb_{name}", row) for row, name in enumerate(sorted(ids))
+    ]
+    assert list(metadata["metadata_store"]) == list(metadata["reverse_id_map"].values())
 
 
 def test_a_level_column_parts_a_table(news: News, bench: Workbench) -> None:

@@ -34,7 +34,7 @@ class Export:
         folder: URI, with the level's pair of files.
         rows: in the files.
         without_vector: rows that were left out (`null_vectors`: `skip`).
-        newest_update: the newest time in the column `updated_at`, ISO 8601; None: unknown.
+        newest_update: the newest time in the column `updated_at`; None: unknown.
         seconds: that it took.
     """
 
@@ -64,8 +64,10 @@ def export_table(chosen: Chosen, settings: InputSettings, workspace: str) -> Exp
         columns = inspect_table(connection, chosen)
         size = measure(connection, chosen.table)
         count = size.with_vector if chosen.table.null_vectors == "skip" else size.rows
-        folder = new_export(UPath(workspace), level.name)
-        with new_pair(folder, level, (count, settings.dimension)) as pair:
+        with (
+            new_export(UPath(workspace), level.name) as folder,
+            new_pair(folder, level, (count, settings.dimension)) as pair,
+        ):
             for row in read_rows(connection, chosen, columns, settings):
                 pair.add(row.source_id, row.vector, row.metadata)
     done = Export(

@@ -14,7 +14,7 @@ from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.ids import id_problem
 from stage4.database.connection import Database
 from stage4.source_tables.choice import Chosen
-from stage4.source_tables.inspection import ARRAYS, Column, of_level, relation
+from stage4.source_tables.inspection import Column, of_level, relation
 
 _EXAMPLES = 5
 _VECTOR_HEADER = 4  # dimension and an unused number, 16 bits each
@@ -26,7 +26,7 @@ SELECT rows.{id}::text AS id, {vector} AS vector, {metadata} AS metadata
 FROM {table} AS rows WHERE {condition} ORDER BY rows.{id}::text COLLATE "C"
 """
 _COUNTS = """
-SELECT count(*), count(rows.{vector}), max(rows.{updated_at}) FROM {table} AS rows WHERE {level}
+SELECT count(*), count(rows.{vector}), {newest}::text FROM {table} AS rows WHERE {level}
 """
 
 
@@ -46,7 +46,7 @@ class Size:
     Attributes:
         rows: of the level.
         with_vector: those of them that have a vector.
-        newest_update: the newest time in the column `updated_at`, ISO 8601; None: unknown.
+        newest_update: the newest time in the column `updated_at`; None: unknown.
     """
 
     rows: int
@@ -77,16 +77,14 @@ class _Problems:
 
 def measure(connection: Database, table: SourceTable) -> Size:
     """Count the rows of the snapshot that the connection's transaction sees."""
+    updated = None if table.updated_at is None else Identifier(table.updated_at)
     query = SQL(_COUNTS).format(
         vector=Identifier(table.vector),
-        updated_at=Identifier(table.updated_at) if table.updated_at else Identifier(table.id),
+        newest=SQL("NULL") if updated is None else SQL("max(rows.{})").format(updated),
         table=relation(table.table),
         level=of_level(table),
     )
-    found = connection.execute(query).fetchone()
-    rows, with_vector, newest = found or (0, 0, None)
-    known = table.updated_at is not None and newest is not None
-    return Size(rows, with_vector, str(newest) if known else None)
+    return Size(*(connection.execute(query).fetchone() or (0, 0, None)))
 
 
 def read_rows(
@@ -115,7 +113,7 @@ def read_rows(
                 problems.note(problem, str(source_id))
                 continue
             before = source_id
-            row = _row(source_id, raw, metadata, chosen.table, kind in ARRAYS, settings)
+            row = _row(source_id, raw, metadata, chosen.table, kind != "vector", settings)
             if isinstance(row, Row):
                 yield row
             else:
