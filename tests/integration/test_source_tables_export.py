@@ -21,7 +21,7 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.cleanup import clean_workspace
 from clustering_tasks.workspace.exports import remove_exports
 from stage4.source_tables import export, rows
-from stage4.tasks.level import check_stage3
+from stage4.tasks.level import check_settings, check_stage3
 from tests.conftest import CommandLine, Workbench
 from tests.integration.source_tables import News, news
 from tests.integration.test_tasks import DagRun, Kept
@@ -134,6 +134,19 @@ def test_a_table_that_is_not_listed_for_the_level_is_refused(
     news.install(articles=news.listing(), older=news.listing(), events=news.listing(level="events"))
     with pytest.raises(AirflowFailException, match=message):
         check(conf)
+
+
+def test_cluster_all_refuses_what_a_level_would(news: News, bench: Workbench) -> None:
+    news.install()
+    with pytest.raises(AirflowFailException) as error:
+        check_settings(
+            DagRun({"common": SOURCE, "entities": {"input.source": "stage3", "input.table": None}})
+        )
+    refused = [line.partition(":")[0] for line in str(error.value).splitlines()[::2]]
+    assert refused == ["events", "storylines"]
+    common = {"input.dimension": DIMENSION}
+    levels = check_settings(DagRun({"common": common, LEVEL: SOURCE}))
+    assert levels[LEVEL]["input"]["table"] == "articles"
 
 
 def test_names_with_quotes_dots_and_blanks_are_names(news: News, bench: Workbench) -> None:

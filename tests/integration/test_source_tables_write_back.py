@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from psycopg import sql
 
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
@@ -363,3 +364,26 @@ def test_a_deletion_is_followed_in_all_levels(articles: News, label: Label) -> N
     back = write_back(publish(label.later(as_of=label.as_of + timedelta(hours=2))))
     assert counts(back) == (4, 0, 4, 0, 1, 0)
     assert label.text in {row[3] for row in clusters(articles)}
+
+
+def test_names_with_quotes_dots_and_blanks_are_names(news: News, label: Label) -> None:
+    odd = replace(news, table=('ne"ws; DROP', "arti.cles %s " + "x" * 50))
+    column, vector = 'clus"ter; %s {x}', 'em""bed %d'
+    odd.create("vector")
+    for name, new in (("cluster_id", column), ("embedding", vector), ("id", "i'd")):
+        odd.execute("ALTER TABLE {table} RENAME COLUMN {name} TO {new}", name=name, new=new)
+    odd.execute("ALTER TABLE {table} OWNER TO {role}")
+    names = {"id": "i'd", "vector": vector, "cluster_id": column}
+    clusters_table = [odd.table[0], "clu'sters %s"]
+    odd.install(articles=odd.listing(**names, clusters=clusters_table, indexes=True))
+    insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})")
+    with odd.connect() as connection:
+        for name in ids_of(label):
+            parts = (sql.Identifier(*odd.table), sql.Identifier("i'd"), sql.Literal(name))
+            connection.execute(insert.format(*parts))
+    done = write_back(publish(label))
+    assert counts(done) == (12, 0, 12, 3, 0, 0)
+    assert [len(name.encode()) <= 63 for name in done["indexes_created"]] == [True, True]
+    assert write_back({"level": LEVEL})["indexes_created"] == []
+    found = odd.execute("SELECT count({column}) FROM {table}", column=column)
+    assert found == [(12,)]

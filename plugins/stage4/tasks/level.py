@@ -4,7 +4,7 @@ Each imports what it needs by itself: every task's process and every parse of th
 this module, and the providers of PostgreSQL and HTTP would cost each of them 0.7 s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
-from clustering_tasks.errors import BadInputError
+from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
@@ -95,7 +95,18 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
             of every level is named.
     """
     with airflow_errors():
-        return conf_of_levels(dag_run.conf)
+        levels = conf_of_levels(dag_run.conf)
+        if problems := list(_unlisted_tables(levels)):
+            raise SettingsError("\n".join(problems))
+    return levels
+
+
+def _unlisted_tables(levels: Mapping[str, Json]) -> Iterator[str]:
+    for level, settings in levels.items():
+        try:
+            chosen_table(run_settings(settings), level, deployment().source_tables)
+        except SettingsError as error:
+            yield f"{level}: {error}"
 
 
 def load_postgres(
