@@ -4,6 +4,7 @@ A caller chooses among the names and writes no SQL, so that no other table can b
 """
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -115,13 +116,18 @@ class SourceTable(BaseModel):
         return own | self.fields
 
     @property
+    def place(self) -> tuple[str, Relation, str] | None:
+        """What is written: connection, table and column; None: nothing."""
+        return None if self.cluster_id is None else (self.conn_id, self.table, self.cluster_id)
+
+    @property
     def shown(self) -> str:
         """The table's name, for messages."""
         return ".".join(self.table)
 
 
-def one_default_per_level(tables: dict[str, SourceTable]) -> dict[str, SourceTable]:
-    """Refuse two defaults of one level.
+def no_two_in_one_place(tables: dict[str, SourceTable]) -> dict[str, SourceTable]:
+    """Refuse two defaults of one level, and two levels that write the same rows.
 
     Raises:
         ValueError: naming both.
@@ -130,6 +136,14 @@ def one_default_per_level(tables: dict[str, SourceTable]) -> dict[str, SourceTab
         names = defaults(tables.items(), level)
         if len(names) > 1:
             raise ValueError(f"{' and '.join(names)} are both the default of {level}: choose one")
+    for (name, table), (other, second) in combinations(tables.items(), 2):
+        parted = table.level_column is not None and second.level_column is not None
+        same = table.place is not None and table.place == second.place
+        if table.level != second.level and same and not parted:
+            raise ValueError(
+                f"{name} and {other} are of two levels and write the same column: give both a "
+                "`level_column`, or one another `cluster_id`"
+            )
     return tables
 
 
@@ -138,4 +152,4 @@ def defaults(tables: Iterable[tuple[str, SourceTable]], level: str) -> list[str]
     return [name for name, table in tables if table.default and table.level == level]
 
 
-SourceTables = Annotated[dict[str, SourceTable], AfterValidator(one_default_per_level)]
+SourceTables = Annotated[dict[str, SourceTable], AfterValidator(no_two_in_one_place)]

@@ -131,7 +131,11 @@ def test_the_settings_of_the_run_name_the_table_and_no_sql(news: News, bench: Wo
 def test_a_table_that_is_not_listed_for_the_level_is_refused(
     news: News, bench: Workbench, conf: dict[str, Any], message: str
 ) -> None:
-    news.install(articles=news.listing(), older=news.listing(), events=news.listing(level="events"))
+    news.install(
+        articles=news.listing(),
+        older=news.listing(),
+        events=news.listing(level="events", cluster_id=None),
+    )
     with pytest.raises(AirflowFailException, match=message):
         check(conf)
 

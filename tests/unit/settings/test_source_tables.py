@@ -61,6 +61,29 @@ def test_a_level_has_one_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        ({}, {}, True),
+        ({}, {"level_column": "kind"}, True),
+        ({}, {"cluster_id": "story"}, False),
+        ({}, {"cluster_id": None}, False),
+        ({}, {"conn_id": "archive"}, False),
+        ({"level_column": "kind"}, {"level_column": "kind"}, False),
+    ],
+)
+def test_two_levels_do_not_write_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch, one: dict[str, Any], other: dict[str, Any], refused: bool
+) -> None:
+    two = {"one": ARTICLES | one, "other": ARTICLES | {"level": "events"} | other}
+    monkeypatch.setenv("STAGE4_SOURCE_TABLES", json.dumps(two))
+    if refused:
+        with pytest.raises(ValidationError, match="one and other are of two levels"):
+            DeploymentSettings(_env_file=None)
+    else:
+        assert len(DeploymentSettings(_env_file=None).source_tables) == 2
+
+
+@pytest.mark.parametrize(
     ("settings", "level", "name"),
     [
         ({}, "documents", "usual"),
