@@ -35,14 +35,19 @@ def run_all(
         settings without effect, and whether the run was published; if not, why.
 
     Raises:
-        SettingsError: the gate is to compare with a history, which only the database has; or this
-            workspace's runs are published in the database, too.
+        SettingsError: the gate is to compare with a history, which only the database has, or the
+            vectors are to be read from it; or this workspace's runs are published in the database.
     """
     _refuse_the_databases(run)
     if run.settings.publish.max_drift is not None:
         raise SettingsError(
             "publish.max_drift compares with the runs in the database, and this command has none: "
             "drop it, or run the DAG"
+        )
+    if run.settings.input.source == "postgres":
+        raise SettingsError(
+            "input.source=postgres needs the database, and this command has none: drop it, or run "
+            "the DAG"
         )
     for idle in idle_before(run.settings, run.level, None, database=False, map=with_map):
         log.warning(str(idle))

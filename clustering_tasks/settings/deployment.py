@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.runners import RUNNERS
+from clustering_tasks.settings.source_tables import SourceTables
 
 if TYPE_CHECKING:
     RunnerName = str
@@ -121,6 +122,12 @@ class DeploymentSettings(BaseSettings):
     postgres_conn_id: str = Field(
         "stage4_postgres",
         description="Id of the Airflow connection to the results database (PostgreSQL).",
+    )
+    source_tables: SourceTables = Field(
+        default_factory=dict,
+        description="Tables of PostgreSQL that runs may be read from, as JSON: name to connection, "
+        "level, table and columns (docs/DEPLOYMENT.md). A run chooses one by "
+        "`input.source=postgres` and `input.table`. Empty: none.",
     )
     stage5_conn_id: str | None = Field(
         None,

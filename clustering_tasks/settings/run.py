@@ -49,8 +49,19 @@ class _Group(BaseModel):
 
 
 class InputSettings(_Group):
-    """Input: what Stage 3's files must hold, and how they are copied."""
+    """Input: where the vectors come from, what they must be, and how Stage 3's files are copied."""
 
+    source: Literal["auto", "stage3", "postgres"] = Field(
+        "auto",
+        description="Where the vectors are read: `stage3` from Stage 3's folder, `postgres` from a "
+        "table that the installation lists. `auto` takes the table that is listed as the level's "
+        "default, else Stage 3's folder.",
+    )
+    table: str | None = Field(
+        None,
+        description="Only with input.source=postgres: name of the table in STAGE4_SOURCE_TABLES. "
+        "Unset: the level's default, or the only one listed for the level.",
+    )
     dimension: int = Field(
         768,
         ge=2,
@@ -793,6 +804,11 @@ class RunSettings(_Group):
 
 
 def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
+    if settings.input.table is not None and settings.input.source != "postgres":
+        yield (
+            f"input.table={settings.input.table} needs input.source=postgres (it is "
+            f"{settings.input.source}): set that or drop input.table"
+        )
     if settings.scope == "level" and settings.allow_partial:
         yield (
             "allow_partial=true needs scope=domain: at level scope a missing part leaves no "

@@ -39,7 +39,7 @@ class Cleaned:
         runs: folders of runs.
         registries: of lasting ids, those of removed runs that no kept run went on from.
         artefacts: artefacts, whole ones.
-        leftovers: what killed attempts have left: their files, and copies of Stage 3's.
+        leftovers: what killed attempts have left: their files, copies of Stage 3's, exports.
         freed_bytes: of all these.
         left_bytes: in the workspace afterwards.
     """
@@ -195,8 +195,8 @@ def _remove_files(registries: Iterable[_Registry]) -> None:
 
 
 def _leftovers(level: Path, idle: float) -> Iterator[_Folder]:
-    """What `snapshot` copied and what attempts wrote before they were killed."""
-    copies = level.glob("runs/*/copy-*")
+    """What was exported, `snapshot` copied and attempts wrote before they were killed."""
+    copies = (*level.glob("runs/*/copy-*"), *level.glob("exports/*"))
     attempts = (path for artefact in level.glob("artefacts/*/*") for path in _attempts(artefact))
     for path in (*copies, *attempts):
         found = _folder(path)

@@ -30,7 +30,16 @@ from stage4.conf import COMMON
 from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
 from stage4.runners.repeating import RepeatingOperator
-from stage4.tasks import ALL_PARTS, SINKS, Sink, delete_document, housekeeping, roll_back, stage5
+from stage4.tasks import (
+    ALL_PARTS,
+    SINKS,
+    Sink,
+    delete_document,
+    housekeeping,
+    roll_back,
+    stage5,
+    write_back,
+)
 from stage4.tasks import level as level_tasks
 from stage4.tasks.errors import keep_error
 
@@ -112,6 +121,7 @@ def delete_document_dag(doc_md: str | None) -> DAG:
             reload = _python(f"reload_{level}", delete_document.reload_level, level=level)
             start >> redact >> reload >> close
         close >> _python("notify_stage5", stage5.notify_deletion)
+        close >> _python("write_back", write_back.write_back_all)
     return dag
 
 
@@ -129,6 +139,7 @@ def roll_back_dag(doc_md: str | None) -> DAG:
             "roll_back", roll_back.roll_back, outlets=[ROLLED_BACK], chosen=chosen.output
         )
         _python("notify_stage5", stage5.notify_roll_back, rolled_back=done.output)
+        _python("write_back", write_back.write_back, published=done.output)
     return dag
 
 

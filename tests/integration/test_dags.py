@@ -35,6 +35,7 @@ UPSTREAM = {
     "load_postgres": {"label", "map"},
     "publish": {"label", "load_postgres"},
     "notify_stage5": {"publish"},
+    "write_back": {"publish"},
 }
 
 
@@ -141,7 +142,7 @@ def test_a_deletion_ends_when_every_level_is_rewritten(dags: dict[str, DAG]) -> 
         assert upstream[f"redact_{level}"] == {"start"}
         assert upstream[f"reload_{level}"] == {f"redact_{level}"}
     assert upstream["close"] == {"start", *(f"reload_{level}" for level in LEVELS)}
-    assert upstream["notify_stage5"] == {"close"}
+    assert upstream["notify_stage5"] == upstream["write_back"] == {"close"}
     assert "17 * * * *" in repr(dag.timetable)
 
 
@@ -151,6 +152,7 @@ def test_a_roll_back_fixes_its_run_first_and_tells_last(dags: dict[str, DAG]) ->
         "choose_run": set(),
         "roll_back": {"choose_run"},
         "notify_stage5": {"roll_back"},
+        "write_back": {"roll_back"},
     }
     assert dag.timetable.can_be_scheduled is False
 

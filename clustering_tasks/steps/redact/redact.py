@@ -28,6 +28,7 @@ from clustering_tasks.steps.redact.rewriting import can_be_cut, rewrite
 from clustering_tasks.steps.redact.search import run_holds
 from clustering_tasks.workspace.artefacts import Result, Run, artefact_name, load_run
 from clustering_tasks.workspace.cleanup import remove_leftovers
+from clustering_tasks.workspace.exports import remove_exports
 from clustering_tasks.workspace.storage import to_json, write_atomically
 
 _IDLE_SECONDS = 3600.0  # from then on an unfinished attempt, or a copy, is a killed one's
@@ -58,6 +59,7 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
     cut = redact_registries(workspace, level.name, deleted)
     removed = remove_artefacts(workspace, level, deleted, found)
     remove_leftovers(workspace, level.name, _IDLE_SECONDS)
+    remove_exports(workspace, level.name)
     folder = workspace / level.name / "runs" / job_id
     result = Result(
         step="redact",

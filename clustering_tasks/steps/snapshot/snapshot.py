@@ -94,6 +94,7 @@ def snapshot(
         ResourcesError: when the level has more items than the installation takes.
         TransientError: when the folder kept changing while it was copied (IN-6).
     """
+    _refuse_missing_export(run)
     context = LEVELS[run.level.context]
     if run.settings.evidence.context and has_pair(UPath(run.indices), context):
         _snapshot(run, context, "context", None, deleted)
@@ -101,6 +102,15 @@ def snapshot(
         run.discard("context")
     # The last: the step's result is there only when all of it has succeeded.
     return _snapshot(run, run.level, "snapshot", stage3_count, deleted)
+
+
+def _refuse_missing_export(run: Run) -> None:
+    if run.settings.input.source == "postgres" and not UPath(run.indices).is_dir():
+        raise BadInputError(
+            f"the export of table {run.settings.input.table} is gone: it is removed as soon as it "
+            "has been read. Clear `check_stage3` with its downstream tasks, which reads the table "
+            "again"
+        )
 
 
 def _snapshot(

@@ -34,7 +34,10 @@ class Sink:
         return function
 
 
-SINKS = (Sink("notify_stage5", "stage5", "sends the event to Stage 5"),)
+SINKS = (
+    Sink("notify_stage5", "stage5", "sends the event to Stage 5"),
+    Sink("write_back", "write_back", "writes the clusters to the table that the run was read from"),
+)
 
 # The tasks of a level's DAG, in their order.
 LEVEL_TASKS = (

@@ -4,7 +4,8 @@ Each imports what it needs by itself: every task's process and every parse of th
 this module, and the providers of PostgreSQL and HTTP would cost each of them 0.7 s.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
@@ -15,22 +16,24 @@ from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.corrections.frozen import freeze, frozen_folder
-from clustering_tasks.errors import BadInputError
+from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import run_settings
+from clustering_tasks.settings.run import InputSettings, run_settings
 from clustering_tasks.stage3.index_header import promised_vectors
 from clustering_tasks.steps import STEPS, find_step
 from clustering_tasks.workspace.resources import check_count
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
+from stage4.source_tables.choice import Chosen, chosen_table, with_choice
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
 IDLE_SETTINGS = "idle_settings"  # key of an XCom of `check_stage3`
 LABEL = "label"  # key of an XCom of `publish`
+EXPORTED = "exported"  # the same, where the run is read from a table
 
 log = structlog.get_logger()
 
@@ -61,32 +64,38 @@ class Started(Protocol):
 def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
     """Refuse a run that cannot succeed, before anything is copied.
 
+    A run of a table of PostgreSQL is exported here, because the steps have no database.
+
     The settings that will have no effect are logged as warnings, and kept as an XCom, for jobs.
 
     Returns:
         The options of `snapshot`: every setting, Stage 3's own count of the level's vectors (None
-        where no URL of Stage 3 is set), and the file of the corrections that hold (None: none do).
+        where no URL of Stage 3 is set), the file of the corrections that hold (None: none do); of a
+        table `indices`, the folder of its export.
 
     Raises:
         AirflowFailException: wrong settings (all of them named), no such files, no such index,
-            more items than the installation takes.
-        AirflowException: Stage 3 is unhealthy, or it or the database cannot be reached.
+            more items than the installation takes; of a table: it, a right or a column is missing,
+            or rows cannot be read.
+        AirflowException: Stage 3, or a database, is unhealthy or cannot be reached.
     """
     with airflow_errors():
         settings = run_settings(chosen(dag_run.conf))
         refuse_filters(settings, LEVELS[level])
-        _require_files(level)
-        items = _items(LEVELS[level])
-        check_count(items, level)
-        count = _stage3_count(level)
-        idle = idle_before(settings, LEVELS[level], items if count is None else count)
+        table = chosen_table(settings, level, deployment().source_tables)
+        settings = with_choice(settings, table)
+        if table is None:
+            items, options = _check_files(level)
+        else:
+            items, options = _export(table, settings.input, ti)
+        idle = idle_before(settings, LEVELS[level], items)
         for each in idle:
             log.warning(str(each))
         ti.xcom_push(IDLE_SETTINGS, [each.record() for each in idle])
         return {
             "settings": settings.model_dump(mode="json"),
-            "stage3_count": count,
             "corrections": _freeze_corrections(level),
+            **options,
         }
 
 
@@ -98,7 +107,18 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
             of every level is named.
     """
     with airflow_errors():
-        return conf_of_levels(dag_run.conf)
+        levels = conf_of_levels(dag_run.conf)
+        if problems := list(_unlisted_tables(levels)):
+            raise SettingsError("\n".join(problems))
+    return levels
+
+
+def _unlisted_tables(levels: Mapping[str, Json]) -> Iterator[str]:
+    for level, settings in levels.items():
+        try:
+            chosen_table(run_settings(settings), level, deployment().source_tables)
+        except SettingsError as error:
+            yield f"{level}: {error}"
 
 
 def load_postgres(
@@ -202,6 +222,24 @@ def _identify_again(perform: Callable[[str], Json], load_id: int) -> Json:
     report = read_report(label["files"]["report"])
     _load(report, label, results["map"], instead_of=load_id)
     return label
+
+
+def _check_files(level: str) -> tuple[int | None, Json]:
+    """Check Stage 3's files; returns the number of items, and what `snapshot` gets to know."""
+    _require_files(level)
+    items = _items(LEVELS[level])
+    check_count(items, level)
+    count = _stage3_count(level)
+    return items if count is None else count, {"stage3_count": count}
+
+
+def _export(table: Chosen, settings: InputSettings, ti: Pushing) -> tuple[int, Json]:
+    """Export a table; returns the number of its rows, and what `snapshot` gets to know."""
+    from stage4.source_tables.export import export_table
+
+    done = export_table(table, settings, deployment().workspace)
+    ti.xcom_push(EXPORTED, {"table": table.name} | asdict(done))
+    return done.rows, {"stage3_count": None, "indices": done.folder}
 
 
 def _require_files(level: str) -> None:
