@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,7 +91,8 @@ def main() -> None:
         found = figures(series.days)
         print(f"{series.name}: {_line(found)}", flush=True)
         entry: dict[str, Figure] = {
-            f"identity/{series.name}/{name}": each for name, each in found.items()
+            f"identity/{series.name}/{name}": None if isnan(each) else each
+            for name, each in found.items()
         }
         add(new_entry(entry, load))
 

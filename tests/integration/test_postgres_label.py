@@ -7,7 +7,7 @@ import orjson
 import pytest
 from upath import UPath
 
-from clustering_tasks.pipeline import run_all
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
@@ -36,7 +36,7 @@ def test_a_level_of_the_sample(results: Results, workspace: Path, sample: Path, 
         settings=run_settings({"hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}),
     )
     run.start()
-    run_all(run, UPath(workspace) / "output", with_map=True)
+    perform_steps(run, with_map=True)
     label = run.result("label").model_dump(mode="json")
     report = read_report(label["files"]["report"])
     points = run.result("map").files["points_csv"]

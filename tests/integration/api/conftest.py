@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from upath import UPath
 
-from clustering_tasks.pipeline import run_all
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
@@ -118,7 +118,7 @@ def cluster(folder: Path, level: str, job: str, settings: Json, as_of: datetime 
         settings=run_settings(settings),
     )
     run.start()
-    run_all(run, UPath(folder / "output"), with_map=True)
+    perform_steps(run, with_map=True)
     label = run.result("label").model_dump(mode="json")
     files = label["files"] | run.result("map").files
     loaded = load_run(files, read_report(label["files"]["report"]))
