@@ -30,6 +30,10 @@ class Arrays(Mapping[str, npt.NDArray[Any]]):
             raise made_by_another_version(key.parent.name, str(key), lacks)
         return self._arrays[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether the file has an array of this name."""
+        return name in self._arrays
+
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
         return iter(self._arrays)

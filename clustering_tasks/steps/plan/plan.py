@@ -10,6 +10,7 @@ from clustering_tasks.algorithms.costs import forecast_level
 from clustering_tasks.algorithms.method import Method, record_method, resolve_method
 from clustering_tasks.evidence.context_trust import checked_context
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
+from clustering_tasks.graph.coded_cells import shared_blocks, write_codes
 from clustering_tasks.graph.features import centred, document_vectors, make_features
 from clustering_tasks.graph.missing_types import fill_missing_types
 from clustering_tasks.graph.nodes import Nodes, make_nodes, part_fields
@@ -103,7 +104,8 @@ def _plan(
         if method.centred:
             features = centred(features, nodes)
         ordered = order_by_cell(features, nodes, run.settings.neighbours)
-        write_features(attempt.new_file("features", "features.npy"), ordered)
+        written = attempt.new_file("features", "features.npy")
+        write_features(written, ordered)
     nodes, documents = ordered.nodes, ordered.features.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
     if method.weights.document_weight:
@@ -116,6 +118,11 @@ def _plan(
     parts = _parts(nodes, run, ordered.cells.keys())
     with attempt.new_file("part_of_node", "part_of_node.npy").open("wb") as file:
         np.save(file, parts.of_node)
+    codes = attempt.new_file("codes", "codes.bin")
+    weights = attempt.new_file("code_weights", "code_weights.npz")
+    shared = shared_blocks(nodes, parts.of_node, ordered.cells)
+    with open_vectors(written) as file:
+        write_codes(codes, weights, file, nodes, shared)
     attempt.parts = [
         Part(part=number, name=name, items=items)
         for number, (name, items) in enumerate(zip(parts.names, parts.items(nodes), strict=True))
