@@ -68,14 +68,24 @@ def nearest_clusters(block: Block, labels: I32, settings: RunSettings) -> Offers
     asked = settings.outliers.policy in ("nearest", "target")
     if not asked or len(noise) in (0, len(labels)):
         return offers
-    offers.node[noise], offers.similarity[noise] = _by_vote(block, labels, noise)
+    offers.node[noise], offers.similarity[noise] = by_vote(block, labels, noise)
     rest = noise[offers.node[noise] < 0]
     if len(rest) and settings.temporal.window_days is None:
         offers.node[rest], offers.similarity[rest] = _by_centroid(block, labels, rest)
     return offers
 
 
-def _by_vote(block: Block, labels: I32, noise: I64) -> tuple[I32, F32]:
+def by_vote(block: Block, labels: I32, noise: I64) -> tuple[I32, F32]:
+    """Let up to five neighbours of some rows of a block, (m,), vote by their similarity.
+
+    Args:
+        block: whose `ids` are rows of `labels`.
+        labels: (n,) clusters, negative for none.
+        noise: the rows.
+
+    Returns:
+        (m,) the nearest voter of the winning cluster, -1 for none, and its similarity.
+    """
     ids = block.ids[noise]
     likeness = np.where((ids >= 0) & (labels[ids] >= 0), block.similarity[noise], -np.inf)
     order = np.argsort(-likeness, axis=1, kind="stable")[:, :_VOTERS]
