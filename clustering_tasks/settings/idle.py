@@ -378,7 +378,7 @@ RULES: tuple[Rule, ...] = (
         ("mode",),
     ),
     Rule(
-        tuple(f"incremental.max_{limit}" for limit in ("voted_share", "quality_drop", "age_days")),
+        tuple(f"incremental.max_{limit}" for limit in ("new_share", "quality_drop", "age_days")),
         "mode is auto",
         lambda settings, _: settings.mode == "auto",
         ("mode",),

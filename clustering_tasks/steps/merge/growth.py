@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import structlog
 
-from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.rows import evenly_spaced
@@ -29,8 +28,14 @@ from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.learned import Learned, load_learned
-from clustering_tasks.steps.merge.outlier_policy import by_vote
 from clustering_tasks.steps.merge.some_edges import SomeEdges, some_edges
+from clustering_tasks.steps.merge.votes import (
+    Ballot,
+    ballot,
+    join_limit,
+    join_one_by_one,
+    join_together,
+)
 from clustering_tasks.workspace.artefacts import Metric, Result, Run
 from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
 
@@ -38,6 +43,8 @@ from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
 _SAMPLE = 1024
 _SMALLEST = 2
 
+import os
+LAB = os.environ.get("LAB", "D")
 log = structlog.get_logger()
 
 
@@ -109,27 +116,33 @@ def grow(
     seen = np.union1d(loose, sample)
     around = np.union1d(seen, graph.ids[seen][graph.ids[seen] >= 0]).astype(np.int64)
     edges = some_edges(snapshot, plan, nodes, around, learned)
-    offered, similarity = _vote(edges, graph, former.labels, seen)
-    test = np.searchsorted(seen, sample)
-    limit = _limit(run.settings, former.labels[sample], offered[test], similarity[test])
-    repeated = np.where(similarity[test] >= limit, offered[test], NOISE) == former.labels[sample]
-    at = np.searchsorted(seen, loose)
-    joins = (similarity[at] >= limit) & (offered[at] >= 0)
+    votes = ballot(seen, *edges.of(graph, seen))
+    limit, repeated = _tested(run.settings, votes.of(sample), former.labels)
     labels, probabilities = former.labels.copy(), former.probabilities.copy()
-    labels[loose[joins]] = offered[at[joins]]
-    probabilities[loose[joins]] = np.clip(similarity[at[joins]], 0, 1)
+    of_loose = votes.of(loose)
+    joined, likeness = join_one_by_one(of_loose, labels, limit)
+    probabilities[loose] = np.where(joined >= 0, likeness, probabilities[loose])
     pool = _pool(graph, former, labels)
+    anchors = np.empty(0, np.int64)
+    if LAB == "D":
+        anchors = _anchors(of_loose, labels, pool)
+        pool = np.union1d(pool, anchors)
     with open_vectors(plan.path("features")) as features:
         rest = _Rest(run.settings, method, learned)
         found, firm = rest.cluster(edges, graph, nodes, pool, features)
-    found = _with_new(found, former.loose[pool])
+    found = with_new(found, former.loose[pool] & (labels[pool] < 0))
+    late = _late(of_loose, nodes, former, labels, pool, found, limit, anchors)
+    probabilities[late.rows] = late.likeness
+    labels[late.rows] = late.labels
+    found = np.where(late.left[pool], found, NOISE).astype(np.int32)
+    found = without_gaps(found)
     fresh = found >= 0
     labels[pool[fresh]] = former.counts + found[fresh]
     probabilities[pool[fresh]] = firm[fresh]
-    voted = int(nodes.weight[loose[joins]].sum())
+    in_old = loose[(labels[loose] >= 0) & (labels[loose] < former.counts)]
     counts: dict[str, Metric] = {
         "new_items": int(nodes.weight[former.node < 0].sum()),
-        "voted": voted,
+        "voted": int(nodes.weight[in_old].sum()),
         "new_since_full": int(base.merge.metrics["new_since_full"] or 0)
         + int(nodes.weight[former.loose].sum()),
         "clustered_anew": int(nodes.weight[pool].sum()),
@@ -188,34 +201,73 @@ def _sample(former: _Former) -> I64:
     return old[evenly_spaced(len(old), _SAMPLE)] if len(old) else old
 
 
-def _vote(edges: SomeEdges, graph: Graph, labels: I32, rows: I64) -> tuple[I32, F32]:
-    """Let the neighbours of some nodes vote: the cluster, -1 for none, and the similarity."""
-    ids, distances = edges.of(graph, rows)
-    nothing = np.empty((0, 0), np.float32)
-    block = Block(nothing, ids, distances, np.ones(len(ids), np.int32))
-    voter, similarity = by_vote(block, labels, np.arange(len(rows)))
-    return np.where(voter >= 0, labels[voter], NOISE).astype(np.int32), similarity
+def _tested(settings: RunSettings, sample: Ballot, labels: I32) -> tuple[float, Mask]:
+    """Return the similarity from which nodes join, and where the vote repeats the sample."""
+    own = labels[sample.rows]
+    offered, similarity = sample.count(labels)
+    limit = join_limit(settings.incremental, own, offered, similarity)
+    return limit, np.where(similarity >= limit, offered, NOISE) == own
 
 
-def _limit(settings: RunSettings, labels: I32, offered: I32, similarity: F32) -> float:
-    """Return the similarity from which a node joins: where the vote repeats most of the sample.
+@dataclass(frozen=True)
+class _Late:
+    """Nodes that join old clusters after the pool has been clustered.
 
-    Args:
-        settings: may set it.
-        labels: (s,) clusters of the sample, NOISE for none.
-        offered: (s,) clusters that the vote offers.
-        similarity: (s,) of the node and that cluster.
+    Attributes:
+        rows: (m,) the nodes.
+        labels: (m,) the clusters.
+        likeness: (m,) to them.
+        left: (n,) nodes that may be in new clusters.
     """
-    if settings.incremental.vote_similarity is not None:
-        return settings.incremental.vote_similarity
-    asked = np.flatnonzero(offered >= 0)
-    if not len(asked):
-        return np.inf
-    order = asked[np.argsort(-similarity[asked], kind="stable")]
-    # joining at this similarity and above: what is right then less what was right before
-    gain = np.cumsum((offered[order] == labels[order]).astype(int) - (labels[order] == NOISE))
-    last = len(gain) - 1 - int(np.argmax(gain[::-1]))
-    return float(similarity[order[last]]) if gain[last] > 0 else np.inf
+
+    rows: I64
+    labels: I32
+    likeness: F32
+    left: Mask
+
+
+def _late(
+    votes: Ballot,
+    nodes: Nodes,
+    former: _Former,
+    labels: I32,
+    pool: I64,
+    found: I32,
+    limit: float,
+    anchors: I64,
+) -> _Late:
+    """Let clusters of the pool join old ones together, and single nodes alone."""
+    open_ = former.loose[pool] & (labels[pool] < 0)
+    rows = pool[open_]
+    group = found[open_]
+    offered, similarity = votes.of(rows).count(labels)
+    grouped = group >= 0
+    heirs = join_together(
+        group[grouped], nodes.weight[rows[grouped]], offered[grouped], similarity[grouped], limit
+    )
+    if LAB == "D":
+        held = np.isin(pool, anchors) & (found >= 0)
+        heirs = join_together(
+            found[held], nodes.weight[pool[held]], labels[pool[held]], np.ones(int(held.sum())), 0.0
+        )
+        heirs = np.append(heirs, np.full(int(found.max(initial=-1)) + 1 - len(heirs), NOISE)).astype(np.int32)
+    if LAB == "A":
+        heirs = np.full(int(found.max(initial=-1)) + 1, NOISE, np.int32)
+    alone = np.where(similarity >= limit, offered, NOISE)
+    joins = np.where(grouped, np.append(heirs, NOISE)[group], alone)
+    left = np.ones(len(labels), dtype=bool)
+    left[pool[(found >= 0) & (np.append(heirs, NOISE)[found] >= 0)]] = False
+    now = joins >= 0
+    return _Late(rows[now], joins[now].astype(np.int32), np.clip(similarity[now], 0, 1), left)
+
+
+def _anchors(loose: Ballot, labels: I32, pool: I64) -> I64:
+    """Return members of old clusters that vote on the pool's loose nodes."""
+    pending = loose.of(np.intersect1d(loose.rows, pool))
+    ids = np.where((pending.block.ids >= 0) & (labels[pending.block.ids] >= 0), pending.block.ids, -1)
+    order = np.argsort(ids < 0, axis=1, kind="stable")[:, :5]
+    found = np.unique(np.take_along_axis(ids, order, 1))
+    return found[found >= 0].astype(np.int64)
 
 
 def _pool(graph: Graph, former: _Former, labels: I32) -> I64:
@@ -274,7 +326,7 @@ class _Rest:
         return np.asarray((nearest >= floor) | (nodes.weight[pool] > 1))
 
 
-def _with_new(found: I32, loose: Mask) -> I32:
+def with_new(found: I32, loose: Mask) -> I32:
     """Keep the clusters that have a loose node, numbered without gaps: old noise forms none."""
     kept = np.isin(found, found[loose & (found >= 0)])
     return without_gaps(np.where(kept, found, NOISE).astype(np.int32))
