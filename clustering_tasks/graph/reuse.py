@@ -5,22 +5,26 @@ its id. So that a vector that has not changed has the same features, what all it
 (the mean that is taken off, the share of the context, the cells) stays that of the last full run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from upath import UPath
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.unit_rows import Digests
 from clustering_tasks.graph.neighbour_graph import Graph
+from clustering_tasks.workspace.columns import read_columns
 
 # A row of the graph that has lost more than this share of its neighbours is searched again. Below,
 # the rest are still the nearest of those that stayed, and new ones are offered to it.
 _LOST = 0.25
 _ROWS = 65_536
+# Odd, so that no two digests have the same product.
+_FACTOR, _MISSING = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,25 @@ def load_node_keys(path: UPath) -> NodeKeys:
         )
 
 
-def with_facts(digests: Digests, facts: pd.DataFrame) -> Digests:
-    """Mix into the nodes' digests, (m, 2), what evidence reads of them, (m) rows."""
+def fact_digests(items: UPath, columns: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Make a digest of some columns of the items: (n,) uint64."""
+    mixed: npt.NDArray[np.uint64] = np.zeros((), dtype=np.uint64)
+    for column in columns:
+        values = read_columns(items, [column])[column]
+        if not pa.types.is_string(values.type):
+            values = values.cast(pa.int64())
+        coded = values.dictionary_encode()
+        texts = coded.dictionary.to_numpy(zero_copy_only=False)
+        hashes = np.append(pd.util.hash_array(texts, categorize=False), _MISSING)
+        of_item = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+        mixed = (mixed * _FACTOR) ^ hashes[of_item]
+    return mixed
+
+
+def with_facts(digests: Digests, facts: npt.NDArray[np.uint64]) -> Digests:
+    """Mix into the nodes' digests, (m, 2), what evidence reads of them, (m,)."""
     mixed = digests.copy()
-    mixed[:, 0] ^= pd.util.hash_pandas_object(facts, index=False).to_numpy(np.uint64)
+    mixed[:, 0] ^= facts
     return mixed
 
 

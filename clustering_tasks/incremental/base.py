@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from upath import UPath
 
 from clustering_tasks.algorithms.method import Method
@@ -88,8 +89,8 @@ def load_base(run: Run, plan: Result) -> Base | None:
     )
 
 
-def previous_job(run: Run) -> str | None:
-    """Name the newest published run that is earlier than this one, None where there is none.
+def previous_run(run: Run) -> dict[str, str] | None:
+    """Return `job_id` and `as_of` of the newest published run that is earlier; None without one.
 
     `published.json` names the newest of all; each run has recorded the one before it. So a run
     that is performed again, published or not, finds the same one.
@@ -97,9 +98,9 @@ def previous_job(run: Run) -> str | None:
     level = run.workspace / run.level.name
     record, seen = _json(level / "published.json"), set[str]()
     while record and record["job_id"] not in seen:
-        job_id = str(record["job_id"])
-        if job_id != run.job_id and _time(record["as_of"]) < run.as_of:
-            return job_id
+        job_id, as_of = str(record["job_id"]), str(record["as_of"])
+        if job_id != run.job_id and _time(as_of) < run.as_of:
+            return {"job_id": job_id, "as_of": as_of}
         seen.add(job_id)
         record = (_json(level / "runs" / job_id / MODE_RECORD) or {}).get("previous")
     return None
@@ -190,8 +191,8 @@ def _files(
 def _json(path: UPath) -> dict[str, Any] | None:
     try:
         found = read_json(path)
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None  # a damaged `published.json` is refused by `publish`
     return found if isinstance(found, dict) else None
 
 

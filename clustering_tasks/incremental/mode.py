@@ -15,7 +15,7 @@ from clustering_tasks.algorithms.method import Method
 from clustering_tasks.incremental.base import (
     MODE_RECORD,
     Base,
-    previous_job,
+    previous_run,
     usable_base,
     versions,
 )
@@ -57,10 +57,9 @@ def resolve_mode(run: Run, method: Method) -> Mode:
         method: of the run.
     """
     known = _recorded(run)
-    job_id = known["previous"]["job_id"] if known else previous_job(run)
-    found = _base(run, job_id, method)
+    previous = known["previous"] if known else previous_run(run)
+    found = _base(run, previous["job_id"] if previous else None, method)
     asked = run.settings.mode
-    previous = _previous(run, job_id) if job_id else None
     record = {"asked": asked, "as_of": run.as_of, "previous": previous, "full": None}
     record["versions"] = versions(method.algorithm)
     if isinstance(found, str):
@@ -125,13 +124,6 @@ def _moving_cut(settings: RunSettings, blocked_by: str | None) -> str | None:
     if blocked_by and own.least_similarity is None:
         return f"each {blocked_by} has a cut of its own"
     return None
-
-
-def _previous(run: Run, job_id: str) -> dict[str, Any]:
-    folder = run.workspace / run.level.name / "runs" / job_id
-    path = folder / "run.json"
-    as_of = read_json(path)["as_of"] if path.exists() else None
-    return {"job_id": job_id, "as_of": as_of}
 
 
 def _last_full(run: Run, base: Base) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.arrays import F32
+from clustering_tasks.deleted_documents.tombstones import document_hash, key_check, tombstones
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.publication.report import read_report
+from clustering_tasks.steps.redact.redact import redact
 from clustering_tasks.workspace.artefacts import Run
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata, scattered, unit
@@ -19,6 +21,7 @@ from tests.stage3_folder import blobs, plain_metadata, scattered, unit
 # So many items of each of four stories, and loners; the algorithm is each level's own.
 SIZES = (12, 12, 12, 12)
 LONERS = 8
+SECRET = "a secret of the tests"
 
 
 class Series:
@@ -178,7 +181,11 @@ def test_every_level_and_both_searches(
 def test_rows_taken_over_are_those_of_a_search(
     series: Series, vectors: F32, exact_rows: int
 ) -> None:
-    k = {"neighbours.k": 8, "neighbours.exact_rows": exact_rows, "neighbours.probes": 200}
+    k: dict[str, Any] = {
+        "neighbours.k": 8,
+        "neighbours.exact_rows": exact_rows,
+        "neighbours.probes": 200,
+    }
     series.run(vectors[:40], **k)
     run = series.run(vectors, **k)
     with run.result("plan").path("features").open("rb") as file:
@@ -278,7 +285,10 @@ def test_auto_makes_a_full_run_at_each_limit(
     assert mode(series.run(vectors, mode="auto"))["last_full"] == "day-1"
 
 
-SHARE_AND_DROP = {"incremental.max_new_share": 1, "incremental.max_quality_drop": 0.02}
+SHARE_AND_DROP: dict[str, Any] = {
+    "incremental.max_new_share": 1,
+    "incremental.max_quality_drop": 0.02,
+}
 
 
 def test_auto_makes_a_full_run_where_quality_has_fallen(series: Series, vectors: F32) -> None:
@@ -286,7 +296,7 @@ def test_auto_makes_a_full_run_where_quality_has_fallen(series: Series, vectors:
     # each joins its story, at its edge
     far = unit(vectors[:48] + 0.12 * np.random.default_rng(3).normal(size=(48, 16)))
     both = np.concatenate([vectors, far])
-    series.run(both, **{"incremental.vote_similarity": 0.1})
+    series.run(both, None, **{"incremental.vote_similarity": 0.1})
     found = mode(series.run(both, mode="auto", **SHARE_AND_DROP))
     assert found["taken"] == "full"
     assert "silhouette fell" in found["reason"]
@@ -302,5 +312,24 @@ def test_an_outlier_policy_goes_over_all_noise(workbench: Workbench, vectors: F3
 
 def test_the_threshold_may_be_set(series: Series, vectors: F32) -> None:
     series.run(vectors[:-1])
-    found = mode(series.run(vectors, **{"incremental.vote_similarity": 0.9}))
+    found = mode(series.run(vectors, None, **{"incremental.vote_similarity": 0.9}))
     assert found["vote_similarity"] == 0.9
+
+
+def test_after_a_deletion_the_next_run_is_full_without_the_document(
+    workbench: Workbench, vectors: F32
+) -> None:
+    series = Series(workbench, "events")
+    series.run(vectors)
+    second = series.run(vectors)
+    items = pd.read_parquet(second.result("snapshot").files["items"])
+    gone = items["document_id"].iloc[0]
+    deleted = tombstones(SECRET, [document_hash(SECRET, gone)], {key_check(SECRET)})
+    redact(workbench.workspace, second.level, "redact", deleted)
+    third = replace(second, job_id="third", as_of=second.as_of + timedelta(days=1))
+    third.start()
+    run_all(third, workbench.output, deleted)
+    assert mode(third)["taken"] == "full"
+    assert "artefacts of run day-1 are gone" in mode(third)["reason"]
+    left = pd.read_parquet(third.result("snapshot").files["items"])["document_id"]
+    assert gone not in set(left)

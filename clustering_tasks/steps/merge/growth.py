@@ -44,6 +44,7 @@ _SAMPLE = 1024
 _SMALLEST = 2
 
 import os
+
 LAB = os.environ.get("LAB", "D")
 log = structlog.get_logger()
 
@@ -250,7 +251,9 @@ def _late(
         heirs = join_together(
             found[held], nodes.weight[pool[held]], labels[pool[held]], np.ones(int(held.sum())), 0.0
         )
-        heirs = np.append(heirs, np.full(int(found.max(initial=-1)) + 1 - len(heirs), NOISE)).astype(np.int32)
+        heirs = np.append(
+            heirs, np.full(int(found.max(initial=-1)) + 1 - len(heirs), NOISE)
+        ).astype(np.int32)
     if LAB == "A":
         heirs = np.full(int(found.max(initial=-1)) + 1, NOISE, np.int32)
     alone = np.where(similarity >= limit, offered, NOISE)
@@ -264,7 +267,9 @@ def _late(
 def _anchors(loose: Ballot, labels: I32, pool: I64) -> I64:
     """Return members of old clusters that vote on the pool's loose nodes."""
     pending = loose.of(np.intersect1d(loose.rows, pool))
-    ids = np.where((pending.block.ids >= 0) & (labels[pending.block.ids] >= 0), pending.block.ids, -1)
+    ids = np.where(
+        (pending.block.ids >= 0) & (labels[pending.block.ids] >= 0), pending.block.ids, -1
+    )
     order = np.argsort(ids < 0, axis=1, kind="stable")[:, :5]
     found = np.unique(np.take_along_axis(ids, order, 1))
     return found[found >= 0].astype(np.int64)

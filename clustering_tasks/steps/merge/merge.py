@@ -167,7 +167,8 @@ def _merge(
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
-    approximate = mend(graph, plan, nodes)
+    # an incremental run has mended its graph, whose rows are mostly the base's
+    approximate = mend(graph, plan, nodes) if base is None else []
     with ThreadPoolExecutor(1) as beside:  # products, while metadata keeps the interpreter busy
         measuring = beside.submit(measure_recall, graph, plan, approximate, run.settings.temporal)
         if base is None:

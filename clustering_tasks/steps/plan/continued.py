@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from upath import UPath
 
 from clustering_tasks.arrays import I32, I64
@@ -58,7 +57,7 @@ def continued(
     features: Features,
     nodes: Nodes,
     names: npt.NDArray[np.str_],
-    facts: pd.DataFrame | None,
+    facts: npt.NDArray[np.uint64] | None,
 ) -> Continued:
     """Find the base's nodes among those of a run.
 
@@ -67,7 +66,7 @@ def continued(
         features: of the nodes, nothing taken off.
         nodes: of the run.
         names: (b,) of its blocks.
-        facts: (n) what evidence reads of the items; None: nothing.
+        facts: (n,) digests of what evidence reads of the items; None: nothing.
     """
     keys, before = (
         load_node_keys(base.plan.path("node_keys")),
@@ -76,7 +75,7 @@ def continued(
     features = replace(features, mean=keys.mean, context_weight=keys.context_weight)
     digests = feature_digests(features, len(nodes.row))
     if facts is not None:
-        digests = with_facts(digests, facts.iloc[nodes.row])
+        digests = with_facts(digests, facts[nodes.row])
     blocks = same_blocks(names, keys.block_names)
     former = same_nodes(digests, blocks[nodes.block], keys.digests, before.block)
     cells = _known(keys, load_cells(base.plan.path("cells")), before, blocks, former)

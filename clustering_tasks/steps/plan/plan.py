@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -14,7 +15,7 @@ from clustering_tasks.graph.features import Features, centred, document_vectors,
 from clustering_tasks.graph.missing_types import fill_missing_types
 from clustering_tasks.graph.nodes import Nodes, block_names, make_nodes, part_fields
 from clustering_tasks.graph.parts import Parts, make_parts
-from clustering_tasks.graph.reuse import NodeKeys, with_facts
+from clustering_tasks.graph.reuse import NodeKeys, fact_digests, with_facts
 from clustering_tasks.graph.time_ranges import write_time_ranges
 from clustering_tasks.graph.whole_blocks import whole_blocks
 from clustering_tasks.incremental.base import Base
@@ -37,6 +38,12 @@ from clustering_tasks.workspace.artefacts import (
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 from clustering_tasks.workspace.vector_files import open_vectors
+
+# What evidence reads of an item.
+FACTS = (
+    *("mention", "document_id", "sentence", "domain", "event_type"),
+    *("start_time", "end_time"),
+)
 
 
 def plan(run: Run) -> Result:
@@ -112,7 +119,7 @@ def _plan(
     documents = document_vectors(items["document_id"].iloc[nodes.row], context)
     with open_vectors(snapshot.path("vectors")) as file:
         features = make_features(file, nodes, documents, method)
-        facts = _facts(snapshot, items, method)
+        facts = _facts(snapshot, method)
         names = block_names(items, run.level, run.settings, nodes)
         since: Continued | None = None
         if base is None:
@@ -127,7 +134,7 @@ def _plan(
     nodes, documents = ordered.nodes, features.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
     if facts is not None:
-        digests = with_facts(digests, facts.iloc[nodes.row])
+        digests = with_facts(digests, facts[nodes.row])
     keys = NodeKeys(digests, names, features.mean, features.context_weight, ordered.centres)
     keys.save(attempt.new_file("node_keys", "node_keys.npz"))
     if since is not None and base is not None:
@@ -164,15 +171,9 @@ def _fitted(run: Run, method: Method, features: Features, nodes: Nodes) -> Featu
     return centred(features, nodes) if method.centred else features
 
 
-def _facts(snapshot: Result, items: pd.DataFrame, method: Method) -> pd.DataFrame | None:
-    """Return what evidence reads of the items; None where nothing but the vectors counts."""
-    if not method.weights.any():
-        return None
-    texts = read_columns(snapshot.path("items"), ["mention", "sentence"])
-    facts = items[[name for name in FILTERED_BY if name in items]].copy()
-    for name, column in texts.items():
-        facts[name] = column.to_pandas()
-    return facts
+def _facts(snapshot: Result, method: Method) -> npt.NDArray[np.uint64] | None:
+    """Digest what evidence reads of the items; None where nothing but the vectors counts."""
+    return fact_digests(snapshot.path("items"), FACTS) if method.weights.any() else None
 
 
 def _one_part(nodes: Nodes) -> Parts:

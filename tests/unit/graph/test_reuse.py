@@ -1,9 +1,13 @@
 """Nodes are known again by vector and facts, and rows of the graph taken over."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.engine.neighbours import exact_neighbours
@@ -11,6 +15,7 @@ from clustering_tasks.engine.unit_rows import digest_rows
 from clustering_tasks.graph.neighbour_graph import Graph
 from clustering_tasks.graph.reuse import (
     NodeKeys,
+    fact_digests,
     load_node_keys,
     reused_rows,
     same_blocks,
@@ -46,13 +51,24 @@ def test_without_a_former_node_all_are_new() -> None:
     assert same_nodes(digests, np.zeros(3, np.int64), *nothing).tolist() == [-1, -1, -1]
 
 
-def test_other_facts_make_another_node() -> None:
-    digests = digest_rows(scattered(2))
-    facts = pd.DataFrame({"mention": ["a", None], "start_time": [pd.Timestamp("2026-01-01"), None]})
-    one, other = with_facts(digests, facts), with_facts(digests, facts.assign(mention=["b", None]))
-    assert (one[1] == other[1]).all()
-    assert (one[0] != other[0]).any()
-    assert (with_facts(digests, facts) == one).all()
+def test_other_facts_make_another_node(tmp_path: Path) -> None:
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    columns = {"mention": ["a", None, "a"], "sentence": [None, "a", "a"], "time": [day, None, day]}
+    names, path = list(columns), UPath(tmp_path / "items.parquet")
+
+    def digests(**changed: list[Any]) -> npt.NDArray[np.uint64]:
+        types = {"mention": pa.string(), "sentence": pa.string(), "time": pa.timestamp("us", "UTC")}
+        both = columns | changed
+        pq.write_table(pa.table({n: pa.array(both[n], types[n]) for n in names}), path)
+        return fact_digests(path, names)
+
+    first = digests()
+    assert len({*first.tolist()}) == 3
+    assert (digests() == first).all()
+    assert (digests(mention=["b", None, "a"]) != first).tolist() == [True, False, False]
+    assert (digests(time=[day, day, day]) != first).tolist() == [False, True, False]
+    nodes = digest_rows(scattered(3))
+    assert (with_facts(nodes, first) != nodes).tolist() == [[True, False]] * 3
 
 
 def test_blocks_are_known_by_name() -> None:
