@@ -35,8 +35,9 @@ from clustering_tasks.steps.merge.assignments import (
 )
 from clustering_tasks.steps.merge.blocks import blocks, evidence
 from clustering_tasks.steps.merge.damped_evidence import adapt
-from clustering_tasks.steps.merge.growth import grow, known_evidence, without_gaps
+from clustering_tasks.steps.merge.growth import grow, known_evidence
 from clustering_tasks.steps.merge.learned import Learned, learned
+from clustering_tasks.steps.merge.leftover import without_gaps
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,

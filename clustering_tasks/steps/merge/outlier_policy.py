@@ -19,7 +19,7 @@ MOST_PROBABLE = np.float32(0.5)
 # Neighbours that vote. B-cubed F1 on real documents clustered by HDBSCAN, without policy, with the
 # nearest neighbour's cluster, with the nearest centroid's, with five votes: ecbplus .792 .807 .809
 # .813, headlines .751 .810 .790 .813, wikinews .670 .669 .668 .671.
-_VOTERS = 5
+VOTERS = 5
 _ROWS = 32_768
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ def by_vote(block: Block, labels: I32, noise: I64) -> tuple[I32, F32]:
     """
     ids = block.ids[noise]
     likeness = np.where((ids >= 0) & (labels[ids] >= 0), block.similarity[noise], -np.inf)
-    order = np.argsort(-likeness, axis=1, kind="stable")[:, :_VOTERS]
+    order = np.argsort(-likeness, axis=1, kind="stable")[:, :VOTERS]
     voter, likeness = np.take_along_axis(ids, order, 1), np.take_along_axis(likeness, order, 1)
     votes = np.isfinite(likeness)
     cluster = np.where(votes, labels[voter], -1)

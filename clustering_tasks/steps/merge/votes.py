@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
-import os
-
 import numpy as np
 
 from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.settings.run import IncrementalSettings
 from clustering_tasks.steps.merge.assignments import NOISE
-from clustering_tasks.steps.merge.outlier_policy import by_vote
+from clustering_tasks.steps.merge.outlier_policy import VOTERS, by_vote
 
 # Rounds in which nodes join; chains of new nodes that are longer are left to the algorithm.
 _ROUNDS = 20
@@ -22,7 +20,7 @@ class Ballot:
 
     Attributes:
         rows: numbers of the nodes in the level, ascending.
-        block: their edges; its `ids` are numbers in the level.
+        block: their edges, the most similar first; its `ids` are numbers in the level.
     """
 
     rows: I64
@@ -42,11 +40,24 @@ class Ballot:
         voter, similarity = by_vote(self.block, labels, np.arange(len(self.rows)))
         return np.where(voter >= 0, labels[voter], NOISE).astype(np.int32), similarity
 
-    def nearest_open(self, open_nodes: Mask) -> F32:
-        """Return the similarity of the nearest of the open, (n,), neighbours: (m,), or -inf."""
+    def voters(self, labels: I32) -> I64:
+        """Return all who have a vote, ascending."""
         ids = self.block.ids
-        likeness = np.where((ids >= 0) & open_nodes[ids], self.block.similarity, -np.inf)
+        votes = (ids >= 0) & (labels[ids] >= 0)
+        return np.unique(ids[votes & (votes.cumsum(axis=1) <= VOTERS)]).astype(np.int64)
+
+    def nearest(self, among: Mask) -> F32:
+        """Return the similarity of the nearest neighbour among some, (n,): (m,), or -inf."""
+        likeness = np.where(among, self.block.similarity, -np.inf)
         return np.asarray(likeness.max(axis=1, initial=-np.inf), dtype=np.float32)
+
+    def nearest_open(self, open_nodes: Mask) -> F32:
+        """Return the similarity of the nearest neighbour that is open, (n,): (m,), or -inf."""
+        return self.nearest(open_nodes[self.block.ids])
+
+    def nearest_fellow(self, labels: I32) -> F32:
+        """Return the similarity of the nearest neighbour in the same cluster: (m,), or -inf."""
+        return self.nearest(labels[self.block.ids] == labels[self.rows][:, None])
 
 
 def ballot(rows: I64, ids: I32, distances: F32) -> Ballot:
@@ -78,7 +89,7 @@ def join_limit(settings: IncrementalSettings, labels: I32, offered: I32, similar
     return float(similarity[order[last]]) if gain[last] > 0 else np.inf
 
 
-def join_one_by_one(loose: Ballot, labels: I32, limit: float) -> tuple[I32, F32]:
+def join_one_by_one(loose: Ballot, labels: I32, limit: float) -> None:
     """Let loose nodes join clusters, those first whose nearest neighbour is no other loose one.
 
     What has joined votes in the next round. A node that is nearer to a loose one waits for it: the
@@ -88,51 +99,14 @@ def join_one_by_one(loose: Ballot, labels: I32, limit: float) -> tuple[I32, F32]
         loose: the ballot of all loose nodes.
         labels: (n,) clusters of all nodes; changed.
         limit: least similarity.
-
-    Returns:
-        (m,) clusters that the loose nodes joined, NOISE for none, and the similarity.
     """
-    joined = np.full(len(loose.rows), NOISE, dtype=np.int32)
-    likeness = np.zeros(len(loose.rows), dtype=np.float32)
     open_nodes = np.zeros(len(labels), dtype=bool)
     open_nodes[loose.rows] = True
     for _ in range(_ROUNDS):
         offered, similarity = loose.count(labels)
-        waits = (os.environ.get("LAB", "D") != "A") & (loose.nearest_open(open_nodes) > similarity)
+        waits = loose.nearest_open(open_nodes) > similarity
         now = open_nodes[loose.rows] & (offered >= 0) & (similarity >= limit) & ~waits
         if not now.any():
             break
-        joined[now], likeness[now] = offered[now], similarity[now]
         labels[loose.rows[now]] = offered[now]
         open_nodes[loose.rows[now]] = False
-    return joined, likeness
-
-
-def join_together(group: I32, weight: I32, offered: I32, similarity: F32, limit: float) -> I32:
-    """Let groups of nodes join the cluster that they are most similar to, on average.
-
-    Args:
-        group: (m,) of each node, from 0.
-        weight: (m,) items per node.
-        offered: (m,) cluster that the vote on each offers, NOISE for none.
-        similarity: (m,) of the node and that cluster.
-        limit: least mean similarity; those that are offered another cluster count as 0.
-
-    Returns:
-        (g,) cluster that each group joins, NOISE for none.
-    """
-    groups = int(group.max(initial=-1)) + 1
-    asked = np.flatnonzero(offered >= 0)
-    heirs = np.full(groups, NOISE, dtype=np.int32)
-    if not len(asked):
-        return heirs
-    clusters = int(offered.max()) + 1
-    pairs, at = np.unique(
-        group[asked].astype(np.int64) * clusters + offered[asked], return_inverse=True
-    )
-    total = np.bincount(at, weight[asked] * np.maximum(similarity[asked], 0))
-    mean = total / np.bincount(group, weight, minlength=groups)[pairs // clusters]
-    order = np.lexsort((-pairs, mean))  # the best comes last; of equals the lower number
-    order = order[mean[order] >= limit]
-    heirs[pairs[order] // clusters] = pairs[order] % clusters
-    return heirs

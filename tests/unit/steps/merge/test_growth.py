@@ -1,5 +1,6 @@
 """The similarity from which a new node joins, and what a run keeps of the one before."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from upath import UPath
 from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.evidence.pairs import DocumentTrust
 from clustering_tasks.settings.run import run_settings
-from clustering_tasks.steps.merge.growth import with_new, without_gaps
 from clustering_tasks.steps.merge.learned import Learned, load_learned
-from clustering_tasks.steps.merge.votes import join_limit
+from clustering_tasks.steps.merge.leftover import Leftover, placed, with_loose, without_gaps
+from clustering_tasks.steps.merge.votes import Ballot, ballot, join_limit, join_one_by_one
 
 NONE = -1
 
@@ -49,11 +50,53 @@ def test_a_limit_that_is_set_counts() -> None:
 def test_clusters_of_old_noise_alone_are_none() -> None:
     found = np.array([0, 0, 1, 1, 2, 2, NONE], np.int32)
     loose = np.array([False, False, True, False, True, True, True])
-    assert with_new(found, loose).tolist() == [NONE, NONE, 0, 0, 1, 1, NONE]
+    assert with_loose(found, loose).tolist() == [NONE, NONE, 0, 0, 1, 1, NONE]
 
 
 def test_numbers_are_without_gaps_in_their_order() -> None:
     assert without_gaps(np.array([5, NONE, 2, 5], np.int32)).tolist() == [1, NONE, 0, 1]
+
+
+def test_a_group_is_that_of_most_of_its_members_and_old_noise_stays_noise() -> None:
+    rest = Leftover(
+        rows=np.arange(8),
+        loose=np.array([True, False, False, False, True, True, False, True]),
+        cluster=np.array([NONE, 4, 3, 4, NONE, NONE, NONE, NONE], np.int32),
+    )
+    group = np.array([0, 0, 0, 0, 1, 1, 1, NONE], np.int32)
+    weight = np.array([1, 1, 3, 1, 1, 1, 1, 1], np.int32)
+    assert placed(rest, group, weight, 10).tolist() == [3, 4, 3, 4, 10, 10, 10, NONE]
+    rest.cluster[6] = 5
+    assert placed(rest, group, weight, 10).tolist()[4:] == [5, 5, 5, NONE]
+    noise = replace(rest, cluster=np.full(8, NONE, np.int32), loose=np.zeros(8, dtype=bool))
+    assert placed(noise, group, weight, 10).tolist() == [NONE] * 8
+
+
+def star(*edges: tuple[int, int, float], rows: list[int]) -> Ballot:
+    """Nodes and their neighbours, with the similarity of each."""
+    ids = np.full((len(rows), 4), NONE, np.int32)
+    distances = np.full((len(rows), 4), np.inf, np.float32)
+    for at, row in enumerate(rows):
+        own = sorted((-s, b) for a, b, s in edges if a == row)
+        ids[at, : len(own)] = [b for _, b in own]
+        distances[at, : len(own)] = [(2 + 2 * s) ** 0.5 for s, _ in own]
+    return ballot(np.array(rows), ids, distances)
+
+
+def test_nodes_join_from_the_nearest_on_and_those_nearer_to_each_other_wait() -> None:
+    # 0 and 1 are old; 2 joins, then 3, which only 2 is near to; 4 and 5 are nearest to each other
+    edges = [(2, 0, 0.9), (3, 2, 0.8), (3, 0, 0.3), (4, 5, 0.9), (5, 4, 0.9), (4, 1, 0.8)]
+    votes = star(*edges, (5, 1, 0.7), rows=[2, 3, 4, 5])
+    labels = np.array([0, 1, NONE, NONE, NONE, NONE], np.int32)
+    join_one_by_one(votes, labels, 0.5)
+    assert labels.tolist() == [0, 1, 0, 0, NONE, NONE]
+    assert votes.of(np.array([4, 5])).voters(labels).tolist() == [1]
+
+
+def test_nothing_joins_below_the_limit() -> None:
+    labels = np.array([0, NONE], np.int32)
+    join_one_by_one(star((1, 0, 0.4), rows=[1]), labels, 0.5)
+    assert labels.tolist() == [0, NONE]
 
 
 def trust() -> DocumentTrust:
