@@ -120,6 +120,21 @@ def make_nodes(
     )
 
 
+def block_names(
+    items: pd.DataFrame, level: Level, settings: RunSettings, nodes: Nodes
+) -> npt.NDArray[np.str_]:
+    """Return what the items of each block have in common: (b,) texts.
+
+    Args:
+        items: as `make_nodes` got them.
+        level: as above.
+        settings: as above.
+        nodes: that it made.
+    """
+    code, names = _named(items, _block_fields(level, settings), "")
+    return names[code[nodes.row[nodes.block_bounds()[:-1]]]]
+
+
 def part_fields(level: Level, settings: RunSettings) -> list[str]:
     """Name the fields whose values are the groups of a level; none: it is one group."""
     if "event_types" in level.filtered_by:

@@ -2,8 +2,9 @@
 
 An artefact was last used when a run recorded it last, or else when it was written. What was used
 within `IN_USE` may be what an active run works with, and is never removed; neither is the artefact
-that is published. The registries of ids that published runs have left stay while a kept run may be
-performed again. Whatever else is removed is computed again when a run needs it.
+that is published, nor what the run after an incremental one takes over. The registries of ids that
+published runs have left stay while a kept run may be performed again. Whatever else is removed is
+computed again when a run needs it.
 """
 
 import os
@@ -214,13 +215,7 @@ def _attempts(artefact: Path) -> Iterator[Path]:
 def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list[_Folder]:
     """The artefacts to remove: old ones that no run has, then the least recently used."""
     used = _last_uses(root)
-    published = {artefact_name(_published(root, level).get("label_uri") or "") for level in LEVELS}
-    published |= {
-        f"{level}/artefacts/{registry.base}"
-        for level in LEVELS
-        for registry in _registries(root / level)
-        if (registry.base or "").startswith("label/")
-    }
+    published = {name for level in LEVELS for name in _needed(root, level)}
     found = [
         _folder(path, used.get(artefact_name(str(path)), 0.0))
         for level in LEVELS
@@ -247,6 +242,24 @@ def _remove_unreferred(root: Path, oldest: float) -> None:
         if path.stem not in named and all(stat.st_mtime < oldest for stat in _stats([path])):
             path.unlink(missing_ok=True)
             log.info("removed", path=str(path))
+
+
+def _needed(root: Path, level: str) -> Iterator[str]:
+    """What is published, and what the next run continues if the published one was to be continued.
+
+    Only the label's file is read of a run whose successor clusters all anew.
+    """
+    published = _published(root, level)
+    yield artefact_name(published.get("label_uri") or "")
+    for registry in _registries(root / level):
+        if (registry.base or "").startswith("label/"):
+            yield f"{level}/artefacts/{registry.base}"
+    folder = root / level / "runs" / str(published.get("job_id") or "")
+    if _json(folder / "run.json").get("settings", {}).get("mode", "full") == "full":
+        return
+    for record in folder.glob("*.json"):
+        if uri := _json(record).get("uri"):
+            yield artefact_name(uri)
 
 
 def _last_uses(root: Path) -> dict[str, float]:

@@ -15,6 +15,7 @@ from clustering_tasks.graph.coded_cells import open_codes
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.steps.cluster.former_rows import enter, former_rows
 from clustering_tasks.steps.cluster.gpu_use import GpuUse, gpu_use
 from clustering_tasks.workspace.artefacts import (
     Attempt,
@@ -57,29 +58,44 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     nodes = load_nodes(plan.path("nodes"))
     bounds, block_of = nodes.block_bounds(), nodes.block[own]
     cells = load_cells(plan.path("cells"))
+    former = former_rows(run, plan)
+    if former is not None:
+        own, block_of = own[former.search[own]], block_of[former.search[own]]
     for block in np.unique(block_of).tolist():
         rows = slice(*bounds[block : block + 2].tolist())
         queries = own[block_of == block]
         found.append(_search(run, plan, block, queries, rows, cells.get(block), gpus, searches))
     attempt.gpus = gpus.close() or None
-    k = run.settings.neighbours.k
+    searched = len(own)
+    graph = _joined(found, run.settings.neighbours.k)
+    if former is not None:
+        graph = enter(former, own, graph, bounds)
+        own = np.arange(len(nodes.row))
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
             nodes=own.astype(np.int32),
-            ids=np.concatenate([np.empty((0, k), np.int32), *(f.ids for f in found)]),
-            distances=np.concatenate([np.empty((0, k), np.float32), *(f.distances for f in found)]),
+            ids=graph.ids,
+            distances=graph.distances,
         )
     name = plan.parts[part].name if plan.parts else None
     attempt.metrics = {
         "part": part,
         "name": name,
         "nodes": len(own),
+        "searched": searched,
         "plan": plan.key,
         "search": " ".join(searches) or None,
         "gpu_reason": gpus.reason,
     }
+
+
+def _joined(found: list[Neighbours], k: int) -> Neighbours:
+    return Neighbours(
+        np.concatenate([np.empty((0, k), np.int32), *(f.ids for f in found)]),
+        np.concatenate([np.empty((0, k), np.float32), *(f.distances for f in found)]),
+    )
 
 
 def _search(

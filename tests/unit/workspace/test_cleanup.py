@@ -27,9 +27,11 @@ class Workspace:
         write(folder / "result.json", orjson.dumps(record), age)
         return folder
 
-    def run(self, job: str, age: float, *artefacts: Path, level: str = "events") -> Path:
+    def run(
+        self, job: str, age: float, *artefacts: Path, level: str = "events", mode: str = "full"
+    ) -> Path:
         folder = self.root / level / "runs" / job
-        write(folder / "run.json", b"{}", age)
+        write(folder / "run.json", orjson.dumps({"settings": {"mode": mode}}), age)
         for number, artefact in enumerate(artefacts):
             record = {"uri": str(artefact)}
             write(folder / f"step-{number}.json", orjson.dumps(record), age)
@@ -140,6 +142,19 @@ def test_what_is_published_or_may_be_in_use_stays_above_any_limit(place: Workspa
     place.publish("published", label)
     assert place.clean(limit=1).left_bytes > 1
     assert place.left() == {"published", "used", "written", "active"}
+
+
+@pytest.mark.parametrize("mode", ["incremental", "auto"])
+def test_what_the_next_incremental_run_takes_over_stays_above_any_limit(
+    place: Workspace, mode: str
+) -> None:
+    label, graph = place.artefact("label/published", 300), place.artefact("cluster/graph", 300)
+    other = place.artefact("cluster/other", 300)
+    place.run("published", 300, label, graph, mode=mode)
+    place.run("before", 300, other, mode=mode)
+    place.publish("published", label)
+    place.clean("before", limit=1)
+    assert place.left() == {"published", "graph", "before"}
 
 
 def test_an_empty_workspace_and_an_object_store_are_left_alone(place: Workspace) -> None:
