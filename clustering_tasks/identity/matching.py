@@ -28,13 +28,13 @@ class Rule:
 
     Attributes:
         least_share: a linked pair passes an id on only if it shares at least so much of both.
-        nearly: an older id that has this much less of a cluster than the id with most of it comes
-            before that one: what is half and half today would change its id every day.
+        nearly: an older id that has up to this share less of a cluster than the id with most of it
+            comes before that one: what is half and half would change its id every day.
         count_noise: whether the items of a cluster that were noise before count as its items.
     """
 
     least_share: float = 0.0
-    nearly: float = 0.0
+    nearly: float = 0.1
     count_noise: bool = True
 
 
@@ -142,11 +142,12 @@ def assign(before: Before, now: Now, links: Links, rule: Rule = RULE) -> I64:
     """
     least = np.minimum(links.of_it, links.of_this)
     allowed = (links.goes | links.comes) & before.open[links.identity] & (least >= rule.least_share)
+    # An id goes where most of its items go, or nowhere: a rest that stays behind is another story.
+    allowed &= links.shared == _most(links.identity, links.shared, len(before.seen))[links.identity]
     pairs = np.flatnonzero(allowed)
     identity, cluster = links.identity[pairs], links.cluster[pairs]
-    most = np.zeros(now.clusters)
-    np.maximum.at(most, cluster, links.shared[pairs])
     shared = links.shared[pairs]
+    most = _most(cluster, shared, now.clusters)
     weight = np.where(shared >= (1 - rule.nearly) * most[cluster], most[cluster], shared)
     # Of equals the oldest id, then the cluster with most of it, then the one with the first item.
     order = np.lexsort((cluster, -shared, identity, -weight))
@@ -155,6 +156,13 @@ def assign(before: Before, now: Now, links: Links, rule: Rule = RULE) -> I64:
     for one, other in _best_pairs(identity, cluster, len(before.seen), now.clusters):
         given[other] = one
     return given
+
+
+def _most(of: I64, values: I64, count: int) -> I64:
+    """Return for each number up to `count` its largest value, 0 without one."""
+    most = np.zeros(count, dtype=np.int64)
+    np.maximum.at(most, of, values)
+    return most
 
 
 def _best_pairs(identity: I64, cluster: I64, ids: int, clusters: int) -> Iterator[tuple[I64, I64]]:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,7 +47,7 @@ RULES: Mapping[str, tuple[Rule, int]] = {
     "half both ways": (Rule(least_share=0.5), 7),
     "at least .1 both ways": (Rule(least_share=0.1), 7),
     "at least .25 both ways": (Rule(least_share=0.25), 7),
-    "nearly .1": (Rule(nearly=0.1), 7),
+    "nearly 0": (Rule(nearly=0.0), 7),
     "nearly .2": (Rule(nearly=0.2), 7),
     "nearly .34": (Rule(nearly=0.34), 7),
     "nearly .5": (Rule(nearly=0.5), 7),
@@ -90,7 +91,8 @@ def main() -> None:
         found = figures(series.days)
         print(f"{series.name}: {_line(found)}", flush=True)
         entry: dict[str, Figure] = {
-            f"identity/{series.name}/{name}": each for name, each in found.items()
+            f"identity/{series.name}/{name}": None if isnan(each) else each
+            for name, each in found.items()
         }
         add(new_entry(entry, load))
 

@@ -117,12 +117,12 @@ class ForEver(RuleBasedStateMachine):
             assert sum(sizes) == sum(map(len, self.clusters.values()))
 
 
-ForEver.TestCase.settings = settings(max_examples=60, stateful_step_count=8, deadline=None)
+ForEver.TestCase.settings = settings(max_examples=40, stateful_step_count=6, deadline=None)
 TestForEver = ForEver.TestCase
 
 
 @given(first=fates, second=fates, group=groups, seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_how_clusters_and_groups_are_numbered_does_not_matter(
     first: list[int], second: list[int], group: list[int], seed: int
 ) -> None:
@@ -151,7 +151,7 @@ def test_how_clusters_and_groups_are_numbered_does_not_matter(
 
 
 @given(first=fates, group=groups, kept=st.lists(st.booleans(), min_size=24, max_size=24))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_clusters_of_which_some_items_are_left_keep_their_ids(
     first: list[int], group: list[int], kept: list[bool]
 ) -> None:

@@ -63,6 +63,24 @@ def test_of_equals_the_older_id_goes_on_then_the_lower(days: Days) -> None:
     assert together.publish("abcxyz") == [min(twins)]
 
 
+def test_a_rest_that_stays_behind_does_not_keep_the_id(days: Days) -> None:
+    """Most of the id went into another: what is left is another story."""
+    one, other = days.publish("abcde", "tuvwxyz")
+    rest, grown = days.publish("dek", "abctuvwxyz")
+    assert grown == other
+    assert rest not in (one, other)
+    assert (days.state(one), days.successors(one)) == ("merged", [other])
+    assert days.previous(rest) == [one]
+
+
+def test_an_older_id_that_has_nearly_as_much_goes_on(days: Days) -> None:
+    """What is half and half today would be under another id tomorrow."""
+    (old,) = days.publish("abcdefghij")
+    _, young = days.publish("abcdefghij", "pqrstuvwxyz")
+    assert days.publish("abcdefghijpqrstuvwxyz") == [old]
+    assert days.successors(young) == [old]
+
+
 def test_a_merge_that_is_undone_gives_both_their_ids_back(days: Days) -> None:
     few, many = days.publish("abc", "vwxyz")
     days.publish("abcvwxyz")
