@@ -27,7 +27,7 @@ from clustering_tasks.identity.matching import (
 )
 from clustering_tasks.identity.registry import Registry, born
 
-_OPEN = pa.array(["active", "dormant", "merged", "split"])  # states that an id may come back from
+_OPEN = ("active", "dormant", "merged", "split")  # states that an id may come back from
 _NOISE, _NOT_HELD = -1, -2
 _DIGITS = 12
 _LONG_AGO = 1 << 30  # runs
@@ -156,7 +156,7 @@ def _known(before: Registry, found: Found, look_back: int) -> _Known:
     jobs = identities["last_seen_job"].combine_chunks().dictionary_encode()
     seen_of = np.array([bits.get(job, _LONG_AGO) for job in jobs.dictionary.to_pylist()], np.int64)
     seen = seen_of[jobs.indices.to_numpy()] if len(jobs) else np.empty(0, np.int64)
-    may = pc.is_in(identities["state"], _OPEN).to_numpy(zero_copy_only=False)
+    may = pc.is_in(identities["state"], pa.array(_OPEN)).to_numpy(zero_copy_only=False)
     lists = before.items["cluster_ids"].combine_chunks()
     owner = pc.index_in(lists.flatten(), identities["cluster_id"].combine_chunks())
     item = pc.list_parent_indices(lists).to_numpy().astype(np.int64)
