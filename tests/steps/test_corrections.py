@@ -238,6 +238,31 @@ def test_the_command_line_refuses_a_file_that_contradicts_itself(
     assert "2 contradicts 1" in done.error
 
 
+def test_a_runner_hands_on_what_check_stage3_has_frozen(
+    workbench: Workbench, cli: CommandLine
+) -> None:
+    workbench.stage3.write("events", blobs([6, 6]))
+    # they contradict each other, which stops no run that the DAG began
+    pair = [
+        Correction(correction_id=1, kind="together", items=("a1", "b1")),
+        Correction(correction_id=2, kind="apart", items=("a1",), others=("b1",)),
+    ]
+    digest = freeze(workbench.workspace, "events", pair)
+    file = frozen_folder(workbench.workspace, "events") / f"{digest}.json"
+    start = (
+        *("snapshot", "--level", "events", "--workspace", workbench.workspace),
+        *("--indices", workbench.stage3.path, "--set", "input.dimension=16"),
+        *("--corrections", file),
+    )
+    assert cli(*start).code == 0
+    record = workbench.workspace / "events" / "runs" / "manual" / "run.json"
+    assert json.loads(record.read_text())["corrections"] == digest
+    file.unlink()
+    gone = cli(*start)
+    assert gone.code == 65
+    assert "clear `check_stage3`" in gone.error
+
+
 def test_every_level_takes_corrections(workbench: Workbench) -> None:
     for level in LEVELS:
         metadata = [plain_metadata(level, n) | {"entity_type": "ORG"} for n in range(12)]
