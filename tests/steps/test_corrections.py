@@ -11,10 +11,12 @@ import pytest
 
 from clustering_tasks.arrays import F32
 from clustering_tasks.corrections.correction import Correction
-from clustering_tasks.corrections.frozen import freeze
+from clustering_tasks.corrections.frozen import freeze, frozen_folder, read_frozen
+from clustering_tasks.deleted_documents.tombstones import document_hash, key_check, tombstones
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.redact.corrections import redact_corrections
 from tests.conftest import CommandLine, Workbench
 from tests.contract import check_jsonl
 from tests.stage3_folder import SMALL, blobs, plain_metadata
@@ -236,6 +238,31 @@ def test_the_command_line_refuses_a_file_that_contradicts_itself(
     assert "2 contradicts 1" in done.error
 
 
+def test_a_runner_hands_on_what_check_stage3_has_frozen(
+    workbench: Workbench, cli: CommandLine
+) -> None:
+    workbench.stage3.write("events", blobs([6, 6]))
+    # they contradict each other, which stops no run that the DAG began
+    pair = [
+        Correction(correction_id=1, kind="together", items=("a1", "b1")),
+        Correction(correction_id=2, kind="apart", items=("a1",), others=("b1",)),
+    ]
+    digest = freeze(workbench.workspace, "events", pair)
+    file = frozen_folder(workbench.workspace, "events") / f"{digest}.json"
+    start = (
+        *("snapshot", "--level", "events", "--workspace", workbench.workspace),
+        *("--indices", workbench.stage3.path, "--set", "input.dimension=16"),
+        *("--corrections", file),
+    )
+    assert cli(*start).code == 0
+    record = workbench.workspace / "events" / "runs" / "manual" / "run.json"
+    assert json.loads(record.read_text())["corrections"] == digest
+    file.unlink()
+    gone = cli(*start)
+    assert gone.code == 65
+    assert "clear `check_stage3`" in gone.error
+
+
 def test_every_level_takes_corrections(workbench: Workbench) -> None:
     for level in LEVELS:
         metadata = [plain_metadata(level, n) | {"entity_type": "ORG"} for n in range(12)]
@@ -244,3 +271,27 @@ def test_every_level_takes_corrections(workbench: Workbench) -> None:
             workbench, [{"kind": "together", "items": [names[0], names[6]]}], level=level
         )
         assert len(records(done)) == 1
+
+
+def test_a_deletion_takes_corrections_out_of_the_files_of_runs(workbench: Workbench) -> None:
+    names = workbench.stage3.write("events", blobs([6, 6]))
+    gone, stays = names[0], names[11]
+    assert "doc_0000" in gone
+    link = {"kind": "together", "items": [gone, stays]}
+    pair = {"kind": "together", "items": names[10:12]}
+    perform(workbench, [link, pair])
+    record = workbench.workspace / "events" / "runs" / "job" / "run.json"
+    secret = "a secret of the tests"
+    deleted = tombstones(secret, [document_hash(secret, "doc_0000")], {key_check(secret)})
+    assert redact_corrections(workbench.workspace, LEVELS["events"], deleted) == 1
+    digest = json.loads(record.read_text())["corrections"]
+    assert digest == _only(workbench)
+    (left,) = read_frozen(workbench.workspace, "events", digest)
+    assert left.items == tuple(pair["items"])
+    assert redact_corrections(workbench.workspace, LEVELS["events"], deleted) == 0
+
+
+def _only(workbench: Workbench) -> str:
+    """The digest of the only file of corrections."""
+    (path,) = frozen_folder(workbench.workspace, "events").iterdir()
+    return path.stem
