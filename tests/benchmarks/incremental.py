@@ -272,11 +272,12 @@ def _steps(
 
 def _timed(arguments: list[str]) -> tuple[float, float, float]:
     """Run a step; return its processor seconds, the step's own seconds, and its peak in MB."""
+    # VmHWM begins with the program; ru_maxrss would begin with the memory of this process.
     code = (
-        "import resource, sys; from clustering_tasks.cli import main\n"
+        "import os, re, sys; from clustering_tasks.cli import main\n"
         "try:\n    main()\nfinally:\n"
-        "    used = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "    print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)"
+        "    most = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
+        "    print(sum(os.times()[:2]), int(most) / 1024, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
