@@ -180,7 +180,7 @@ def test_the_rules_name_settings_that_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "plugins/stage4/level_page.py", "dags/upstream_example.py"]
+    "path", ["README.md", "plugins/stage4/tasks/level_page.py", "dags/upstream_example.py"]
 )
 def test_no_example_chooses_a_setting_without_effect(path: str) -> None:
     text = (REPO / path).read_text(encoding="utf-8")

@@ -112,8 +112,8 @@ def test_clusters_outliers_and_quality_come_with_merge() -> None:
     assert known["quality"] == {"silhouette": 0.4} | dict.fromkeys(
         name for name in JobQuality.model_fields if name != "silhouette"
     )
-    cases: list[dict[str, Any]] = [{}, {"merge": None}, {"merge": {"metrics": {}}}]
-    for returned in cases:
+    unmerged: list[dict[str, Any]] = [{}, {"merge": None}, {"merge": {"metrics": {}}}]
+    for returned in unmerged:
         unknown = progress_of(done, returned)
         assert (unknown["clusters"], unknown["outliers"]) == (None, None)
     assert progress_of(done, {})["quality"] is None
