@@ -145,3 +145,38 @@ def test_what_is_published_or_may_be_in_use_stays_above_any_limit(place: Workspa
 def test_an_empty_workspace_and_an_object_store_are_left_alone(place: Workspace) -> None:
     assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0, 0)
     assert clean_workspace("memory://workspace", {}, 90) is None
+
+
+def registry(place: Workspace, job: str, base: str | None, age: float = 400) -> str:
+    folder = place.root / "events" / "identities"
+    record = {"job_id": job, "base": base}
+    write(folder / f"record-{job}-0.json", orjson.dumps(record), age)
+    for file in ("identities", "items", "lineage"):
+        write(folder / f"{file}-{job}-0.parquet", b"x" * 100, age)
+    return f"identities-{job}-0.parquet"
+
+
+def registries_left(place: Workspace) -> set[str]:
+    found = (place.root / "events" / "identities").iterdir()
+    return {path.name.split("-")[1] for path in found}
+
+
+def test_a_registry_stays_while_a_run_may_go_on_from_it(place: Workspace) -> None:
+    """The published one, those of runs that are kept, and what these went on from."""
+    adopted = place.artefact("label/adopted", 400)
+    first = registry(place, "first", "label/adopted")
+    second = registry(place, "second", registry(place, "gone", first))
+    third = registry(place, "third", second)
+    registry(place, "young", None, age=1)
+    registry(place, "fourth", third)
+    place.run("first", 1)
+    place.run("third", 1)
+    write(
+        place.root / "events" / "published.json",
+        orjson.dumps({"job_id": "fourth", "identities": "/elsewhere/identities-fourth-0.parquet"}),
+        400,
+    )
+    done = place.clean()
+    assert registries_left(place) == {"first", "second", "third", "fourth", "young"}
+    assert (done.registries, adopted.exists()) == (1, True)
+    assert len(list((place.root / "events" / "identities").iterdir())) == 5 * 4
