@@ -114,6 +114,7 @@ async def correct(new: NewCorrection, access: AccessDep, answer: Response) -> Co
 )
 async def undo(correction_id: CorrectionPath, access: AccessDep) -> Correction:
     """Take a correction back; its row stays. Asking again changes nothing."""
+    await access.readable()  # before it tells which numbers there are
     rows = await run_in_threadpool(_connected, lambda to: stored.read(to, [correction_id]))
     if not rows:
         raise _no_correction(correction_id)
