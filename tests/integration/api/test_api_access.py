@@ -36,7 +36,11 @@ EXAMPLES = {
     "{correction_id}": "4711",
 }
 BODIES = {"/corrections": {"level": "events", "kind": "pin", "cluster_id": "event_000000000000"}}
-REQUIRED = {"/clusters": {"level": "events"}, "/runs/{level}/compare": {"base": 999}}
+REQUIRED = {
+    "/clusters": {"level": "events"},
+    "/runs/{level}/compare": {"base": 999},
+    "/runs/{level}/changes": {"base": 999},
+}
 ROUTES = sorted(
     (method, route.path)
     for route in build().routes

@@ -25,7 +25,7 @@ export async function clusterPage(asked, loadId, acts) {
   if (id !== asked) acts.moved(id);
   const [similar, history] = await Promise.all([
     get(`clusters/${id}/similar`, { load_id: loadId, limit: 8 }),
-    historyOf(id, acts.open),
+    loadId === null ? historyOf(id, acts.open) : null,  // a run that was only loaded has ids that nobody saw
   ]);
   const corrections = loadId === null ? correctionsOf(cluster) : null;
   const members = h("ol", { class: "members" });

@@ -10,7 +10,7 @@ const CHANGES = {
   returned: "is back", absorbed: "went into another", dormant: "pauses", ended: "has ended",
 };
 
-// null: the id was never published, as that of a run that was loaded only.
+// Of an id that was published.
 export async function historyOf(id, open) {
   const rows = h("ol", { class: "history" });
   const more = h("button", { type: "button" }, "Earlier runs");
@@ -21,12 +21,7 @@ export async function historyOf(id, open) {
     cursor = page.next_cursor;
     more.hidden = cursor === null;
   }
-  try {
-    await next();
-  } catch (error) {
-    if (error.status === 404) return null;
-    throw error;
-  }
+  await next();
   more.addEventListener("click", next);
   return h("div", {}, rows, more);
 }
