@@ -139,6 +139,13 @@ class Shared(TypedDict):
             "another. `returned`: the run before had no such cluster, an earlier one had.",
         ),
     ]
+    labelled_at: Annotated[
+        _Time,
+        Field(
+            description="Moment of the run that made `cluster_label`, in UTC. A label stays while "
+            "the id does and under a tenth of the members change from run to run."
+        ),
+    ]
     cluster_size: Annotated[int, Field(ge=2, description="Number of members.", examples=[45])]
     member_ids: Annotated[
         list[_Id],

@@ -47,5 +47,8 @@ IDS = pa.schema(
         pa.field("cluster_id", pa.string(), nullable=False),
         pa.field("previous_ids", pa.list_(pa.string()), nullable=False),
         pa.field("change", pa.string(), nullable=False),
+        # Members that came or went since the id was last seen, as a share of those of then; null
+        # for a new id.
+        pa.field("changed", pa.float64()),
     ]
 )

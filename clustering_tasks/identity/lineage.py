@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clustering_tasks.arrays import I64, Mask
+from clustering_tasks.arrays import F64, I64, Mask
 from clustering_tasks.identity.matching import NOBODY, Before, Links
 from clustering_tasks.identity.words import Change, State
 from clustering_tasks.workspace.storage import to_json
@@ -29,7 +29,8 @@ class Fates:
         successors: by an id the clusters that it went into, those with most first.
         cluster_change: (k,) of each cluster.
         previous: (k,) lists of other ids that a cluster is made of, those with most first.
-        same_members: (k,) whether the cluster has the members that its id had.
+        changed: (k,) members that came or went, as a share of those that the id had; NaN for a new
+            id.
     """
 
     state: Texts
@@ -37,7 +38,7 @@ class Fates:
     successors: dict[int, list[int]]
     cluster_change: Texts
     previous: list[list[int]]
-    same_members: Mask
+    changed: F64
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def decide(
         successors={},
         cluster_change=np.full(len(given), "born", dtype=object),
         previous=_grouped(links.cluster, links.identity, links.shared, told & ~own, len(given)),
-        same_members=_same_members(links, own, given, sizes),
+        changed=_changed(links, own, given, sizes),
     )
     _end_sleep(fates, left, before.seen, states, look_back)
     _pass_on(fates, left, states, links)
@@ -93,13 +94,11 @@ def _clusters_of(given: I64, ids: int) -> I64:
     return clusters
 
 
-def _same_members(links: Links, own: Mask, given: I64, sizes: Sizes) -> Mask:
-    whole = (links.items == sizes.before[links.identity]) & (
-        links.items == sizes.now[links.cluster]
-    )
-    same = np.zeros(len(given), dtype=bool)
-    same[links.cluster[own & whole]] = True
-    return same
+def _changed(links: Links, own: Mask, given: I64, sizes: Sizes) -> F64:
+    before, now = sizes.before[links.identity[own]], sizes.now[links.cluster[own]]
+    changed = np.full(len(given), np.nan)
+    changed[links.cluster[own]] = (before + now - 2 * links.items[own]) / before
+    return changed
 
 
 def _end_sleep(fates: Fates, left: Mask, seen: I64, states: Texts, look_back: int) -> None:

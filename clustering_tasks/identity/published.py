@@ -19,8 +19,15 @@ from clustering_tasks.workspace.storage import copy_whole, read_json
 
 FOLDER = "identities"
 LABEL = "label/"
+LABELS = "labels"  # the only file of a registry that `label` writes; a deletion removes it
 # Files of a registry, in the order in which they are published: what names the others comes last.
-FILES = {"items": "parquet", "lineage": "parquet", "identities": "parquet", "record": "json"}
+FILES = {
+    LABELS: "parquet",
+    "items": "parquet",
+    "lineage": "parquet",
+    "identities": "parquet",
+    "record": "json",
+}
 
 
 @dataclass(frozen=True)
@@ -82,17 +89,20 @@ def publish_registry(workspace: UPath, level: str, job_id: str) -> str | None:
     Raises:
         BadInputError: the artefact is gone.
     """
-    if (record := _identify_record(workspace, level, job_id)) is None:
+    if (record := _record(workspace, level, job_id, "identify")) is None:
         return None
     target = workspace / level / FOLDER / published_name(job_id, record["key"])
+    labelled = _record(workspace, level, job_id, "label") or {"files": {}}
+    files = record["files"] | {LABELS: labelled["files"].get(LABELS)}
     for file in FILES:
-        copy_whole(UPath(record["files"][file]), beside(target, file))
+        if files[file] is not None:
+            copy_whole(UPath(files[file]), beside(target, file))
     return str(target)
 
 
 def find_published(workspace: UPath, level: str, job_id: str) -> str | None:
     """Find the registry that a run has published before, None where it has none."""
-    record = _identify_record(workspace, level, job_id)
+    record = _record(workspace, level, job_id, "identify")
     wanted = published_name(job_id, record["key"]) if record else None
     found = [path for path in registries(workspace, level) if read_record(path)["job_id"] == job_id]
     named = [path for path in found if path.name == wanted]
@@ -127,6 +137,20 @@ def read_record(identities: UPath) -> dict[str, Any]:
     """Read which run left a published registry: `job_id`, `as_of`, `base`, `runs`, `digest`."""
     record: dict[str, Any] = read_json(beside(identities, "record"))
     return record
+
+
+def published_labels(workspace: UPath, level: str, base: str) -> UPath | None:
+    """Return the file of the labels that a base has left, None where it has none.
+
+    Args:
+        workspace: that holds the level.
+        level: plural name.
+        base: its name, of `Base`.
+    """
+    if base.startswith(LABEL):
+        return None
+    path = beside(workspace / level / FOLDER / base, LABELS)
+    return path if path.exists() else None
 
 
 def label_artefact(workspace: UPath, level: str, name: str) -> UPath:
@@ -169,8 +193,8 @@ def _label_base(artefact: UPath, name: str) -> Base:
     return Base(name, report["job_id"], _time(report["as_of"]), artefact.name, None)
 
 
-def _identify_record(workspace: UPath, level: str, job_id: str) -> dict[str, Any] | None:
-    path = workspace / level / "runs" / job_id / "identify.json"
+def _record(workspace: UPath, level: str, job_id: str, step: str) -> dict[str, Any] | None:
+    path = workspace / level / "runs" / job_id / f"{step}.json"
     record: dict[str, Any] | None = read_json(path) if path.exists() else None
     return record
 

@@ -253,7 +253,7 @@ def _identities(before: pa.Table, found: Found, given: I64, fates: Fates, own: T
     seen = np.zeros(len(before), dtype=bool)
     seen[going] = True
     grown = np.zeros(len(before), dtype=np.int32)
-    grown[going] = ~fates.same_members[kept]
+    grown[going] = fates.changed[kept] != 0
     changed = seen | (fates.change != None)  # noqa: E711 - of each element
     rows = before.filter(pa.array(changed))
     at = np.flatnonzero(changed)
@@ -277,6 +277,7 @@ def _ids(own: Texts, names: Texts, fates: Fates) -> pa.Table:
         "cluster_id": own.tolist(),
         "previous_ids": [names[previous].tolist() for previous in fates.previous],
         "change": fates.cluster_change.tolist(),
+        "changed": pa.array(fates.changed, from_pandas=True),
     }
     return pa.table(columns, schema=IDS)
 

@@ -27,7 +27,7 @@ from clustering_tasks.workspace.artefacts import artefact_name
 from clustering_tasks.workspace.storage import is_local
 
 IN_USE = timedelta(days=2)
-_REGISTRY_FILES = ("identities", "items", "lineage")
+_REGISTRY_FILES = ("labels", "identities", "items", "lineage")
 
 log = structlog.get_logger()
 

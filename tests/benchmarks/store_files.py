@@ -195,6 +195,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
         yield {
             "cluster_id": former_id(LEVELS[LEVEL].cluster_type, vectors[rows]),
             "previous_ids": [],
+            "labelled_at": as_of,
             "lineage": "born",
             "cluster_type": "event",
             "cluster_label": writer.text(10),

@@ -123,6 +123,8 @@ def test_ids_stay_while_a_collection_grows(daily: Daily) -> None:
     three = daily.publish(3, SECOND)
     assert set(three) == set(two)
     assert {record["lineage"] for record in three.values()} == {"continued"}
+    made = {name: record["labelled_at"] for name, record in two.items()}
+    assert {name: record["labelled_at"] for name, record in three.items()} == made
 
 
 def test_a_run_again_and_an_old_run_cleared_change_no_byte(daily: Daily) -> None:
@@ -268,6 +270,7 @@ def test_deleted_documents_leave_every_registry_and_ids_stay(daily: Daily) -> No
     for path in Path(workspace.path).rglob("items*.parquet"):
         left = pq.read_table(path)["document_id"].to_pylist()
         assert not set(gone) & set(left), path
+    assert not list(Path(workspace.path).glob("documents/identities/labels-*"))
     run = daily.workbench.start("documents", "day-2")
     cut = records(Path(run.result("label").files["clusters_jsonl"]))
     lost = holding(two, 60)

@@ -12,6 +12,7 @@ from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.keywords import Keywords
+from clustering_tasks.steps.label.lasting_labels import LastingLabels, former_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record
@@ -30,7 +31,8 @@ def label(run: Run) -> Result:
     """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
     snapshot, merge, identify = (run.result(name) for name in ("snapshot", "merge", "identify"))
     # Records carry the run and its time, so the artefact belongs to this run alone.
-    extra = [run.job_id, run.as_of, run.level.name, run.corrections]
+    former = former_labels(run, identify)
+    extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest]
     key = artefact_key("label", [snapshot, merge, identify], run.settings.model_dump(), extra)
     return perform(
         run, "label", key, lambda attempt: write(run, snapshot, merge, identify, attempt)
@@ -43,11 +45,13 @@ def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: 
     labels = labels.fill_null(-1).to_numpy()
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
+    lasting = former_labels(run, identify).read(run.as_of)
     ids, sizes = write_clusters(
-        _records(run, snapshot, merge, identify, labels, marks),
+        _records(run, snapshot, merge, identify, labels, marks, lasting),
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),
         attempt.new_file("clusters_csv", "clusters.csv"),
     )
+    lasting.write(attempt.new_file("labels", "labels.parquet"))
     write_members(
         snapshot.path("items"),
         merge.path("assignments"),
@@ -66,7 +70,13 @@ def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: 
 
 
 def _records(
-    run: Run, snapshot: Result, merge: Result, identify: Result, labels: I32, marks: Marks
+    run: Run,
+    snapshot: Result,
+    merge: Result,
+    identify: Result,
+    labels: I32,
+    marks: Marks,
+    lasting: LastingLabels,
 ) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
@@ -87,7 +97,9 @@ def _records(
             algorithm=algorithm,
             parameters=parameters,
         )
-        yield marks.on(record(run, cluster), number)
+        changed = cluster.identity["changed"]
+        named = lasting.on(record(run, cluster), changed, members["title"])
+        yield marks.on(named, number)
 
 
 def _keywords(items: UPath, labels: I32, clusters: int) -> Keywords:

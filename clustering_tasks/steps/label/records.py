@@ -69,6 +69,7 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
         "cluster_id": cluster.identity["cluster_id"],
         "previous_ids": cluster.identity["previous_ids"],
         "lineage": cluster.identity["change"],
+        "labelled_at": run.as_of,
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),

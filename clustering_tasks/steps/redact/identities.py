@@ -12,7 +12,7 @@ from clustering_tasks.arrays import I64
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.identity.columns import IDS, LINEAGE
 from clustering_tasks.identity.former_ids import former_id
-from clustering_tasks.identity.published import registries
+from clustering_tasks.identity.published import LABELS, beside, registries
 from clustering_tasks.identity.registry import (
     RegistryFiles,
     adopt,
@@ -64,8 +64,11 @@ def redact_registries(workspace: UPath, level: str, deleted: Tombstones) -> int:
         RegistryFiles(path, path.with_name("items.parquet"), path.with_name("record.json"))
         for path in artefacts
     ]
-    published = [published_files(path) for path in registries(workspace, level)]
-    return sum(_redact(files, deleted) for files in (*made, *published))
+    published = registries(workspace, level)
+    cut = [path for path in published if _redact(published_files(path), deleted)]
+    for path in cut:
+        beside(path, LABELS).unlink(missing_ok=True)  # one may be the title of a deleted document
+    return sum(_redact(files, deleted) for files in made) + len(cut)
 
 
 def _read(path: UPath) -> pa.Table:
@@ -130,7 +133,12 @@ def _write_adopted(
         }
     )
     n = len(ids)
-    rows = {"cluster_id": ids, "previous_ids": [[]] * n, "change": ["born"] * n}
+    rows = {
+        "cluster_id": ids,
+        "previous_ids": [[]] * n,
+        "change": ["born"] * n,
+        "changed": [None] * n,
+    }
     lineage = {
         "cluster_id": ids,
         "change": ["born"] * n,
