@@ -42,6 +42,10 @@ def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
         "parts_total": 3,
         "parts_done": 3 if state == "completed" else 1,
         "parts_failed": int(state == "failed"),
+        "clusters": 758 if state == "completed" else None,
+        "outliers": 542 if state == "completed" else None,
+        "quality": {"silhouette": 0.31} if state == "completed" else None,
+        "error": "this part is broken" if state == "failed" else None,
         "idle_settings": [],
         "tasks": [{"task_id": name, "states": found} for name, found in states.items()],
     }
