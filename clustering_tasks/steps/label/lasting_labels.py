@@ -112,6 +112,6 @@ def former_labels(run: Run, identify: Result) -> FormerLabels:
         run: this run.
         identify: its result.
     """
-    base = identify.metrics["base"]
+    base = identify.metrics.get("base")  # none in what a deletion made of an earlier version's run
     path = published_labels(run.workspace, run.level.name, str(base)) if base else None
     return FormerLabels(path.read_bytes() if path else None)
