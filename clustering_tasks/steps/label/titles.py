@@ -47,7 +47,7 @@ def shorten(text: str) -> str:
     """Put a text on one line of at most 100 characters, cut between words."""
     line = " ".join(text.split())
     if line.endswith(".") and not line.endswith("..."):
-        line = line.rstrip(".")  # a label is no sentence
+        line = line.rstrip(". ")  # a label is no sentence
     if len(line) <= _LONGEST:
         return line
     shown = cut(line, _LONGEST)[:-1]

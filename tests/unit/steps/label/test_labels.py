@@ -3,7 +3,7 @@ from itertools import pairwise
 from math import log1p
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clustering_tasks.steps.label.keywords import Keywords
@@ -26,6 +26,7 @@ def test_a_label_is_one_short_line(text: str, line: str) -> None:
     assert shorten(text) == line
 
 
+@example("Floods in Kenya .")
 @given(st.text(max_size=300))
 def test_a_label_is_one_short_line_whatever_the_text(text: str) -> None:
     line = shorten(text)
