@@ -17,6 +17,7 @@ from upath import UPath
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.unit_rows import Digests
 from clustering_tasks.graph.neighbour_graph import Graph
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.columns import read_columns
 
 # A row of the graph that has lost more than this share of its neighbours is searched again. Below,
@@ -61,8 +62,8 @@ class NodeKeys:
 
 def load_node_keys(path: UPath) -> NodeKeys:
     """Read what `NodeKeys.save` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        blocks = [int(name.split("-")[1]) for name in arrays.files if name.startswith("centres")]
+    with open_arrays(path) as arrays:
+        blocks = [int(name.split("-")[1]) for name in arrays if name.startswith("centres")]
         return NodeKeys(
             digests=arrays["digests"],
             block_names=arrays["block_names"],

@@ -12,7 +12,7 @@ from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.lasting_labels import LastingLabels, former_labels
+from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
 from clustering_tasks.steps.label.members import by_cluster, read_members
 from clustering_tasks.steps.label.records import Cluster, record
@@ -35,17 +35,28 @@ def label(run: Run) -> Result:
     extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest]
     key = artefact_key("label", [snapshot, merge, identify], run.settings.model_dump(), extra)
     return perform(
-        run, "label", key, lambda attempt: write(run, snapshot, merge, identify, attempt)
+        run, "label", key, lambda attempt: _write(run, snapshot, merge, identify, former, attempt)
     )
 
 
 def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: Attempt) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
+    _write(run, snapshot, merge, identify, former_labels(run, identify), attempt)
+
+
+def _write(
+    run: Run,
+    snapshot: Result,
+    merge: Result,
+    identify: Result,
+    former: FormerLabels,
+    attempt: Attempt,
+) -> None:
     labels = read_columns(merge.path("assignments"), ["cluster"])["cluster"]
     labels = labels.fill_null(-1).to_numpy()
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
-    lasting = former_labels(run, identify).read(run.as_of)
+    lasting = former.read(run.as_of)
     ids, sizes = write_clusters(
         _records(run, snapshot, merge, identify, labels, marks, lasting),
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import orjson
@@ -11,6 +12,7 @@ from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.evidence.check import CheckedEvidence
 from clustering_tasks.evidence.pairs import DocumentTrust
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Metric
 from clustering_tasks.workspace.storage import to_json
 
@@ -80,9 +82,11 @@ def learned(known: CheckedEvidence | None, facts: Mapping[str, Metric]) -> Learn
 
 def load_learned(path: UPath) -> Learned:
     """Read what `Learned.save` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with open_arrays(path) as arrays:
         chosen = orjson.loads(arrays["chosen"].tobytes())
-        trust = {n.partition("-")[2]: arrays[n] for n in arrays.files if n.startswith("trust-")}
+        trust: dict[str, Any] = {
+            n.partition("-")[2]: arrays[n] for n in arrays if n.startswith("trust-")
+        }
         if trust:
             trust["chance_gap"] = float(trust["chance_gap"])
         return Learned(

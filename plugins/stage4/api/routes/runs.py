@@ -29,6 +29,7 @@ from stage4.api.parameters import (
     LoadId,
     LoadPath,
 )
+from stage4.api.pool import Reader
 from stage4.api.problems import ProblemError
 from stage4.api.queries import comparison
 from stage4.api.queries import runs as stored
@@ -105,8 +106,7 @@ async def compare_runs(
         base = await stored.find_run(connection, level, asked.base)
         question = {"of": "compare.2", "level": level, "base": base.load_id, "kind": asked.kind}
         page = cursors.page(question, asked.limit, asked.cursor)
-        other = await stored.run_of_list(connection, level, asked.other, page.load_id)
-        _refuse_one_load(base, other)
+        other = await _other_load(connection, level, asked, base, page)
 
         async def make() -> Comparison:
             rows = await comparison.read_changes(
@@ -148,8 +148,7 @@ async def list_id_changes(
         base = await stored.find_run(connection, level, asked.base)
         question = {"of": "changes", "level": level, "base": base.load_id, "change": asked.change}
         page = cursors.page(question, asked.limit, asked.cursor)
-        other = await stored.run_of_list(connection, level, asked.other, page.load_id)
-        _refuse_one_load(base, other)
+        other = await _other_load(connection, level, asked, base, page)
 
         async def make() -> IdChanges:
             rows = await comparison.read_id_changes(
@@ -179,11 +178,20 @@ async def read_run(
         return Run(**await stored.read_run(connection, run))
 
 
-def _refuse_one_load(base: stored.RunKey, other: stored.RunKey) -> None:
+async def _other_load(
+    connection: Reader,
+    level: str,
+    asked: CompareParameters | IdChangesParameters,
+    base: stored.RunKey,
+    page: cursors.Page,
+) -> stored.RunKey:
+    """Find the load that a base is compared with; it is not the base."""
+    other = await stored.run_of_list(connection, level, asked.other, page.load_id)
     if base == other:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, f"`base` and `other` are both load {base.load_id}."
         )
+    return other
 
 
 @router.get("/statistics", response_model=Statistics)
