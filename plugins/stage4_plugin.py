@@ -43,10 +43,11 @@ class Stage4Plugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Let the scheduler name the parts of a level before they start."""
-        from stage4.part_names import register
+        """Let the scheduler name the parts of a level before they start, and guard a run's conf."""
+        from stage4 import large_integers, part_names
 
-        register()
+        part_names.register()
+        large_integers.register()
 
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]
