@@ -44,10 +44,9 @@ class Stage4Plugin(AirflowPlugin):
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
         """Let the scheduler name the parts of a level before they start, and guard a run's conf."""
-        from stage4 import large_integers, part_names
+        from stage4.policies import register
 
-        part_names.register()
-        large_integers.register()
+        register()
 
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -1,7 +1,8 @@
 """Integers that no task of Airflow can be given, refused in requests.
 
-`stage4.large_integers` refuses the conf of a run however it is made. A request is refused before
-anything is made, and an asset event, whose `extra` tasks are given too, comes by requests alone.
+A policy refuses the conf of a run however it is made (`stage4.policies.large_integers`). A request
+is refused before anything is made, and an asset event, whose `extra` tasks are given too, comes by
+requests alone.
 """
 
 import json
@@ -9,7 +10,7 @@ import re
 
 from starlette.types import Message, Receive
 
-from stage4.large_integers import GUARDED, complaint, too_large
+from stage4.policies.large_integers import GUARDED, complaint, too_large
 
 _GUARDED = re.compile(
     rf"/api/v2/(?:dags/(?:{'|'.join(sorted(GUARDED))})/dagRuns"

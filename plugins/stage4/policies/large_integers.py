@@ -9,7 +9,6 @@ whatever made the run: the command line, a backfill, another DAG.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow import settings
 from airflow.exceptions import ParamValidationError
 from airflow.policies import hookimpl
 
@@ -59,13 +58,3 @@ class LargeIntegers:
             return
         if wrong := complaint(too_large({"conf": dag_run.conf})):
             raise ParamValidationError(wrong)
-
-
-def register() -> None:
-    """Add the policy to Airflow's own ones, once in a process."""
-    manager = settings.get_policy_plugin_manager()
-    if not manager.is_registered(LargeIntegers):
-        manager.register(LargeIntegers)
-    # Airflow looked for policies before it loaded plugins. While this says that there are none, it
-    # makes a run's instances without them.
-    settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-defined]
