@@ -43,8 +43,8 @@ class Stage4Plugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Let the scheduler name the parts of a level before they start."""
-        from stage4.part_names import register
+        """Let the scheduler name the parts of a level before they start, and guard a run's conf."""
+        from stage4.policies import register
 
         register()
 

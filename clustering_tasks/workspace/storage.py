@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -65,6 +66,11 @@ def to_json(value: Any) -> bytes:
 def read_json(path: UPath) -> Any:
     """Read a JSON file that this package wrote."""
     return orjson.loads(path.read_bytes())
+
+
+def recorded_time(text: str) -> datetime:
+    """Read a moment of such a file, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def read_exactly(file: BinaryIO, buffer: memoryview) -> None:

@@ -149,8 +149,9 @@ def _write_label(
     rng = np.random.default_rng([seed, 6, day])
     assignments = own / "assignments.parquet"
     _write_assignments(assignments, cluster, rng)
-    ids, _ = write_clusters(
+    ids = write_clusters(
         _records(items, clusters, day, seed),
+        sizes,
         UPath(paths["clusters_jsonl"]),
         UPath(paths["clusters_csv"]),
     )

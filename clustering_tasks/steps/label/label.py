@@ -57,8 +57,10 @@ def _write(
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
     lasting = former.read(run.as_of)
-    ids, sizes = write_clusters(
+    sizes = np.bincount(labels[labels >= 0])
+    ids = write_clusters(
         _records(run, snapshot, merge, identify, labels, marks, lasting),
+        sizes,
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),
         attempt.new_file("clusters_csv", "clusters.csv"),
     )

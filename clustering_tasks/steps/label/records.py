@@ -58,12 +58,13 @@ def record(run: Run, cluster: Cluster) -> Record:
     """Describe a cluster for Stage 5 and for readers; the centroid stays an array."""
     # stable: of equally central members the one with the lesser vector id comes first
     central = np.argsort(-cluster.members["similarity"], kind="stable")
+    central = _each_once(cluster.members, central)
     return _FORMS[run.level.name](_shared(run, cluster, central), cluster, central)
 
 
 def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
     members, settings = cluster.members, run.settings
-    order = _order(members, run.level.name)
+    order = _each_once(members, _order(members, run.level.name))
     member_ids = members["source_id"][order].tolist()
     return {
         "cluster_id": cluster.identity["cluster_id"],
@@ -112,6 +113,17 @@ def _order(members: Columns, level: str) -> I64:
     if level != "events":
         return np.arange(len(members["vector_id"]))
     return np.argsort(members["start_time"], kind="stable")  # NaT sorts behind all times
+
+
+def _each_once(members: Columns, rows: I64) -> I64:
+    """Leave of several vectors of an item the surest, then the first by id, as look-ups do."""
+    names = members["source_id"].tolist()
+    if len(set(names)) == len(names):
+        return rows
+    surest = dict[str, int]()
+    for row in np.argsort(-members["probability"], kind="stable").tolist():
+        surest.setdefault(names[row], row)
+    return rows[np.isin(rows, list(surest.values()))]
 
 
 def _rounded(values: F32) -> list[float]:

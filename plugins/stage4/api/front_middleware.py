@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stage4.api.large_integers import again, complaint, is_guarded, read_body
+from stage4.api.large_integers import again, is_guarded, read_body, refusal
 from stage4.api.limits import address_of, login_failures, too_many_failures
 
 _OURS = "/stage4/"
@@ -41,7 +41,7 @@ class FrontMiddleware:
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, messages = await read_body(receive)
-        if wrong := complaint(body):
+        if wrong := refusal(body):
             refused = HTTPException(HTTPStatus.BAD_REQUEST, wrong)
             await _answer(refused)(scope, receive, send)
         else:
