@@ -68,7 +68,7 @@ class AirflowApp:
 
         Args:
             method: of HTTP.
-            path: behind `/api/v2`, quoted.
+            path: behind `/api/v2`, not quoted.
             body: of JSON types; None: there is none.
         """
         content = b"" if body is None else json.dumps(body).encode()
@@ -92,7 +92,7 @@ class AirflowApp:
         return {key: self._scope[key] for key in _OF_THE_SERVER if key in self._scope} | {
             "method": method,
             "path": whole,
-            "raw_path": quote(whole, safe="/%:~+").encode(),
+            "raw_path": quote(whole).encode(),
             "query_string": b"",
             "headers": headers,
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
@@ -16,6 +16,7 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.steps import PLANNING, find_step
 from clustering_tasks.workspace.exports import remove_exports
 from stage4.job_ids import as_of, job_id
+from stage4.runners.pausing import PausableOperator
 
 PLAN_RESULT_KEY = "result"
 
@@ -67,7 +68,7 @@ class StepLog:
             self._error = " ".join((str(entry["event"]), *_details(fields)))
 
 
-class StepOperator(BaseOperator):
+class StepOperator(PausableOperator):
     """What the runners share: a step's arguments, its result, and the meaning of its end.
 
     A runner is a subclass with an `execute` that

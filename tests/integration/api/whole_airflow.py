@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def set_states(dag: str, run_id: str, states: dict[str, str | None], others: str
             session.execute(update(TaskInstance).where(*of_task).values(state=state))
 
 
-def expand_parts(dag: str, run_id: str, *states: str) -> None:
+def expand_parts(dag: str, run_id: str, *states: str | None) -> None:
     """Cut `cluster` into parts with these states, as the scheduler does when `plan` has ended."""
     of_run: Json = {"dag_id": dag, "run_id": run_id}
     with create_session() as session:
@@ -90,11 +91,15 @@ def expand_parts(dag: str, run_id: str, *states: str) -> None:
         session.execute(insert(TaskMap).values(**values, keys=None))
 
 
-def end_run(dag: str, run_id: str, state: str) -> None:
-    """Let a run have a state, as the scheduler gives it."""
+def end_run(dag: str, run_id: str, state: str, minutes: float | None = None) -> None:
+    """Let a run have a state, as the scheduler gives it, and have taken a time."""
+    values: Json = {"state": state}
+    if minutes is not None:
+        end = datetime.now(UTC)
+        values |= {"start_date": end - timedelta(minutes=minutes), "end_date": end}
     with create_session() as session:
         session.execute(
-            update(DagRun).where(DagRun.dag_id == dag, DagRun.run_id == run_id).values(state=state)
+            update(DagRun).where(DagRun.dag_id == dag, DagRun.run_id == run_id).values(**values)
         )
 
 
