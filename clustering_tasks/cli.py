@@ -22,7 +22,13 @@ from upath import UPath
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.corrections.frozen import freeze, frozen_folder, read_file, read_frozen
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
-from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error, of_the_system
+from clustering_tasks.errors import (
+    INTERNAL_ERROR,
+    SettingsError,
+    Stage4Error,
+    of_memory,
+    of_the_system,
+)
 from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
@@ -188,6 +194,8 @@ def main() -> None:
         if refused := of_the_system(error):
             _refuse(refused)
         _report_defect()
+    except MemoryError as error:
+        _refuse(of_memory(error))
     except Exception:  # noqa: BLE001 - the last resort, and the log has the trace
         _report_defect()
 

@@ -23,8 +23,14 @@ def problems_of(level: str, settings: Mapping[str, Any]) -> list[str]:
         level: plural name, or `all`.
         settings: dotted or nested; of `all` in groups by level.
     """
-    if wrong := complaint(json.dumps(settings).encode()):
+    try:
+        text = json.dumps(settings, allow_nan=False)
+    except ValueError:
+        return ["NaN and infinity are no numbers of JSON"]
+    if wrong := complaint(text.encode()):
         return [wrong]
+    if "\\u0000" in text:  # which PostgreSQL cannot store
+        return ["a text may not hold the character NUL"]
     try:
         levels = conf_of_levels(settings) if level == ALL else {level: settings}
     except SettingsError as error:

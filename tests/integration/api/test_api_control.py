@@ -130,6 +130,10 @@ def test_everything_that_is_wrong_is_named_and_nothing_starts(api: Client) -> No
     assert "planets" in str(api.submit("all", 422, settings=of_all)["errors"])
     ends = {"events": {"agglomerative": {"clusters": 3, "cut_similarity": 0.5}}}
     assert "cut_similarity" in str(api.submit("all", 422, settings=ends)["errors"])
+    for text in ('{"temporal.decay_days": NaN}', '{"label.stop_words": "\\u0000"}'):
+        body = f'{{"level": "events", "settings": {text}}}'
+        answer = api.client.post(f"{URL_PREFIX}/batch", content=body, headers=api.headers)
+        assert answer.status_code == 422, answer.text
     assert "64 bits" in str(api.submit(status=422, settings={"kmeans.k": 2**70})["errors"])
     assert api.ask("GET", "jobs?limit=1", 200) == before
 
