@@ -259,6 +259,13 @@ class DeploymentSettings(BaseSettings):
         description="Most `cluster` tasks that run at the same time, over all levels. Unset: 2; "
         "with STAGE4_GPU=true 1, because a task uses all GPUs that it is given.",
     )
+    batch_rows: int | None = Field(
+        None,
+        ge=1024,
+        description="Most items whose neighbours `cluster` searches at a time; fewer take less "
+        "memory and more time, and the clusters are the same. Default: 98,304; a `cluster` task "
+        "that was out of memory is tried again with half of it.",
+    )
     steps_pool: str = Field(
         "stage4_steps", description="Name of the Airflow pool of all other steps."
     )

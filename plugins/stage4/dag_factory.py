@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
     DAG,
@@ -29,7 +28,7 @@ from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
-from stage4.runners.repeating import RepeatingOperator
+from stage4.runners.repeating import PausablePythonOperator, RepeatingOperator
 from stage4.tasks import (
     ALL_PARTS,
     SINKS,
@@ -288,7 +287,7 @@ def _python(
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS,
     **arguments: Any,
 ) -> Any:
-    return PythonOperator(
+    return PausablePythonOperator(
         task_id=task_id,
         python_callable=function,
         op_kwargs=arguments,

@@ -16,7 +16,7 @@ import pytest
 
 from local.postgres import AIRFLOW
 from stage4.job_ids import job_id
-from tests.e2e.clearing import clear
+from tests.e2e.clearing import clear_failed
 from tests.e2e.conftest import RUN_MINUTES, Airflow
 from tests.e2e.readers import published, served
 
@@ -127,7 +127,7 @@ def test_a_failed_part_fails_the_run_and_is_all_that_is_repeated(
         assert served(airflow, LEVEL) == before
 
         spoilt.switch.unlink()
-        run = clear(airflow, run, ["cluster", 1])
+        run = clear_failed(airflow, run, ["cluster", 1])
     assert run["state"] == "success", airflow.explain(run)
     instances = airflow.task_instances(run)
     tries = [instances["cluster", part]["try_number"] for part in range(2 + len(others))]

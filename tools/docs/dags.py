@@ -1,4 +1,4 @@
-"""docs/reference/dags.md and api.md: the DAGs and the REST API as a fresh installation has them.
+"""docs/reference/dags.md, api.md and errors.md: DAGs, REST API and errors of a fresh installation.
 
 `PYTHONPATH=.:plugins python -m tools.docs.dags` writes them; `--check` fails if one differs.
 """
@@ -33,8 +33,14 @@ def _pages() -> dict[str, str]:
     from stage4.api.openapi import describe
     from tools.docs.api import PAGE as API_PAGE
     from tools.docs.api import api_page
+    from tools.docs.errors import PAGE as ERRORS_PAGE
+    from tools.docs.errors import errors_page
 
-    return {PAGE: dags_page(), API_PAGE: api_page(COMMAND, describe(build()))}
+    return {
+        PAGE: dags_page(),
+        API_PAGE: api_page(COMMAND, describe(build())),
+        ERRORS_PAGE: errors_page(COMMAND),
+    }
 
 
 def dags_page() -> str:

@@ -1,27 +1,29 @@
 """The connections to the results database that the endpoints share."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
+import psycopg
 import structlog
 from airflow.models.connection import (  # noqa: TID251 - the API server has the metadata database
     Connection,
 )
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 from psycopg_pool import AsyncConnectionPool
 from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.database.connection import IN_UTC
+from stage4.database.connection import IN_UTC, Database
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]
 Statement = LiteralString | SQL | Composed
 Values = Sequence[Any] | Mapping[str, Any]
+_Answer = TypeVar("_Answer")
 
 # A request that gets no connection in this time is told to come back.
 _WAIT_SECONDS = 2.0
@@ -138,3 +140,16 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
         " set_config('jit', 'off', false)",
         [str(milliseconds)],
     )
+
+
+def connected(act: Callable[[Database], _Answer]) -> _Answer:
+    """Let a function have a connection in autocommit mode that may change something.
+
+    Raises:
+        AirflowNotFoundException: there is no such Airflow connection.
+        psycopg.Error: the database cannot be reached, or refuses.
+    """
+    parameters = connection_parameters(deployment().postgres_conn_id)
+    with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
+        connection.execute(IN_UTC)
+        return act(connection)

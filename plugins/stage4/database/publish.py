@@ -18,6 +18,7 @@ from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.alerts import drift
+from stage4.database.job_controls import refuse_canceled
 from stage4.database.pointer import Pointer, locked_pointer
 from stage4.database.run_records import recorded
 
@@ -50,8 +51,8 @@ def publish_run(label: Mapping[str, Any], again: Again | None = None) -> Json:
         publication.
 
     Raises:
-        AirflowFailException: the quality gate failed (every condition is named), or the run is
-            not in the database.
+        AirflowFailException: the quality gate failed (every condition is named), the run is not in
+            the database, or its job was canceled.
         AirflowException: the database went away, or other runs were published all the while; worth
             another try.
         BadInputError: a file of `label` or `identify`, or `published.json`, is gone or damaged.
@@ -75,6 +76,7 @@ def _publish(label: Mapping[str, Any]) -> tuple[Json | None, int]:
     report = read_report(label["files"]["report"])
     _pass_gate(report, check_gate(report, report.settings.publish))
     with locked_pointer(report.level) as pointer:
+        refuse_canceled(pointer.connection, report.job_id)
         load_id = pointer.find(report.job_id)
         _pass_gate(report, drift(pointer.connection, load_id, report))
         if pointer.as_of is not None and pointer.as_of > report.as_of:
