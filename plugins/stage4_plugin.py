@@ -5,6 +5,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from stage4.events import listener
+
 URL_PREFIX = "/stage4/api/v1"
 PAGES_PREFIX = "/stage4/pages"
 _PAGES = PAGES_PREFIX.removeprefix("/")  # relative, for an Airflow below a path of its host
@@ -40,6 +42,8 @@ class Stage4Plugin(AirflowPlugin):
             "url_route": "stage4-run",
         },
     ]
+
+    listeners: list[Any] = [listener]  # noqa: RUF012 - declared so by Airflow
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:

@@ -5,11 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import (
     DAG,
     Asset,
     AssetAlias,
+    AssetAny,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
     Param,
@@ -36,6 +38,7 @@ from stage4.tasks import (
     delete_document,
     housekeeping,
     roll_back,
+    send_events,
     stage5,
     write_back,
 )
@@ -44,7 +47,9 @@ from stage4.tasks.errors import keep_error
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
+EVENTS_TIMEOUT = timedelta(minutes=5)
 DELETIONS = "17 * * * *"  # for requests whose own run never came
+SEND_EVENTS = "* * * * *"
 HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
 _ROLL_BACK = {
     "level": Param(type="string", enum=[*LEVELS], description="Whose run; has no default."),
@@ -139,6 +144,30 @@ def roll_back_dag(doc_md: str | None) -> DAG:
         )
         _python("notify_stage5", stage5.notify_roll_back, rolled_back=done.output)
         _python("write_back", write_back.write_back, published=done.output)
+    return dag
+
+
+def send_events_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that sends events to receivers outside; without any it has no schedule."""
+    # Every publication starts it at once; a lost event of an asset costs a minute.
+    published = AssetAny(*map(clusters_asset, LEVELS.values()))
+    every_minute = AssetOrTimeSchedule(timetable=_at(SEND_EVENTS), assets=published)
+    with _dag(
+        "send_events",
+        "Send events of jobs and clusters to receivers outside.",
+        doc_md,
+        schedule=every_minute if deployment().sends_events else None,
+    ) as dag:
+        PythonOperator(
+            task_id="send_events",
+            python_callable=send_events.send_events,
+            execution_timeout=EVENTS_TIMEOUT,
+            # It computes nothing: the steps keep their slots.
+            pool="default_pool",
+            # The next run is at hand.
+            retries=0,
+            do_xcom_push=False,
+        )
     return dag
 
 

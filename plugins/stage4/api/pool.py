@@ -9,7 +9,6 @@ import structlog
 from airflow.models.connection import (  # noqa: TID251 - the API server has the metadata database
     Connection,
 )
-from airflow.providers.postgres.hooks.postgres import PostgresHook
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
@@ -18,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.connection import IN_UTC, Database
+from stage4.database.direct import parameters_of
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]
@@ -103,21 +103,6 @@ async def _parameters() -> dict[str, Any]:
 
 def connection_parameters(conn_id: str) -> dict[str, Any]:
     """Read what psycopg needs from an Airflow connection, as PostgresHook does."""
-    connection = airflow_connection(conn_id)
-    login, password, port = connection.login, connection.password, connection.port
-    extra = connection.extra_dejson
-    if extra.get("iam", False):
-        hook = PostgresHook(postgres_conn_id=conn_id)
-        login, password, port = hook.get_iam_token(connection)
-    given = {
-        "host": connection.host,
-        "user": login,
-        "password": password,
-        "dbname": connection.schema,
-        "port": port,
-    }
-    ignored = {*PostgresHook.ignored_extra_options, "cursor"}
-    given |= {name: value for name, value in extra.items() if name not in ignored}
     own = {
         "autocommit": True,
         "row_factory": dict_row,
@@ -126,7 +111,7 @@ def connection_parameters(conn_id: str) -> dict[str, Any]:
         # A statement names its run's tables, so that few are ever repeated; and PgBouncer.
         "prepare_threshold": None,
     }
-    return {name: value for name, value in given.items() if value is not None} | own
+    return parameters_of(airflow_connection(conn_id)) | own
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:

@@ -6,6 +6,7 @@ and trying again completes what is missing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -13,12 +14,16 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
 from clustering_tasks.identity.published import find_base
+from clustering_tasks.publication.completion import completion_event
 from clustering_tasks.publication.files import PublishedRun, publish_files, published
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
+from stage4.database import outbox
 from stage4.database.alerts import drift
 from stage4.database.job_controls import refuse_canceled
+from stage4.database.job_events import Published
+from stage4.database.outbox import JobName
 from stage4.database.pointer import Pointer, locked_pointer
 from stage4.database.run_records import recorded
 
@@ -98,9 +103,21 @@ def _publish_load(pointer: Pointer, load_id: int, report: Report, label: Mapping
     if publication.superseded:  # by a run of the command line, which has no database
         return _superseded(report.level, publication.current.job_id)
     number = pointer.move(load_id)
-    changes = pointer.changes(number)
+    moved = pointer.changes(number)
+    changes = None if moved is None else asdict(moved)
+    _write_completion(pointer, report, publication.current, number, changes)
     result = _result(report.level, report.job_id, publication.current, number)
-    return result | {"changes": changes and asdict(changes)}
+    return result | {"changes": changes}
+
+
+def _write_completion(
+    pointer: Pointer, report: Report, files: PublishedRun, number: int, changes: Json | None
+) -> None:
+    """Write the event of the publication, unless it is written: one act with the pointer's move."""
+    paths = [files.clusters_jsonl, files.dated_jsonl]
+    event = completion_event(report, paths, changes, outbox.server())
+    fact = Published(datetime.now(UTC), number, dict(event))
+    outbox.note(pointer.connection, JobName(report.job_id, report.level), [fact])
 
 
 def _goes_on_from_the_published(report: Report) -> bool:
