@@ -35,9 +35,9 @@ from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, assignments, run_settings
 from clustering_tasks.stage3.text import escape_unseen
 from clustering_tasks.steps import REDACT, STEPS, Step
-from clustering_tasks.workspace.artefacts import Result, Run, load_run, remove_unfinished
+from clustering_tasks.workspace.artefacts import Result, Run, load_run
 from clustering_tasks.workspace.kernel_cache import keep_kernels
-from clustering_tasks.workspace.storage import to_json
+from clustering_tasks.workspace.storage import remove_unfinished, to_json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 log = structlog.get_logger()

@@ -78,15 +78,16 @@ def of_the_system(error: OSError) -> ResourcesError | None:
     Nothing of the kind passes by itself, so it is no transient error.
     """
     path = error.filename if isinstance(error.filename, str) else None
+    reason = str(error.strerror or (error.args[0] if error.args else ""))
     if error.errno in _REFUSED:
         return ResourcesError(
             f"{path or 'a file'} cannot be read or written by {_user()} ({error.strerror}): give "
             f"that user the right, or set another path (STAGE4_WORKSPACE, STAGE4_INDICES, "
             f"STAGE4_OUTPUT)"
         )
-    if error.errno in _FULL or _SHORT_WRITE.search(str(error)):
+    if error.errno in _FULL or _SHORT_WRITE.search(reason):
         return ResourcesError(
-            f"{path or 'a file'} could not be written by {_user()} ({error.strerror}): free space, "
+            f"{path or 'a file'} could not be written by {_user()} ({reason}): free space, "
             f"raise the quota or the limit of a file's size, or set another STAGE4_WORKSPACE"
         )
     return None

@@ -34,12 +34,11 @@ from clustering_tasks.workspace.storage import (
     read_json,
     recorded_time,
     to_json,
+    unfinished,
     write_atomically,
 )
 
 log = structlog.get_logger()
-
-_unfinished: list[UPath] = []  # folders of the attempts that this process is making
 
 Metric = int | float | str | None
 
@@ -280,14 +279,13 @@ def perform(
 def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -> Result:
     attempt = Attempt(folder / uuid.uuid4().hex[:8])
     attempt.folder.mkdir(parents=True, exist_ok=True)
-    _unfinished.append(attempt.folder)
     started = time.perf_counter()
     try:
-        with _only_new_objects_collected(), naming(attempt.folder):
+        with unfinished(attempt.folder), _only_new_objects_collected(), naming(attempt.folder):
             work(attempt)
     except BaseException:
         # Nobody would find these files again. An attempt that is ended by SIGKILL leaves its own.
-        _remove(attempt.folder)
+        attempt.folder.fs.rm(attempt.folder.path, recursive=True)
         raise
     result = Result(
         step=step,
@@ -299,20 +297,8 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
         parts=attempt.parts,
         gpus=attempt.gpus,
     )
-    _unfinished.remove(attempt.folder)
     write_atomically(folder / "result.json", to_json(result.model_dump(mode="json")))
     return result
-
-
-def remove_unfinished() -> None:
-    """Remove the files of what this process is making, before it ends."""
-    for folder in [*_unfinished]:
-        _remove(folder)
-
-
-def _remove(folder: UPath) -> None:
-    _unfinished.remove(folder)
-    folder.fs.rm(folder.path, recursive=True)
 
 
 @contextmanager

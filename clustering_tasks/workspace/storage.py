@@ -17,6 +17,7 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 
 _COPY_CHUNK = 1 << 20
+_unfinished: list[UPath] = []
 
 
 def is_local(path: UPath) -> bool:
@@ -54,6 +55,22 @@ def naming(path: UPath | Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+@contextmanager
+def unfinished(folder: UPath) -> Iterator[None]:
+    """Let a signal that ends this process within the block take the folder along."""
+    _unfinished.append(folder)
+    try:
+        yield
+    finally:
+        _unfinished.remove(folder)
+
+
+def remove_unfinished() -> None:
+    """Remove what this process is writing, before a signal ends it."""
+    for folder in _unfinished:
+        folder.fs.rm(folder.path, recursive=True)
 
 
 def to_json(value: Any) -> bytes:

@@ -105,8 +105,9 @@ def test_a_short_write_of_numpy_is_a_full_disk(tmp_path: Path) -> None:
     program = (
         "import numpy as np, sys\n"
         "from clustering_tasks.errors import of_the_system\n"
+        "from clustering_tasks.workspace.storage import naming\n"
         "try:\n"
-        f"    with open({str(tmp_path / 'x.npy')!r}, 'wb') as file:\n"
+        f"    with naming('x.npy'), open({str(tmp_path / 'x.npy')!r}, 'wb') as file:\n"
         "        np.save(file, np.zeros(100_000))\n"
         "except OSError as error:\n"
         "    print(of_the_system(error))\n"
@@ -115,7 +116,8 @@ def test_a_short_write_of_numpy_is_a_full_disk(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", command, program], capture_output=True, text=True, check=True
     )
-    assert "free space, raise the quota" in done.stdout
+    assert done.stdout.startswith("x.npy could not be written by ")
+    assert "written): free space, raise the quota" in done.stdout
 
 
 def test_memory_that_is_refused_is_no_defect(place: Path) -> None:
