@@ -61,8 +61,8 @@ def dags_page() -> str:
         f"`{dag_factory.HOUSEKEEPING}`, UTC); `{deletion.dag_id}`, which the REST API starts "
         f"(and cron `{dag_factory.DELETIONS}`, UTC); `{back.dag_id}`, which an operator "
         f"starts; and, where events have a receiver, `{events.dag_id}` (cron "
-        f"`{dag_factory.SEND_EVENTS}`, and each publication). One run of a DAG at a time; no run is "
-        "made up for a missed time.",
+        f"`{dag_factory.SEND_EVENTS}`, and each publication). One run of a DAG at a time; no run "
+        "is made up for a missed time.",
         "## What starts a level's run, besides the form and REST",
         table(("DAG", "cron, UTC", "event on asset", "its own asset"), _starts(dags.values())),
         "## Tasks of `cluster_<level>`",

@@ -27,16 +27,18 @@ ON CONFLICT DO NOTHING
 _ROUTED = "UPDATE stage4.outbox SET routed_at = now() WHERE number = ANY(%s)"
 # In order within a job: what waits behind an event that waits for its next attempt, waits too.
 _DUE = """
+WITH held AS (
+    SELECT job_id, min(number) AS number FROM stage4.deliveries
+    WHERE receiver = %(receiver)s AND state = 'pending' AND next_attempt_at > %(now)s
+    GROUP BY job_id
+)
 SELECT number, receiver, deliveries.job_id, attempts, refusals, since, event_id::text, sequence,
     type, source, traceparent, data, created_at, callback_url
 FROM stage4.deliveries JOIN stage4.outbox USING (number)
 JOIN stage4.event_jobs ON event_jobs.job_id = deliveries.job_id
 WHERE receiver = %(receiver)s AND deliveries.state = 'pending'
 AND NOT EXISTS (
-    SELECT FROM stage4.deliveries before
-    WHERE before.receiver = deliveries.receiver AND before.job_id = deliveries.job_id
-    AND before.number <= deliveries.number AND before.state = 'pending'
-    AND before.next_attempt_at > %(now)s
+    SELECT FROM held WHERE held.job_id = deliveries.job_id AND held.number <= deliveries.number
 )
 AND NOT EXISTS (
     SELECT FROM stage4.event_receivers
