@@ -26,7 +26,7 @@ from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.workspace.array_files import open_arrays
-from clustering_tasks.workspace.vector_files import BLOCK_ROWS, VectorFile, new_vectors
+from clustering_tasks.workspace.vector_files import VectorFile, new_vectors
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,14 @@ def write_continued(path: UPath, layout: CellOrder, former: I32, before: VectorF
         former: (m,) row of each in the former file, -1 for new ones.
         before: the former file.
     """
+    node = np.full(before.shape[0], -1, dtype=np.int64)
+    old = np.flatnonzero(former >= 0)
+    node[former[old]] = old
     with new_vectors(path, _shape(layout)) as file:
-        for start in range(0, len(former), BLOCK_ROWS):
-            nodes = start + np.flatnonzero(former[start : start + BLOCK_ROWS] >= 0)
-            file.write(nodes, before.take(former[nodes].astype(np.int64)))
+        for start, block in before.blocks():
+            own = node[start : start + len(block)]
+            there = np.flatnonzero(own >= 0)
+            file.write(own[there], block if len(there) == len(own) else block[there])
         new = np.sort(layout.nodes.row[former < 0])
         deque(layout.features.each(file.write, new), maxlen=0)
 

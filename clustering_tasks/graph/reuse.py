@@ -16,6 +16,7 @@ import pyarrow as pa
 from upath import UPath
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
+from clustering_tasks.engine.text_digests import digest_texts
 from clustering_tasks.engine.unit_rows import Digests, digest_rows
 from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.neighbour_graph import Graph
@@ -81,14 +82,19 @@ def fact_digests(items: UPath, columns: Iterable[str]) -> npt.NDArray[np.uint64]
     mixed: npt.NDArray[np.uint64] = np.zeros((), dtype=np.uint64)
     for column in columns:
         values = read_columns(items, [column])[column]
-        if not pa.types.is_string(values.type):
-            values = values.cast(pa.int64())
-        coded = values.dictionary_encode()
-        texts = coded.dictionary.to_numpy(zero_copy_only=False)
-        hashes = np.append(pd.util.hash_array(texts, categorize=False), _MISSING)
-        of_item = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
-        mixed = (mixed * _FACTOR) ^ hashes[of_item]
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        mixed = (mixed * _FACTOR) ^ np.where(missing, _MISSING, _value_digests(values))
     return mixed
+
+
+def _value_digests(values: pa.Array) -> npt.NDArray[np.uint64]:
+    """Make a digest of each text or number of a column, anything where there is none."""
+    if not pa.types.is_string(values.type):
+        numbers = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        return np.asarray(numbers.astype(np.uint64) * _FACTOR)
+    _, offsets, texts = values.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[values.offset :][: len(values) + 1]
+    return digest_texts(bounds, texts or b"")
 
 
 def node_digests(

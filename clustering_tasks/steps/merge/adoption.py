@@ -3,6 +3,8 @@
 Clusters before and groups now that share items, directly or through others, are one neighbourhood.
 Where it has no new item, all stays as it was. Where it has one, the groups take the clusters'
 place, as long as few enough old items move in all; those neighbourhoods first in which fewest do.
+Items that leave their cluster and clusters that become part of another are bounded alike, because
+otherwise clusters would be joined that cannot be divided again.
 In the others the old memberships stay, and a new item goes where most of its group is.
 """
 
@@ -12,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from clustering_tasks.arrays import I32, I64, Mask
+from clustering_tasks.arrays import F64, I32, I64, Mask
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.leftover import Leftover, placed
 
@@ -42,22 +44,26 @@ def adopt(
         loose: (n,) nodes that are new, in no cluster before.
         weight: (n,) items per node.
         first: number of the first new cluster.
-        most_moved: old items that may leave their cluster, or noise.
+        most_moved: old items that may leave their cluster, or noise; and as many may follow
+            theirs into one that goes on as another.
     """
     shared = _shared(cluster, group, ~loose, weight)
+    goes_on = _matches(shared)
     area = _areas(cluster, group, shared)
     count = int(area.max(initial=-1)) + 1
     touched = np.bincount(area[loose & (area >= 0)], minlength=count) > 0
-    moved = _moved(cluster, group, area, ~loose, weight, count)
-    order = np.argsort(np.where(touched, moved, np.inf), kind="stable")
-    fits = np.zeros(count, dtype=bool)
-    fits[order] = np.cumsum(np.where(touched, moved, 0)[order]) <= most_moved
-    taken = np.append(fits & touched, False)[area]  # the last stands for noise, then and now
+    leaves, follows = _moves(cluster, group, goes_on, shared, ~loose)
+    fits = _fitting(
+        [np.bincount(area[each], weight[each], minlength=count) for each in (leaves, follows)],
+        np.flatnonzero(touched),
+        most_moved,
+    )
+    taken = np.append(fits, False)[area]  # the last stands for noise, then and now
     labels = placed(Leftover(np.arange(len(cluster)), loose, cluster), group, weight, first)
     there = taken & (group >= 0)
-    own = _numbers(shared, int(labels.max(initial=first - 1)) + 1)
+    new = max(first, int(labels.max(initial=-1)) + 1) + np.cumsum(goes_on < 0) - 1
     labels[taken] = NOISE
-    labels[there] = own[group[there]]
+    labels[there] = np.where(goes_on < 0, new, goes_on)[group[there]]
     return Adopted(labels, taken)
 
 
@@ -83,45 +89,40 @@ def _areas(cluster: I32, group: I32, shared: sparse.coo_array) -> I64:
     return result
 
 
-def _moved(cluster: I32, group: I32, area: I64, old: Mask, weight: I32, areas: int) -> I64:
-    """Count the old items of each neighbourhood that would leave their cluster, or noise.
+def _matches(shared: sparse.coo_array) -> I64:
+    """Return the cluster that goes on as each group: (g,), NOISE for none.
 
-    A cluster goes on as the group that has most of its items; the others leave it.
-    """
-    held = old & (area >= 0)
-    # noise before is no cluster: each item of it in a group has moved
-    stays = np.zeros(len(cluster), dtype=bool)
-    both = np.flatnonzero(held & (cluster >= 0) & (group >= 0))
-    best = _largest_parts(cluster[both], group[both], weight[both])
-    stays[both] = best[cluster[both]] == group[both]
-    moves = held & ~stays & ((cluster >= 0) | (group >= 0))
-    return np.bincount(area[moves], weight[moves], minlength=areas).astype(np.int64)
-
-
-def _largest_parts(cluster: I32, group: I32, weight: I32) -> I64:
-    """Return the group with most items of each cluster; of equals the lower number."""
-    shape = int(cluster.max(initial=-1)) + 1, int(group.max(initial=-1)) + 1
-    parts = sparse.csr_array((weight, (cluster, group)), shape=shape).tocoo()
-    best = np.full(shape[0], NOISE, dtype=np.int64)
-    order = np.lexsort((-parts.col, parts.data))  # the largest comes last
-    best[parts.row[order]] = parts.col[order]
-    return best
-
-
-def _numbers(shared: sparse.coo_array, first: int) -> I32:
-    """Give groups the numbers of the clusters that they share most with, each once; others new.
-
-    Args:
-        shared: (c, g) items.
-        first: number of the first new cluster.
+    Those that share most items come first, each cluster and each group once.
     """
     clusters, groups = shared.shape
-    number = np.full(groups, NOISE, dtype=np.int32)
+    match = np.full(groups, NOISE, dtype=np.int64)
     free = np.ones(clusters, dtype=bool)
     for at in np.lexsort((shared.col, shared.row, -shared.data)).tolist():
         cluster, group = shared.row[at], shared.col[at]
-        if free[cluster] and number[group] < 0:
-            number[group], free[cluster] = cluster, False
-    new = np.flatnonzero(number < 0)
-    number[new] = first + np.arange(len(new), dtype=np.int32)
-    return number
+        if free[cluster] and match[group] < 0:
+            match[group], free[cluster] = cluster, False
+    return match
+
+
+def _moves(
+    cluster: I32, group: I32, goes_on: I64, shared: sparse.coo_array, old: Mask
+) -> tuple[Mask, Mask]:
+    """Return which old nodes leave most of their cluster, or noise, and which follow it into one
+    that goes on as another: (n,) each."""
+    largest = np.full(shared.shape[0] + 1, NOISE, dtype=np.int64)  # the last stands for noise
+    order = np.lexsort((-shared.col, shared.data))  # the largest part of each comes last
+    largest[shared.row[order]] = shared.col[order]
+    leaves = old & (largest[cluster] != group)
+    follows = old & ~leaves & (np.append(goes_on, NOISE)[group] != cluster)
+    return leaves, follows
+
+
+def _fitting(moved: list[F64], touched: I64, most: int) -> Mask:
+    """Take in neighbourhoods, those first in which fewest move, while no count passes the most."""
+    counts = np.stack(moved, axis=1)
+    fits, left = np.zeros(len(counts), dtype=bool), np.full(counts.shape[1], float(most))
+    for at in touched[np.argsort(counts[touched].sum(axis=1), kind="stable")].tolist():
+        if (counts[at] <= left).all():
+            fits[at] = True
+            left -= counts[at]
+    return fits

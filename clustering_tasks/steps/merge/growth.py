@@ -51,8 +51,8 @@ from clustering_tasks.workspace.vector_files import open_vectors
 # Old nodes that show how the vote does: its agreement is known to .01 (one standard error).
 _SAMPLE = 1024
 _SMALLEST = 2
-# Share of the old items that may move where a level is clustered anew. Readers know the clusters;
-# without this bound 1.3 % moved at most in a batch of wikinews, and 1.9 % in the full run.
+# Share of the old items that may leave their clusters where a level is clustered anew. Readers know
+# the clusters; without this bound 1.3 % left at most in a batch of wikinews, 1.9 % in a full run.
 _MOST_MOVED = 0.01
 
 log = structlog.get_logger()
