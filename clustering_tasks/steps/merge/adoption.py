@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from clustering_tasks.arrays import F64, I32, I64, Mask
+from clustering_tasks.arrays import I32, I64, Mask
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.leftover import Leftover, placed
 
@@ -54,7 +54,7 @@ def adopt(
     touched = np.bincount(area[loose & (area >= 0)], minlength=count) > 0
     leaves, follows = _moves(cluster, group, goes_on, shared, ~loose)
     fits = _fitting(
-        [np.bincount(area[each], weight[each], minlength=count) for each in (leaves, follows)],
+        [_items(area[each], weight[each], count) for each in (leaves, follows)],
         np.flatnonzero(touched),
         most_moved,
     )
@@ -117,10 +117,14 @@ def _moves(
     return leaves, follows
 
 
-def _fitting(moved: list[F64], touched: I64, most: int) -> Mask:
+def _items(area: I64, weight: I32, areas: int) -> I64:
+    return np.bincount(area, weight, minlength=areas).astype(np.int64)
+
+
+def _fitting(moved: list[I64], touched: I64, most: int) -> Mask:
     """Take in neighbourhoods, those first in which fewest move, while no count passes the most."""
     counts = np.stack(moved, axis=1)
-    fits, left = np.zeros(len(counts), dtype=bool), np.full(counts.shape[1], float(most))
+    fits, left = np.zeros(len(counts), dtype=bool), np.full(counts.shape[1], most)
     for at in touched[np.argsort(counts[touched].sum(axis=1), kind="stable")].tolist():
         if (counts[at] <= left).all():
             fits[at] = True

@@ -340,8 +340,8 @@ def _continued(
     if _clustered_anew(run, nodes, graph):
         anew = _all_anew(run, method, snapshot, plan, nodes, graph, measured=False)
         checked = anew.evidence
-        own = anew.labels, anew.probabilities, anew.outlier_scores, anew.learned
-        grown = renew(base, plan, nodes, Anew(*own))
+        found = Anew(anew.labels, anew.probabilities, anew.outlier_scores, anew.learned)
+        grown = renew(base, plan, nodes, found)
     else:
         grown = grow(run, method, base, snapshot, plan, nodes, graph)
     clusters, first = np.unique(grown.labels, return_index=True)

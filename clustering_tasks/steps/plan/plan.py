@@ -157,8 +157,8 @@ def _plan(
     write_time_ranges(attempt.new_file("time_ranges", "time_ranges.npy"), snapshot, nodes)
     save_cells(attempt.new_file("cells", "cells.npz"), ordered.cells)
     if method.weights.story_similarity_floor:
-        before = None if base is None else load_stories(base.plan.path("story_vectors"))
-        stories = story_vectors(snapshot, items["document_id"], nodes, documents, of_row, before)
+        known = None if base is None else load_stories(base.plan.path("story_vectors"))
+        stories = story_vectors(snapshot, items["document_id"], nodes, documents, of_row, known)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
     parts = _parts(nodes, run, ordered.cells.keys()) if since is None else _one_part(nodes)
     with attempt.new_file("part_of_node", "part_of_node.npy").open("wb") as file:
