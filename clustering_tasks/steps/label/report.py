@@ -100,14 +100,15 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
 def _mode(run: Run, merge: Result, kept: int) -> dict[str, Any]:
     """Describe how the run was made.
 
-    `may_differ` estimates the share of the items that a full run would put elsewhere: those that
-    came since the last one, by the share of known items that the vote would misplace.
+    `may_differ` estimates the share of the items that a full run would put elsewhere: what the
+    level clustered anew has elsewhere, or, on a large level, the items that came since the last
+    full run, by the share of known items that the vote would misplace.
     """
     record = recorded_mode(run)
     growth = {name: merge.metrics.get(name) for name in GROWTH}
     agreement = growth["vote_agreement"]
     assigned = _share(growth["new_since_full"], kept)
-    differing = None
+    differing = merge.metrics.get("elsewhere_anew")
     if agreement is not None and assigned is not None:
         differing = min(assigned, 1.0) * (1 - float(agreement))
     previous, full = (record.get(name) or {} for name in ("previous", "full"))
