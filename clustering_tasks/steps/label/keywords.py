@@ -7,6 +7,7 @@ from itertools import count, pairwise
 import numpy as np
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
+from clustering_tasks.engine.label_retrieval import rewards
 from clustering_tasks.stage3.text import has_points, unpointed
 from clustering_tasks.stage3.words import beyond_latin, overlaps, terms_of_runs, words_of
 from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
@@ -43,11 +44,11 @@ class Keywords:
         rank[[vocabulary[word] for word in self._words]] = np.arange(len(vocabulary))
         rank[_END] = _END
         counted = [_count(rank[numbers], ends) for numbers, ends in together]
-        words, sizes, self._terms, said = (
+        words, sizes, self._terms, self._said = (
             np.concatenate(each) for each in zip(_NOTHING, *counted, strict=True)
         )
         self._bounds = np.append(0, np.cumsum(sizes))
-        self._weights = _weights(self._terms, said, words, sizes)
+        self._weights = _weights(self._terms, self._said, words, sizes)
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""
@@ -61,12 +62,28 @@ class Keywords:
                 return [" ".join(self._shown.get(w, w) for w in term.split()) for term in kept]
             looked_at *= 8
 
+    def words_of(self, cluster: int) -> list[str]:
+        """Return the single words of a cluster, without vowel points, by the alphabet."""
+        terms, _ = self._row(cluster)
+        single = terms[terms % _WORD == 0]
+        return [self._words[number] for number in (single // _WORD - 1).tolist()]
+
     def weights_of(self, cluster: int) -> dict[str, float]:
         """Return the weight of each single word of a cluster, without vowel points."""
         terms, weights = self._row(cluster)
         single = terms % _WORD == 0
-        words = map(self._words.__getitem__, (terms[single] // _WORD - 1).tolist())
-        return dict(zip(words, weights[single].tolist(), strict=True))
+        return dict(zip(self.words_of(cluster), weights[single].tolist(), strict=True))
+
+    def rewards(self, sizes: I64) -> Iterator[F32]:
+        """Yield for each cluster what its `words_of` add to a query's score; see `rewards`.
+
+        Args:
+            sizes: (c,) members of each cluster.
+        """
+        single = self._terms % _WORD == 0
+        ends = np.append(0, np.cumsum(single))
+        words = self._terms[single] // _WORD - 1
+        return rewards(ends[self._bounds], words, self._said[single], self._weights[single], sizes)
 
     def _row(self, cluster: int) -> tuple[I64, F32]:
         here = slice(*self._bounds[cluster : cluster + 2])

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-from upath import UPath
 
 from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
 from clustering_tasks.stage3.words import words_of
+from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.members import by_cluster, read_members
-from clustering_tasks.steps.label.records import Cluster, record
+from clustering_tasks.steps.label.members import Columns, by_cluster, read_members
+from clustering_tasks.steps.label.naming import Named, Namer, Words
+from clustering_tasks.steps.label.records import Cluster, most_central, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
 from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
@@ -19,6 +20,7 @@ from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
 
+_TERMS = 12  # from which key phrases are chosen
 _SAMPLE = 1000  # texts that show the level's usual language
 
 
@@ -58,27 +60,55 @@ def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
 def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[Record]:
     with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
-    items, assignments = snapshot.path("items"), merge.path("assignments")
-    labels = read_columns(assignments, ["cluster"])["cluster"].fill_null(-1).to_numpy()
-    keywords = _keywords(items, labels, len(centroids))
-    table = read_members(items, assignments, run.level)
+    table = read_members(snapshot.path("items"), merge.path("assignments"), run.level)
+    labels = table["cluster"].fill_null(-1).to_numpy()
+    texts = read_columns(snapshot.path("items"), ["text"])["text"]
     algorithm = str(merge.metrics["algorithm"])
     parameters = getattr(run.settings, algorithm).model_dump()
-    for number, members in enumerate(by_cluster(table, labels, len(centroids))):
+    described = describe(table, texts, labels, run.level.name, run.settings.label.keywords)
+    for number, (members, keywords, named) in enumerate(described):
         cluster = Cluster(
             members=members,
             centroid=centroids[number],
             intra_similarity=float(intra[number]),
-            keywords=keywords.top(number, run.settings.label.keywords),
-            weights=keywords.weights_of(number),
+            keywords=keywords,
+            named=named,
             algorithm=algorithm,
             parameters=parameters,
         )
         yield record(run, cluster)
 
 
-def _keywords(items: UPath, labels: I32, clusters: int) -> Keywords:
-    texts = pa.table(read_columns(items, ["text"]))
-    sample = texts["text"].take(np.arange(0, len(texts), max(1, len(texts) // _SAMPLE)))
+def describe(
+    table: pa.Table, texts: pa.ChunkedArray, labels: I32, level: str, keywords: int
+) -> Iterator[tuple[Columns, list[str], Named]]:
+    """Yield the members of each cluster, its keywords and what it is called.
+
+    Args:
+        table: n items, from `read_members`.
+        texts: (n,) from which keywords are drawn.
+        labels: (n,) the cluster of each, negative for none; every cluster has a member.
+        level: its name.
+        keywords: most of them for a cluster.
+    """
+    clusters = int(labels.max(initial=-1)) + 1
+    found = _keywords(texts, labels, clusters)
+    namer = Namer(level, _common(table["title"]) if level == "entities" else frozenset())
+    rewards = found.rewards(np.bincount(labels[labels >= 0], minlength=clusters))
+    for number, members in enumerate(by_cluster(table, labels, clusters)):
+        terms = found.top(number, max(keywords, _TERMS))
+        rows = {word: row for row, word in enumerate(found.words_of(number))}
+        words = Words(rows, next(rewards), terms)
+        yield members, terms[:keywords], namer.name(members, most_central(members), words)
+
+
+def _common(mentions: pa.ChunkedArray) -> frozenset[str]:
+    counts = mentions.drop_null().value_counts()
+    return common_nouns(dict(zip(*(part.to_pylist() for part in counts.flatten()), strict=True)))
+
+
+def _keywords(texts: pa.ChunkedArray, labels: I32, clusters: int) -> Keywords:
+    sample = texts.take(np.arange(0, len(texts), max(1, len(texts) // _SAMPLE)))
     usual = usual_language(words_of(text) for text in sample.to_pylist() if text)
-    return Keywords((part["text"] for part in by_cluster(texts, labels, clusters)), usual)
+    table = pa.table({"text": texts})
+    return Keywords((part["text"] for part in by_cluster(table, labels, clusters)), usual)

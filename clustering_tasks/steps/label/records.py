@@ -20,7 +20,7 @@ from clustering_tasks.contract.record import (
     StorylineRecord,
 )
 from clustering_tasks.steps.label.members import Columns
-from clustering_tasks.steps.label.titles import CENTRAL, canonical_name, headline, shorten
+from clustering_tasks.steps.label.naming import Named
 from clustering_tasks.workspace.artefacts import Run
 
 
@@ -33,7 +33,7 @@ class Cluster:
         centroid: (d,) unit vector.
         intra_similarity: mean pairwise cosine.
         keywords: heaviest first.
-        weights: of its single words.
+        named: its label and what belongs to it.
         algorithm: that found it.
         parameters: the algorithm's settings.
     """
@@ -42,16 +42,21 @@ class Cluster:
     centroid: F32
     intra_similarity: float
     keywords: list[str]
-    weights: dict[str, float]
+    named: Named
     algorithm: str
     parameters: dict[str, Any]
 
 
 def record(run: Run, cluster: Cluster) -> Record:
     """Describe a cluster for Stage 5 and for readers; the centroid stays an array."""
-    # stable: of equally central members the one with the lesser vector id comes first
-    central = np.argsort(-cluster.members["similarity"], kind="stable")
+    central = most_central(cluster.members)
     return _FORMS[run.level.name](_shared(run, cluster, central), cluster, central)
+
+
+def most_central(members: Columns) -> I64:
+    """Order members by their similarity to the centroid: (n,) rows, the most central first."""
+    # stable: of equally central members the one with the lesser vector id comes first
+    return np.argsort(-members["similarity"], kind="stable")
 
 
 def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
@@ -74,6 +79,7 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
         "event_type": _dominant(members["event_type"].tolist()),
         "intra_cluster_similarity": cluster.intra_similarity,
         "keywords": cluster.keywords,
+        "key_phrases": cluster.named.phrases,
         "representatives": _representatives(members, central[: settings.label.representatives]),
         "near_duplicates": _near_duplicates(members, order),
         "metadata": {
@@ -94,11 +100,9 @@ def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
     return f"{cluster_type}_{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
 
 
-def _label(cluster: Cluster, central: I64, canonical: str | None = None) -> str:
-    label = shorten(canonical) if canonical else None
-    label = label or headline(cluster.members["title"][central[:CENTRAL]].tolist(), cluster.weights)
+def _label(cluster: Cluster, central: I64) -> str:
     most_central: str = cluster.members["source_id"][central[0]]
-    return label or ", ".join(cluster.keywords[:5]) or most_central
+    return cluster.named.label or ", ".join(cluster.keywords[:5]) or most_central
 
 
 def _order(members: Columns, level: str) -> I64:
@@ -168,17 +172,17 @@ def _event(shared: Shared, cluster: Cluster, central: I64) -> EventRecord:
 
 
 def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
-    mentions = Counter(filter(None, cluster.members["title"].tolist()))
-    variants = sorted(mentions, key=lambda mention: (-mentions[mention], mention))
-    canonical = canonical_name(mentions)
+    entity = cluster.named.entity
+    counts = entity.counts if entity else {}
     return {
         **shared,
         "cluster_type": "entity",
-        "cluster_label": _label(cluster, central, canonical),
-        "canonical_entity": canonical,
+        "cluster_label": _label(cluster, central),
+        "canonical_entity": entity.name if entity else None,
+        "canonical_kind": entity.kind if entity else None,
         "entity_type": _dominant(cluster.members["entity_type"].tolist()),
-        "entity_mentions": variants,
-        "mention_counts": {mention: mentions[mention] for mention in variants},
+        "entity_mentions": list(counts),
+        "mention_counts": counts,
     }
 
 

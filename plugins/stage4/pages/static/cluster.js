@@ -23,6 +23,7 @@ export async function clusterPage(id, loadId, acts) {
       h("h2", { tabindex: -1, dir: "auto", class: "text" }, cluster.label),
       h("button", { type: "button", class: "close", "aria-label": "Close", onclick: acts.close }, "×")),
     facts(cluster),
+    chips("Key phrases", cluster.key_phrases, acts.search),
     chips("Keywords", cluster.keywords, acts.search),
     chips("Entities", cluster.primary_entities, acts.search),
     chips("Tags", cluster.tags.map(String), acts.search),
