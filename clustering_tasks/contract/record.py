@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     Vector = list[float]  # the array in JSON; a reader of records needs no numpy
 
-VERSION = 1
+VERSION = 2
 
 _CLOSED = ConfigDict(extra="forbid")
 _CHOICES = get_args(RunSettings.model_fields["algorithm"].annotation)

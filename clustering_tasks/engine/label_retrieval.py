@@ -1,7 +1,7 @@
 """Label retrieval: how well words find a cluster's members among those of its rivals.
 
 The measure is BM25's (Robertson 1994): of a word its rarity in the level, times how often members
-say it, of which the second time counts less. A candidate's own member does not count. Rivals are
+say it, of which the second time counts less. A candidate's own member hardly counts. Rivals are
 the clusters that share a cluster's heaviest words: a label is never mistaken for another cluster's
 that has none of its words.
 """
@@ -16,6 +16,7 @@ from clustering_tasks.engine.compile import kernel
 RIVALS = 10
 _HEADS = 8  # heaviest words of a cluster, by which rivals are found
 _POSTINGS = 256  # clusters looked at for a word: those in which it weighs most
+_OWN = 0.7  # of a candidate's own member that is left out: of two, one may say what both mean
 _SATURATION = 1.2  # BM25's k1
 _BLOCK = 4096  # clusters at a time
 
@@ -39,8 +40,7 @@ def rewards(bounds: I64, words: I64, said: I32, weights: F32, sizes: I64) -> Ite
     items = float(sizes.sum())
     rarity = np.log1p(np.maximum(items - spoken, 0) / (spoken + 0.5) + 0.01)
     of_row = np.repeat(np.arange(len(sizes)), np.diff(bounds))
-    others = np.maximum(sizes - 1, 1)[of_row]
-    own = _saturated((said - 1) / others)
+    own = _saturated((said - _OWN) / (sizes[of_row] - _OWN))
     whole = _saturated(said / sizes[of_row])
     rivals = _rivals(bounds, words, weights, of_row, total)
     for first in range(0, len(sizes), _BLOCK):

@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 
 from clustering_tasks.steps.label.sentences import tidy
-from clustering_tasks.steps.label.verbs import WORD, has_verb, is_whole
+from clustering_tasks.steps.label.verbs import WORD, has_verb, is_clause, is_whole
 
 LONGEST = 100
 _SHORTEST_HEAD = 4  # words before an outlet's name
@@ -33,7 +33,8 @@ _SAID_AFTER = re.compile(
 )
 _SAID_BEFORE = re.compile(
     rf"^(?:According to [^,]{{2,60}}, |[^,\"\u201c]{{2,60}}? (?:{_SAYING})"
-    r"(?: (?:[A-Z]\w+day|yesterday|today))? that )(?=\w)"
+    r"(?: (?:[A-Z]\w+day|yesterday|today))? that |(?:Police|Officials|Authorities) sa(?:id|y)"
+    r"(?: [A-Z]\w+day)? (?=(?:the|an?|two|three|\d|[A-Z])))(?=\w)"
 )
 _ADVERBIAL = re.compile(
     r"^(?:(?:Earlier |Late |Early )?(?:On|In|At|After|Following|During|Despite|With|For|Since"
@@ -60,11 +61,6 @@ _OPENS_BESIDE = re.compile(
     r"(?:\w+ )?(?:as|after|before|when|while|because|although|though|if|since|despite|with"
     r"|following|during|amid|until|once|whether)\b",
     re.IGNORECASE,
-)
-_DANGLING = re.compile(
-    r"(?:,\s+(?:an?|the|one|two|just|only|hours|days|minutes)\b[^,]*"
-    r"|(?:,|\b(?:and|by|or|is|are|was|were|of|for))\s+\w+ing|\bthe \w+ time"
-    r"|\b(?:announced|told|reported|confirmed|added|claimed|warned|insisted|where|it))$"
 )
 _ADJUNCT = re.compile(
     r"^(.*\S)\s+(?:early |late |earlier )?(?:on|at|in|near|during|over|around|outside|inside)\s+"
@@ -129,7 +125,7 @@ def subclauses(sentence: str) -> list[str]:
             continue
         for form in (part, part.partition(",")[0]):
             form = _capital(tidy(form))
-            if _SHORTEST_CLAUSE <= len(form) <= LONGEST and _stands(form):
+            if _SHORTEST_CLAUSE <= len(form) <= LONGEST and is_clause(form):
                 found.append(form)
                 break
         else:
@@ -154,15 +150,11 @@ def _cut(form: str) -> list[str]:
     """Cut a long sentence before what stands beside its main clause, and else before an adjunct."""
     if not _OPENS_BESIDE.match(form):
         for at in reversed([m.start() for m in _BESIDE.finditer(form, 0, LONGEST + 4)]):
-            if at <= LONGEST and _stands(form[:at]):
+            if at <= LONGEST and is_clause(form[:at]):
                 return [form[:at]]
     while len(form) > LONGEST and "," not in form and (shorter := _ADJUNCT.match(form)):
         form = shorter[1]
-    return [form] if len(form) <= LONGEST and _stands(form) else []
-
-
-def _stands(form: str) -> bool:
-    return has_verb(form) and is_whole(form) and _DANGLING.search(form) is None
+    return [form] if len(form) <= LONGEST and is_clause(form) else []
 
 
 def _capital(text: str) -> str:

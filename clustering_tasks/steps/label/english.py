@@ -37,6 +37,7 @@ PARTICIPLES = words(
     beaten
     """
 )
+BE = words("is are was were be been being get gets got")
 RELATIVE = words("who which whose whom that")
 # Words that begin a noun phrase, and so a sentence rather than a headline.
 OPENS_NOUN = words("a an the one two three several some many his her its their")

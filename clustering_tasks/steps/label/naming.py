@@ -120,7 +120,8 @@ class Namer:
         ranked = _ranked(texts, words, triggers)
         label = self._free(ranked, [*triggers[:1], *phrases, *words.keywords], members)
         if label is None and texts:
-            label = self._free([_from_phrases(phrases) or shorten(texts[0])], [], members)
+            whole = _from_phrases(phrases) or shorten(texts[0]) or texts[0].strip()[:LONGEST]
+            label = self._free([whole] if whole else [], [], members)
         return Named(label, phrases[:_PHRASES])
 
     def _entity(self, members: Columns, central: I64) -> Named:
@@ -295,6 +296,6 @@ def _around(sentences_: Iterable[str | None], entity: Entity) -> list[str]:
     own = pieces_of(" ".join([entity.name, *entity.counts]))
     counts = Counter[str]()
     for sentence in filter(None, sentences_):
-        counts.update(dict.fromkeys(names_in(mended(sentence[:400]))))
+        counts.update(set(names_in(mended(sentence[:_READ]))))
     beside = [name for name in counts if own.isdisjoint(pieces_of(name)) and len(name) < 40]
     return sorted(beside, key=lambda name: (-counts[name] * (1 + (" " in name)), name))[:6]

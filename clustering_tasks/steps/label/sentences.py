@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from clustering_tasks.steps.label.english import ABBREVIATIONS
 from clustering_tasks.steps.label.mending import mended
-from clustering_tasks.steps.label.verbs import has_verb, is_whole
+from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole
 
 _READ = 600  # characters of a text; a title has fewer
 _CUT_OFF = 120  # without a sign at its end, a longer text is taken for cut off
@@ -22,6 +22,10 @@ _GLUED = re.compile(
 )
 _NAME = r"([^\W\d_a-z][^\W\d_]{3,})\b"
 _FIRST_NAME = re.compile(rf"(?!The |This |That |With |From |After ){_NAME}(?: {_NAME})?")
+_TIMES = ("a.m", "p.m")
+_TOPIC = re.compile(r"[^:]{3,60}: ")
+_GIVEN_NAME = re.compile(r"(?<=[a-z0-9]) [A-Z][a-z]+$")
+_OPEN_HEAD = re.compile(r"(?:[,;:\d]|,\s+(?:an?|the|who)\b[^,]*|\ban? \w+)$")
 _GLUED_LENGTH = 80
 _HEADLINE_LENGTH = 20
 _ENDED = ".,;:-\u2013\u2014\u3002\u0964 "
@@ -36,7 +40,7 @@ def sentences(text: str) -> list[str]:
     parts = [
         piece
         for part in _at_stops(text)
-        for between in _GLUED.split(part)
+        for between in _at_pronoun(part)
         for piece in _at_second_start(between)
     ]
     return [s for part in parts if (s := tidy(part))]
@@ -55,14 +59,28 @@ def _at_stops(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
+def _at_pronoun(text: str) -> list[str]:
+    """Cut a headline from a lead that begins with a small word's capital."""
+    for glued in _GLUED.finditer(text):
+        head = text[: glued.start()]
+        if len(head) > _HEADLINE_LENGTH and is_whole(head):
+            return [head, *_at_pronoun(text[glued.end() :])]
+    return [text]
+
+
 def _at_second_start(text: str) -> list[str]:
     """Cut a headline from a lead that begins with the same name, where no sign is between them."""
-    first = _FIRST_NAME.match(text) if len(text) >= _GLUED_LENGTH else None
-    for name in filter(None, first.groups() if first else ()):
-        at = text.find(f" {name}", _HEADLINE_LENGTH)
-        head = text[: max(at, 0)]
-        if at > 0 and head[-1] not in ",;:" and has_verb(head) and is_whole(head):
-            return [head, text[at + 1 :]]
+    first = _FIRST_NAME.match(text)
+    if len(text) < _GLUED_LENGTH or _TOPIC.match(text):
+        return [text]
+    for name in (*(first.groups() if first else ()), "The"):
+        at = text.find(f" {name} ", _HEADLINE_LENGTH) if name else -1
+        if at > 0:
+            given = _GIVEN_NAME.search(text[:at])
+            at = given.start() if given else at
+            head, rest = text[:at], text[at + 1 :]
+            if _OPEN_HEAD.search(head) is None and has_verb(rest):
+                return [head, rest] if is_clause(head) else [text]
     return [text]
 
 
@@ -70,7 +88,7 @@ def split_before(sentence: str, start: str) -> list[str]:
     """Cut a sentence where another one begins within it, if what is before can stand alone."""
     at = sentence.find(start, 16)
     head = sentence[: max(at, 0)].rstrip(" .,:")
-    if at <= 0 or sentence[at - 1] != " " or not is_whole(head) or not has_verb(head):
+    if at <= 0 or sentence[at - 1] != " " or not is_clause(head):
         return [sentence]
     return [head, sentence[at:]] if has_verb(sentence[at:]) else [head]
 

@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 from clustering_tasks.steps.label.english import (
+    BE,
     ENDS_OPEN,
     FINITE,
     LINKS,
@@ -13,6 +14,12 @@ from clustering_tasks.steps.label.english import (
 )
 
 WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
+_DANGLING = re.compile(
+    r"(?:,\s+(?:an?|the|one|two|just|only|hours|days|minutes)\b[^,]*"
+    r"|(?:,|\b(?:and|by|or|is|are|was|were|of|for))\s+\w+ing|\bthe \w+ time"
+    r"|\b(?:announced|told|reported|confirmed|added|claimed|warned|insisted|where|it)"
+    r"|\ban? [A-Z]\w+|\b\d+|\b(?:weeks|days|hours|months|years|minutes|shortly|soon|moments))$"
+)
 _QUOTES = {"\u201c": "\u201d", "\u00ab": "\u00bb", "(": ")", "[": "]"}
 _FEWEST = 3  # words of a clause
 
@@ -47,6 +54,18 @@ def has_verb(text: str) -> bool:
             return True
         open_clauses += (word in RELATIVE) - found
     return False
+
+
+def is_clause(text: str) -> bool:
+    """Whether a beginning of a sentence can stand for it: it has all that its verb needs."""
+    if not is_whole(text) or not has_verb(text) or _DANGLING.search(text):
+        return False
+    _, that, told = text.rpartition(" that ")
+    if that and not has_verb(f"it {told}"):
+        return False
+    before, last = (["", *WORD.findall(text)])[-2:]
+    # "the party threatened", but "the man was arrested"
+    return not last.endswith("ed") or last in FINITE or before.lower() in BE
 
 
 def is_verb(words: str) -> bool:
