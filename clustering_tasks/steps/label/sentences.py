@@ -73,8 +73,8 @@ def _at_second_start(text: str) -> list[str]:
     first = _FIRST_NAME.match(text)
     if len(text) < _GLUED_LENGTH or _TOPIC.match(text):
         return [text]
-    for name in (*(first.groups() if first else ()), "The"):
-        at = text.find(f" {name} ", _HEADLINE_LENGTH) if name else -1
+    names = filter(None, (*(first.groups() if first else ()), "The"))
+    for at in sorted(text.find(f" {name} ", _HEADLINE_LENGTH) for name in names):
         if at > 0:
             given = _GIVEN_NAME.search(text[:at])
             at = given.start() if given else at

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from clustering_tasks.steps.label.label import describe
 from clustering_tasks.steps.label.naming import Named
 
-STORM = [
+STORM: list[str | None] = [
     "Storm hits the coast of Averil",
     "Averil coast braces for storm",
     "Storm damage in Averil",
 ]
-VOTE = [
+VOTE: list[str | None] = [
     "Parliament votes on the budget",
     "Budget vote splits parliament",
     "Parliament budget passed",
