@@ -7,6 +7,7 @@ language stays whole, or is left out if it is too long.
 import re
 from functools import lru_cache
 
+from clustering_tasks.steps.label.english import ENGLISH
 from clustering_tasks.steps.label.sentences import tidy
 from clustering_tasks.steps.label.verbs import WORD, has_verb, is_clause, is_whole
 
@@ -118,6 +119,8 @@ def _without_frame(sentence: str) -> str:
 
 def subclauses(sentence: str) -> list[str]:
     """Return clauses within a sentence that have a subject of their own."""
+    if ENGLISH.isdisjoint(sentence.split()):
+        return []
     parts = _CONJUNCTION.split(_AGE.sub("", _BRACKETS.sub("", sentence)))
     found = list[str]()
     for part in parts[1:]:
@@ -135,6 +138,8 @@ def subclauses(sentence: str) -> list[str]:
 
 def _shortened(sentence: str) -> list[str]:
     """Take off what stands beside the main clause, until it is short."""
+    if ENGLISH.isdisjoint(sentence.split()):
+        return []
     text = _BRACKETS.sub("", sentence)
     for _ in range(3):
         if (lead := _ADVERBIAL.match(text)) and has_verb(text[lead.end() :]):

@@ -9,6 +9,8 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# A long sentence in English has one of these.
+ENGLISH = words("the of and to that with for by is was has were have said The A")
 # Finite forms, but for those that are participles, too.
 FINITE = words(
     """

@@ -20,10 +20,11 @@ from clustering_tasks.steps.label.verbs import WORD, holds, is_verb
 
 CENTRAL = 10  # members whose texts are considered: the most central say what a cluster is about
 _PADDING = 4.0  # words, so that a label of two does not win for being short
-_CUT_UP = 8  # of their texts
+_ENOUGH = 6  # candidates, beyond which no sentence is shortened
+_CUT_UP = 6  # of their texts
 _SENTENCES = 3  # of a text
 _PHRASES = 3
-_SHOWN = 4  # texts that show how phrases are written
+_SHOWN = 3  # texts that show how phrases are written
 _READ = 400  # characters of such a text
 _BETWEEN, _SMALL_WORD = 2, 3  # words between the two of a pair, and their letters
 _NOT_FOUND = 0.5  # of a label that finds a rival's members before the cluster's own
@@ -192,11 +193,23 @@ def _triggers(members: Columns) -> list[str]:
 
 def _ranked(texts: list[str], words: Words, triggers: list[str]) -> list[str]:
     """Return the labels that may be given, the best first."""
+    best = texts
     if len(texts) > _CUT_UP:
-        best = sorted(texts, key=lambda text: -words.fit(text)[0])[:_CUT_UP]
-        texts = [text for text in texts if text in best]
+        chosen = sorted(texts, key=lambda text: -words.fit(text)[0])[:_CUT_UP]
+        best = [text for text in texts if text in chosen]
+    worth = _worth(best, words, triggers) or _worth(texts, words, triggers)
+    # rounded: the last bits depend on the processor's logarithm
+    return sorted(worth, key=lambda label: (-round(worth[label], 5), len(label), label))
+
+
+def _worth(texts: list[str], words: Words, triggers: list[str]) -> dict[str, float]:
+    """Return what of the texts may be a label, and how good it would be."""
     worth: dict[str, float] = {}
-    for rank, sentence in enumerate(_split(texts)):
+    split = list(enumerate(_split(texts)))
+    # what is short first: to shorten a sentence takes most of the time
+    for rank, sentence in sorted(split, key=lambda each: len(each[1]) > LONGEST):
+        if len(sentence) > LONGEST and len(worth) >= _ENOUGH:
+            break
         within = subclauses(sentence) if triggers and len(sentence) > LONGEST else []
         for clause in [*clauses(sentence), *within]:
             value = (words.fit(clause)[0] + 1e-6) * plainness(clause) * _LESS_CENTRAL**rank
@@ -205,11 +218,10 @@ def _ranked(texts: list[str], words: Words, triggers: list[str]) -> list[str]:
             if triggers and not any(holds(clause, trigger) for trigger in triggers):
                 value *= _WITHOUT_TRIGGER
             worth[clause] = max(value, worth.get(clause, 0.0))
-    if triggers and (template := _template(triggers[0], texts)):
+    if triggers and len(worth) < _ENOUGH and (template := _template(triggers[0], texts)):
         verb = is_verb(triggers[0])
         worth[template] = (words.fit(template)[0] + 1e-6) * _TEMPLATE * (_VERB if verb else 1)
-    # rounded: the last bits depend on the processor's logarithm
-    return sorted(worth, key=lambda label: (-round(worth[label], 5), len(label), label))
+    return worth
 
 
 def _split(texts: list[str]) -> list[str]:
@@ -226,7 +238,7 @@ def _split(texts: list[str]) -> list[str]:
 def _template(trigger: str, texts: list[str]) -> str:
     """Say what happens, and of whom or where, of an event whose sentences cannot be shortened."""
     act = NOUN_OF.get(trigger.lower(), trigger)
-    told = [name for name in _names(texts) if not holds(name, trigger)][:2]
+    told = [name for name in _names(texts[:_SHOWN]) if not holds(name, trigger)][:2]
     label = f"{act[:1].upper()}{act[1:]}: {', '.join(told)}"
     return label if told and len(label) <= LONGEST else ""
 

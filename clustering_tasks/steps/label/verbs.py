@@ -34,7 +34,7 @@ def is_whole(text: str) -> bool:
     if text.count('"') % 2:
         return False
     last = WORD.findall(text[-24:])
-    return not last or last[-1] not in ENDS_OPEN
+    return not last or (last[-1] not in ENDS_OPEN and last[-1].lower() not in BE)
 
 
 def has_verb(text: str) -> bool:
