@@ -3,8 +3,8 @@
     python -m tests.benchmarks.labels                    # label retrieval, every collection
     python -m tests.benchmarks.labels --sheets FOLDER    # labels beside those of before
 
-Half of the members of each cluster of four or more are held out, then the other half; labels are
-made of the rest. A label is right if the mean BM25 score of the cluster's held-out members is above
+A third of the members of each cluster of six or more are held out, then the next; labels are made
+of the rest. A label is right if the mean BM25 score of the cluster's held-out members is above
 that of each of its ten nearest clusters (`mean`), or if the best scored member is its (`best`).
 """
 
@@ -33,7 +33,7 @@ from tests.benchmarks.label_retrieval import Bm25, held_out, nearest, ranks_firs
 from tests.benchmarks.ours import new_run, quiet
 from tests.benchmarks.quality import folders
 
-SMALLEST, FOLDS = 4, 2
+SMALLEST, FOLDS = 6, 3
 CONTENDERS = ("phrases", "medoid", "before", "label", "label and phrases")
 _PER_SHEET = 50
 _SEED = 20_261_128

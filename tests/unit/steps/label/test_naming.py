@@ -1,5 +1,6 @@
 """The labels of a level's clusters together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ VOTE: list[str | None] = [
 ]
 
 
-def named(clusters: list[list[str | None]], level: str = "documents", **more: Any) -> list[Named]:
+def named(
+    clusters: Sequence[Sequence[str | None]], level: str = "documents", **more: Any
+) -> list[Named]:
     """Name clusters of items, the first of each being the most central."""
     texts = [text for cluster in clusters for text in cluster]
     labels = np.repeat(np.arange(len(clusters)), [len(c) for c in clusters]).astype(np.int32)
