@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clustering_tasks.arrays import F32, I32
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.stage3.words import pieces_of, words_of
 
 NEAREST = 10
@@ -28,18 +28,19 @@ class Bm25:
     def score(self, query: str, row: int) -> float:
         """Score a text, by its row, for a query."""
         said, norm = self._said[row], self._norm[row]
-        return sum(
+        found = sum(
             self._idf[w] * said[w] * (_K1 + 1) / (said[w] + norm)
             for w in set(_tokens(query))
             if w in said
         )
+        return float(found)
 
 
 def _tokens(text: str) -> list[str]:
     return words_of(text) or sorted(pieces_of(text))
 
 
-def held_out(clusters: I32, fold: int, folds: int, smallest: int) -> np.ndarray:  # type: ignore[type-arg]
+def held_out(clusters: I32, fold: int, folds: int, smallest: int) -> Mask:
     """Choose every `folds`-th member of each cluster that has `smallest` or more: (n,) bool."""
     place = np.zeros(len(clusters), dtype=int)
     sizes = np.bincount(clusters[clusters >= 0])
@@ -48,14 +49,15 @@ def held_out(clusters: I32, fold: int, folds: int, smallest: int) -> np.ndarray:
         place[row] = seen[cluster]
         seen[cluster] += 1
     large = (clusters >= 0) & (np.append(sizes, 0)[clusters] >= smallest)
-    return large & (place % folds == fold)
+    return np.asarray(large & (place % folds == fold))
 
 
-def nearest(centroids: F32) -> np.ndarray:  # type: ignore[type-arg]
+def nearest(centroids: F32) -> I64:
     """Return the nearest clusters of each, at most `NEAREST`."""
     cosines = centroids @ centroids.T
     np.fill_diagonal(cosines, -2)
-    return np.argsort(-cosines, axis=1, kind="stable")[:, : min(NEAREST, len(centroids) - 1)]
+    order = np.argsort(-cosines, axis=1, kind="stable")
+    return np.asarray(order[:, : min(NEAREST, len(centroids) - 1)])
 
 
 def ranks_first(
