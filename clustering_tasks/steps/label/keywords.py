@@ -7,7 +7,6 @@ from itertools import count, pairwise
 import numpy as np
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
-from clustering_tasks.engine.label_retrieval import rewards
 from clustering_tasks.stage3.text import has_points, unpointed
 from clustering_tasks.stage3.words import beyond_latin, overlaps, terms_of_runs, words_of
 from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
@@ -80,6 +79,9 @@ class Keywords:
         Args:
             sizes: (c,) members of each cluster.
         """
+        # numba, which the step's start does without
+        from clustering_tasks.engine.label_retrieval import rewards
+
         single = self._terms % _WORD == 0
         ends = np.append(0, np.cumsum(single))
         words = self._terms[single] // _WORD - 1
