@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
+from clustering_tasks.corrections.frozen import freeze, frozen_folder, read_file, read_frozen
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
 from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error, of_the_system
 from clustering_tasks.publication.report import JobId
@@ -48,6 +49,12 @@ Indices = Annotated[str, typer.Option(help="Folder or URI of Stage 3's indices."
 Set = Annotated[list[str], typer.Option("--set", help="A setting, name=value; may be repeated.")]
 AsOf = Annotated[str | None, typer.Option(help="ISO 8601; default: now.")]
 SettingsJson = Annotated[str, typer.Option("--settings", help="Settings as nested JSON.")]
+Corrections = Annotated[
+    str | None,
+    typer.Option(
+        help="JSON file of what people corrected (docs/OPERATIONS.md, Corrections); default: none."
+    ),
+]
 
 
 def _add_commands() -> None:
@@ -72,8 +79,10 @@ def _start(step: Step) -> Callable[..., None]:
         stage3_count: Annotated[
             int | None, typer.Option(help="Vectors that Stage 3's statistics report.")
         ] = None,
+        corrections: Corrections = None,
     ) -> None:
-        run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
+        chosen = _settings(settings, set_)
+        run = _new_run(level, workspace, indices, job, as_of, chosen, corrections)
         _print(step.load()(run, stage3_count, _deleted(run.workspace)))
 
     return command
@@ -116,10 +125,12 @@ def run_command(
     with_map: Annotated[
         bool, typer.Option("--map", help="Draw the map too, which only the explorer shows.")
     ] = False,
+    corrections: Corrections = None,
 ) -> None:
     """Perform the steps of one level in this process, without Airflow and Postgres."""
     job = job or f"run-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    run = _new_run(level, workspace, indices, job, as_of, _settings(settings, set_))
+    chosen = _settings(settings, set_)
+    run = _new_run(level, workspace, indices, job, as_of, chosen, corrections)
     pipeline = import_module("clustering_tasks.pipeline")
     folder = UPath(output or f"{run.workspace}/output")
     _print(pipeline.run_all(run, folder, _deleted(run.workspace), with_map=with_map))
@@ -205,6 +216,7 @@ def _new_run(
     job: str,
     as_of: str | None,
     settings: RunSettings,
+    corrections: str | None,
 ) -> Run:
     structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
     refuse_filters(settings, _level(level))
@@ -215,9 +227,22 @@ def _new_run(
         indices=str(UPath(indices).absolute()) if "://" not in indices else indices,
         as_of=_time(as_of),
         settings=settings,
+        corrections=_frozen(corrections, _workspace(workspace), _level(level)),
     )
     run.start()
     return run
+
+
+def _frozen(file: str | None, workspace: UPath, level: Level) -> str | None:
+    """Keep a file of corrections in the workspace, where every step of the run finds it."""
+    if file is None:
+        return None
+    path = _workspace(file)
+    if path.parent == frozen_folder(workspace, level.name):  # of `check_stage3`
+        read_frozen(workspace, level.name, path.stem)
+        return path.stem
+    found = read_file(path, level.cluster_type)
+    return freeze(workspace, level.name, found)
 
 
 def _deleted(workspace: UPath) -> Tombstones:
@@ -288,7 +313,7 @@ def _log_level() -> str:
     """Return the level of STAGE4_LOG_LEVEL; info where the installation's settings are wrong."""
     try:
         return deployment().log_level
-    except ValidationError:
+    except SettingsError:
         return "info"
 
 

@@ -8,7 +8,7 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.publication.files import publish_files
+from clustering_tasks.publication.files import publish_files, published
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import read_report
@@ -35,18 +35,24 @@ def run_all(
         settings without effect, and whether the run was published; if not, why.
 
     Raises:
-        SettingsError: the gate is to compare with a history, which only the database has.
+        SettingsError: the gate is to compare with a history, which only the database has, or the
+            vectors are to be read from it; or this workspace's runs are published in the database.
     """
+    _refuse_the_databases(run)
     if run.settings.publish.max_drift is not None:
         raise SettingsError(
             "publish.max_drift compares with the runs in the database, and this command has none: "
             "drop it, or run the DAG"
         )
+    if run.settings.input.source == "postgres":
+        raise SettingsError(
+            "input.source=postgres needs the database, and this command has none: drop it, or run "
+            "the DAG"
+        )
     for idle in idle_before(run.settings, run.level, None, database=False, map=with_map):
         log.warning(str(idle))
     began = time.perf_counter()
-    wanted = [step for step in STEPS if with_map or not step.optional]
-    results = {step.name: _perform(step, run, deleted) for step in wanted}
+    results = perform_steps(run, deleted, with_map=with_map)
     label = results["label"]
     report = read_report(label.files["report"])
     failures = check_gate(report, run.settings.publish)
@@ -73,6 +79,31 @@ def run_all(
         "published": not failures and not superseded,
         "not_published_because": failures or (["a newer run is published"] if superseded else []),
     }
+
+
+def perform_steps(
+    run: Run, deleted: Tombstones = NONE_DELETED, *, with_map: bool = False
+) -> dict[str, Result]:
+    """Perform the steps, and publish nothing; returns their results by name.
+
+    Args:
+        run: that has been started.
+        deleted: documents whose items are left out.
+        with_map: whether to draw the map.
+    """
+    wanted = [step for step in STEPS if with_map or not step.optional]
+    return {step.name: _perform(step, run, deleted) for step in wanted}
+
+
+def _refuse_the_databases(run: Run) -> None:
+    """Refuse a workspace whose ids the database knows: it would know nothing of this run's."""
+    current = published(str(run.workspace), run.level.name)
+    if current is not None and current.database:
+        raise SettingsError(
+            f"the {run.level.name} of {run.workspace} are published in the database, where this "
+            f"command publishes nothing, so that readers' ids and the next run's would differ: "
+            f"give --workspace another folder, or trigger the DAG cluster_{run.level.name}"
+        )
 
 
 def _perform(step: Step, run: Run, deleted: Tombstones) -> Result:

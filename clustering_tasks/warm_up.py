@@ -30,7 +30,7 @@ from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
 from clustering_tasks.engine.time_gaps import find_gaps, split_at_gaps
 from clustering_tasks.engine.tsne import Grid, push_on_grid, tsne
-from clustering_tasks.engine.unit_rows import checked, unit_rows
+from clustering_tasks.engine.unit_rows import checked, digest_rows, unit_rows
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.engine.window import Window
 from clustering_tasks.evidence.stories import products
@@ -47,6 +47,7 @@ def warm_up() -> float:
     started = time.perf_counter()
     checked(np.eye(12, dtype=np.float32))
     vectors = unit_rows(np.eye(12, dtype=np.float32))
+    digest_rows(vectors)
     with Path(os.devnull).open("rb") as nothing:
         read_rows(nothing.fileno(), 0, np.arange(1), np.empty_like(vectors))
     find_marks(b"{}", 0, 1)

@@ -11,6 +11,7 @@ it looks for missed requests. The request itself hides the document; this DAG re
 | `reload_<level>` | loads these runs again, rewrites the JSONL, and moves readers to the published run without the documents |
 | `close` | waits until the old rows are removed, clears the cache, closes the audit (`stage4.deletions`) |
 | `notify_stage5` | sends Stage 5 the changed and the removed clusters |
+| `write_back` | writes the clusters to the tables that the published runs were read from |
 
 Safe to repeat, and to run twice. It needs `STAGE4_DELETION_SECRET`, the same as the API server has.
 """  # noqa: E501 - a row of a table

@@ -12,6 +12,7 @@ with their numbers; a run in state `loaded` was never published, and is refused.
 | `choose_run` | fixes the run, so that a retry goes no further back |
 | `roll_back` | moves readers of PostgreSQL and JSONL to it; the asset `stage4_<level>` gets an event |
 | `notify_stage5` | sends Stage 5 the event of a publication, with `act` and a key of its own |
+| `write_back` | writes the clusters to the table that the run was read from |
 
 The level's next run is published as usual. A repetition for the same run moves nothing, and sends
 all events again. While Airflow is down: `python -m stage4.database.roll_back`; it sends no event.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from local.errors import LocalError
 from local.postgres import RESULTS, Postgres
 from local.state import REPO, State, write_private
 
@@ -115,7 +116,20 @@ def environment(state: State, database: Postgres, options: Options) -> dict[str,
     env_file = {} if options.isolated else dotenv_values(options.folder / ".env")
     chosen = {key: value for key, value in env_file.items() if value is not None}
     own = fixed(state, database) | ({"STAGE4_ENV_FILE": os.devnull} if options.isolated else {})
-    return defaults(state) | chosen | inherited | own | dict(options.environment)
+    given = defaults(state) | chosen | inherited | own | dict(options.environment)
+    return logs(given) | given
+
+
+def logs(given: Mapping[str, str]) -> dict[str, str]:
+    """How Airflow's services write their logs.
+
+    Raises:
+        LocalError: STAGE4_JSON_LOGS is neither true nor false.
+    """
+    wanted = given.get("STAGE4_JSON_LOGS") or "false"
+    if wanted.lower() not in ("true", "false"):
+        raise LocalError(f"STAGE4_JSON_LOGS={wanted!r} is neither `true` nor `false`")
+    return {"AIRFLOW__LOGGING__JSON_LOGS": wanted}
 
 
 def defaults(state: State) -> dict[str, str]:

@@ -37,6 +37,7 @@ _MIB = 1 << 20
 
 _NVIDIA_SMI = """#!{python}
 import json
+open({state!r} + ".starts", "a").write("x")
 for card in json.load(open({state!r})):
     print(*card, sep=", ")
 """
@@ -171,6 +172,12 @@ class Machine:
             card.on_change = self.show
         self.show()
         self._install(patch, folder)
+
+    @property
+    def starts(self) -> int:
+        """How often nvidia-smi was started."""
+        log = self._state.with_name(f"{self._state.name}.starts")
+        return len(log.read_text()) if log.exists() else 0
 
     def show(self) -> None:
         """Write what nvidia-smi prints."""

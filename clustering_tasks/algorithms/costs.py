@@ -104,6 +104,6 @@ def forecast_level(
     pairs = sum(size * compared_with(size, settings.neighbours) for size in sizes.tolist())
     return {
         "memory_bytes": most_memory(n, dimension, k, held),
-        "disk_bytes": n * (k * 8 + dimension * 4 + 100),
+        "disk_bytes": n * (k * 8 + dimension * 5 + 100),  # vectors and their codes
         "search_milliseconds": int(pairs * pair_seconds(dimension) / thread_count() * 1e3),
     }

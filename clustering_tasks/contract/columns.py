@@ -14,4 +14,21 @@ MEMBERS = (
     *("probability", "similarity", "occurred_at", "metadata"),
 )
 POINTS = ("rank", "kind", "cluster_id", "vector_id", "x", "y", "size")
-COLUMNS = {"clusters": CLUSTERS, "members": MEMBERS, "points": POINTS}
+# Their types: clustering_tasks.identity.columns.
+IDENTITIES = (
+    *("cluster_id", "state", "born_job", "born_at", "last_seen_job", "last_seen_at"),
+    *("successors", "version"),
+)
+LINEAGE = ("cluster_id", "change", "size", "related")
+COLUMNS = {
+    "clusters": CLUSTERS,
+    "members": MEMBERS,
+    "points": POINTS,
+    "load_identities": IDENTITIES,
+    "load_lineage": LINEAGE,
+}
+
+
+def file_of(table: str) -> str:
+    """Name the file of a step that is copied into a table: `load_lineage` is `lineage_csv`."""
+    return f"{table.removeprefix('load_')}_csv"

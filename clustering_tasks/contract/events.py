@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 
 from clustering_tasks.settings.levels import LEVELS
 
-VERSION = 1
+VERSION = 2
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -93,6 +93,61 @@ class Statistics(TypedDict):
 
 
 @with_config(_CLOSED)
+class ChangedIds(TypedDict):
+    """How many cluster ids became what between two loads."""
+
+    born: Annotated[_Count, Field(description="New ids.", examples=[3])]
+    returned: Annotated[_Count, Field(description="Older ids that are clusters again.")]
+    changed: Annotated[
+        _Count, Field(description="Ids of both loads whose members differ.", examples=[12])
+    ]
+    relabelled: Annotated[
+        _Count, Field(description="Ids of both loads with the same members and another label.")
+    ]
+    unchanged: Annotated[_Count, Field(description="Ids of both loads as they were.")]
+    merged: Annotated[_Count, Field(description="Ids whose cluster went into another one.")]
+    split: Annotated[
+        _Count,
+        Field(description="Ids whose members went into several clusters, none of which keeps it."),
+    ]
+    dormant: Annotated[
+        _Count, Field(description="Ids that no cluster has by now; a later one may.")
+    ]
+    ended: Annotated[_Count, Field(description="Ids that no cluster has any more.")]
+    deleted: Annotated[
+        _Count, Field(description="Ids whose members were deleted, but for one at most.")
+    ]
+
+
+@with_config(_CLOSED)
+class Changes(TypedDict):
+    """From the load that readers saw before to the one that they see now."""
+
+    base_load_id: Annotated[
+        int, Field(ge=1, description="Number of the load before.", examples=[16])
+    ]
+    load_id: Annotated[int, Field(ge=1, description="Number of the load now.", examples=[17])]
+    ids: Annotated[
+        ChangedIds,
+        Field(
+            description="A copy of the former clusters is brought up to date by adding `born` and "
+            "`returned`, replacing `changed` and `relabelled`, and removing the last five."
+        ),
+    ]
+    rows: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Address of the rows, an id each, in the REST API; with `change=` of one "
+            "kind.",
+            examples=[
+                "https://airflow.example.org/stage4/api/v1/runs/events/changes?base=16&other=17"
+            ],
+        ),
+    ]
+
+
+@with_config(_CLOSED)
 class CompletionEvent(TypedDict):
     """A run of a level is published."""
 
@@ -112,6 +167,10 @@ class CompletionEvent(TypedDict):
         QualityMetrics, Field(description="How well the clusters are separated.")
     ]
     statistics: Annotated[Statistics, Field(description="Sizes and computing time of the run.")]
+    changes: Annotated[
+        Changes | None,
+        Field(description="What has changed for readers; null at a level's first publication."),
+    ]
     timestamp: _Time
 
 
@@ -131,11 +190,15 @@ class RolledBackEvent(CompletionEvent):
 
 @with_config(_CLOSED)
 class ChangedCluster(TypedDict):
-    """A cluster that has lost members, and so has another id."""
+    """A cluster that has lost members."""
 
     cluster_id: Annotated[_ClusterId, Field(description="The cluster before the deletion.")]
     new_cluster_id: Annotated[
-        _ClusterId, Field(description="The cluster of the members that are left.")
+        _ClusterId,
+        Field(
+            description="The cluster of the members that are left: the same id, but for a run by a "
+            "version without lasting ids."
+        ),
     ]
 
 

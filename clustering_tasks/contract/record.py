@@ -36,6 +36,8 @@ _Time = Annotated[
 ]
 _Domain = Annotated[str, Field(json_schema_extra={"enum": sorted(DOMAINS.values())})]
 _Id = Annotated[str, Field(min_length=1)]
+_ID_PATTERN = r"^(document|event|entity|storyline)_[0-9a-f]{12}$"
+_ClusterId = Annotated[str, Field(pattern=_ID_PATTERN)]
 _Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -53,6 +55,23 @@ class Representative(TypedDict):
     ]
     similarity: Annotated[
         float, Field(description="Cosine to the centroid, -1 to 1.", examples=[0.94])
+    ]
+
+
+@with_config(_CLOSED)
+class CorrectionMark(TypedDict):
+    """What a person decided about the cluster or about items of it."""
+
+    correction_id: Annotated[
+        int, Field(ge=1, description="Number of the correction.", examples=[17])
+    ]
+    kind: Annotated[
+        Literal["together", "apart", "rename", "pin", "hide"],
+        Field(
+            description="`together`, `apart`: of items that the cluster holds. `rename`: "
+            "`cluster_label` is a person's. `pin`: to be shown first. `hide`: not to be shown to "
+            "readers."
+        ),
     ]
 
 
@@ -96,10 +115,35 @@ class Shared(TypedDict):
     cluster_id: Annotated[
         str,
         Field(
-            description="The cluster type and a hash of the members' vector ids: the same members, "
-            "the same id, in any run.",
-            pattern=r"^(document|event|entity|storyline)_[0-9a-f]{12}$",
+            description="The cluster type and twelve hexadecimal digits: the same story, the same "
+            "id, from run to run. An id is never used for another cluster.",
+            pattern=_ID_PATTERN,
             examples=["event_7f3a9c2e41b0"],
+        ),
+    ]
+    previous_ids: Annotated[
+        list[_ClusterId],
+        Field(
+            description="Other ids that this cluster's members had in earlier runs: of clusters "
+            "that went into it, and of the cluster that it was split from; the id with most "
+            "members first.",
+            examples=[["event_0c51d2a9be47"]],
+        ),
+    ]
+    lineage: Annotated[
+        Literal["born", "continued", "grew", "merged", "split", "returned"],
+        Field(
+            description="What became of the cluster since the run before. `born`: it is new. "
+            "`continued`: it has no more members than before; `grew`: it has. `merged`: other "
+            "clusters went into it. `split`: it is a part of a cluster, the part with its id or "
+            "another. `returned`: the run before had no such cluster, an earlier one had.",
+        ),
+    ]
+    labelled_at: Annotated[
+        _Time,
+        Field(
+            description="Moment of the run that made `cluster_label`, in UTC. A label stays while "
+            "the id does and under a tenth of the members change from run to run."
         ),
     ]
     cluster_size: Annotated[int, Field(ge=2, description="Number of members.", examples=[45])]
@@ -210,6 +254,10 @@ class Shared(TypedDict):
             description="Groups of members whose vectors are all but the same, by source id.",
             examples=[[["doc_001_event_0", "doc_002_event_3"]]],
         ),
+    ]
+    corrections: Annotated[
+        list[CorrectionMark],
+        Field(description="Corrections by people that the run applied here, the earliest first."),
     ]
     metadata: Annotated[RecordMetadata, Field(description="How and when the cluster was found.")]
 

@@ -94,14 +94,14 @@ def panels_of(vectors: F32) -> Panels:
     """Code rows, (n, d), as columns."""
     n, d = vectors.shape
     count = -(-n // COLUMNS)
-    numbers = _aligned(count, padded(d) * COLUMNS)
+    numbers = aligned(count, padded(d) * COLUMNS)
     weights = np.zeros(count * COLUMNS, np.float32)
     errors = np.zeros(n, np.float32)
     write_panels(np.ascontiguousarray(vectors), numbers, weights, errors)
     return Panels(numbers, weights, n, float(weights.max(initial=0)), float(errors.max(initial=0)))
 
 
-def _aligned(rows: int, width: int) -> npt.NDArray[np.uint8]:
+def aligned(rows: int, width: int) -> npt.NDArray[np.uint8]:
     """Make an array at an address where a vector register's load does not cross a cache line."""
     memory = np.empty(rows * width + COLUMNS * 2, np.uint8)
     first = -memory.ctypes.data % (COLUMNS * 2)

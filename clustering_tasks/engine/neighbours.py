@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,13 @@ class Cells:
     probes: npt.NDArray[np.int16] | None = None
 
 
+class CodedCells(Protocol):
+    """Codes of cells that another process has computed."""
+
+    def panels(self, number: int) -> Panels:
+        """Return a cell's rows as columns of tiles."""
+
+
 def all_cells(n: int) -> Cells:
     """Cells of an exact search among n rows."""
     return Cells(np.append(np.arange(0, n, CELL_ROWS), n).astype(np.int64))
@@ -140,6 +148,7 @@ def search_rows(
     rows: I64,
     k: int,
     window: Window | None = None,
+    coded: CodedCells | None = None,
 ) -> Neighbours:
     """Do what `search` does for any rows; each finds the same, whichever others are searched.
 
@@ -149,8 +158,9 @@ def search_rows(
         rows: (m,) the queries; ascending ones are read fastest.
         k: neighbours per row, itself not counted.
         window: outside of which a row is no neighbour; None: there is none.
+        coded: the codes of the cells, where they are computed already.
     """
-    whole = _Search(vectors, cells, k, window)
+    whole = _Search(vectors, cells, k, window, coded)
     spare = SPARE if cells.probes is None else _SPARE_IN_CELLS
     with tile_threads() as pool:
         found = [
@@ -179,6 +189,7 @@ class _Search:
     cells: Cells
     k: int
     window: Window | None
+    coded: CodedCells | None = None
 
 
 def _search_rows(pool: ThreadPoolExecutor, search: _Search, rows: I64, kept: int) -> Neighbours:
@@ -248,7 +259,7 @@ def _offer_all(
     shards = _shards(search.cells, rows)
     unit = error = 0.0
     wanted = _probed(search.cells, rows)
-    for cells in _coded_cells(pool, search.vectors, search.cells.bounds, wanted):
+    for cells in _coded_cells(pool, search, wanted):
 
         def compare(shard: "_Shard", cells: list["_Cell"] = cells) -> None:
             for probing in shard.rounds:
@@ -280,10 +291,22 @@ def _probed(cells: Cells, rows: I64) -> Mask:
     return probed
 
 
-def _coded_cells(
-    pool: ThreadPoolExecutor, vectors: Vectors, bounds: I64, wanted: Mask
-) -> Iterator[list[_Cell]]:
+def code_cells(vectors: Vectors, cells: Cells) -> Iterator[Panels]:
+    """Code all cells, for searches of several processes."""
+    with tile_threads() as pool:
+        search = _Search(vectors, cells, 0, None)
+        for some in _coded_cells(pool, search, np.ones(len(cells.bounds) - 1, dtype=bool)):
+            yield from (cell.panels for cell in some)
+
+
+def _coded_cells(pool: ThreadPoolExecutor, search: _Search, wanted: Mask) -> Iterator[list[_Cell]]:
     """Yield the wanted cells of one chunk of rows after the other."""
+    vectors, bounds, coded = search.vectors, search.cells.bounds, search.coded
+
+    def stored(numbers: range) -> list[_Cell]:
+        assert coded is not None  # noqa: S101 - for the type
+        there = (number for number in numbers if wanted[number])
+        return [_Cell(number, int(bounds[number]), coded.panels(number)) for number in there]
 
     def read(numbers: range) -> tuple[range, F32]:
         return numbers, vectors[int(bounds[numbers.start]) : int(bounds[numbers.stop])]
@@ -293,6 +316,9 @@ def _coded_cells(
         for numbers in _cells_of_chunks(bounds)
         if wanted[numbers.start : numbers.stop].any()
     )
+    if coded is not None:
+        yield from ahead(pool, stored, chunks)
+        return
     for numbers, chunk in ahead(pool, read, chunks):
         start = int(bounds[numbers.start])
 

@@ -40,6 +40,20 @@ def unit_rows(rows: F32) -> F32:
     return units
 
 
+def digest_rows(rows: F32) -> Digests:
+    """Make a digest of each row, (n, d), as it is: (n, 2) uint64."""
+    digests = np.empty((len(rows), 2), np.uint64)
+    write_digests(np.ascontiguousarray(rows).view(np.uint32), digests)
+    return digests
+
+
+@kernel
+def write_digests(words: Any, digests: Digests) -> None:
+    """Write the digest of each row of words, (n, d) uint32."""
+    for i in range(len(words)):
+        digests[i] = digest(words[i])
+
+
 @kernel
 def check(rows: F32, norms: F64, digests: Digests) -> None:
     """Write each row's norm and digest."""

@@ -125,8 +125,8 @@ class NodeFacts:
     stories: DocumentVectors
     trust: DocumentTrust | None = None
 
-    def part(self, rows: slice) -> "NodeFacts":
-        """The facts of consecutive nodes."""
+    def part(self, rows: slice | I32) -> "NodeFacts":
+        """The facts of some nodes, in the order given."""
         documents, stories = (
             replace(about, of_node=about.of_node[rows]) for about in (self.documents, self.stories)
         )

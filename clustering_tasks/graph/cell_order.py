@@ -6,13 +6,13 @@ cut into cells, and every node gets the cells that it is compared with.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
-from clustering_tasks.arrays import F32, I64
+from clustering_tasks.arrays import F32, I32, I64
 from clustering_tasks.engine.cells import (
     bounds_of,
     cell_count,
@@ -22,53 +22,124 @@ from clustering_tasks.engine.cells import (
     train_cells,
 )
 from clustering_tasks.engine.neighbours import Cells
+from clustering_tasks.engine.unit_rows import Digests, digest_rows
 from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.vector_files import new_vectors
 
 
 @dataclass(frozen=True)
 class CellOrder:
-    """Nodes in the order of the file of features, their features, and the large blocks' cells."""
+    """Nodes in the order of the file of features, their features, and the large blocks' cells.
+
+    Attributes:
+        nodes: in this order.
+        features: of them.
+        cells: of the large blocks.
+        centres: (c, d) of their cells.
+        order: (m,) former number of each node; None: as they were.
+    """
 
     nodes: Nodes
     features: Features
     cells: Mapping[int, Cells]
+    centres: Mapping[int, F32] = field(default_factory=dict)
+    order: I64 | None = None
 
 
-def order_by_cell(features: Features, nodes: Nodes, settings: NeighbourSettings) -> CellOrder:
+@dataclass(frozen=True)
+class KnownCells:
+    """Cells of a former graph, which nodes that have not changed keep.
+
+    Attributes:
+        centres: (c, d) by block.
+        probes: (b, p) int16 cells of each former node, by block; row i is that of the block's i-th.
+        row: (m,) int32 row in its block's probes of each node, -1 for new ones.
+        small: blocks that had no cells.
+    """
+
+    centres: Mapping[int, F32]
+    probes: Mapping[int, npt.NDArray[np.int16]]
+    row: I32
+    small: frozenset[int]
+
+
+def order_by_cell(
+    features: Features, nodes: Nodes, settings: NeighbourSettings, known: KnownCells | None = None
+) -> CellOrder:
     """Cut large blocks into cells and order their nodes by cell.
 
     Args:
         features: of the nodes.
         nodes: of the level.
         settings: say which blocks are large, and how many cells are probed.
+        known: cells of a former graph: its blocks keep them, or do without.
     """
     bounds = nodes.block_bounds()
     large = np.flatnonzero(np.diff(bounds) > settings.exact_rows)
-    if not len(large):
+    former = {} if known is None else dict(known.centres)
+    passed = former.keys() | (frozenset() if known is None else known.small)
+    large = large[[block not in passed for block in large.tolist()]]
+    if not len(large) and not former:
         return CellOrder(nodes, features, {})
-    centres = _train(features, bounds, large)
+    centres = (_train(features, bounds, large) if len(large) else {}) | former
     counts = {
         block: min(probe_count(int(bounds[block + 1] - bounds[block]), settings.probes), len(own))
         for block, own in centres.items()
     }
-    probes = _probe(features, bounds, centres, counts)
+    if known is None:
+        probes = _probe(features, bounds, centres, counts)
+    else:
+        counts |= {block: own.shape[1] for block, own in known.probes.items()}
+        probes = _probe(_new_ones(features, known, nodes), bounds, centres, counts)
+        _enter_known(probes, known, nodes)
     order = np.lexsort((nodes.row, probes[:, 0], nodes.block))
     cells = {}
-    for block in large.tolist():
+    for block in sorted(centres):
         own = probes[order[bounds[block] : bounds[block + 1]]]
         own = own[:, : counts[block]]
         cells[block] = Cells(bounds_of(own[:, 0], len(centres[block])), own)
     nodes = nodes.sorted_by(order)
-    return CellOrder(nodes, features.of(nodes, order), cells)
+    return CellOrder(nodes, features.of(nodes, order), cells, centres, order)
 
 
-def write_features(path: UPath, layout: CellOrder) -> None:
-    """Write the features in the order of the nodes: (m, d) float32."""
+def _new_ones(features: Features, known: KnownCells, nodes: Nodes) -> Features:
+    """Leave out the nodes whose cells are known."""
+    there = np.isin(nodes.block, list(known.probes)) & (known.row >= 0)
+    skipped = (features.position >= 0) & there[features.position]
+    return replace(features, position=np.where(skipped, -1, features.position))
+
+
+def _enter_known(probes: npt.NDArray[np.int16], known: KnownCells, nodes: Nodes) -> None:
+    for block, own in known.probes.items():
+        here = np.flatnonzero((nodes.block == block) & (known.row >= 0))
+        probes[here, : own.shape[1]] = own[known.row[here]]
+
+
+def write_features(path: UPath, layout: CellOrder) -> Digests:
+    """Write the features in the order of the nodes, (m, d) float32; return their digests."""
+    digests = np.empty((len(layout.nodes.row), 2), np.uint64)
     with new_vectors(path, (len(layout.nodes.row), layout.features.file.shape[1])) as file:
-        deque(layout.features.each(file.write), maxlen=0)
+
+        def write(nodes: I64, vectors: F32) -> None:
+            file.write(nodes, vectors)
+            digests[nodes] = digest_rows(vectors)
+
+        deque(layout.features.each(write), maxlen=0)
+    return digests
+
+
+def feature_digests(features: Features, count: int) -> Digests:
+    """Make the digests of the features of `count` nodes: (m, 2)."""
+    digests = np.empty((count, 2), np.uint64)
+
+    def digest(nodes: I64, vectors: F32) -> None:
+        digests[nodes] = digest_rows(vectors)
+
+    deque(features.each(digest), maxlen=0)
+    return digests
 
 
 def save_cells(path: UPath, cells: Mapping[int, Cells]) -> None:
@@ -81,8 +152,8 @@ def save_cells(path: UPath, cells: Mapping[int, Cells]) -> None:
 
 def load_cells(path: UPath) -> dict[int, Cells]:
     """Read what `save_cells` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        blocks = [int(name.split("-")[1]) for name in arrays.files if name.startswith("bounds")]
+    with open_arrays(path) as arrays:
+        blocks = [int(name.split("-")[1]) for name in arrays if name.startswith("bounds")]
         return {b: Cells(arrays[f"bounds-{b}"], arrays[f"probes-{b}"]) for b in blocks}
 
 

@@ -21,6 +21,7 @@ from clustering_tasks.engine.common_part import SAMPLE, shift_without_giants
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.workspace.array_files import read_arrays
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
 
@@ -52,8 +53,7 @@ class DocumentVectors:
 
 def load_documents(path: UPath) -> DocumentVectors:
     """Read what `DocumentVectors.save` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return DocumentVectors(arrays["vectors"], arrays["of_node"])
+    return DocumentVectors(**read_arrays(path, DocumentVectors.__annotations__))
 
 
 def document_vectors(document_ids: "pd.Series[str]", context: Result | None) -> DocumentVectors:

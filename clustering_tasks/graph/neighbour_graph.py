@@ -11,6 +11,7 @@ from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import TemporalSettings
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors
 
@@ -38,7 +39,7 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
         complete=np.zeros(nodes, dtype=bool),
     )
     for result in parts:
-        with result.path("graph").open("rb") as file, np.load(file, allow_pickle=False) as part:
+        with open_arrays(result.path("graph")) as part:
             own = part["nodes"]
             graph.ids[own], graph.distances[own] = part["ids"], part["distances"]
             graph.complete[own] = True

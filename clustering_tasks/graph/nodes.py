@@ -17,6 +17,7 @@ from clustering_tasks.arrays import I32, I64, Mask
 from clustering_tasks.engine.rows import evenly_spaced
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN, Level
 from clustering_tasks.settings.run import PART_FIELDS, RunSettings
+from clustering_tasks.workspace.array_files import read_arrays
 
 _MISSING = "unknown"
 _Number = TypeVar("_Number", bound="np.number[Any]")
@@ -79,8 +80,7 @@ class Nodes:
 
 def load_nodes(path: UPath) -> Nodes:
     """Read what `Nodes.save` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return Nodes(**{name: arrays[name] for name in Nodes.__annotations__})
+    return Nodes(**read_arrays(path, Nodes.__annotations__))
 
 
 def make_nodes(
@@ -118,6 +118,21 @@ def make_nodes(
         node_of_row=node_of_row,
         group_names=group_names[groups],
     )
+
+
+def block_names(
+    items: pd.DataFrame, level: Level, settings: RunSettings, nodes: Nodes
+) -> npt.NDArray[np.str_]:
+    """Return what the items of each block have in common: (b,) texts.
+
+    Args:
+        items: as `make_nodes` got them.
+        level: as above.
+        settings: as above.
+        nodes: that it made.
+    """
+    code, names = _named(items, _block_fields(level, settings), "")
+    return names[code[nodes.row[nodes.block_bounds()[:-1]]]]
 
 
 def part_fields(level: Level, settings: RunSettings) -> list[str]:

@@ -16,6 +16,7 @@ from clustering_tasks.arrays import I32, I64
 from clustering_tasks.engine.neighbours import BATCH_ROWS
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import PartsSettings
+from clustering_tasks.stage3.text import cut
 
 NOTHING = "nothing"
 _NAME_LENGTH = 100  # a kind may be any text; Airflow holds 250 characters of a task's name
@@ -141,5 +142,4 @@ def _priority(unit: _Unit, count: int, at: int) -> tuple[float, int]:
 
 def name_of_group(nodes: Nodes, group: int) -> str:
     """Return what a group is called, cut where Airflow could not hold it."""
-    name = str(nodes.group_names[group])
-    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
+    return cut(str(nodes.group_names[group]), _NAME_LENGTH)

@@ -1,21 +1,6 @@
-"""Columns of the files that the step `identify` writes, and the words in them."""
-
-from typing import Literal, get_args
+"""Columns of the files that the step `identify` writes; the words in them are in `words`."""
 
 import pyarrow as pa
-
-# Of an id, since its last publication: in the published run; went into another id; its members went
-# into several; no cluster of the published run is it, and one may be again; for ever gone; all but
-# one of its members were deleted.
-State = Literal["active", "merged", "split", "dormant", "ended", "deleted"]
-STATES: tuple[State, ...] = get_args(State)
-
-# What became of an id in one run. `born`, `continued`, `grew`, `returned` and the survivors of
-# `merged` and `split` are clusters of that run; the others are not.
-Change = Literal[
-    "born", "continued", "grew", "merged", "split", "returned", "absorbed", "dormant", "ended"
-]
-CHANGES: tuple[Change, ...] = get_args(Change)
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -42,5 +27,28 @@ LINEAGE = pa.schema(
         # the clusters of earlier runs (for `absorbed` and `split` without a cluster: the later
         # ones) that share members, and which share of whose members.
         pa.field("related", pa.string(), nullable=False),
+    ]
+)
+# One row for each item that matching may need: what a run within the look-back had, and what was a
+# member of an id when that was last seen. Bit k of a mask stands for the k-th run back from the
+# registry's own, which is bit 0.
+ITEMS = pa.schema(
+    [
+        pa.field("vector_id", pa.string(), nullable=False),
+        pa.field("document_id", pa.string()),
+        pa.field("held", pa.uint32(), nullable=False),  # clustered or noise
+        pa.field("clustered", pa.uint32(), nullable=False),
+        pa.field("cluster_ids", pa.list_(pa.string()), nullable=False),
+    ]
+)
+# One row for each cluster of the run, by the number that `merge` gave it.
+IDS = pa.schema(
+    [
+        pa.field("cluster_id", pa.string(), nullable=False),
+        pa.field("previous_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("change", pa.string(), nullable=False),
+        # Members that came or went since the id was last seen, as a share of those of then; null
+        # for a new id.
+        pa.field("changed", pa.float64()),
     ]
 )

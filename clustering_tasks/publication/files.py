@@ -2,9 +2,9 @@
 
 In `<output>`, `clustered_<level>_<job>.jsonl` belongs to one run, and
 `clustered_<level>_<date>.jsonl` holds the newest published run of that UTC day.
-`<workspace>/<level>/published.json` names the run that readers see. Every file is replaced whole,
-in an order in which a crash at any point leaves each name with one run's complete content, and
-publishing again completes what is missing.
+`<workspace>/<level>/published.json` names the run that readers see, and the registry of ids that
+the next run goes on from. Every file is replaced whole, in an order in which a crash at any point
+leaves each name with one run's complete content, and publishing again completes what is missing.
 """
 
 import re
@@ -22,6 +22,7 @@ from pydantic import (
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.identity.published import find_published, publish_registry
 from clustering_tasks.publication.report import JobId, LevelName, Report
 from clustering_tasks.workspace.storage import (
     copy_whole,
@@ -43,6 +44,8 @@ class PublishedRun(BaseModel):
     label_uri: str | None
     clusters_jsonl: str
     dated_jsonl: str
+    identities: str | None = None  # None: of a version without lasting ids
+    database: bool = False  # whether readers find the run in the database, too
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,17 @@ class Publication:
 
 
 def publish_files(
-    report: Report, *, clusters_jsonl: str, label_uri: str, workspace: str, output: str
+    report: Report,
+    *,
+    clusters_jsonl: str,
+    label_uri: str,
+    workspace: str,
+    output: str,
+    database: bool = False,
 ) -> Publication:
-    """Publish a run's JSONL and move `published.json` to it; safe to repeat.
+    """Publish a run's JSONL and its registry of ids, and move `published.json` to them.
+
+    Safe to repeat.
 
     The gate is the caller's business. Two publishers of one level must not run at a time: the DAG
     holds the database's row of the level meanwhile.
@@ -72,19 +83,22 @@ def publish_files(
         label_uri: the artefact of `label`, from its result; kept in the pointer.
         workspace: URI.
         output: URI of the folder of published files.
+        database: whether the run is published in the database at the same time.
 
     Returns:
         What was done; superseded, and nothing written, when a run with a later `as_of` is
         published already.
 
     Raises:
-        BadInputError: `clusters_jsonl` is gone, or `published.json` is damaged.
+        BadInputError: `clusters_jsonl` or the run's registry is gone, or `published.json` is
+            damaged.
     """
     current = published(workspace, report.level)
     if current is not None and current.as_of > report.as_of:
         return Publication(superseded=True, current=current)
-    run = _described(report, label_uri, read_path(output))
-    # `published.json` last: until it names the run, a retry writes all three again.
+    identities = publish_registry(read_path(workspace), report.level, report.job_id)
+    run = _described(report, label_uri, read_path(output), identities, database=database)
+    # `published.json` last: until it names the run, a retry writes all of them again.
     for target in (run.clusters_jsonl, run.dated_jsonl):
         copy_whole(read_path(clusters_jsonl), read_path(target))
     write_published(workspace, run)
@@ -95,6 +109,9 @@ def publish_files_again(
     report: Report, *, label_uri: str | None, workspace: str, output: str
 ) -> PublishedRun:
     """Publish the JSONL of a run that was published before, whatever is published now.
+
+    `published.json` names the registry of ids that the run has left, too, so that the next run goes
+    on from that.
 
     The files that bear the dates of later days are removed, because they hold the runs that are
     being withdrawn: the newest date names what readers see. Those runs' own files stay. Safe to
@@ -113,7 +130,8 @@ def publish_files_again(
         BadInputError: the run's own JSONL is gone.
     """
     folder = read_path(output)
-    run = _described(report, label_uri, folder)
+    identities = find_published(read_path(workspace), report.level, report.job_id)
+    run = _described(report, label_uri, folder, identities, database=True)
     if not read_path(run.clusters_jsonl).exists():
         raise BadInputError(
             f"{run.clusters_jsonl} is gone, so run {report.job_id} cannot be published again: "
@@ -185,7 +203,14 @@ def _is_dated(level: str, name: str) -> bool:
     return bool(re.fullmatch(rf"clustered_{level}_\d{{4}}-\d\d-\d\d\.jsonl", name))
 
 
-def _described(report: Report, label_uri: str | None, folder: UPath) -> PublishedRun:
+def _described(
+    report: Report,
+    label_uri: str | None,
+    folder: UPath,
+    identities: str | None,
+    *,
+    database: bool,
+) -> PublishedRun:
     day = report.as_of.astimezone(UTC).date().isoformat()
     return PublishedRun(
         job_id=report.job_id,
@@ -194,6 +219,8 @@ def _described(report: Report, label_uri: str | None, folder: UPath) -> Publishe
         label_uri=label_uri,
         clusters_jsonl=str(folder / f"clustered_{report.level}_{report.job_id}.jsonl"),
         dated_jsonl=str(folder / f"clustered_{report.level}_{day}.jsonl"),
+        identities=identities,
+        database=database,
     )
 
 

@@ -9,6 +9,7 @@ from upath import UPath
 from clustering_tasks.deleted_documents.mentions import Redact, redacting
 from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.identity.published import publish_registry
 from clustering_tasks.publication.files import PublishedRun, published, write_published
 from clustering_tasks.workspace.storage import copy_whole, read_json, read_path
 
@@ -110,10 +111,12 @@ def _rewritten(run: UPath, deleted: Tombstones) -> UPath | None:
 
 
 def _point(current: PublishedRun, workspace: str) -> None:
-    """Name the artefact that the published run's JSONL is from by now."""
+    """Name the artefact that the published run's JSONL is from by now, and its registry of ids."""
     record = read_path(workspace) / current.level / "runs" / current.job_id / "label.json"
     if current.label_uri is None or not record.exists():
         return
     uri = str(read_json(record)["uri"])
     if uri != current.label_uri:
-        write_published(workspace, current.model_copy(update={"label_uri": uri}))
+        identities = publish_registry(read_path(workspace), current.level, current.job_id)
+        new = {"label_uri": uri, "identities": identities or current.identities}
+        write_published(workspace, current.model_copy(update=new))

@@ -1,15 +1,18 @@
 """Settings of an installation: from the environment or an env file, never from a caller."""
 
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.runners import RUNNERS
+from clustering_tasks.settings.source_tables import SourceTables
 
 if TYPE_CHECKING:
     RunnerName = str
@@ -120,6 +123,12 @@ class DeploymentSettings(BaseSettings):
         "stage4_postgres",
         description="Id of the Airflow connection to the results database (PostgreSQL).",
     )
+    source_tables: SourceTables = Field(
+        default_factory=dict,
+        description="Tables of PostgreSQL that runs may be read from, as JSON: name to connection, "
+        "level, table and columns (docs/DEPLOYMENT.md). A run chooses one by "
+        "`input.source=postgres` and `input.table`. Empty: none.",
+    )
     stage5_conn_id: str | None = Field(
         None,
         description="Id of the Airflow HTTP connection to Stage 5's webhook, which is notified of "
@@ -195,10 +204,23 @@ class DeploymentSettings(BaseSettings):
         10, ge=1, description="Most database connections of each API server process."
     )
 
+    api_streams: int = Field(
+        100,
+        ge=1,
+        description="Most open streams of progress of each API server process, those of the "
+        "dashboard included; a user may hold a quarter of them. Further ones are refused with "
+        "status 429.",
+    )
+
     log_level: LogLevel = Field(
         "info",
         description="Least severe messages that the steps log: `debug`, `info`, `warning` or "
         "`error`. Airflow's own level is AIRFLOW__LOGGING__LOGGING_LEVEL.",
+    )
+    json_logs: bool = Field(
+        False,
+        description="Whether Airflow's services write JSON, one object a line, as the steps do: "
+        "`true` or `false`. `make up` and Compose set AIRFLOW__LOGGING__JSON_LOGS by it.",
     )
 
     retries: int = Field(
@@ -214,6 +236,19 @@ class DeploymentSettings(BaseSettings):
     )
     step_timeout_minutes: float = Field(
         240, gt=0, description="Minutes after which a step is stopped and fails."
+    )
+    run_timeout_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes after which a run of a level is stopped and fails, waiting for slots "
+        "and retries included; waiting for the run before it does not count. Unset: no limit but "
+        "that of each step.",
+    )
+    max_items: int | None = Field(
+        None,
+        gt=0,
+        description="Most items of a level that a run takes. A run of a larger level is refused "
+        "before anything is copied, and readers keep the previous run. Unset: no limit.",
     )
     cluster_pool: str = Field(
         "stage4_cluster", description="Name of the Airflow pool of the `cluster` tasks."
@@ -297,5 +332,21 @@ class DeploymentSettings(BaseSettings):
 
 @cache
 def deployment() -> DeploymentSettings:
-    """Read this process's deployment settings, once; STAGE4_ENV_FILE names another file."""
-    return DeploymentSettings(_env_file=os.environ.get("STAGE4_ENV_FILE", ".env"))
+    """Read this process's deployment settings, once; STAGE4_ENV_FILE names another file.
+
+    Raises:
+        SettingsError: naming every variable with a wrong value.
+    """
+    try:
+        return DeploymentSettings(_env_file=os.environ.get("STAGE4_ENV_FILE", ".env"))
+    except ValidationError as error:
+        lines = "\n".join(f"  - {line}" for line in _explain(error))
+        raise SettingsError(f"settings of the installation refused:\n{lines}") from None
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        name = str(problem["loc"][0])
+        secret = "SecretStr" in str(DeploymentSettings.model_fields[name].annotation)
+        given = "" if secret else f" (got {problem['input']!r})"
+        yield f"STAGE4_{name.upper()}: {problem['msg']}{given}"

@@ -372,6 +372,18 @@ RULES: tuple[Rule, ...] = (
         ("neighbours.k",),
     ),
     Rule(
+        ("incremental.*",),
+        "mode is incremental or auto",
+        lambda settings, _: settings.mode != "full",
+        ("mode",),
+    ),
+    Rule(
+        tuple(f"incremental.max_{limit}" for limit in ("new_share", "quality_drop", "age_days")),
+        "mode is auto",
+        lambda settings, _: settings.mode == "auto",
+        ("mode",),
+    ),
+    Rule(
         ("outliers.threshold",),
         "outliers.policy is nearest",
         lambda settings, _: settings.outliers.policy == "nearest",

@@ -49,8 +49,19 @@ class _Group(BaseModel):
 
 
 class InputSettings(_Group):
-    """Input: what Stage 3's files must hold, and how they are copied."""
+    """Input: where the vectors come from, what they must be, and how Stage 3's files are copied."""
 
+    source: Literal["auto", "stage3", "postgres"] = Field(
+        "auto",
+        description="Where the vectors are read: `stage3` from Stage 3's folder, `postgres` from a "
+        "table that the installation lists. `auto` takes the table that is listed as the level's "
+        "default, else Stage 3's folder.",
+    )
+    table: str | None = Field(
+        None,
+        description="Only with input.source=postgres: name of the table in STAGE4_SOURCE_TABLES. "
+        "Unset: the level's default, or the only one listed for the level.",
+    )
     dimension: int = Field(
         768,
         ge=2,
@@ -554,6 +565,53 @@ class MergeSettings(_Group):
     )
 
 
+class IdentitySettings(_Group):
+    """Lasting ids: which cluster of this run is which cluster of the runs before."""
+
+    look_back: int = Field(
+        7,
+        ge=1,
+        le=30,
+        description="Number of published runs in which a cluster is looked for: one that is "
+        "missing from some of them returns with its id, one that is missing from all has ended. "
+        "More keep the ids of stories that pause, and need more space.",
+    )
+
+
+class IncrementalSettings(_Group):
+    """Incremental runs: only with `mode=incremental` or `mode=auto`."""
+
+    vote_similarity: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Least similarity of a new item and the cluster that its nearest neighbours "
+        "vote for. Higher leaves more new items to be clustered among themselves. Unset: the value "
+        "at which the vote repeats most memberships of the run before.",
+    )
+    max_new_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Only with mode=auto: a full run is made if more than this share of the items "
+        "has come since the last full one. On headlines split by time, a fifth assigned so left an "
+        "agreement (ARI) of .94 with a full run. Lower makes full runs more often.",
+    )
+    max_quality_drop: float = Field(
+        0.05,
+        ge=0,
+        le=2,
+        description="Only with mode=auto: a full run is made if silhouette or modularity has "
+        "fallen by more than this since the last full one; half of what raises a drift alert.",
+    )
+    max_age_days: float = Field(
+        7.0,
+        gt=0,
+        description="Only with mode=auto: a full run is made if the last full one is older. A week "
+        "bounds how long clusters that have grown together, or apart, stay as they are.",
+    )
+
+
 class LabelSettings(_Group):
     """Labels: what is stored to describe a cluster."""
 
@@ -732,6 +790,14 @@ class RunSettings(_Group):
         "or storylines and label_propagation for more; for events and entities always "
         "label_propagation. The report names the algorithm and the reason.",
     )
+    mode: Literal["full", "incremental", "auto"] = Field(
+        "full",
+        description="`full` clusters all items anew. `incremental` keeps the clusters of the "
+        "level's last published run and works on what is new, changed or gone since, in a fraction "
+        "of the time; where that run cannot be continued, it is a full run. `auto` is incremental, "
+        "and full where a limit of `incremental` is passed. The report names the mode taken and "
+        "the reason.",
+    )
     scope: Literal["level", "domain"] = Field(
         "level",
         description="`level` clusters all items together; `domain` clusters each domain "
@@ -755,6 +821,8 @@ class RunSettings(_Group):
     outliers: OutlierSettings = Field(default_factory=OutlierSettings)
     parts: PartsSettings = Field(default_factory=PartsSettings)
     merge: MergeSettings = Field(default_factory=MergeSettings)
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
+    incremental: IncrementalSettings = Field(default_factory=IncrementalSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
     map: MapSettings = Field(default_factory=MapSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
@@ -779,6 +847,11 @@ class RunSettings(_Group):
 
 
 def _impossible_pairs(settings: RunSettings) -> Iterable[str]:
+    if settings.input.table is not None and settings.input.source != "postgres":
+        yield (
+            f"input.table={settings.input.table} needs input.source=postgres (it is "
+            f"{settings.input.source}): set that or drop input.table"
+        )
     if settings.scope == "level" and settings.allow_partial:
         yield (
             "allow_partial=true needs scope=domain: at level scope a missing part leaves no "

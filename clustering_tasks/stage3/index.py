@@ -19,12 +19,9 @@ from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.stage3.formats import MOST_BYTES, other_format
+from clustering_tasks.stage3.index_header import FLAT, HEADER, ID_MAPS, KIND
 
-_KIND = struct.Struct("4s")
-_HEADER = struct.Struct("<iqqq?i")  # dimension, vectors, two unused numbers, is trained, metric
 _COUNT = struct.Struct("<Q")
-_FLAT = (b"IxFI", b"IxF2")  # inner product, L2
-_ID_MAPS = (b"IxMp", b"IxM2")
 # Files of other kinds may be anybody's, behind a link: no byte of theirs gets into a message.
 _OTHERS = {
     b"IwFl": "IndexIVFFlat",
@@ -103,7 +100,7 @@ class _Reader:
 
     def index(self) -> FlatIndex:
         dimension, kind = self._dimension, self._kind()
-        if kind not in _ID_MAPS:
+        if kind not in ID_MAPS:
             start, count = self._flat(kind, dimension)
             self._check_end()
             return FlatIndex(self._path, start, dimension, np.arange(count, dtype=np.int64))
@@ -120,7 +117,7 @@ class _Reader:
 
     def _flat(self, kind: bytes, dimension: int) -> tuple[int, int]:
         """Step over the vectors; return where they begin and how many there are."""
-        if kind not in _FLAT:
+        if kind not in FLAT:
             raise self._of_another_kind(kind)
         d, count = self._header()
         if d != dimension:
@@ -171,11 +168,11 @@ class _Reader:
         return self._damaged("it does not start like one", "it may be another file")
 
     def _kind(self) -> bytes:
-        kind: bytes = self._numbers(_KIND)[0]
+        kind: bytes = self._numbers(KIND)[0]
         return kind
 
     def _header(self) -> tuple[int, int]:
-        d, count, *_ = self._numbers(_HEADER)
+        d, count, *_ = self._numbers(HEADER)
         return d, count
 
     def _numbers(self, layout: struct.Struct) -> tuple[Any, ...]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 
+from clustering_tasks.stage3.text import cut
+
 LONGEST_VALUE = 4096
 """Characters of a text, or of the JSON of a list or an object, that answers and pages show."""
 _DEEPEST = 20
@@ -22,7 +24,7 @@ def cut_text(text: str) -> str:
     """Return a text as answers show it: a long one cut, with a mark that says so."""
     if len(text) <= LONGEST_VALUE:
         return text
-    return f"{text[:_KEPT]}… [cut: {len(text):,} characters]"
+    return f"{cut(text, _KEPT + 1)} [cut: {len(text):,} characters]"
 
 
 def cut_fields(fields: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from clustering_tasks.stage3.text import cut
 from clustering_tasks.workspace.artefacts import Metric
 
 _LONGEST = 60  # characters of an example's value
@@ -26,9 +27,7 @@ class Oddities(Counter[str]):
         """Count something, and keep the first value as its example."""
         self[name] += 1
         if name not in self.examples:
-            shown = repr(value)
-            cut = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
-            self.examples[name] = f"{field}: {cut}"
+            self.examples[name] = f"{field}: {cut(repr(value), _LONGEST)}"
 
 
 def unread(field: str) -> str:

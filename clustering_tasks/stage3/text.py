@@ -135,6 +135,16 @@ def one_line(text: str) -> str:
     return " ".join(visible(text).split())
 
 
+def cut(text: str, most: int) -> str:
+    """Return a text of at most `most` characters; the last one marks what is left out."""
+    if len(text) <= most:
+        return text
+    end = most - 1
+    while end > 0 and category(text[end])[0] == "M":  # a mark stays with its letter
+        end -= 1
+    return text[:end] + "…"
+
+
 def escape_unseen(text: str) -> str:
     """Return a text of JSON that is equal as JSON: what nobody sees is written out (`\\u202e`)."""
     return text if text.isascii() and "\x7f" not in text else _UNSEEN_IN_JSON.sub(_escaped, text)

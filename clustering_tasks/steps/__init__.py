@@ -81,9 +81,15 @@ STEPS = (
         erased_by="cut",
     ),
     Step(
-        "label",
-        "gives each cluster an id, a label, keywords and representatives",
+        "identify",
+        "gives each cluster the id that it had in the runs before, or a new one",
         reads=("snapshot", "merge"),
+        erased_by="cut",
+    ),
+    Step(
+        "label",
+        "gives each cluster a label, keywords and representatives",
+        reads=("snapshot", "merge", "identify"),
     ),
     Step(
         "map",

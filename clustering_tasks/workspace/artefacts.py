@@ -60,7 +60,7 @@ class GpuReading(BaseModel):
         name: of the model.
         memory_total_bytes: memory of the card.
         memory_before_bytes: in use when the task began.
-        memory_peak_bytes: the most of the readings after each batch, the index still there.
+        memory_peak_bytes: the most of the readings after batches, the index still there.
         memory_after_bytes: in use when the index had been released.
         utilisation_percent: at the last reading, None: unknown.
         measured_at: time of the last reading.
@@ -127,6 +127,7 @@ class Run:
     indices: str
     as_of: datetime
     settings: RunSettings
+    corrections: str | None = None  # digest of the file that holds them; None: there are none
 
     @cached_property
     def folder(self) -> UPath:
@@ -141,6 +142,7 @@ class Run:
             "indices": self.indices,
             "as_of": self.as_of,
             "settings": self.settings.model_dump(mode="json"),
+            "corrections": self.corrections,
         }
         write_atomically(self.folder / "run.json", to_json(record))
 
@@ -186,6 +188,7 @@ def load_run(workspace: UPath, level: Level, job_id: str) -> Run:
         indices=record["indices"],
         as_of=datetime.fromisoformat(record["as_of"]).astimezone(UTC),
         settings=run_settings(record["settings"]),
+        corrections=record.get("corrections"),
     )
 
 

@@ -2,7 +2,9 @@
 
 An artefact was last used when a run recorded it last, or else when it was written. What was used
 within `IN_USE` may be what an active run works with, and is never removed; neither is the artefact
-that is published. Whatever else is removed is computed again when a run needs it.
+that is published, nor what the run after an incremental one takes over. The registries of ids that
+published runs have left stay while a kept run may be performed again. Whatever else is removed is
+computed again when a run needs it.
 """
 
 import os
@@ -25,6 +27,7 @@ from clustering_tasks.workspace.artefacts import artefact_name
 from clustering_tasks.workspace.storage import is_local
 
 IN_USE = timedelta(days=2)
+_REGISTRY_FILES = ("labels", "identities", "items", "lineage")
 
 log = structlog.get_logger()
 
@@ -35,13 +38,15 @@ class Cleaned:
 
     Attributes:
         runs: folders of runs.
+        registries: of lasting ids, those of removed runs that no kept run went on from.
         artefacts: artefacts, whole ones.
-        leftovers: what killed attempts have left: their files, and copies of Stage 3's.
+        leftovers: what killed attempts have left: their files, copies of Stage 3's, exports.
         freed_bytes: of all these.
         left_bytes: in the workspace afterwards.
     """
 
     runs: int
+    registries: int
     artefacts: int
     leftovers: int
     freed_bytes: int
@@ -88,18 +93,23 @@ def clean_workspace(
     oldest, idle = now - keep_days * 86_400, now - IN_USE.total_seconds()
     runs = [run for level in LEVELS for run in _old_runs(root, level, keep.get(level, ()), oldest)]
     _remove(runs)
+    registries = [each for level in LEVELS for each in _old_registries(root / level, oldest)]
+    freed = sum(each.size for each in registries)
+    _remove_files(registries)
     leftovers = [each for level in LEVELS for each in _leftovers(root / level, idle)]
     _remove(leftovers)
     artefacts = _unneeded(root, oldest, idle, limit_bytes)
     _remove(artefacts)
+    _remove_unreferred(root, oldest)
     left = _size(root)
     if limit_bytes is not None and left > limit_bytes:
         log.warning("what is left is in use, yet above the limit", bytes=left, limit=limit_bytes)
     return Cleaned(
         runs=len(runs),
+        registries=len(registries),
         artefacts=len(artefacts),
         leftovers=len(leftovers),
-        freed_bytes=sum(each.size for each in (*runs, *leftovers, *artefacts)),
+        freed_bytes=freed + sum(each.size for each in (*runs, *leftovers, *artefacts)),
         left_bytes=left,
     )
 
@@ -125,9 +135,69 @@ def _old_runs(root: Path, level: str, keep: Collection[str], oldest: float) -> I
             yield found
 
 
+@dataclass(frozen=True)
+class _Registry:
+    """A published registry of ids (`clustering_tasks.identity.published`).
+
+    Attributes:
+        name: of its file of identities.
+        job_id: of the run.
+        base: name of the registry, or of the artefact of `label`, that the run went on from.
+        files: its files, the record first.
+    """
+
+    name: str
+    job_id: str
+    base: str | None
+    files: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(stat.st_size for stat in _stats(self.files))
+
+    @property
+    def used(self) -> float:
+        """Seconds since 1970."""
+        return max((stat.st_mtime for stat in _stats(self.files)), default=0.0)
+
+
+def _registries(level: Path) -> list[_Registry]:
+    found = []
+    for record in sorted(level.glob("identities/record-*.json")):
+        name = record.stem.removeprefix("record")
+        content = _json(record)
+        others = (record.with_name(f"{file}{name}.parquet") for file in _REGISTRY_FILES)
+        files = (record, *(path for path in others if path.exists()))
+        job, base = content.get("job_id", ""), content.get("base")
+        found.append(_Registry(f"identities{name}.parquet", job, base, files))
+    return found
+
+
+def _old_registries(level: Path, oldest: float) -> list[_Registry]:
+    """The registries that are old, whose runs are gone, and that no other run needs again."""
+    published = _json(level / "published.json").get("identities") or ""
+    found = _registries(level)
+    kept = {
+        each.name
+        for each in found
+        if each.name == UPath(published).name or (level / "runs" / each.job_id).exists()
+    }
+    kept |= {each.base for each in found if each.name in kept and each.base is not None}
+    return [each for each in found if each.name not in kept and each.used < oldest]
+
+
+def _remove_files(registries: Iterable[_Registry]) -> None:
+    for registry in registries:
+        size = registry.size
+        for path in registry.files:
+            path.unlink(missing_ok=True)
+        log.info("removed", path=str(registry.files[0]), bytes=size)
+
+
 def _leftovers(level: Path, idle: float) -> Iterator[_Folder]:
-    """What `snapshot` copied and what attempts wrote before they were killed."""
-    copies = level.glob("runs/*/copy-*")
+    """What was exported, `snapshot` copied and attempts wrote before they were killed."""
+    copies = (*level.glob("runs/*/copy-*"), *level.glob("exports/*"))
     attempts = (path for artefact in level.glob("artefacts/*/*") for path in _attempts(artefact))
     for path in (*copies, *attempts):
         found = _folder(path)
@@ -145,7 +215,7 @@ def _attempts(artefact: Path) -> Iterator[Path]:
 def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list[_Folder]:
     """The artefacts to remove: old ones that no run has, then the least recently used."""
     used = _last_uses(root)
-    published = {artefact_name(_published(root, level).get("label_uri") or "") for level in LEVELS}
+    published = {name for level in LEVELS for name in _needed(root, level)}
     found = [
         _folder(path, used.get(artefact_name(str(path)), 0.0))
         for level in LEVELS
@@ -163,6 +233,33 @@ def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list
             unneeded.append(each)
             excess -= each.size
     return unneeded
+
+
+def _remove_unreferred(root: Path, oldest: float) -> None:
+    """Remove old files of corrections that no run refers to."""
+    named = {_json(path).get("corrections") for path in root.glob("*/runs/*/run.json")}
+    for path in sorted(root.glob("*/corrections/*.json")):
+        if path.stem not in named and all(stat.st_mtime < oldest for stat in _stats([path])):
+            path.unlink(missing_ok=True)
+            log.info("removed", path=str(path))
+
+
+def _needed(root: Path, level: str) -> Iterator[str]:
+    """What is published, and what the next run continues if the published one was to be continued.
+
+    Only the label's file is read of a run whose successor clusters all anew.
+    """
+    published = _published(root, level)
+    yield artefact_name(published.get("label_uri") or "")
+    for registry in _registries(root / level):
+        if (registry.base or "").startswith("label/"):
+            yield f"{level}/artefacts/{registry.base}"
+    folder = root / level / "runs" / str(published.get("job_id") or "")
+    if _json(folder / "run.json").get("settings", {}).get("mode", "full") == "full":
+        return
+    for record in folder.glob("*.json"):
+        if uri := _json(record).get("uri"):
+            yield artefact_name(uri)
 
 
 def _last_uses(root: Path) -> dict[str, float]:

@@ -8,15 +8,27 @@ import csv
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 # One of them exists where a driver is loaded: of Linux, of Windows' Linux.
 _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _FIELDS = "uuid,name,memory.total,memory.used,utilization.gpu"
 _MEBIBYTE = 1 << 20
 _ASK_SECONDS = 30  # without a persistent driver the first answer waits until the driver is loaded
+
+
+class OfCard(Protocol):
+    """What is known of one card."""
+
+    @property
+    def uuid(self) -> str:
+        """The driver's name for the card."""
+
+
+_Reading = TypeVar("_Reading", bound=OfCard)
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,14 @@ class Card:
     total_bytes: int
     used_bytes: int
     utilisation_percent: float | None
+
+
+def one_of_each(readings: Iterable[_Reading], key: Callable[[_Reading], Any]) -> list[_Reading]:
+    """Choose of each card's readings the one whose key is greatest, the first of equals."""
+    chosen: dict[str, _Reading] = {}
+    for reading in readings:
+        chosen[reading.uuid] = max(chosen.get(reading.uuid, reading), reading, key=key)
+    return list(chosen.values())
 
 
 def has_driver() -> bool:

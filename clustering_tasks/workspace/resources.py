@@ -7,6 +7,7 @@ import psutil
 from upath import UPath
 
 from clustering_tasks.errors import ResourcesError
+from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.workspace.storage import is_local
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -47,4 +48,22 @@ def check_fits(need: int, have: int | None, what: str, advice: str) -> None:
         raise ResourcesError(
             f"too little {what}: about {need / 1e9:.1f} GB needed, {have / 1e9:.1f} GB available. "
             f"{advice}"
+        )
+
+
+def check_count(items: int | None, level: str) -> None:
+    """Refuse a level with more items than the installation takes.
+
+    Args:
+        items: of the level; None: unknown, nothing is refused.
+        level: its name.
+
+    Raises:
+        ResourcesError: naming level, number and setting.
+    """
+    allowed = deployment().max_items
+    if items is not None and allowed is not None and items > allowed:
+        raise ResourcesError(
+            f"{level} has {items:,} items, STAGE4_MAX_ITEMS allows {allowed:,}: raise it, or let "
+            f"Stage 3 keep fewer"
         )

@@ -105,6 +105,23 @@ class FileRows:
         return np.asarray(self[:], dtype=dtype)
 
 
+class PickedRows:
+    """Some rows of a file, (m,), read when they are asked for."""
+
+    def __init__(self, file: VectorFile, rows: I64) -> None:
+        self._file = file
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.integer[Any]]) -> F32:
+        return self._file.take(self._rows[rows])
+
+    def __array__(self, dtype: Any = None) -> npt.NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+
 class VectorWriter:
     """A `.npy` file whose rows are written in any order."""
 

@@ -15,6 +15,7 @@ from airflow.sdk import (
     CronTriggerTimetable,
     Param,
     TriggerRule,
+    XComArg,
 )
 from airflow.utils.dates import cron_presets
 from croniter import croniter
@@ -28,8 +29,19 @@ from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
-from stage4.tasks import ALL_PARTS, SINKS, Sink, delete_document, housekeeping, roll_back, stage5
+from stage4.runners.repeating import RepeatingOperator
+from stage4.tasks import (
+    ALL_PARTS,
+    SINKS,
+    Sink,
+    delete_document,
+    housekeeping,
+    roll_back,
+    stage5,
+    write_back,
+)
 from stage4.tasks import level as level_tasks
+from stage4.tasks.errors import keep_error
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
@@ -63,6 +75,7 @@ def level_dag(level: Level, doc_md: str | None) -> DAG:
         schedule=_schedule(level),
         params=run_params(level),
         tags=(level.name,),
+        timeout=_run_timeout(),
     ) as dag:
         _wire_level(level)
     return dag
@@ -108,6 +121,7 @@ def delete_document_dag(doc_md: str | None) -> DAG:
             reload = _python(f"reload_{level}", delete_document.reload_level, level=level)
             start >> redact >> reload >> close
         close >> _python("notify_stage5", stage5.notify_deletion)
+        close >> _python("write_back", write_back.write_back_all)
     return dag
 
 
@@ -125,6 +139,7 @@ def roll_back_dag(doc_md: str | None) -> DAG:
             "roll_back", roll_back.roll_back, outlets=[ROLLED_BACK], chosen=chosen.output
         )
         _python("notify_stage5", stage5.notify_roll_back, rolled_back=done.output)
+        _python("write_back", write_back.write_back, published=done.output)
     return dag
 
 
@@ -140,6 +155,7 @@ def _dag(
     schedule: Any,
     params: dict[str, Any] | None = None,
     tags: Sequence[str] = (),
+    timeout: timedelta | None = None,
 ) -> DAG:
     return DAG(
         dag_id=dag_id,
@@ -148,10 +164,17 @@ def _dag(
         schedule=schedule,
         catchup=False,
         max_active_runs=1,
+        dagrun_timeout=timeout,
         params=params,
         default_args=_default_args(),
         tags=["stage4", *tags],
     )
+
+
+def _run_timeout() -> timedelta | None:
+    """Limit a run's time: its unfinished tasks are skipped then, and running steps are ended."""
+    minutes = deployment().run_timeout_minutes
+    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def _default_args() -> dict[str, Any]:
@@ -164,6 +187,7 @@ def _default_args() -> dict[str, Any]:
         "max_retry_delay": MAX_RETRY_DELAY,
         "execution_timeout": timedelta(minutes=where.step_timeout_minutes),
         "pool": where.steps_pool,
+        "on_failure_callback": [keep_error],
     }
 
 
@@ -196,10 +220,21 @@ def _wire_level(level: Level) -> None:
         map=steps["map"].output,
     )
     label = steps["label"].output
-    publish = _python("publish", level_tasks.publish, outlets=[clusters_asset(level)], label=label)
+    publish = RepeatingOperator(
+        task_id="publish",
+        level=level.name,
+        python_callable=level_tasks.publish,
+        op_kwargs={"label": label},
+        outlets=[clusters_asset(level)],
+    )
     steps[STEPS[-1].name] >> load >> publish
     for sink in SINKS:
-        publish >> _python(sink.name, sink.load(), label=label, published=publish.output)
+        publish >> _python(
+            sink.name,
+            sink.load(),
+            label=XComArg(publish, level_tasks.LABEL),
+            published=publish.output,
+        )
     # A run's state is that of its last tasks. This one only fails with a part, so that a run that
     # was published without it does not look whole.
     steps[MAPPED.name] >> EmptyOperator(task_id=ALL_PARTS)

@@ -16,9 +16,11 @@ from clustering_tasks.settings.levels import Level
 from clustering_tasks.settings.renamed import RENAMED, old_values
 from clustering_tasks.settings.run import LARGEST, RunSettings, run_settings
 
-# What people set most, first: the algorithm with its main size, what to do with outliers, filters.
+# What people set most, first: the algorithm with its main size, the mode, what to do with outliers,
+# filters.
 OPENING = (
     "algorithm",
+    "mode",
     "agglomerative.clusters",
     "agglomerative.cut_similarity",
     "label_propagation.edge_similarity",

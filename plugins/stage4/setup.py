@@ -22,6 +22,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
 from stage4.database.connection import Database, database
 from stage4.versions import AIRFLOW, PGVECTOR, POSTGRES_PROVIDER, POSTGRESQL, Product
@@ -43,7 +44,7 @@ def main() -> None:
             connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             migrate(connection)
             ensure_pools(deployment())
-    except AirflowException as error:
+    except (AirflowException, SettingsError) as error:
         sys.exit(f"setup failed: {error}")
 
 

@@ -23,6 +23,7 @@ from upath import UPath
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.label import describe
 from clustering_tasks.steps.label.members import by_cluster, read_members
@@ -126,9 +127,11 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
     table = pa.table({"text": found.texts})
     keywords = Keywords(part["text"] for part in by_cluster(table, clusters, count))
     named = describe(found.table, found.texts, clusters, found.level, 10)
+    free = FreeLabels()
     for number, (members, terms, now) in enumerate(named):
         central = members["title"][most_central(members)].tolist()
-        label = now.label or ""
+        label = free.best(str(number), now.ranked, now) if now.ranked else ""
+        free.take(str(number), label)
         before = typical_title(central, keywords.weights_of(number))
         if found.level == "entities":
             before = frequent_mention(central)
@@ -164,7 +167,7 @@ def _sheet_rows(found: Clustered) -> Iterator[tuple[str, ...]]:
         yield (
             str(len(members["title"])),
             queries["before"],
-            now.label or "",
+            queries["label"],
             ", ".join(now.phrases),
             " / ".join(title[:160] for title in titles),
         )

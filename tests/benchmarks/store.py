@@ -134,7 +134,7 @@ def compared(connection: Connection) -> dict[str, Figure]:
     pair = [load_id for (load_id,) in runs]
     if len(pair) < 2:
         return {}
-    page = {"kind": None, "size": None, "cluster_id": None, "limit": 50}
+    page = {"kind": None, "size": None, "cluster_id": None, "vanished": None, "limit": 50}
     queries = {"summary": (summary_query(*pair), {}), "page": (page_query(*pair), page)}
     figures: dict[str, Figure] = {}
     for name, (query, values) in queries.items():

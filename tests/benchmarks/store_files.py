@@ -20,9 +20,9 @@ from upath import UPath
 
 from clustering_tasks.arrays import F32, I64
 from clustering_tasks.contract.record import EventRecord
+from clustering_tasks.identity.former_ids import former_id
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import run_settings
-from clustering_tasks.steps.label.records import cluster_id
 from clustering_tasks.steps.label.report import describe_sizes
 from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.workspace.storage import to_json
@@ -193,7 +193,10 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
         writer = Writer(number % stories_of_first_day, words, rng)
         ids = sources[rows].tolist()
         yield {
-            "cluster_id": cluster_id(LEVELS[LEVEL].cluster_type, vectors[rows]),
+            "cluster_id": former_id(LEVELS[LEVEL].cluster_type, vectors[rows]),
+            "previous_ids": [],
+            "labelled_at": as_of,
+            "lineage": "born",
             "cluster_type": "event",
             "cluster_label": writer.text(10),
             "cluster_size": len(ids),
@@ -213,6 +216,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
                 {"id": name, "title": writer.text(8), "similarity": 0.9} for name in ids[:3]
             ],
             "near_duplicates": [],
+            "corrections": [],
             "event_ids": ids,
             "metadata": {
                 "algorithm": "two_stage",

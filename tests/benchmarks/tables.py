@@ -323,6 +323,33 @@ def throughput(tree: Tree) -> Lines:
 _ENDPOINT = " (endpoint)"
 _STORES = {"postgres": "PostgreSQL", "redis": "PostgreSQL and Redis"}
 
+
+def identity(tree: Tree) -> Lines:
+    """How well ids follow stories in collections that grow."""
+    head = [
+        *("collection", "level", "IDF1", "of the best ids", "stories' days", "switches"),
+        *("kept of those that go on", "moved", "merges and splits told", "labels changed"),
+    ]
+    return _table(head, (_identity_row(tree, path) for path in _paths(tree, "idf1")))
+
+
+def _identity_row(tree: Tree, path: str) -> Lines:
+    own = _below(tree, path)
+    collection, _, level = path.rpartition(" ")
+    return [
+        collection,
+        level,
+        _number(own["idf1"]),
+        f"**{_number(own['idf1_of_best'])}**",
+        _whole(own["story_days"]),
+        _whole(own["switches"]),
+        f"**{_number(own['kept'])}** of {_whole(own['goes_on'])}",
+        _whole(own["moved"]),
+        f"{_number(own['told'])} of {_whole(own['merges_and_splits'])}",
+        _number(own["relabelled"]),
+    ]
+
+
 TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "quality": ("quality", quality),
     "measures": ("quality", measures),
@@ -338,6 +365,7 @@ TABLES: dict[str, tuple[str, Callable[[Tree], Lines]]] = {
     "store_sizes": ("store", indexes),
     "api": ("api", api),
     "throughput": ("api", throughput),
+    "identity": ("identity", identity),
 }
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from clustering_tasks.arrays import I64
 from clustering_tasks.graph.neighbour_graph import read_graph
 from clustering_tasks.steps.cluster.cluster import cluster
+from clustering_tasks.steps.identify.identify import identify
 from clustering_tasks.steps.label.label import label
 from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
@@ -20,7 +21,7 @@ from clustering_tasks.workspace.vector_files import open_vectors
 from tests.benchmarks.contenders import recall, sampled
 from tests.benchmarks.ours import new_run, quiet
 
-STEPS = ("snapshot", "plan", "cluster", "merge", "label")
+STEPS = ("snapshot", "plan", "cluster", "merge", "identify", "label")
 
 
 class TimedRun:
@@ -58,6 +59,7 @@ class TimedRun:
         for part in plan(run).parts or []:
             cluster(run, part.part)
         merge(run)
+        identify(run)
         return label(run)
 
     def facts(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from local.state import State
 from tests.contract import checking_receiver
 from tests.e2e.conftest import CALM, Airflow
 from tests.e2e.deleting import goes_and_stays_gone, with_withdrawn
+from tests.e2e.numbered import numbered
 
 pytest_plugins = ["tests.integration.docker_fixtures"]
 pytestmark = [pytest.mark.docker, pytest.mark.airflow]
@@ -128,7 +129,8 @@ def different(found: Any, expected: Any) -> list[str]:
     """The columns in which two tables differ: a short message where a table would fill the log."""
     assert found.num_rows == expected.num_rows
     assert found.schema == expected.schema
-    return [name for name in expected.column_names if not found[name].equals(expected[name])]
+    one, other = numbered(found), numbered(expected)
+    return [name for name in other.column_names if not one[name].equals(other[name])]
 
 
 def clear(airflow: Airflow, run: Json, task_id: str) -> None:

@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from clustering_tasks.settings.levels import LEVELS
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import published
-from tests.readme import REPO, blocks
+from tests.readme import README, REPO, blocks
 
 
 def sh(script: str, **variables: str) -> str:
@@ -81,6 +83,59 @@ def test_a_run_is_started_by_rest_and_its_results_are_found(airflow: Airflow) ->
     assert largest
     assert {row[0] for row in largest} <= set(seen.clusters)
     assert history
+
+
+# The sections of one reader, from top to bottom, in one shell.
+READING = (
+    "What a newcomer gets",
+    "One level, one process, no Airflow",
+    "Starting a run in Airflow",
+    "From a terminal",
+    "Look-ups by REST",
+)
+# Run by .ci/run and test_local_demo: they take no part of an Airflow that is up.
+TARGETS = ("make demo", "make test")
+
+
+@pytest.mark.airflow
+def test_a_reader_types_it_all_into_one_shell(airflow: Airflow, tmp_path: Path) -> None:
+    """Each line as it stands, in its order; `make` and `/tmp` are the test's own."""
+    run = airflow.run_dag("cluster_events")  # a reader would wait for the one that is started below
+    assert run["state"] == "success", airflow.explain(run)
+    lines = [block for title in READING for block in blocks(title, "sh")]
+    script = "\n".join(block for block in lines if not block.startswith(TARGETS))
+    script = script.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+    script = script.replace("make -s up", f"{sys.executable} -m local up")
+    output = sh(script, STAGE4_STATE=str(airflow.stack.state.root), HOME=str(tmp_path))
+    found = list(objects(output))
+    assert any(each.get("published") for each in found), "in one process"
+    assert any(each.get("dag_id") == "cluster_events" for each in found), "by REST"
+    lists = [each["level"] for each in found if isinstance(each.get("clusters"), list)]
+    assert lists == ["events"] * 2, "the two look-ups"
+    assert "storylines" in output
+    assert (tmp_path / "stage4-password").stat().st_mode & 0o077 == 0
+
+
+def objects(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects in a text; curl ends its own with no line end."""
+    place = text.find("{")
+    while place >= 0:
+        try:
+            value, place = json.JSONDecoder().raw_decode(text, place)
+            yield value
+        except ValueError:
+            place += 1
+        place = text.find("{", place)
+
+
+def test_every_line_for_a_shell_is_run_by_a_test() -> None:
+    """One that is added is in a section that is read above, or in the one of its own test."""
+    text = README.read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    with_lines = {title for title in titles if blocks(title, "sh")}
+    assert with_lines == {*READING, "Into an Airflow that exists already"}
+    first, *_ = blocks(READING[0], "sh")
+    assert [line.partition("  ")[0] for line in first.splitlines()] == list(TARGETS)
 
 
 def statements(script: str) -> list[bytes]:

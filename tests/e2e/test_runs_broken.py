@@ -110,7 +110,9 @@ def test_a_failed_part_fails_the_run_and_is_all_that_is_repeated(
         run = airflow.run_dag(DAG_ID, parts | {"neighbours.k": 30})
         instances = airflow.task_instances(run)
         assert run["state"] == "failed"
-        assert cluster_states(airflow, run) == ["success", "failed", "success", "success"]
+        done, failed, *others = cluster_states(airflow, run)
+        assert (done, failed) == ("success", "failed")
+        assert set(others) == {"success"}
         assert instances["cluster", 1]["try_number"] == 1
         assert "this part is broken" in airflow.log_tail(instances["cluster", 1])
         assert (instances["merge", -1]["state"], instances["merge", -1]["try_number"]) == (
@@ -125,7 +127,8 @@ def test_a_failed_part_fails_the_run_and_is_all_that_is_repeated(
         run = clear(airflow, run, ["cluster", 1])
     assert run["state"] == "success", airflow.explain(run)
     instances = airflow.task_instances(run)
-    assert [instances["cluster", part]["try_number"] for part in range(4)] == [1, 2, 1, 1]
+    tries = [instances["cluster", part]["try_number"] for part in range(2 + len(others))]
+    assert tries == [1, 2, *(1 for _ in others)]
     assert instances["all_parts", -1]["state"] == "success"
     assert published(airflow, LEVEL).job_id == job_id(DAG_ID, run["dag_run_id"])
     assert published(airflow, LEVEL).counts["unassigned"] == 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stage4.job_ids import job_id
 from tests.e2e.conftest import Airflow
 from tests.e2e.readers import Served, published
 
@@ -85,6 +86,7 @@ def test_wrong_settings_are_all_named_before_any_work(airflow: Airflow, before: 
         (DAG_ID, {"neighbours": {"exact_rows": 10**30}}, "exact_rows"),
         ("cluster_all", {"events": {"hdbscan": {"min_cluster_size": 1}}}, "min_cluster_size"),
         ("cluster_all", {"common": {"typo": 10**30}}, "typo"),
+        (DAG_ID, {"typo": 10**30}, "conf.typo"),
     ],
 )
 def test_a_wrong_value_is_refused_by_airflow_itself(
@@ -103,5 +105,9 @@ def assert_refused(airflow: Airflow, run: dict[str, Any], task_id: str, *named: 
     assert run["state"] == "failed"
     assert (refused["state"], refused["try_number"]) == ("failed", 1), log
     assert instances["publish", -1]["state"] == "upstream_failed"
+    api = f"{airflow.base_url}/stage4/api/v1/jobs"
+    job = airflow.client.get(f"{api}/{job_id(run['dag_id'], run['dag_run_id'])}").json()
+    assert job["error"].startswith(f"{task_id}: ")
     for name in named:
         assert name in log
+        assert name in job["error"]

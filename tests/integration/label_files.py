@@ -43,12 +43,15 @@ class Label:
 
     def later(self, **changes: Any) -> "Label":
         """Another run, an hour later."""
+        return replace(self, **self.next_run() | changes)
+
+    def next_run(self) -> dict[str, Any]:
+        """Job and moment of the next run."""
         number = int(self.job_id.rpartition("_")[2]) + 1
-        ours: dict[str, Any] = {
+        return {
             "job_id": f"{self.job_id.rpartition('_')[0]}_{number}",
             "as_of": self.as_of + timedelta(hours=1),
         }
-        return replace(self, **ours | changes)
 
     def write(self) -> dict[str, Any]:
         """Write the files and return the result, as the task's XCom holds it."""

@@ -166,6 +166,13 @@ def test_every_setting_of_an_installation_arrives(services: dict[str, Service]) 
             assert re.fullmatch(rf"\$\{{{each}:-[^}}]*\}}", environment[each]), each
 
 
+def test_airflows_services_write_json_where_the_installation_wants_it(tmp_path: Path) -> None:
+    for wanted, told in (({}, "false"), ({"STAGE4_JSON_LOGS": "true"}, "true")):
+        services = json.loads(config(tmp_path, required() | wanted).stdout)["services"]
+        for name in ("scheduler", "api-server", "dag-processor", "triggerer", "init"):
+            assert services[name]["environment"]["AIRFLOW__LOGGING__JSON_LOGS"] == told
+
+
 def test_every_variable_of_the_example_is_read() -> None:
     example = (ROOT / ".env.example").read_text()
     variables = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))

@@ -5,9 +5,11 @@ import pytest
 from clustering_tasks.contract.events import DeletionEvent
 from clustering_tasks.publication.report import Report
 from stage4.clients.stage5 import completion_event, rolled_back_event
+from stage4.database.changes import ID_CHANGES
 from tests.contract import Json, broken, check_event, fields, holders, nullable, validator
 from tests.integration.test_notify import FILES, REPORT
 
+CHANGES = {"base_load_id": 16, "load_id": 17, "counts": dict.fromkeys(ID_CHANGES, 2)}
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 FULL = Report.model_validate(REPORT | {"quality": {"silhouette": 0.7, "davies_bouldin": 0.4}})
 EMPTY = Report.model_validate(REPORT | {"counts": dict.fromkeys(COUNTS, 0), "quality": {}})
@@ -22,9 +24,10 @@ DELETION: DeletionEvent = {
     "output_files": FILES,
     "timestamp": "2026-11-20T02:15:00.000001Z",
 }
+BOTH: list[tuple[Report, Json | None]] = [(FULL, CHANGES), (EMPTY, None)]
 EVENTS: dict[str, list[Json]] = {
-    "event_completion": [dict(completion_event(it, FILES)) for it in (FULL, EMPTY)],
-    "event_rolled_back": [dict(rolled_back_event(it, FILES, 23)) for it in (FULL, EMPTY)],
+    "event_completion": [dict(completion_event(it, FILES, changes)) for it, changes in BOTH],
+    "event_rolled_back": [dict(rolled_back_event(it, FILES, 23, changes)) for it, changes in BOTH],
     "event_deletion": [dict(DELETION)],
 }
 

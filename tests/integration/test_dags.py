@@ -18,6 +18,7 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import STEPS
 from stage4.dag_factory import level_dag
+from stage4.tasks.errors import keep_error
 
 REPO = Path(__file__).parents[2]
 LEVEL_DAGS = [f"cluster_{level}" for level in LEVELS]
@@ -28,11 +29,13 @@ UPSTREAM = {
     "cluster": {"plan"},
     "all_parts": {"cluster"},
     "merge": {"cluster"},
-    "label": {"merge"},
+    "identify": {"merge"},
+    "label": {"identify"},
     "map": {"label"},
     "load_postgres": {"label", "map"},
     "publish": {"label", "load_postgres"},
-    "notify_stage5": {"label", "publish"},
+    "notify_stage5": {"publish"},
+    "write_back": {"publish"},
 }
 
 
@@ -83,6 +86,7 @@ def test_tasks_have_pools_retries_and_a_timeout(dags: dict[str, DAG], dag_id: st
         assert task.retry_delay == timedelta(seconds=30)
         assert task.max_retry_delay == timedelta(hours=1)
         assert task.execution_timeout == timedelta(hours=4)
+        assert task.on_failure_callback == [keep_error]
 
 
 @pytest.mark.parametrize("dag_id", LEVEL_DAGS)
@@ -138,7 +142,7 @@ def test_a_deletion_ends_when_every_level_is_rewritten(dags: dict[str, DAG]) -> 
         assert upstream[f"redact_{level}"] == {"start"}
         assert upstream[f"reload_{level}"] == {f"redact_{level}"}
     assert upstream["close"] == {"start", *(f"reload_{level}" for level in LEVELS)}
-    assert upstream["notify_stage5"] == {"close"}
+    assert upstream["notify_stage5"] == upstream["write_back"] == {"close"}
     assert "17 * * * *" in repr(dag.timetable)
 
 
@@ -148,6 +152,7 @@ def test_a_roll_back_fixes_its_run_first_and_tells_last(dags: dict[str, DAG]) ->
         "choose_run": set(),
         "roll_back": {"choose_run"},
         "notify_stage5": {"roll_back"},
+        "write_back": {"roll_back"},
     }
     assert dag.timetable.can_be_scheduled is False
 
@@ -209,6 +214,27 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     assert "x-stage3://events" in timetable
     assert operators.count("DockerStepOperator") == len(STEPS)
     assert "Cron" in seen["dags"]["cluster_documents"][0]
+
+
+def test_a_wrong_cron_stops_the_dag_of_its_level_alone(tmp_path: Path) -> None:
+    seen = parse(tmp_path, STAGE4_SCHEDULE_EVENTS="daily")
+    (error,) = seen["errors"].values()
+    assert "STAGE4_SCHEDULE_EVENTS='daily' is no cron expression" in error
+    assert "cluster_events" not in seen["dags"]
+    assert {f"cluster_{level}" for level in LEVELS} - set(seen["dags"]) == {"cluster_events"}
+    assert {"cluster_all", "housekeeping", "delete_document", "roll_back"} <= set(seen["dags"])
+
+
+def test_a_run_of_a_level_has_the_time_that_the_installation_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAGE4_RUN_TIMEOUT_MINUTES", "90")
+    deployment.cache_clear()
+    limited = level_dag(LEVELS["events"], None)
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert limited.dagrun_timeout == timedelta(minutes=90)
+    assert level_dag(LEVELS["events"], None).dagrun_timeout is None
 
 
 @pytest.mark.parametrize("cron", ["0 25 * * *", "daily", "* * *", "0 2 * * * * * *"])

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from clustering_tasks.steps.label.records import cluster_id
+from clustering_tasks.identity.former_ids import former_id
 from stage4.api.queries.differences import (
     KINDS,
     RELATED,
@@ -22,6 +22,7 @@ from stage4.api.queries.differences import (
 )
 from stage4.database.load import load_run
 from tests.integration.conftest import Results
+from tests.integration.identified import Identified, event
 from tests.integration.label_files import Label, report_of
 
 Groups = list[set[int]]
@@ -69,7 +70,7 @@ def vector_id(item: int) -> str:
 
 
 def name(group: set[int]) -> str:
-    return cluster_id("event", map(vector_id, group))
+    return former_id("event", map(vector_id, group))
 
 
 def load(folder: Path, groups: Groups, items: int, number: int) -> int:
@@ -117,14 +118,15 @@ def moved(earlier: Groups, later: Groups) -> int:
 
 def changes(results: Results, runs: tuple[int, int], limit: int, kind: Kind | None = None) -> Any:
     """All pages, one after the other."""
-    last: dict[str, Any] = {"size": None, "cluster_id": None}
+    last: dict[str, Any] = dict.fromkeys(("size", "cluster_id", "vanished"))
     with results.server.connect(results.database, results.loader) as connection:
         while rows := connection.execute(
             page_query(*runs), last | {"kind": kind, "limit": limit}
         ).fetchall():
             page = [Change(*row) for row in rows]
             yield from page
-            last = {"size": page[-1].size, "cluster_id": page[-1].cluster_id}
+            last = {name: getattr(page[-1], name) for name in ("size", "cluster_id")}
+            last["vanished"] = page[-1].kind == "vanished"
 
 
 def summary(results: Results, runs: tuple[int, int]) -> Summary:
@@ -155,13 +157,14 @@ def test_each_kind_of_change(results: Results, tmp_path: Path) -> None:
     assert [found.pop(name(group)).kind for group in LATER] == expected
     (vanished,) = found.values()
     first = {"cluster_id": name(LATER[4]), "shared": 1}
-    assert vanished == Change(name(EARLIER[4]), "label of 40", 4, "vanished", 1, 1, [first])
+    assert vanished == Change(name(EARLIER[4]), "label of 40", 4, "vanished", False, 1, 1, [first])
     assert summary(results, runs) == Summary(
         kinds={"unchanged": 1, "split": 2, "merged": 1, "appeared": 1, "vanished": 1},
         clustered_before=36,
         clustered_after=40,
         shared=33,
         moved=1,
+        same_ids=1,
     )
 
 
@@ -183,7 +186,7 @@ def test_runs_without_clusters(results: Results, tmp_path: Path) -> None:
     assert [change.kind for change in changes(results, (empty, full), 2)] == ["appeared"] * 3
     assert [change.kind for change in changes(results, (full, empty), 2)] == ["vanished"] * 3
     assert [change.kind for change in changes(results, (full, full), 2)] == ["unchanged"] * 3
-    assert summary(results, (empty, empty)) == Summary({}, 0, 0, 0, 0)
+    assert summary(results, (empty, empty)) == Summary({}, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -231,3 +234,25 @@ def test_the_json_of_a_row_is_plain(results: Results, tmp_path: Path) -> None:
     runs = load(tmp_path, EARLIER, 70, 1), load(tmp_path, LATER, 70, 2)
     assert all(orjson.dumps(change) for change in changes(results, runs, 50))
     assert orjson.dumps(summary(results, runs))
+
+
+def test_clusters_are_compared_by_members_whatever_their_ids(
+    results: Results, tmp_path: Path
+) -> None:
+    """A lasting id says nothing of members: it may have others, or be another's by then."""
+    first = Identified(tmp_path, members={event(1): items((0, 10)), event(2): items((10, 20))})
+    members = {event(1): items((30, 40)), event(3): items((10, 20)), event(2): items((0, 9))}
+    runs = first.load(), first.then(members).load()
+    found = [(each.cluster_id, each.kind, each.same_id) for each in changes(results, runs, 1)]
+    assert found == [
+        (event(1), "appeared", True),
+        (event(3), "unchanged", False),
+        (event(2), "changed", True),
+    ]
+    back = [(each.cluster_id, each.kind, each.same_id) for each in changes(results, runs[::-1], 1)]
+    assert back == [
+        (event(1), "changed", True),
+        (event(1), "vanished", True),
+        (event(2), "unchanged", True),
+    ]
+    assert summary(results, runs).same_ids == 2

@@ -12,12 +12,14 @@ from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver
 from stage4.clients import stage5 as client
+from stage4.database.changes import ID_CHANGES
 from stage4.tasks.stage5 import notify_stage5
 from tests.contract import checking_receiver
 from tests.integration.http_server import Server, serving
 
 TOKEN = "a token of Stage 5"
 FILES = ["file:///out/clustered_events_j.jsonl", "file:///out/clustered_events_2026-11-20.jsonl"]
+CHANGES = {"base_load_id": 16, "load_id": 17, "counts": dict.fromkeys(ID_CHANGES, 2)}
 REPORT = {
     "job_id": "cluster_events.manual-1",
     "level": "events",
@@ -89,11 +91,12 @@ def require(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tell(label: dict[str, Any]) -> dict[str, Any]:
     published = {"clusters_jsonl": FILES[0], "dated_jsonl": FILES[1], "publication_id": 23}
-    return notify_stage5(label, published)
+    return notify_stage5(label, published | {"changes": CHANGES})
 
 
-def test_the_event_is_the_contracts() -> None:
-    event = dict(client.completion_event(Report.model_validate(REPORT), FILES))
+def test_the_event_is_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.test/")
+    event = dict(client.completion_event(Report.model_validate(REPORT), FILES, CHANGES))
     assert datetime.fromisoformat(str(event.pop("timestamp"))).utcoffset() is not None
     assert event == {
         "event_type": "clustering.job.completed",
@@ -109,13 +112,20 @@ def test_the_event_is_the_contracts() -> None:
             "total_items": 5000,
             "avg_cluster_size": 39.6,
         },
+        "changes": {
+            "base_load_id": 16,
+            "load_id": 17,
+            "ids": CHANGES["counts"],
+            "rows": "https://airflow.test/stage4/api/v1/runs/events/changes?base=16&other=17",
+        },
     }
 
 
 def test_without_clusters_there_is_no_average_size() -> None:
     counts = dict.fromkeys(REPORT["counts"], 0)  # type: ignore[call-overload]
-    event = client.completion_event(Report.model_validate(REPORT | {"counts": counts}), [])
+    event = client.completion_event(Report.model_validate(REPORT | {"counts": counts}), [], None)
     assert event["statistics"]["avg_cluster_size"] is None
+    assert event["changes"] is None
 
 
 def test_stage5_gets_the_event_with_its_token(

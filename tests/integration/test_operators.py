@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from clustering_tasks.settings.deployment import deployment
 from stage4.runners import step_operator
 from stage4.runners.base import PLAN_RESULT_KEY, StepOperator
 from stage4.runners.process import ProcessStepOperator, step_environment
+from stage4.runners.repeating import RepeatingOperator
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
 JOB = "cluster_events.manual-1"
@@ -216,12 +218,31 @@ def test_the_runner_is_a_setting(workspace: Path, monkeypatch: pytest.MonkeyPatc
     assert issubclass(chosen, StepOperator)
 
 
+def repeating() -> RepeatingOperator:
+    """A Python task that performs `merge` again."""
+    return RepeatingOperator(
+        task_id="publish", level="events", python_callable=lambda perform: perform("merge")
+    )
+
+
+def test_a_python_task_performs_a_step_of_its_run(workspace: Path, context: Any) -> None:
+    result = repeating().execute(context)
+    assert result == json.loads((run_folder(workspace) / "merge.json").read_text()) | {
+        "metrics": {"items": 7, "share": None}
+    }
+
+
 @pytest.mark.parametrize("manners", ["polite", "stubborn"])
+@pytest.mark.parametrize("make", [partial(operator, "merge"), repeating])
 def test_a_killed_step_fails_and_leaves_no_process(
-    workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch, manners: str
+    workspace: Path,
+    context: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], Any],
+    manners: str,
 ) -> None:
     monkeypatch.setenv("FAKE_STEP", f"hang:{manners}")
-    task = operator("merge")
+    task = make()
     # as Airflow's task runner does: the supervisor's SIGTERM calls on_kill in the main thread
     before = signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
     pids = run_folder(workspace) / "merge.pids"
@@ -239,11 +260,12 @@ def test_a_killed_step_fails_and_leaves_no_process(
     assert_gone(pids)
 
 
+@pytest.mark.parametrize("make", [partial(operator, "merge"), repeating])
 def test_a_step_that_is_killed_before_it_runs_does_not_run_on(
-    workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Any]
 ) -> None:
     monkeypatch.setenv("FAKE_STEP", "hang:polite")
-    task = operator("merge")
+    task = make()
     task.on_kill()
     with pytest.raises(AirflowException, match="was killed"):
         task.execute(context)

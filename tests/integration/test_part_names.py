@@ -57,7 +57,7 @@ def test_parts_that_have_not_started_bear_their_names(tmp_path: Path) -> None:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}",
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(REPO / "dags" / "clustering_levels.py"), *names],
+        [sys.executable, "-c", PROGRAM, str(REPO / "dags" / "cluster_events.py"), *names],
         env=env,
         capture_output=True,
         text=True,

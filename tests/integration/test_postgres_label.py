@@ -7,15 +7,14 @@ import orjson
 import pytest
 from upath import UPath
 
-from clustering_tasks.pipeline import run_all
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
-from stage4.database.load import load_run
-from stage4.database.publish import publish_run
 from tests.integration.conftest import Results
+from tests.integration.performed import publish
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +35,9 @@ def test_a_level_of_the_sample(results: Results, workspace: Path, sample: Path, 
         settings=run_settings({"hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}),
     )
     run.start()
-    run_all(run, UPath(workspace) / "output", with_map=True)
-    label = run.result("label").model_dump(mode="json")
-    report = read_report(label["files"]["report"])
-    points = run.result("map").files["points_csv"]
-    load_run(label["files"] | {"points_csv": points}, report)
-    published = publish_run(label)
+    perform_steps(run, with_map=True)
+    report = read_report(run.result("label").files["report"])
+    published = publish(run)
 
     lines = Path(published["clusters_jsonl"]).read_bytes().splitlines()
     records = {record["cluster_id"]: record for record in map(orjson.loads, lines)}

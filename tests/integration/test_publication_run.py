@@ -48,6 +48,8 @@ def test_a_run_is_published_in_the_database_and_in_the_files(
         "job_id": "cluster_events.manual__1",
         "level": "events",
         "publication_id": 1,
+        "changes": None,
+        "label": {"uri": label["uri"], "files": label["files"]},
         "clusters_jsonl": f"{workspace}/output/clustered_events_cluster_events.manual__1.jsonl",
         "dated_jsonl": f"{workspace}/output/clustered_events_2026-03-01.jsonl",
     }

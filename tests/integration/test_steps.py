@@ -38,7 +38,7 @@ TASKS = [
 @pytest.fixture(scope="module")
 def dags() -> dict[str, DAG]:
     deployment.cache_clear()
-    return dict(DagBag(str(REPO / "dags" / "clustering_levels.py")).dags)
+    return dict(DagBag(str(REPO / "dags")).dags)
 
 
 def modules(package: ModuleType) -> set[str]:

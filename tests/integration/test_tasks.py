@@ -1,3 +1,4 @@
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -5,13 +6,14 @@ from typing import Any
 
 import pytest
 import structlog
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from clustering_tasks.errors import BadInputError, ResourcesError, SettingsError, TransientError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import RunSettings, run_settings
-from stage4.tasks.errors import airflow_errors
+from stage4.tasks.errors import airflow_errors, keep_error
 from stage4.tasks.level import check_settings, check_stage3
+from tests.integration.conftest import Results
 from tests.integration.http_server import serving
 
 
@@ -36,7 +38,7 @@ def checked(level: str, dag_run: DagRun) -> dict[str, Any]:
 
 
 @pytest.fixture
-def indices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def indices(tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Stage 3's folder, with a pair of files for events."""
     (tmp_path / "events.index").touch()
     (tmp_path / "events_metadata.json").touch()
@@ -50,6 +52,7 @@ def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
     assert checked("events", DagRun()) == {
         "settings": RunSettings().model_dump(mode="json"),
         "stage3_count": None,
+        "corrections": None,
     }
 
 
@@ -92,13 +95,30 @@ def test_settings_without_effect_are_logged_and_kept_with_the_reason(indices: Pa
     assert kept.values == {"idle_settings": [idle]}
 
 
-@pytest.mark.parametrize(("megabytes", "named"), [(100, "label_propagation"), (400, "none")])
-def test_the_size_of_the_index_tells_what_auto_will_take(
-    monkeypatch: pytest.MonkeyPatch, indices: Path, megabytes: int, named: str
+def promise(index: Path, items: int) -> None:
+    """Write the head of a flat index."""
+    index.write_bytes(b"IxFI" + struct.pack("<iqqq?i", 768, items, 1 << 20, 1 << 20, True, 0))
+
+
+def test_a_level_larger_than_the_installation_takes_is_refused_before_any_work(
+    indices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise(indices / "events.index", 1000)
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "999")
+    deployment.cache_clear()
+    with pytest.raises(AirflowFailException, match="events has 1,000 items, STAGE4_MAX_ITEMS"):
+        checked("events", DagRun())
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "1000")
+    deployment.cache_clear()
+    assert checked("events", DagRun())["stage3_count"] is None
+
+
+@pytest.mark.parametrize(("items", "named"), [(100_000, "label_propagation"), (100_001, "none")])
+def test_the_head_of_the_index_tells_what_auto_will_take(
+    indices: Path, items: int, named: str
 ) -> None:
     (indices / "documents_metadata.json").touch()
-    with (indices / "documents.index").open("wb") as file:
-        file.truncate(megabytes * 1_000_000)  # of 768 float32: 32,000 or 130,000 items
+    promise(indices / "documents.index", items)
     kept = Kept()
     check_stage3("documents", DagRun({"label_propagation.edge_similarity": 0.7}), kept)
     found = [each["setting"].partition(".")[0] for each in kept.values["idle_settings"]]
@@ -163,3 +183,28 @@ def test_a_transient_error_is_tried_again() -> None:
     with pytest.raises(AirflowException, match="why") as error, airflow_errors():
         raise TransientError("why")
     assert not isinstance(error.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (AirflowFailException("snapshot: a\x1b[2J\u202eb"), "snapshot: ab"),
+        (AirflowException("x" * 5000), "x" * 4095 + "…"),
+        (KeyError("of a file of ours?"), "KeyError: the log of the task in Airflow has more"),
+        (
+            AirflowTaskTimeout("Timeout, PID: 7"),
+            "it took longer than STAGE4_STEP_TIMEOUT_MINUTES allows",
+        ),
+    ],
+)
+def test_a_failed_task_keeps_its_error_for_those_who_ask(error: BaseException, kept: str) -> None:
+    told = Kept()
+    keep_error({"ti": told, "exception": error})
+    assert told.values == {"error": kept}
+
+
+def test_an_error_is_kept_by_the_tasks_own_process_alone() -> None:
+    """The process that learns of a task's death has no way to keep anything for it."""
+    told = Kept()
+    keep_error({"ti": told})
+    assert told.values == {}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from clustering_tasks.settings.deployment import deployment
 from tests.conftest import CommandLine, Outcome
 from tests.stage3_folder import DIMENSION, scattered
 from tests.steps.broken_folder_cases import CASES
@@ -48,6 +49,29 @@ def test_bad_input_is_named_and_publishes_nothing(
     assert outcome.stdout == ""
     assert re.search(message, outcome.error), outcome.error
     assert NEXT_MOVE.search(outcome.error), outcome.error
+    assert_nothing_changed(published, before)
+
+
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_a_level_larger_than_the_installation_takes_is_refused_by_name(
+    cli: CommandLine, published: Published, monkeypatch: pytest.MonkeyPatch, seen_before: bool
+) -> None:
+    if not seen_before:
+        published.stage3.write("events", scattered(15, seed=5))
+    before = published.kept()
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "14")
+    deployment.cache_clear()
+    outcome = snapshot(cli, published)
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "15")
+    deployment.cache_clear()
+    enough = snapshot(cli, published, "--job", "enough")
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert outcome.code == 69
+    told = "events has 15 items, STAGE4_MAX_ITEMS allows 14: raise it"
+    assert told in outcome.error
+    assert enough.code == 0
+    before |= {name: content for name, content in published.kept().items() if name not in before}
     assert_nothing_changed(published, before)
 
 

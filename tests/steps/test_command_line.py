@@ -40,6 +40,7 @@ def test_the_steps_one_by_one(cli: CommandLine, published: Published) -> None:
         ("plan", *place),
         ("cluster", *place, "--part", 0),
         ("merge", *place),
+        ("identify", *place),
         ("label", *place),
         ("map", *place),
     ]
@@ -98,7 +99,8 @@ def test_wrong_usage_is_fatal(cli: CommandLine, arguments: tuple[str, ...]) -> N
 def test_help_is_no_failure(cli: CommandLine) -> None:
     outcome = cli("--help")
     assert outcome.code == 0
-    for step in ("snapshot", "plan", "cluster", "merge", "label", "map", "run", "redact"):
+    steps = ("snapshot", "plan", "cluster", "merge", "identify", "label", "map")
+    for step in (*steps, "run", "redact"):
         assert step in outcome.stdout
 
 
@@ -239,6 +241,26 @@ def test_sigterm_ends_it_at_once_and_not_with_success(published: Published) -> N
     assert process.returncode == 128 + signal.SIGTERM
     assert output == ""
     assert [json.loads(line)["event"] for line in logs.splitlines()][-1] == "terminated"
+
+
+@pytest.mark.parametrize("command", ["snapshot", "run"])
+def test_a_wrong_setting_of_the_installation_is_named_with_its_variable(
+    cli: CommandLine, published: Published, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "many")
+    monkeypatch.setenv("STAGE4_DELETION_SECRET", "too short")
+    deployment.cache_clear()
+    outcome = cli(
+        *(command, "--level", "events", "--indices", published.stage3.path),
+        *("--workspace", published.workspace, "--set", f"input.dimension={DIMENSION}"),
+    )
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert outcome.code == 64
+    assert "STAGE4_MAX_ITEMS" in outcome.error
+    assert "STAGE4_DELETION_SECRET" in outcome.error
+    assert "many" in outcome.error
+    assert "too short" not in outcome.stderr, "a secret"
 
 
 def test_it_ends_with_its_parent(published: Published) -> None:

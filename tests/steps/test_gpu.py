@@ -116,6 +116,19 @@ def test_memory_before_at_its_peak_and_after(workbench: Workbench, machine: Mach
     assert found == {"used": 1, "reasons": [], "memory_peak_bytes": peak}
 
 
+def test_the_drivers_tool_is_not_started_for_each_batch(
+    workbench: Workbench, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clustering_tasks.engine.gpu._ROWS", 100)
+    run = planned(workbench)
+    before = machine.starts
+    (part,) = clustered(run)
+    assert len(machine.batches) > 20
+    assert machine.starts - before == 3, "for room, after the first batch, at the end"
+    (reading,) = part.gpus or []
+    assert reading.memory_peak_bytes > reading.memory_after_bytes
+
+
 def test_a_card_that_others_use_is_left_to_them(workbench: Workbench, machine: Machine) -> None:
     machine.cards[0].others = int(13.5 * GIB)  # of the 14 that may be in use
     machine.show()

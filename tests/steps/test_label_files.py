@@ -103,7 +103,7 @@ def test_counts_agree_everywhere(result: Result) -> None:
     assert report["largest_cluster_share"] == max(sizes) / counts["clustered"]
     assert report["coverage"] == counts["clustered"] / 30
     assert report["outlier_share"] == counts["noise"] / 30
-    assert set(report["seconds"]) == {"snapshot", "plan", "cluster", "merge"}
+    assert set(report["seconds"]) == {"snapshot", "plan", "cluster", "merge", "identify"}
     assert report["input"]["undated"] == 1
     assert set(report["tags"].values()) == {None}
     assert (report["errors"]["failed_parts"], report["errors"]["total"]) == (0, 0)

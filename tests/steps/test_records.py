@@ -51,6 +51,7 @@ COMMON: dict[str, Any] = {
     "key_phrases": list,
     "representatives": list,
     "near_duplicates": list,
+    "corrections": list,
     "member_probabilities": list,
     "member_similarities": list,
 }
@@ -190,6 +191,15 @@ def test_near_duplicates_are_named(workbench: Workbench) -> None:
         pair for record in records(workbench, "documents") for pair in record["near_duplicates"]
     ]
     assert any({"doc_0001", "doc_0003"} <= set(pair) for pair in pairs)
+
+
+def test_a_label_of_ids_has_nothing_that_is_not_seen(workbench: Workbench) -> None:
+    workbench.stage3.write("documents", blobs([5, 5]), [{}] * 10)
+    path = workbench.stage3.metadata("documents")
+    path.write_text(path.read_text().replace("doc_0", "doc\\u202e_0"))
+    for record in records(workbench, "documents"):
+        assert record["cluster_label"].startswith("doc_0")
+        assert all(name.startswith("doc\u202e_0") for name in record["member_ids"])
 
 
 def test_a_cluster_without_titles_is_labelled_by_words_or_ids(workbench: Workbench) -> None:

@@ -1,11 +1,12 @@
 """Steps do again only what has changed, in any kind of workspace."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from upath import UPath
@@ -13,12 +14,15 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.publication.files import published
+from clustering_tasks.steps.label.label import label
 from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
+from clustering_tasks.workspace.artefacts import Result, Run
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import DIMENSION, blobs
 
-STEPS = ("snapshot", "plan", "cluster-0", "merge", "label", "map")
+STEPS = ("snapshot", "plan", "cluster-0", "merge", "identify", "label", "map")
+OF_ANY_RUN = set(STEPS) - {"identify", "label", "map"}  # ids and records carry the run
 
 
 def reused(workbench: Workbench, job: str, **settings: Any) -> set[str]:
@@ -39,7 +43,7 @@ def test_the_same_run_again_does_nothing(once: Workbench) -> None:
 
 
 def test_another_run_labels_anew_because_records_carry_the_run(once: Workbench) -> None:
-    assert reused(once, "second") == set(STEPS) - {"label", "map"}
+    assert reused(once, "second") == OF_ANY_RUN
 
 
 @pytest.mark.parametrize(
@@ -49,9 +53,12 @@ def test_another_run_labels_anew_because_records_carry_the_run(once: Workbench) 
         ({"neighbours": {"k": 12}}, {"snapshot"}),
         ({"parts": {"max_count": 3}}, {"snapshot"}),
         ({"input": {"dimension": DIMENSION, "norm_tolerance": 0.01}}, set()),
-        ({"label": {"keywords": 3}}, set(STEPS) - {"label", "map"}),
-        ({"publish": {"min_items": 1}}, set(STEPS) - {"label", "map"}),
-        ({"input": {"dimension": DIMENSION, "copy_attempts": 9}}, set(STEPS) - {"label", "map"}),
+        ({"label": {"keywords": 3}}, OF_ANY_RUN),
+        ({"publish": {"min_items": 1}}, OF_ANY_RUN),
+        (
+            {"input": {"dimension": DIMENSION, "copy_attempts": 9}},
+            OF_ANY_RUN,
+        ),
     ],
 )
 def test_a_setting_repeats_the_steps_that_read_it_and_those_after(
@@ -129,6 +136,47 @@ def test_the_method_is_resolved_by_plan_and_merge_needs_it(once: Workbench) -> N
         merge(run)
     plan(run)
     assert merge(run).reused
+
+
+def without_array(path: Path, name: str) -> None:
+    with np.load(path) as arrays:
+        kept = {other: arrays[other] for other in arrays.files if other != name}
+    np.savez(path, allow_pickle=False, **kept)
+
+
+@pytest.mark.parametrize(
+    ("step", "file", "array", "behind"),
+    [
+        ("cluster-0", "graph", "nodes", merge),
+        ("plan", "nodes", "group", merge),
+        ("merge", "centroids", "centroids", label),
+    ],
+)
+def test_an_array_that_another_version_did_not_write_is_named(
+    once: Workbench, step: str, file: str, array: str, behind: Callable[[Run], Result]
+) -> None:
+    """Parts were ranges of rows once, and the graph's file had the first of them."""
+    run = once.start("documents", "first")
+    path = Path(run.result(step).files[file])
+    without_array(path, array)
+    for found in (run.folder.parents[1] / "artefacts" / behind.__name__).iterdir():
+        found.fs.rm(found.path, recursive=True)
+    told = rf"array `{array}` in `{path.name}`: another version.*`{step.partition('-')[0]}`"
+    with pytest.raises(BadInputError, match=told):
+        behind(run)
+
+
+def test_a_plan_of_the_time_when_parts_were_ranges_is_named(once: Workbench) -> None:
+    run = once.start("documents", "first")
+    record = run.folder / "plan.json"
+    plan_of_then = json.loads(record.read_text())
+    del plan_of_then["files"]["part_of_node"]
+    record.write_text(json.dumps(plan_of_then))
+    without_array(Path(run.result("cluster-0").files["graph"]), "nodes")
+    for found in (run.folder.parents[1] / "artefacts" / "merge").iterdir():
+        found.fs.rm(found.path, recursive=True)
+    with pytest.raises(BadInputError, match=r"no file `part_of_node`: another version.*`plan`"):
+        merge(run)
 
 
 def test_artefacts_of_another_version_are_refused_by_name(once: Workbench) -> None:

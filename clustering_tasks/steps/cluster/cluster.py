@@ -11,9 +11,11 @@ from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, mea
 from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.cell_order import load_cells
+from clustering_tasks.graph.coded_cells import open_codes
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.steps.cluster.former_rows import enter, former_rows
 from clustering_tasks.steps.cluster.gpu_use import GpuUse, gpu_use
 from clustering_tasks.workspace.artefacts import (
     Attempt,
@@ -56,34 +58,50 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
     nodes = load_nodes(plan.path("nodes"))
     bounds, block_of = nodes.block_bounds(), nodes.block[own]
     cells = load_cells(plan.path("cells"))
+    former = former_rows(run, plan)
+    if former is not None:
+        own, block_of = own[former.search[own]], block_of[former.search[own]]
     for block in np.unique(block_of).tolist():
         rows = slice(*bounds[block : block + 2].tolist())
         queries = own[block_of == block]
-        found.append(_search(run, plan, queries, rows, cells.get(block), gpus, searches))
+        found.append(_search(run, plan, block, queries, rows, cells.get(block), gpus, searches))
     attempt.gpus = gpus.close() or None
-    k = run.settings.neighbours.k
+    searched = len(own)
+    graph = _joined(found, run.settings.neighbours.k)
+    if former is not None:
+        graph = enter(former, own, graph, bounds)
+        own = np.arange(len(nodes.row))
     with attempt.new_file("graph", "graph.npz").open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
             nodes=own.astype(np.int32),
-            ids=np.concatenate([np.empty((0, k), np.int32), *(f.ids for f in found)]),
-            distances=np.concatenate([np.empty((0, k), np.float32), *(f.distances for f in found)]),
+            ids=graph.ids,
+            distances=graph.distances,
         )
     name = plan.parts[part].name if plan.parts else None
     attempt.metrics = {
         "part": part,
         "name": name,
         "nodes": len(own),
+        "searched": searched,
         "plan": plan.key,
         "search": " ".join(searches) or None,
         "gpu_reason": gpus.reason,
     }
 
 
+def _joined(found: list[Neighbours], k: int) -> Neighbours:
+    return Neighbours(
+        np.concatenate([np.empty((0, k), np.int32), *(f.ids for f in found)]),
+        np.concatenate([np.empty((0, k), np.float32), *(f.distances for f in found)]),
+    )
+
+
 def _search(
     run: Run,
     plan: Result,
+    block: int,
     queries: I64,
     rows: slice,
     cells: Cells | None,
@@ -94,7 +112,8 @@ def _search(
 
     Args:
         run: says how.
-        plan: holds the features.
+        plan: holds the features, and the codes of blocks of several parts.
+        block: its number.
         queries: (m,) nodes of the block, ascending.
         rows: nodes of the block.
         cells: of the block, None where it is searched exactly.
@@ -105,12 +124,16 @@ def _search(
     own = queries - first
     k = run.settings.neighbours.k
     window = read_window(plan, run.settings.temporal, rows)
-    with open_vectors(plan.path("features")) as file:
+    among = cells or all_cells(last - first)
+    with (
+        open_vectors(plan.path("features")) as file,
+        open_codes(plan, block, among, file.shape[1]) as coded,
+    ):
         vectors = FileRows(file, first, last)
 
         def on_cpu(rest: I64) -> Neighbours:
             searches["exact" if cells is None else "cells"] = None
-            return search_rows(vectors, cells or all_cells(len(vectors)), rest, k, window)
+            return search_rows(vectors, among, rest, k, window, coded)
 
         proposed = propose_on_gpus(vectors, own, run.settings.neighbours, gpus)
         if proposed is None:

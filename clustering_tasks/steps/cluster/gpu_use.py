@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 
@@ -16,6 +17,8 @@ log = structlog.get_logger()
 
 # Of a card's memory, that is in use at most: 14 GB of 16. The rest is for its other users.
 _MOST_SHARE = 7 / 8
+# All batches of a card take the same memory, and each reading starts a program.
+_READ_SECONDS = 10.0
 
 
 @dataclass
@@ -36,6 +39,7 @@ class GpuUse:
     reason: str | None = None
     readings: dict[int, GpuReading] = field(default_factory=dict)
     searched: set[int] = field(default_factory=set)
+    _read_at: dict[int, float] = field(default_factory=dict)
 
     def room(self, rows: int, dimension: int) -> dict[int, int]:
         """Find the cards that have room for an index; without any the reason is kept.
@@ -50,6 +54,7 @@ class GpuUse:
         Raises:
             ResourcesError: there is no room, and `neighbours.device=gpu`.
         """
+        self._read_at.clear()  # another index takes other memory
         cards = read_cards()
         if len(cards) != gpu_count():
             self.give_up(
@@ -84,8 +89,12 @@ class GpuUse:
         self.reason = reason
 
     def read(self, device: int) -> None:
-        """Read the memory in use now, after a batch on one card."""
+        """Read the memory in use now, after a batch on one card, if that was not done just now."""
         self.searched.add(device)
+        now = monotonic()
+        if now - self._read_at.get(device, -_READ_SECONDS) < _READ_SECONDS:
+            return
+        self._read_at[device] = now
         for number, card in self._cards():
             self._update(
                 number,

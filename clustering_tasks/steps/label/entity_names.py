@@ -72,11 +72,13 @@ class Entity:
         name: to be shown.
         kind: of the name.
         counts: mentions by text, names first, nouns and pronouns behind, the most frequent first.
+        alike: those of the name's kind.
     """
 
     name: str
     kind: Kind
     counts: dict[str, int]
+    alike: list[str]
 
 
 def common_nouns(mentions: Mapping[str, int]) -> frozenset[str]:
@@ -115,7 +117,7 @@ def name_entity(
     kind = kinds[ordered[0]]
     named = {m: counts[m] for m in ordered if kinds[m] == kind}
     name = _best_name(named) if kind == "name" else _most_said(named)
-    return Entity(name, kind, {mention: counts[mention] for mention in ordered})
+    return Entity(name, kind, {mention: counts[mention] for mention in ordered}, list(named))
 
 
 def _kind(mention: str, common: frozenset[str]) -> Kind:

@@ -7,39 +7,67 @@ import pyarrow as pa
 
 from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
+from clustering_tasks.corrections.frozen import read_frozen
+from clustering_tasks.identity.columns import IDS
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.entity_names import common_nouns
+from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
+from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
+from clustering_tasks.steps.label.marks import Marks, read_marks
 from clustering_tasks.steps.label.members import Columns, by_cluster, read_members
-from clustering_tasks.steps.label.naming import Named, Namer, Words
+from clustering_tasks.steps.label.naming import Namer, Proposal, Words
 from clustering_tasks.steps.label.records import Cluster, most_central, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
 from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
+from clustering_tasks.steps.label.titles import name_of_id
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
 
 _TERMS = 12  # from which key phrases are chosen
+_IN_LABEL = 5  # keywords, where there is nothing else
 _SAMPLE = 1000  # texts that show the level's usual language
 
 
 def label(run: Run) -> Result:
     """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
-    snapshot, merge = run.result("snapshot"), run.result("merge")
+    snapshot, merge, identify = (run.result(name) for name in ("snapshot", "merge", "identify"))
     # Records carry the run and its time, so the artefact belongs to this run alone.
-    extra = [run.job_id, run.as_of, run.level.name]
-    key = artefact_key("label", [snapshot, merge], run.settings.model_dump(), extra)
-    return perform(run, "label", key, lambda attempt: write(run, snapshot, merge, attempt))
+    former = former_labels(run, identify)
+    extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest]
+    key = artefact_key("label", [snapshot, merge, identify], run.settings.model_dump(), extra)
+    return perform(
+        run, "label", key, lambda attempt: _write(run, snapshot, merge, identify, former, attempt)
+    )
 
 
-def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
+def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: Attempt) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
+    _write(run, snapshot, merge, identify, former_labels(run, identify), attempt)
+
+
+def _write(
+    run: Run,
+    snapshot: Result,
+    merge: Result,
+    identify: Result,
+    former: FormerLabels,
+    attempt: Attempt,
+) -> None:
+    labels = read_columns(merge.path("assignments"), ["cluster"])["cluster"]
+    labels = labels.fill_null(-1).to_numpy()
+    corrections = read_frozen(run.workspace, run.level.name, run.corrections)
+    marks = read_marks(corrections, snapshot.path("items"), labels)
+    lasting = former.read(run.as_of)
     ids, sizes = write_clusters(
-        _records(run, snapshot, merge),
+        _records(run, snapshot, merge, identify, labels, marks, lasting),
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),
         attempt.new_file("clusters_csv", "clusters.csv"),
     )
+    lasting.write(attempt.new_file("labels", "labels.parquet"))
     write_members(
         snapshot.path("items"),
         merge.path("assignments"),
@@ -47,7 +75,7 @@ def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
         attempt.new_file("members_parquet", "members.parquet"),
         attempt.new_file("members_csv", "members.csv"),
     )
-    report = make_report(run, snapshot, merge, sizes)
+    report = make_report(run, snapshot, merge, sizes) | {"corrections": marks.report(merge)}
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
         **{name: merge.metrics[name] for name in (*COUNTS, *QUALITY)},
@@ -57,32 +85,55 @@ def write(run: Run, snapshot: Result, merge: Result, attempt: Attempt) -> None:
     }
 
 
-def _records(run: Run, snapshot: Result, merge: Result) -> Iterator[Record]:
-    with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+def _records(
+    run: Run,
+    snapshot: Result,
+    merge: Result,
+    identify: Result,
+    labels: I32,
+    marks: Marks,
+    lasting: LastingLabels,
+) -> Iterator[Record]:
+    with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     table = read_members(snapshot.path("items"), merge.path("assignments"), run.level)
-    labels = table["cluster"].fill_null(-1).to_numpy()
     texts = read_columns(snapshot.path("items"), ["text"])["text"]
+    identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
     algorithm = str(merge.metrics["algorithm"])
     parameters = getattr(run.settings, algorithm).model_dump()
     described = describe(table, texts, labels, run.level.name, run.settings.label.keywords)
-    for number, (members, keywords, named) in enumerate(described):
+    # what people call a cluster comes first, then what it was called before
+    free = FreeLabels.without([marks.names(), lasting.may_stay(identities)])
+    for number, (members, keywords, proposal) in enumerate(described):
+        identity = identities[number]
+        name = identity["cluster_id"]
+        otherwise = ", ".join(keywords[:_IN_LABEL]) or name_of_id(_most_central_id(members), name)
+        best = free.best(name, proposal.ranked or [otherwise], proposal)
+        chosen = lasting.on(identity, best, proposal, members)
+        free.take(name, chosen.text)
         cluster = Cluster(
+            identity=identity,
             members=members,
             centroid=centroids[number],
             intra_similarity=float(intra[number]),
             keywords=keywords,
-            named=named,
+            proposal=proposal,
+            label=chosen,
             algorithm=algorithm,
             parameters=parameters,
         )
-        yield record(run, cluster)
+        yield marks.on(record(run, cluster), number)
+
+
+def _most_central_id(members: Columns) -> str:
+    name: str = members["source_id"][most_central(members)[0]]
+    return name
 
 
 def describe(
     table: pa.Table, texts: pa.ChunkedArray, labels: I32, level: str, keywords: int
-) -> Iterator[tuple[Columns, list[str], Named]]:
-    """Yield the members of each cluster, its keywords and what it is called.
+) -> Iterator[tuple[Columns, list[str], Proposal]]:
+    """Yield the members of each cluster, its keywords and what it may be called.
 
     Args:
         table: n items, from `read_members`.
@@ -99,7 +150,7 @@ def describe(
         terms = found.top(number, max(keywords, _TERMS))
         rows = {word: row for row, word in enumerate(found.words_of(number))}
         words = Words(rows, next(rewards), terms)
-        yield members, terms[:keywords], namer.name(members, most_central(members), words)
+        yield members, terms[:keywords], namer.propose(members, most_central(members), words)
 
 
 def _common(mentions: pa.ChunkedArray) -> frozenset[str]:

@@ -3,10 +3,10 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clustering_tasks.arrays import F32, I64
-from clustering_tasks.stage3.text import matching, unpointed
+from clustering_tasks.stage3.text import unpointed
 from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
 from clustering_tasks.steps.label.english import NOUN_OF
@@ -24,6 +24,7 @@ _ENOUGH = 6  # candidates, beyond which no sentence is shortened
 _CUT_UP = 6  # of their texts
 _SENTENCES = 3  # of a text
 _PHRASES = 3
+_DAYS = 3
 _SHOWN = 3  # texts that show how phrases are written
 _READ = 400  # characters of such a text
 _BETWEEN, _SMALL_WORD = 2, 3  # words between the two of a pair, and their letters
@@ -39,16 +40,18 @@ _UNNAMED = {"PER": "person", "ORG": "organisation", "GPE": "place", "LOC": "plac
 
 
 @dataclass(frozen=True)
-class Named:
-    """What a cluster is called.
+class Proposal:
+    """What a cluster may be called.
 
     Attributes:
-        label: one line; None where its members have no text.
+        ranked: labels of one line, the best first; none where its members have no text.
+        tellers: what may stand behind one in brackets, where another cluster has the same.
         phrases: up to three, the best first.
         entity: at the level of entities.
     """
 
-    label: str | None
+    ranked: list[str]
+    tellers: list[str]
     phrases: list[str]
     entity: Entity | None = None
 
@@ -91,22 +94,20 @@ class Words:
         return not rows or bool(score[1] <= score[2:].max())
 
 
-@dataclass
+@dataclass(frozen=True)
 class Namer:
-    """Names the clusters of a level, one after the other; no two alike.
+    """Proposes labels of the clusters of a level, each by itself.
 
     Attributes:
         level: its name.
         common: of entities, what is no name, from `common_nouns`.
-        taken: labels, as they are compared.
     """
 
     level: str
     common: frozenset[str] = frozenset()
-    taken: set[str] = field(default_factory=set)
 
-    def name(self, members: Columns, central: I64, words: Words) -> Named:
-        """Name the next cluster.
+    def propose(self, members: Columns, central: I64, words: Words) -> Proposal:
+        """Propose labels of a cluster.
 
         Args:
             members: its items.
@@ -116,19 +117,21 @@ class Namer:
         if self.level == "entities":
             return self._entity(members, central)
         texts = _texts(members, central, self.level)
+        if not texts:
+            return Proposal([], [], [])
         phrases = _phrases(words, texts)
         triggers = _triggers(members) if self.level == "events" else []
         ranked = _ranked(texts, words, triggers)
-        label = self._free(ranked, [*triggers[:1], *phrases, *words.keywords], members)
-        if label is None and texts:
+        tellers = [*triggers[:1], *phrases, *words.keywords, *_days(members)]
+        if not ranked:
             whole = _from_phrases(phrases) or shorten(texts[0]) or texts[0].strip()[:LONGEST]
-            label = self._free([whole] if whole else [], [], members)
-        return Named(label, phrases[:_PHRASES])
+            ranked, tellers = [whole] if whole else [], _days(members)
+        return Proposal(ranked, tellers, phrases[:_PHRASES])
 
-    def _entity(self, members: Columns, central: I64) -> Named:
+    def _entity(self, members: Columns, central: I64) -> Proposal:
         entity = name_entity(members["title"].tolist(), self.common)
         if entity is None:
-            return Named(None, [])
+            return Proposal([], [], [])
         around = _around(members["sentence"][central[: 2 * CENTRAL]].tolist(), entity)
         label = shorten(entity.name)
         if entity.kind == "pronoun":
@@ -136,37 +139,15 @@ class Namer:
             label = f"unnamed {_UNNAMED.get(kind, 'entity')}"
         day = [str(t)[:10] for t in members["start_time"][central].tolist() if t][:1]
         tellers = [*day, *around] if kind_of_time(members) else [*around, *day]
+        ranked = [label]
         if entity.kind != "name" and tellers:
-            ranked = [f"{label} ({teller})" for teller in tellers[:3] if len(teller) < LONGEST // 2]
-            ranked = ranked or [label]
-        else:
-            ranked = [label]
-        return Named(self._free(ranked, tellers, members), around[:_PHRASES], entity)
+            known = [f"{label} ({teller})" for teller in tellers[:3] if len(teller) < LONGEST // 2]
+            ranked = known or ranked
+        return Proposal(ranked, [*tellers, *_days(members)], around[:_PHRASES], entity)
 
-    def _free(self, ranked: Sequence[str], tellers: Iterable[str], members: Columns) -> str | None:
-        """Return the first label that no cluster has, else the first one with a word beside it."""
-        for label in ranked:
-            if self._take(label):
-                return label
-        if not ranked:
-            return None
-        first = ranked[0]
-        days = sorted({str(t)[:10] for t in members["start_time"].tolist() if t is not None})
-        for teller in [*tellers, *days[:3]]:
-            label = f"{first} ({teller})"
-            if not holds(first, teller) and len(label) <= LONGEST and self._take(label):
-                return label
-        number = 2
-        while not self._take(f"{first[: LONGEST - 8]} ({number})"):
-            number += 1
-        return f"{first[: LONGEST - 8]} ({number})"
 
-    def _take(self, label: str) -> bool:
-        alike = " ".join(sorted(pieces_of(matching(label)))) or label
-        if alike in self.taken:
-            return False
-        self.taken.add(alike)
-        return True
+def _days(members: Columns) -> list[str]:
+    return sorted({str(t)[:10] for t in members["start_time"].tolist() if t is not None})[:_DAYS]
 
 
 def kind_of_time(members: Columns) -> bool:

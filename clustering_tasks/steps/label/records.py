@@ -1,6 +1,5 @@
 """The JSONL record of a cluster (LV-1 to LV-7; CONTRACT.md, "To Stage 5")."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from clustering_tasks.contract.record import (
     Shared,
     StorylineRecord,
 )
+from clustering_tasks.steps.label.lasting_labels import Label
 from clustering_tasks.steps.label.members import Columns
-from clustering_tasks.steps.label.naming import Named
+from clustering_tasks.steps.label.naming import Proposal
 from clustering_tasks.workspace.artefacts import Run
 
 
@@ -29,28 +29,31 @@ class Cluster:
     """What is known of a cluster before it has a record.
 
     Attributes:
+        identity: its row of `IDS`.
         members: its items.
         centroid: (d,) unit vector.
         intra_similarity: mean pairwise cosine.
         keywords: heaviest first.
-        named: its label and what belongs to it.
+        proposal: what it may be called, and what it is about.
+        label: what it is called.
         algorithm: that found it.
         parameters: the algorithm's settings.
     """
 
+    identity: dict[str, Any]
     members: Columns
     centroid: F32
     intra_similarity: float
     keywords: list[str]
-    named: Named
+    proposal: Proposal
+    label: Label
     algorithm: str
     parameters: dict[str, Any]
 
 
 def record(run: Run, cluster: Cluster) -> Record:
     """Describe a cluster for Stage 5 and for readers; the centroid stays an array."""
-    central = most_central(cluster.members)
-    return _FORMS[run.level.name](_shared(run, cluster, central), cluster, central)
+    return _FORMS[run.level.name](_shared(run, cluster), cluster)
 
 
 def most_central(members: Columns) -> I64:
@@ -59,12 +62,16 @@ def most_central(members: Columns) -> I64:
     return np.argsort(-members["similarity"], kind="stable")
 
 
-def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
+def _shared(run: Run, cluster: Cluster) -> Shared:
     members, settings = cluster.members, run.settings
+    central = most_central(members)
     order = _order(members, run.level.name)
     member_ids = members["source_id"][order].tolist()
     return {
-        "cluster_id": cluster_id(run.level.cluster_type, members["vector_id"].tolist()),
+        "cluster_id": cluster.identity["cluster_id"],
+        "previous_ids": cluster.identity["previous_ids"],
+        "lineage": cluster.identity["change"],
+        "labelled_at": cluster.label.made,
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),
@@ -79,9 +86,10 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
         "event_type": _dominant(members["event_type"].tolist()),
         "intra_cluster_similarity": cluster.intra_similarity,
         "keywords": cluster.keywords,
-        "key_phrases": cluster.named.phrases,
+        "key_phrases": cluster.proposal.phrases,
         "representatives": _representatives(members, central[: settings.label.representatives]),
         "near_duplicates": _near_duplicates(members, order),
+        "corrections": [],
         "metadata": {
             "algorithm": cluster.algorithm,
             "parameters": cluster.parameters,
@@ -92,17 +100,6 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
             "run_id": run.job_id,
         },
     }
-
-
-def cluster_id(cluster_type: str, vector_ids: Iterable[str]) -> str:
-    """Name a cluster by its members: the same vectors, the same id."""
-    joined = "\n".join(sorted(vector_ids))
-    return f"{cluster_type}_{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
-
-
-def _label(cluster: Cluster, central: I64) -> str:
-    most_central: str = cluster.members["source_id"][central[0]]
-    return cluster.named.label or ", ".join(cluster.keywords[:5]) or most_central
 
 
 def _order(members: Columns, level: str) -> I64:
@@ -150,35 +147,35 @@ def _near_duplicates(members: Columns, order: I64) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _document(shared: Shared, cluster: Cluster, central: I64) -> DocumentRecord:
+def _document(shared: Shared, cluster: Cluster) -> DocumentRecord:
     words = cluster.members["word_count"]
     words = words[~np.isnan(words)]
     return {
         **shared,
         "cluster_type": "document",
-        "cluster_label": _label(cluster, central),
+        "cluster_label": cluster.label.text,
         "avg_word_count": float(np.mean(words)) if len(words) else None,
         "dominant_categories": _most_frequent(cluster.members["categories"].tolist(), 5),
     }
 
 
-def _event(shared: Shared, cluster: Cluster, central: I64) -> EventRecord:
+def _event(shared: Shared, cluster: Cluster) -> EventRecord:
     return {
         **shared,
         "cluster_type": "event",
-        "cluster_label": _label(cluster, central),
+        "cluster_label": cluster.label.text,
         "event_ids": shared["member_ids"],
     }
 
 
-def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
-    entity = cluster.named.entity
+def _entity(shared: Shared, cluster: Cluster) -> EntityRecord:
+    entity = cluster.proposal.entity
     counts = entity.counts if entity else {}
     return {
         **shared,
         "cluster_type": "entity",
-        "cluster_label": _label(cluster, central),
-        "canonical_entity": entity.name if entity else None,
+        "cluster_label": cluster.label.text,
+        "canonical_entity": cluster.label.name or (entity.name if entity else None),
         "canonical_kind": entity.kind if entity else None,
         "entity_type": _dominant(cluster.members["entity_type"].tolist()),
         "entity_mentions": list(counts),
@@ -186,18 +183,18 @@ def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
     }
 
 
-def _storyline(shared: Shared, cluster: Cluster, central: I64) -> StorylineRecord:
+def _storyline(shared: Shared, cluster: Cluster) -> StorylineRecord:
     return {
         **shared,
         "cluster_type": "storyline",
-        "cluster_label": _label(cluster, central),
+        "cluster_label": cluster.label.text,
         "storyline_ids": shared["member_ids"],
         "event_ids": sorted(set(cluster.members["event_ids"])),
         "domains": _most_frequent(cluster.members["domain"].tolist(), 12),
     }
 
 
-_FORMS: dict[str, Callable[[Shared, Cluster, I64], Record]] = {
+_FORMS: dict[str, Callable[[Shared, Cluster], Record]] = {
     "documents": _document,
     "events": _event,
     "entities": _entity,

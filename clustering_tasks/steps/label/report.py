@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from clustering_tasks.arrays import I64
+from clustering_tasks.incremental.mode import recorded_mode
 from clustering_tasks.steps import PLANNING, STEPS, find_step
-from clustering_tasks.workspace.artefacts import GpuReading, Metric, Result, Run, part_name
+from clustering_tasks.workspace.artefacts import Metric, Result, Run, part_name
+from clustering_tasks.workspace.gpu_cards import one_of_each
 
 COUNTS = ("read", "clustered", "noise", "filtered", "unassigned", "clusters")
 CHOSEN = (
@@ -37,6 +39,19 @@ QUALITY = (
     "stability",
     "mean_probability",
 )
+# What an incremental run has done, and how far it may be from a full one; null in a full run.
+GROWTH = (
+    "new_items",
+    "voted",
+    "new_since_full",
+    "clustered_anew",
+    "new_clusters",
+    "ended_clusters",
+    "changed_memberships",
+    "vote_similarity",
+    "vote_agreement",
+    "vote_agreement_error",
+)
 # Null until items are tagged, by a language model.
 TAGS = ("tagged", "untagged", "per_item", "per_cluster")
 UNCOUNTED = ("llm_failures", "llm_timeouts", "parsing", "conflicts", "database")
@@ -63,6 +78,7 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
             "context_weight": run.result("plan").metrics.get("context_weight"),
             **{name: merge.metrics.get(name) for name in CHOSEN},
         },
+        "mode": _mode(run, merge, kept),
         "settings": run.settings.model_dump(mode="json"),
         "counts": counts,
         "coverage": _share(counts["clustered"], kept),
@@ -78,6 +94,31 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
         "tags": dict.fromkeys(TAGS),
         "errors": _errors(run, merge),
         "seconds": _seconds(run),
+    }
+
+
+def _mode(run: Run, merge: Result, kept: int) -> dict[str, Any]:
+    """Describe how the run was made.
+
+    `may_differ` estimates the share of the items that a full run would put elsewhere: those that
+    came since the last one, by the share of known items that the vote would misplace.
+    """
+    record = recorded_mode(run)
+    growth = {name: merge.metrics.get(name) for name in GROWTH}
+    agreement = growth["vote_agreement"]
+    assigned = _share(growth["new_since_full"], kept)
+    differing = None
+    if agreement is not None and assigned is not None:
+        differing = min(assigned, 1.0) * (1 - float(agreement))
+    previous, full = (record.get(name) or {} for name in ("previous", "full"))
+    return {
+        "asked": record.get("asked", run.settings.mode),
+        "taken": record.get("taken", "full"),
+        "reason": record.get("reason"),
+        "base": previous.get("job_id") if record.get("taken") == "incremental" else None,
+        "last_full": full.get("job_id"),
+        **growth,
+        "may_differ": differing,
     }
 
 
@@ -148,15 +189,13 @@ def _gpu(run: Run) -> dict[str, Any]:
     parts = (run.find_result(part_name(p.part)) for p in run.result(PLANNING.name).parts or [])
     found = [part for part in parts if part is not None]
     reasons = dict.fromkeys(part.metrics.get("gpu_reason") for part in found)
-    fullest: dict[str, GpuReading] = {}
-    for reading in (each for part in found for each in part.gpus or []):
-        known = fullest.setdefault(reading.uuid, reading)
-        fullest[reading.uuid] = max(known, reading, key=lambda r: r.memory_peak_bytes)
+    readings = [reading for part in found for reading in part.gpus or []]
+    fullest = one_of_each(readings, lambda reading: reading.memory_peak_bytes)
     return {
         "used": len(fullest),
         "reasons": [reason for reason in reasons if reason],
-        "cards": [reading.model_dump(mode="json") for reading in fullest.values()],
-        "memory_peak_bytes": max((r.memory_peak_bytes for r in fullest.values()), default=None),
+        "cards": [reading.model_dump(mode="json") for reading in fullest],
+        "memory_peak_bytes": max((r.memory_peak_bytes for r in fullest), default=None),
     }
 
 

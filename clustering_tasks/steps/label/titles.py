@@ -1,6 +1,6 @@
 """A text as one short line."""
 
-from unicodedata import category
+from clustering_tasks.stage3.text import clean, cut
 
 _LONGEST = 100
 
@@ -9,11 +9,18 @@ def shorten(text: str) -> str:
     """Put a text on one line of at most 100 characters, cut between words."""
     line = " ".join(text.split())
     if line.endswith(".") and not line.endswith("..."):
-        line = line.rstrip(".")  # a label is no sentence
+        line = line.rstrip(". ")  # a label is no sentence
     if len(line) <= _LONGEST:
         return line
-    end = _LONGEST - 1
-    while category(line[end])[0] == "M":  # a mark stays with its letter
-        end -= 1
-    cut = line[:end]
-    return (cut.rpartition(" ")[0] or cut).rstrip(" ,;:-\u2013\u2014") + "…"
+    shown = cut(line, _LONGEST)[:-1]
+    return (shown.rpartition(" ")[0] or shown).rstrip(" ,;:-\u2013\u2014") + "…"
+
+
+def name_of_id(source_id: str, otherwise: str) -> str:
+    """Name an item without any text by its id, as far as a person can read it.
+
+    Args:
+        source_id: of the item; the item rule of ids lets through what nobody sees.
+        otherwise: where nothing of the id is seen.
+    """
+    return shorten(clean(source_id)) or otherwise

@@ -15,6 +15,7 @@ from clustering_tasks.steps.map.placement import (
     place_members,
     radii,
 )
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns, text_schema
 from clustering_tasks.workspace.vector_files import open_vectors
@@ -38,7 +39,7 @@ def map(run: Run) -> Result:  # noqa: A001 - the step's name
 
 def write(run: Run, snapshot: Result, merge: Result, label: Result, attempt: Attempt) -> None:
     """Write the file of `map` into an attempt, from these results of the run."""
-    with merge.path("centroids").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with open_arrays(merge.path("centroids")) as arrays:
         centroids = arrays["centroids"]
     assigned = read_columns(merge.path("assignments"), ["cluster"])["cluster"]
     labels = assigned.fill_null(-1).to_numpy().astype(np.int32)

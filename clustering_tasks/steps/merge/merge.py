@@ -4,7 +4,7 @@ The neighbour search is 95-99 % of the cost and independent row by row, so it is
 hierarchy over a whole level takes seconds and grows here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,6 +16,8 @@ import structlog
 from clustering_tasks.algorithms.interface import FlatClustering
 from clustering_tasks.algorithms.method import Method, recorded_method
 from clustering_tasks.arrays import F32, F64, I32
+from clustering_tasks.corrections.correction import Correction
+from clustering_tasks.corrections.frozen import links_digest, read_frozen
 from clustering_tasks.engine.centroids import ClusterSums, cluster_sums
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
@@ -24,6 +26,7 @@ from clustering_tasks.evidence.check import CheckedEvidence
 from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, read_graph
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.time_ranges import read_time_ranges
+from clustering_tasks.incremental.base import Base, load_base
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.steps.merge.assignments import (
     CODES,
@@ -33,7 +36,11 @@ from clustering_tasks.steps.merge.assignments import (
     write_clustering,
 )
 from clustering_tasks.steps.merge.blocks import blocks, evidence
+from clustering_tasks.steps.merge.corrections import apply_corrections, probability_of_placed
 from clustering_tasks.steps.merge.damped_evidence import adapt
+from clustering_tasks.steps.merge.growth import grow, known_evidence
+from clustering_tasks.steps.merge.learned import Learned, learned
+from clustering_tasks.steps.merge.leftover import without_gaps
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,
@@ -78,6 +85,8 @@ class Clustering:
         facts: what the algorithm chose in the largest block.
         stability: (c,) of each cluster, NaN where it was not measured.
         offers: where each noise node could go, if the outlier policy asks.
+        evidence: metrics of its check.
+        learned: what a run that continues this one keeps.
     """
 
     labels: I32
@@ -89,6 +98,8 @@ class Clustering:
     largest: int = -1
     stability: F64 = field(default_factory=lambda: np.empty(0))
     offers: Offers = field(default_factory=lambda: no_offers(0))
+    evidence: dict[str, Metric] = field(default_factory=dict)
+    learned: Learned = field(default_factory=lambda: learned(None, {}))
 
     def add(self, block: int, rows: slice, found: FlatClustering) -> None:
         """Enter the clustering of one block."""
@@ -110,23 +121,31 @@ def merge(run: Run) -> Result:
     """Cluster the level on the graph that the parts left.
 
     Raises:
-        BadInputError: when a part is missing and `allow_partial` is not set.
+        BadInputError: when a part is missing and `allow_partial` is not set, or when an artefact of
+            the run's base is gone.
     """
     snapshot, plan = run.result("snapshot"), run.result("plan")
-    parts = _parts(run, plan)
+    parts, base = _parts(run, plan), load_base(run, plan)
     method = recorded_method(run)
     read = run.settings.model_dump(include={"scope", "temporal", "merge", "outliers", *ALGORITHMS})
     read["check_evidence"] = run.settings.evidence.check
+    if base is not None:
+        read["vote_similarity"] = run.settings.incremental.vote_similarity
     # The algorithm is loaded by its name: the step's own version does not reach its module.
     code = source_version(f"algorithms.{method.algorithm}")
-    extra = [method.record(), sorted(parts), code]
+    corrections = read_frozen(run.workspace, run.level.name, run.corrections)
+    extra = [method.record(), sorted(parts), code, links_digest(corrections)]
     key = artefact_key("merge", [snapshot, plan, *parts.values()], read, extra)
     return perform(
-        run, "merge", key, lambda attempt: _merge(run, method, snapshot, plan, parts, attempt)
+        run,
+        "merge",
+        key,
+        lambda attempt: _merge(run, method, snapshot, plan, parts, base, corrections, attempt),
     )
 
 
 def _parts(run: Run, plan: Result) -> dict[int, Result]:
+    plan.path("part_of_node")  # a plan of ranges is named, rather than the graphs that follow it
     found = {
         part.part: result
         for part in plan.parts or []
@@ -152,26 +171,33 @@ def _merge(
     snapshot: Result,
     plan: Result,
     parts: dict[int, Result],
+    base: Base | None,
+    corrections: Sequence[Correction],
     attempt: Attempt,
 ) -> None:
     nodes = load_nodes(plan.path("nodes"))
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
-    approximate = mend(graph, plan, nodes)
+    # an incremental run has mended its graph, whose rows are mostly the base's
+    approximate = mend(graph, plan, nodes) if base is None else []
     with ThreadPoolExecutor(1) as beside:  # products, while metadata keeps the interpreter busy
         measuring = beside.submit(measure_recall, graph, plan, approximate, run.settings.temporal)
-        check = run.settings.evidence.check
-        known = evidence(snapshot, plan, nodes, graph, method, check=check)
-        adapted = adapt(method, run.settings, known, plan, nodes, graph)
-        clustering = _cluster(run, adapted, plan, nodes, graph, known)
+        if base is None:
+            clustering = _all_anew(run, method, snapshot, plan, nodes, graph)
+        else:
+            clustering = _continued(run, method, base, snapshot, plan, nodes, graph)
     found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:
         final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
-        # centroids and quality are the core's: an outlier policy distorts neither
-        core = nodes.of_rows(final.labels, FILTERED)
-        measured = measure_vectors(vectors, core, sums)
         policy = run.settings.outliers
         treated = treat(final.labels, final.probabilities, clustering.offers, nodes.weight, policy)
-        labels = nodes.of_rows(treated.labels, FILTERED)
+        labels, core = (nodes.of_rows(each, FILTERED) for each in (treated.labels, final.labels))
+        corrected = apply_corrections(corrections, snapshot, nodes.node_of_row, labels, core)
+        if not np.array_equal(corrected.core, core):
+            clusters = int(corrected.core.max(initial=-1)) + 1
+            sums = cluster_sums(vectors.blocks(), corrected.core, clusters, vectors.shape[1])
+        labels, core = corrected.labels, corrected.core
+        # centroids and quality are the core's: an outlier policy distorts neither
+        measured = measure_vectors(vectors, core, sums)
         enter_similarity(measured.similarity, vectors, core, labels, sums)
     found = clustering.labels
     attempt.metrics = {
@@ -186,12 +212,17 @@ def _merge(
         "algorithm": method.algorithm,
         "algorithm_reason": method.reason,
         "clusters_with_gap": final.gaps,
-        **(measure_evidence(known) if known else {}),
+        **corrected.metrics,
+        **clustering.evidence,
         **clustering.facts,
     }
-    clustering.probabilities = treated.probabilities
+    clustering.learned.save(attempt.new_file("learned", "learned.npz"))
+    probabilities = nodes.of_rows(treated.probabilities, np.nan)
+    probabilities = probability_of_placed(probabilities, corrected)
     kinds = assignment(core, labels, policy)
-    _write(attempt, nodes, graph, clustering, labels, kinds, measured.similarity, sums)
+    _write(
+        attempt, nodes, graph, clustering, labels, probabilities, kinds, measured.similarity, sums
+    )
 
 
 def _settle(
@@ -254,6 +285,51 @@ def _cluster(
     return clustering
 
 
+def _all_anew(
+    run: Run, method: Method, snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
+) -> Clustering:
+    check = run.settings.evidence.check
+    known = evidence(snapshot, plan, nodes, graph, method, check=check)
+    adapted = adapt(method, run.settings, known, plan, nodes, graph)
+    clustering = _cluster(run, adapted, plan, nodes, graph, known)
+    clustering.evidence = measure_evidence(known) if known else {}
+    clustering.learned = learned(known, clustering.facts)
+    clustering.facts = clustering.facts | {"new_since_full": 0}
+    return clustering
+
+
+def _continued(
+    run: Run,
+    method: Method,
+    base: Base,
+    snapshot: Result,
+    plan: Result,
+    nodes: Nodes,
+    graph: Graph,
+) -> Clustering:
+    """Go on from the base's clustering; an outlier policy goes over all noise again."""
+    grown = grow(run, method, base, snapshot, plan, nodes, graph)
+    clusters, first = np.unique(grown.labels, return_index=True)
+    clustering = Clustering(
+        labels=grown.labels,
+        probabilities=grown.probabilities,
+        outlier_scores=grown.outlier_scores,
+        block=nodes.block[first[clusters >= 0]],
+        facts=dict(grown.learned.facts) | grown.metrics,
+        stability=np.full(int((clusters >= 0).sum()), np.nan),
+        offers=no_offers(len(nodes.row)),
+        evidence={n: v for n, v in base.merge.metrics.items() if n.startswith("evidence.")},
+        learned=grown.learned,
+    )
+    if run.settings.outliers.policy in ("nearest", "target"):
+        known = known_evidence(snapshot, plan, nodes, grown.learned)
+        for rows, block in blocks(plan, nodes, graph, known):
+            if block is not None:
+                own = without_gaps(grown.labels[rows])
+                clustering.offers.enter(rows, nearest_clusters(block, own, run.settings))
+    return clustering
+
+
 def _counts(labels: I32, clusters: int, parts: int) -> dict[str, Metric]:
     counts = {
         "read": len(labels),
@@ -273,6 +349,7 @@ def _write(
     graph: Graph,
     clustering: Clustering,
     labels: I32,
+    probabilities: F32,
     kinds: "pd.Series[str]",
     similarity: F32,
     sums: ClusterSums,
@@ -284,9 +361,7 @@ def _write(
             "cluster": pd.Series(labels, dtype="Int32").where(clustered),
             "status": pd.Series(status, dtype="str"),
             "assignment": kinds,
-            "probability": pd.Series(nodes.of_rows(clustering.probabilities, np.nan)).where(
-                labels != UNASSIGNED
-            ),
+            "probability": pd.Series(probabilities).where(labels != UNASSIGNED),
             "similarity": similarity,
             "near_duplicate": nodes.of_rows(near_duplicates(graph.ids, graph.distances), -1),
             "outlier_score": nodes.of_rows(clustering.outlier_scores, np.nan),

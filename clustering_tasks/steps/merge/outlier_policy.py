@@ -19,7 +19,7 @@ MOST_PROBABLE = np.float32(0.5)
 # Neighbours that vote. B-cubed F1 on real documents clustered by HDBSCAN, without policy, with the
 # nearest neighbour's cluster, with the nearest centroid's, with five votes: ecbplus .792 .807 .809
 # .813, headlines .751 .810 .790 .813, wikinews .670 .669 .668 .671.
-_VOTERS = 5
+VOTERS = 5
 _ROWS = 32_768
 
 log = structlog.get_logger()
@@ -68,17 +68,27 @@ def nearest_clusters(block: Block, labels: I32, settings: RunSettings) -> Offers
     asked = settings.outliers.policy in ("nearest", "target")
     if not asked or len(noise) in (0, len(labels)):
         return offers
-    offers.node[noise], offers.similarity[noise] = _by_vote(block, labels, noise)
+    offers.node[noise], offers.similarity[noise] = by_vote(block, labels, noise)
     rest = noise[offers.node[noise] < 0]
     if len(rest) and settings.temporal.window_days is None:
         offers.node[rest], offers.similarity[rest] = _by_centroid(block, labels, rest)
     return offers
 
 
-def _by_vote(block: Block, labels: I32, noise: I64) -> tuple[I32, F32]:
+def by_vote(block: Block, labels: I32, noise: I64) -> tuple[I32, F32]:
+    """Let up to five neighbours of some rows of a block, (m,), vote by their similarity.
+
+    Args:
+        block: whose `ids` are rows of `labels`.
+        labels: (n,) clusters, negative for none.
+        noise: the rows.
+
+    Returns:
+        (m,) the nearest voter of the winning cluster, -1 for none, and its similarity.
+    """
     ids = block.ids[noise]
     likeness = np.where((ids >= 0) & (labels[ids] >= 0), block.similarity[noise], -np.inf)
-    order = np.argsort(-likeness, axis=1, kind="stable")[:, :_VOTERS]
+    order = np.argsort(-likeness, axis=1, kind="stable")[:, :VOTERS]
     voter, likeness = np.take_along_axis(ids, order, 1), np.take_along_axis(likeness, order, 1)
     votes = np.isfinite(likeness)
     cluster = np.where(votes, labels[voter], -1)

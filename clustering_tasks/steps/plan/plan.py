@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -10,14 +11,19 @@ from clustering_tasks.algorithms.costs import forecast_level
 from clustering_tasks.algorithms.method import Method, record_method, resolve_method
 from clustering_tasks.evidence.context_trust import checked_context
 from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
-from clustering_tasks.graph.features import centred, document_vectors, make_features
+from clustering_tasks.graph.coded_cells import shared_blocks, write_codes
+from clustering_tasks.graph.features import Features, centred, document_vectors, make_features
 from clustering_tasks.graph.missing_types import fill_missing_types
-from clustering_tasks.graph.nodes import Nodes, make_nodes, part_fields
+from clustering_tasks.graph.nodes import Nodes, block_names, make_nodes, part_fields
 from clustering_tasks.graph.parts import Parts, make_parts
+from clustering_tasks.graph.reuse import NodeKeys, fact_digests, with_facts
 from clustering_tasks.graph.time_ranges import write_time_ranges
 from clustering_tasks.graph.whole_blocks import whole_blocks
+from clustering_tasks.incremental.base import Base
+from clustering_tasks.incremental.mode import record_mode, resolve_mode
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import RunSettings
+from clustering_tasks.steps.plan.continued import Continued, continued
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
 from clustering_tasks.steps.plan.story_vectors import story_vectors
@@ -33,6 +39,12 @@ from clustering_tasks.workspace.artefacts import (
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 from clustering_tasks.workspace.vector_files import open_vectors
+
+# What evidence reads of an item.
+FACTS = (
+    *("mention", "document_id", "sentence", "domain", "event_type"),
+    *("start_time", "end_time"),
+)
 
 
 def plan(run: Run) -> Result:
@@ -57,16 +69,26 @@ def plan(run: Run) -> Result:
         "whole_blocks": _whole_blocks(settings),
     }
     inputs = [snapshot] if context is None else [snapshot, context]
-    key = artefact_key("plan", inputs, read, run.level.name)
+    mode = resolve_mode(run, method)
+    extra: object = run.level.name
+    if mode.base is not None:
+        extra = [run.level.name, mode.base.keys]
+    key = artefact_key("plan", inputs, read, extra)
     result = perform(
-        run, "plan", key, lambda attempt: _plan(run, method, snapshot, context, attempt)
+        run, "plan", key, lambda attempt: _plan(run, method, snapshot, context, mode.base, attempt)
     )
+    record_mode(run, mode)
     record_method(run, method)  # the last: a plan that failed leaves the method of its forerunner
     return result
 
 
 def _plan(
-    run: Run, method: Method, snapshot: Result, context: Result | None, attempt: Attempt
+    run: Run,
+    method: Method,
+    snapshot: Result,
+    context: Result | None,
+    base: Base | None,
+    attempt: Attempt,
 ) -> None:
     columns = ["first_identical_row", *FILTERED_BY]
     with snapshot.path("items").open("rb") as file:
@@ -98,14 +120,28 @@ def _plan(
     documents = document_vectors(items["document_id"].iloc[nodes.row], context)
     with open_vectors(snapshot.path("vectors")) as file:
         features = make_features(file, nodes, documents, method)
-        if run.settings.evidence.check:
-            features = checked_context(features, nodes)
-        if method.centred:
-            features = centred(features, nodes)
-        ordered = order_by_cell(features, nodes, run.settings.neighbours)
-        write_features(attempt.new_file("features", "features.npy"), ordered)
-    nodes, documents = ordered.nodes, ordered.features.documents
+        facts = _facts(snapshot, method)
+        names = block_names(items, run.level, run.settings, nodes)
+        since: Continued | None = None
+        if base is None:
+            features = _fitted(run, method, features, nodes)
+        else:
+            since = continued(base, features, nodes, names, facts)
+            features, nodes = since.features, since.nodes
+        cells = None if since is None else since.cells
+        ordered = order_by_cell(features, nodes, run.settings.neighbours, cells)
+        written = attempt.new_file("features", "features.npy")
+        digests = write_features(written, ordered)
+    features = ordered.features
+    nodes, documents = ordered.nodes, features.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
+    if facts is not None:
+        digests = with_facts(digests, facts[nodes.row])
+    keys = NodeKeys(digests, names, features.mean, features.context_weight, ordered.centres)
+    keys.save(attempt.new_file("node_keys", "node_keys.npz"))
+    if since is not None and base is not None:
+        base.save(attempt.new_file("base", "base.json"))
+        since.save(attempt.new_file("former", "former.npy"), ordered.order)
     if method.weights.document_weight:
         documents.save(attempt.new_file("documents", "documents.npz"))
     write_time_ranges(attempt.new_file("time_ranges", "time_ranges.npy"), snapshot, nodes)
@@ -113,9 +149,14 @@ def _plan(
     if method.weights.story_similarity_floor:
         stories = story_vectors(snapshot, items["document_id"], nodes, documents)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
-    parts = _parts(nodes, run, ordered.cells.keys())
+    parts = _parts(nodes, run, ordered.cells.keys()) if since is None else _one_part(nodes)
     with attempt.new_file("part_of_node", "part_of_node.npy").open("wb") as file:
         np.save(file, parts.of_node)
+    codes = attempt.new_file("codes", "codes.bin")
+    weights = attempt.new_file("code_weights", "code_weights.npz")
+    shared = shared_blocks(nodes, parts.of_node, ordered.cells)
+    with open_vectors(written) as file:
+        write_codes(codes, weights, file, nodes, shared)
     attempt.parts = [
         Part(part=number, name=name, items=items)
         for number, (name, items) in enumerate(zip(parts.names, parts.items(nodes), strict=True))
@@ -125,8 +166,26 @@ def _plan(
         "nodes": len(nodes.row),
         "parts": len(parts.names),
         "context_weight": features.context_weight if context is not None else None,
+        **({} if since is None else since.counts(nodes)),
         **forecast,
     }
+
+
+def _fitted(run: Run, method: Method, features: Features, nodes: Nodes) -> Features:
+    """Let all items decide how far the context counts, and what is taken off."""
+    if run.settings.evidence.check:
+        features = checked_context(features, nodes)
+    return centred(features, nodes) if method.centred else features
+
+
+def _facts(snapshot: Result, method: Method) -> npt.NDArray[np.uint64] | None:
+    """Digest what evidence reads of the items; None where nothing but the vectors counts."""
+    return fact_digests(snapshot.path("items"), FACTS) if method.weights.any() else None
+
+
+def _one_part(nodes: Nodes) -> Parts:
+    """One task searches all that is new: each would read all vectors."""
+    return Parts(["what is new"], np.zeros(len(nodes.row), dtype=np.int32))
 
 
 def _parts(nodes: Nodes, run: Run, in_cells: Collection[int]) -> Parts:

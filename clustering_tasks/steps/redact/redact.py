@@ -1,7 +1,8 @@
 """Step `redact`: takes deleted documents out of a level's workspace.
 
-A run that is complete gets new artefacts without them, made by the code of its steps: the snapshot
-and the clustering are cut, quality and centroids measured again, `label` and `map` performed again.
+A run that is complete gets new artefacts without them, made by the code of its steps: the snapshot,
+the clustering and its ids are cut, quality and centroids measured again, `label` and `map`
+performed again.
 Nothing is clustered anew: who stays, stays where it was. What cannot be made again is removed, and
 so is everything that was made on the way from the old snapshot to the old clustering.
 
@@ -20,11 +21,14 @@ from clustering_tasks.deleted_documents.reload_marks import mark_changed
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.steps.redact.artefacts import Redaction, remove_artefacts
+from clustering_tasks.steps.redact.corrections import redact_corrections
+from clustering_tasks.steps.redact.identities import redact_registries
 from clustering_tasks.steps.redact.records import records_of, replace_records, runs_of
 from clustering_tasks.steps.redact.rewriting import can_be_cut, rewrite
 from clustering_tasks.steps.redact.search import run_holds
 from clustering_tasks.workspace.artefacts import Result, Run, artefact_name, load_run
 from clustering_tasks.workspace.cleanup import remove_leftovers
+from clustering_tasks.workspace.exports import remove_exports
 from clustering_tasks.workspace.storage import to_json, write_atomically
 
 _IDLE_SECONDS = 3600.0  # from then on an unfinished attempt, or a copy, is a killed one's
@@ -42,15 +46,20 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
 
     Returns:
         a result without files; metrics: `runs_rewritten`, `runs_given_up` (what is left of them
-        holds nothing; they begin again with `snapshot`), `artefacts_removed`.
+        holds nothing; they begin again with `snapshot`), `artefacts_removed`, `registries_cut`
+        (of lasting ids, the published ones and those of runs), `corrections_replaced` (files).
     """
     started = time.perf_counter()
     found = Redaction()
     for folder in runs_of(workspace, level):
         replace_records(folder)
+    corrections = redact_corrections(workspace, level, deleted)
+    for folder in runs_of(workspace, level):
         _redact_run(load_run(workspace, level, folder.name), deleted, found)
+    cut = redact_registries(workspace, level.name, deleted)
     removed = remove_artefacts(workspace, level, deleted, found)
     remove_leftovers(workspace, level.name, _IDLE_SECONDS)
+    remove_exports(workspace, level.name)
     folder = workspace / level.name / "runs" / job_id
     result = Result(
         step="redact",
@@ -61,6 +70,8 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
             "runs_rewritten": found.rewritten,
             "runs_given_up": found.given_up,
             "artefacts_removed": removed,
+            "registries_cut": cut,
+            "corrections_replaced": corrections,
         },
         seconds=time.perf_counter() - started,
     )

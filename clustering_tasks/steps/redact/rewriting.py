@@ -12,6 +12,7 @@ from clustering_tasks.deleted_documents.tombstones import Tombstones
 from clustering_tasks.stage3.dates import plausible_dates
 from clustering_tasks.steps import STEPS, Step
 from clustering_tasks.steps.redact.clusterings import cut_clustering
+from clustering_tasks.steps.redact.identities import cut_identities
 from clustering_tasks.steps.redact.records import COMPLETE, NEW, REPLACED, replace_records
 from clustering_tasks.steps.redact.snapshots import cut_snapshot
 from clustering_tasks.workspace.artefacts import Result, Run, artefact_key, perform
@@ -27,6 +28,8 @@ def can_be_cut(records: dict[str, Result]) -> bool:
         "merge": ("assignments",),
         "label": (),
     }
+    if "identify" in records:  # a version without lasting ids has none
+        needed["identify"] = ("ids", "identities", "items", "record", "lineage")
     return all(
         name in records and all(records[name].path(file).exists() for file in files)
         for name, files in needed.items()
@@ -74,7 +77,18 @@ def _cut(run: Run, records: dict[str, Result], deleted: Tombstones) -> dict[str,
         lambda attempt: cut_clustering(run, snapshot, clustering, stays, attempt),
         f"{NEW}merge",
     )
-    return {"snapshot": snapshot, "merge": merge}
+    identify = perform(
+        run,
+        "identify",
+        artefact_key("identify", [snapshot, merge, *_present(records, "identify")], {}, hashes),
+        lambda attempt: cut_identities(run, records, snapshot, merge, deleted, attempt),
+        f"{NEW}identify",
+    )
+    return {"snapshot": snapshot, "merge": merge, "identify": identify}
+
+
+def _present(records: Mapping[str, Result], name: str) -> list[Result]:
+    return [records[name]] if name in records else []
 
 
 def _stays(snapshot: Result, deleted: Tombstones) -> Mask:

@@ -31,6 +31,7 @@ from clustering_tasks.stage3.dates import PlausibleDates, plausible_dates
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.fields import fields_of
 from clustering_tasks.stage3.index import FlatIndex, open_index
+from clustering_tasks.stage3.index_header import promised_vectors
 from clustering_tasks.stage3.items import (
     HALF_CHARACTERS,
     LONG_VALUES,
@@ -58,6 +59,7 @@ from clustering_tasks.workspace.artefacts import (
     perform,
 )
 from clustering_tasks.workspace.columns import read_columns
+from clustering_tasks.workspace.resources import check_count
 from clustering_tasks.workspace.storage import is_local
 from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
 
@@ -89,8 +91,10 @@ def snapshot(
 
     Raises:
         BadInputError: when the input breaks the contract (IN-1 to IN-5).
+        ResourcesError: when the level has more items than the installation takes.
         TransientError: when the folder kept changing while it was copied (IN-6).
     """
+    _refuse_missing_export(run)
     context = LEVELS[run.level.context]
     if run.settings.evidence.context and has_pair(UPath(run.indices), context):
         _snapshot(run, context, "context", None, deleted)
@@ -100,12 +104,23 @@ def snapshot(
     return _snapshot(run, run.level, "snapshot", stage3_count, deleted)
 
 
+def _refuse_missing_export(run: Run) -> None:
+    if run.settings.input.source == "postgres" and not UPath(run.indices).is_dir():
+        raise BadInputError(
+            f"the export of table {run.settings.input.table} is gone: it is removed as soon as it "
+            "has been read. Clear `check_stage3` with its downstream tasks, which reads the table "
+            "again"
+        )
+
+
 def _snapshot(
     run: Run, level: Level, name: str, stage3_count: int | None, deleted: Tombstones
 ) -> Result:
     settings = run.settings.input
     scratch = Path(run.folder.path) if is_local(run.folder) else None
     with copied_pair(UPath(run.indices), level, scratch, settings) as copy:
+        if level == run.level:
+            _check_limit(level, copy.index)
         read = settings.model_dump(include={"dimension", "norm_tolerance"})
         plausible = plausible_dates(run.as_of)
         extra = [level.name, *copy.digests, *([deleted.digest] if deleted.hashes else [])]
@@ -125,6 +140,11 @@ def _snapshot(
             level,
             copy.targets,  # of this run: the artefact of equal files is shared
         )
+
+
+def _check_limit(level: Level, index: Path) -> None:
+    with index.open("rb") as file:
+        check_count(promised_vectors(file), level.name)
 
 
 def _check_count(level: Level, items: Metric, stage3_count: int | None) -> None:

@@ -14,19 +14,21 @@ from airflow.models.dagrun import DagRun  # noqa: TID251
 from airflow.models.taskinstance import TaskInstance  # noqa: TID251
 from airflow.models.xcom import XComModel  # noqa: TID251
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState
+from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import MAPPED
 from stage4.api.gpus import newest_gpus
-from stage4.api.job_progress import COUNTING, Instance, progress_of
+from stage4.api.job_errors import error_of_task, why_ended
+from stage4.api.job_progress import TELLING, Instance, progress_of
 from stage4.api.models.installation import Gpu
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
 from stage4.job_ids import job_id
+from stage4.tasks.errors import ERROR
 from stage4.tasks.level import IDLE_SETTINGS
 
 log = structlog.get_logger()
@@ -39,6 +41,13 @@ _STATES: dict[str, JobState] = {
 }
 _NEWEST_TASKS = 200  # some runs of all levels
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}
+_ERROR_OF_TASK = and_(
+    XComModel.dag_id == TaskInstance.dag_id,
+    XComModel.run_id == TaskInstance.run_id,
+    XComModel.task_id == TaskInstance.task_id,
+    XComModel.map_index == TaskInstance.map_index,
+    XComModel.key == ERROR,
+)
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,28 @@ def _progress(session: Session, run: DagRun) -> dict[str, Any]:
         .order_by(TaskInstance.start_date.asc().nulls_last(), TaskInstance.task_id)
     ).all()
     progress = progress_of([Instance(*row) for row in rows], _returned(session, run))
-    return progress | {"idle_settings": _idle_settings(session, run)}
+    return progress | {
+        "idle_settings": _idle_settings(session, run),
+        "error": _error(session, run),
+    }
+
+
+def _error(session: Session, run: DagRun) -> str | None:
+    """Read the message of the task that failed first; None: nothing has failed."""
+    failed = session.execute(
+        select(TaskInstance.task_id, TaskInstance.map_index, XComModel.value)
+        .outerjoin(XComModel, _ERROR_OF_TASK)
+        .where(
+            TaskInstance.dag_id == run.dag_id,
+            TaskInstance.run_id == run.run_id,
+            TaskInstance.state == TaskInstanceState.FAILED,
+        )
+        .order_by(TaskInstance.end_date.asc().nulls_last(), TaskInstance.map_index)
+        .limit(1)
+    ).first()
+    if failed is None:
+        return why_ended(run.start_date, run.end_date) if run.state == DagRunState.FAILED else None
+    return error_of_task(*failed)
 
 
 def _idle_settings(session: Session, run: DagRun) -> list[dict[str, Any]] | None:
@@ -167,12 +197,12 @@ def _idle_settings(session: Session, run: DagRun) -> list[dict[str, Any]] | None
 
 
 def _returned(session: Session, run: DagRun) -> dict[str, Any]:
-    """Read the results of the tasks that tell how much there is to do."""
+    """Read the results of the tasks that tell how much there is to do, and what was found."""
     rows = session.execute(
         select(XComModel.task_id, XComModel.value).where(
             XComModel.dag_id == run.dag_id,
             XComModel.run_id == run.run_id,
-            XComModel.task_id.in_(COUNTING),
+            XComModel.task_id.in_(TELLING),
             XComModel.key == "return_value",
         )
     )

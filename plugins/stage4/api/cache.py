@@ -25,7 +25,7 @@ from stage4.redis_link import PREFIX, REDIS_TIMEOUT_SECONDS, Link
 
 METRICS_SECONDS = 24 * 3600
 _MOST_BYTES = 1 << 20  # a larger answer is rare, and would push many small ones out
-_FORM = 3  # of what is kept; another number when the answers' form changes
+_FORM = 4  # of what is kept; another number when the answers' form changes
 
 
 class Cache:

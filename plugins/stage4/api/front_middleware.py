@@ -1,9 +1,12 @@
 """In front of all of Airflow's API server: what only the outermost application can do."""
 
+from http import HTTPStatus
+
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stage4.api.large_integers import again, complaint, is_guarded, read_body
 from stage4.api.limits import address_of, login_failures, too_many_failures
 
 _OURS = "/stage4/"
@@ -12,7 +15,9 @@ _REFUSED = (401, 403)
 
 
 class FrontMiddleware:
-    """ASGI middleware: meters failed log-ins, and lets odd paths of Stage 4 reach Stage 4."""
+    """ASGI middleware: meters failed log-ins, refuses integers that would kill a task, and lets odd
+    paths of Stage 4 reach Stage 4.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,8 +34,18 @@ class FrontMiddleware:
             scope = {**scope, "path": scope["path"].replace("\n", "\r")}
         if path.startswith(_LOGIN) and scope["method"] == "POST":
             await self._metered(scope, receive, send)
+        elif is_guarded(scope["method"], path):
+            await self._checked(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body, messages = await read_body(receive)
+        if wrong := complaint(body):
+            refused = HTTPException(HTTPStatus.BAD_REQUEST, wrong)
+            await _answer(refused)(scope, receive, send)
+        else:
+            await self._app(scope, again(messages, receive), send)
 
     async def _metered(self, scope: Scope, receive: Receive, send: Send) -> None:
         address, failures = address_of(scope), login_failures()

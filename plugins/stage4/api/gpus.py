@@ -1,8 +1,9 @@
 """The GPUs of the workers, as their tasks have measured them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from clustering_tasks.workspace.gpu_cards import one_of_each
 from stage4.api.models.installation import Gpu
 
 
@@ -12,11 +13,11 @@ def newest_gpus(returned: Iterable[tuple[str, Any]]) -> list[Gpu]:
     Args:
         returned: ids of jobs, and what `cluster` returned in them.
     """
-    newest: dict[str, Gpu] = {}
+    return one_of_each(_readings(returned), lambda gpu: gpu.measured_at)
+
+
+def _readings(returned: Iterable[tuple[str, Any]]) -> Iterator[Gpu]:
     for job_id, result in returned:
         readings = result.get("gpus") if isinstance(result, dict) else None
         for reading in readings or ():
-            gpu = Gpu.model_validate({**reading, "job_id": job_id})
-            known = newest.setdefault(gpu.uuid, gpu)
-            newest[gpu.uuid] = max(known, gpu, key=lambda each: each.measured_at)
-    return list(newest.values())
+            yield Gpu.model_validate({**reading, "job_id": job_id})

@@ -8,10 +8,11 @@ from typing import Any
 from airflow.utils.state import TaskInstanceState
 
 from clustering_tasks.steps import FIRST, MAPPED, PLANNING
-from stage4.api.models.jobs import JobTask
+from stage4.api.models.jobs import JobQuality, JobTask
 
-# Steps whose results hold the number of items, and the parts.
-COUNTING = (FIRST.name, PLANNING.name)
+# Steps whose results hold the number of items, the parts, and what was found.
+_MERGE = "merge"
+TELLING = (FIRST.name, PLANNING.name, _MERGE)
 _FINISHED = frozenset(
     {
         TaskInstanceState.SUCCESS,
@@ -38,12 +39,12 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
 
     Args:
         instances: of all tasks.
-        returned: XComs of `COUNTING`, as far as there are any. That of a task that is to be run
+        returned: XComs of `TELLING`, as far as there are any. That of a task that is to be run
             again, or runs again, is of an earlier try and says nothing.
 
     Returns:
         `tasks` in the order of their first instances, `percent`, `items_total`, `items_done`,
-        `parts_total`, `parts_done`, `parts_failed`.
+        `parts_total`, `parts_done`, `parts_failed`, `clusters`, `outliers`, `quality`.
     """
     states = states_by_task((each.task_id, each.state) for each in instances)
     valid = {
@@ -56,6 +57,7 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
         "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in states.items()],
         "percent": percent(states),
         "items_total": total,
+        **_found(_metrics_of(valid.get(_MERGE))),
     }
     if not isinstance(parts, list):
         return told | {
@@ -91,9 +93,28 @@ def percent(states: Mapping[str, Mapping[str, int]]) -> float:
 
 
 def _items_of(snapshot: Any) -> int | None:
-    metrics = snapshot.get("metrics") if isinstance(snapshot, dict) else None
-    items = metrics.get("items") if isinstance(metrics, dict) else None
-    return items if isinstance(items, int) else None
+    return _count(_metrics_of(snapshot), "items")
+
+
+def _found(merged: dict[str, Any]) -> dict[str, Any]:
+    """Tell what `merge` has found, by its metrics."""
+    known = {name: merged.get(name) for name in JobQuality.model_fields}
+    return {
+        "clusters": _count(merged, "clusters"),
+        "outliers": _count(merged, "noise"),
+        "quality": JobQuality(**known).model_dump() if merged else None,
+    }
+
+
+def _metrics_of(result: Any) -> dict[str, Any]:
+    """Return the metrics of a step; none where a backend of the installation stores its XCom."""
+    metrics = result.get("metrics") if isinstance(result, dict) else None
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def _count(metrics: Mapping[str, Any], name: str) -> int | None:
+    value = metrics.get(name)
+    return value if isinstance(value, int) else None
 
 
 def _items_left(parts: Sequence[Any], of_part: Mapping[int, str | None]) -> int | None:

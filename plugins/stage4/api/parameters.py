@@ -8,6 +8,7 @@ from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     Field,
@@ -98,13 +99,18 @@ class LoadParameters(BaseModel):
         None, description="Number of a load; default: the published one."
     )
     run: LoadId | None = Field(None, description="Deprecated alias of `load_id`.", deprecated=True)
+    published_at: AwareDatetime | None = Field(
+        None,
+        description="A moment, instead of `load_id`: the load that was the published one then; "
+        "after a deletion, without the document.",
+    )
 
     @model_validator(mode="after")
     def _take_alias(self) -> Self:
         """Keep the number under its name alone, so that the same question is always written alike.
 
         Raises:
-            ValueError: the two names have two values.
+            ValueError: the two names have two values, or a moment is given, too.
         """
         alias = vars(self)["run"]  # without the warning for readers of the field
         if alias is not None and self.load_id not in (None, alias):
@@ -112,7 +118,14 @@ class LoadParameters(BaseModel):
                 "`run`, the deprecated alias of `load_id`, has another value: leave it out"
             )
         self.load_id, self.run = self.load_id or alias, None
+        if self.load_id is not None and self.published_at is not None:
+            raise ValueError("`load_id` and `published_at` both name a load: leave one out")
         return self
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the published load is asked for."""
+        return self.load_id is None and self.published_at is None
 
 
 def level_of(cluster_id: str) -> str:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from psycopg import errors
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from clustering_tasks.settings.deployment import deployment
 
@@ -45,6 +45,19 @@ class ProblemError(HTTPException):
     """Raised by an endpoint that cannot answer: a status, and words for the caller."""
 
 
+class AnswerError(ProblemError):
+    """Raised by an endpoint in the middle of making an answer that is another one."""
+
+    def __init__(self, response: Response) -> None:
+        """End with a response.
+
+        Args:
+            response: as the client gets it.
+        """
+        super().__init__(response.status_code)
+        self.response = response
+
+
 class ProblemResponse(JSONResponse):
     """A problem as the client gets it."""
 
@@ -58,6 +71,7 @@ def respond(
     *,
     violations: list[Violation] | None = None,
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> ProblemResponse:
     """Write a problem.
 
@@ -67,6 +81,7 @@ def respond(
         detail: words for the caller, without anything that the caller may not know.
         violations: what is wrong with the request.
         headers: to add.
+        more: members of the problem beside the standard's.
     """
     problem = Problem(
         title=HTTPStatus(status).phrase,
@@ -75,7 +90,8 @@ def respond(
         instance=request.url.path,
         errors=violations,
     )
-    return ProblemResponse(problem.model_dump(exclude_none=True), status, headers)
+    content = problem.model_dump(exclude_none=True) | dict(more or {})
+    return ProblemResponse(content, status, headers)
 
 
 def install(app: FastAPI) -> None:
@@ -84,8 +100,10 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
-async def _http(request: Request, error: Exception) -> ProblemResponse:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    if isinstance(error, AnswerError):
+        return error.response
     return respond(request, error.status_code, str(error.detail), headers=error.headers)
 
 

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.cache import Cache
+from stage4.api.job_events import Progress
 from stage4.api.limits import RateLimit
 from stage4.api.pool import ReadPool, airflow_connection
 from stage4.redis_link import Link, redis_url
@@ -25,6 +26,7 @@ class Services:
     database: ReadPool
     cache: Cache
     rate_limit: RateLimit
+    progress: Progress
 
 
 @asynccontextmanager
@@ -36,7 +38,8 @@ async def running_services() -> AsyncIterator[Services]:
     cache = Cache(url, link)
     await database.open()
     try:
-        yield Services(database, cache, RateLimit(where.api_requests_per_minute, url, link))
+        rate_limit = RateLimit(where.api_requests_per_minute, url, link)
+        yield Services(database, cache, rate_limit, Progress())
     finally:
         await cache.close()
         await database.close()

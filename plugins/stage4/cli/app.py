@@ -163,22 +163,53 @@ def show_command(
     members: Annotated[bool, typer.Option("--members", help="Show its members, too.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Most members.")] = 50,
     load: LoadId = None,
+    published_at: Annotated[
+        str | None,
+        typer.Option(
+            "--published-at",
+            metavar="TIME",
+            help="In the load that was published then: 2026-03-01T12:00:00Z.",
+        ),
+    ] = None,
     run: FormerRunId = None,
     as_json: Json = False,
 ) -> None:
-    """Show a cluster, and its members."""
+    """Show a cluster, and its members; of a former id, the cluster that it went into."""
     from stage4.cli import render
     from stage4.cli.server import named
 
     path, load_id = named("clusters", cluster_id), _load_id(load, run)
     with _server(context) as server:
-        found = server.get(path, load_id=load_id)
+        found = server.follow(path, load_id=load_id, published_at=published_at)
+        if "choices" in found:
+            _show(found, as_json, render.successors(found))
+            return
         rows = None
         if members:
             same = found["load_id"]  # a load that is published meanwhile is another one
+            path = named("clusters", found["cluster_id"])
             rows = list(server.rows(f"{path}/members", "members", limit, load_id=same))
+    if found["cluster_id"] != cluster_id:
+        _print([f"{cluster_id} went into {found['cluster_id']}:"], error=True)
     answer = found if rows is None else found | {"members": rows}
     _show(answer, as_json, render.cluster(found, rows))
+
+
+@app.command("history")
+def history_command(
+    context: typer.Context,
+    cluster_id: Annotated[str, typer.Argument(metavar="CLUSTER_ID", help="event_7f3a9c2e41b0")],
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most runs.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what became of a cluster's id, the newest run first; also of one that has ended."""
+    from stage4.cli import render
+    from stage4.cli.server import named
+
+    path = f"{named('clusters', cluster_id)}/lineage"
+    with _server(context) as server:
+        found = server.get(path, limit=limit)
+    _show(found, as_json, render.history(found))
 
 
 @app.command("search")
@@ -237,6 +268,82 @@ def resources_command(context: typer.Context, as_json: Json = False) -> None:
     with _server(context) as server:
         found = server.get(f"{STAGE4}/resources")
     _show(found, as_json, render.resources(found))
+
+
+@app.command("correct")
+def correct_command(
+    context: typer.Context,
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="One of together, apart, rename, pin, hide.")
+    ],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="together: clusters or items; apart: items; else one cluster. Items by vector id "
+            "or source id.",
+        ),
+    ],
+    leave: Annotated[
+        str | None, typer.Option("--from", help="apart: the cluster whose story they leave.")
+    ] = None,
+    other: Annotated[
+        list[str], typer.Option("--other", help="apart: an item that stays; may be repeated.")
+    ] = [],  # noqa: B006  (typer copies it)
+    label: Annotated[str | None, typer.Option(help="rename: the new name.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for those who read it.")] = "",
+    level: OneLevel = None,
+    as_json: Json = False,
+) -> None:
+    """Correct the clusters; the runs that start from now on apply it."""
+    from stage4.cli import render
+    from stage4.cli.corrections import body
+    from stage4.cli.server import STAGE4
+
+    known = _level(level) if level else None
+    asked = body(kind, names, level=known, others=other, cluster=leave, label=label, reason=reason)
+    with _server(context) as server:
+        found = server.post(f"{STAGE4}/corrections", asked)
+    _show(found, as_json, render.correction(found))
+
+
+@app.command("corrections")
+def corrections_command(
+    context: typer.Context,
+    level: OneLevel = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Only those about this cluster or items that it holds.")
+    ] = None,
+    undone: Annotated[bool, typer.Option("--undone", help="Those that were taken back.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Most corrections.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List what people corrected, newest first."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    which = {"level": _level(level) if level else None, "cluster_id": cluster}
+    holds = "false" if undone else "true"
+    with _server(context) as server:
+        rows = list(
+            server.rows(f"{STAGE4}/corrections", "corrections", limit, holds=holds, **which)
+        )
+    _show({"corrections": rows}, as_json, render.corrections(rows))
+
+
+@app.command("undo")
+def undo_command(
+    context: typer.Context,
+    correction: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Of a correction.")],
+    as_json: Json = False,
+) -> None:
+    """Take a correction back; the runs that start from now on do without it."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    with _server(context) as server:
+        found = server.delete(f"{STAGE4}/corrections/{correction}")
+    _show(found, as_json, render.correction(found))
 
 
 @app.command("delete-document")

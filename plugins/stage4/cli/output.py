@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clustering_tasks.stage3.text import escape_unseen, visible
+from clustering_tasks.stage3.text import cut, escape_unseen, visible
 
 Json = dict[str, Any]
 
@@ -42,11 +42,6 @@ def write_json(data: Json) -> None:
 def clean(value: object) -> str:
     """Return a text that neither moves the cursor nor turns the line round."""
     return visible(str(value)).replace("\n", " ").replace("\t", " ")
-
-
-def cut(text: str, most: int) -> str:
-    """Return a text of at most `most` characters; the last one marks what is left out."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def cell(value: object, most: int | None = None) -> Text:

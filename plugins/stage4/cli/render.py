@@ -76,6 +76,50 @@ def deletion(found: Json) -> Iterator[RenderableType]:
         yield "Nobody sees it any more; the DAG delete_document removes what is left of it."
 
 
+def correction(found: Json) -> Iterator[RenderableType]:
+    """Yield a correction as it is kept."""
+    yield facts(
+        {
+            "correction": str(found["correction_id"]),
+            "level": found["level"],
+            "state": found["state"],
+            "what": _what(found),
+            "why": found["reason"] or None,
+            "made by": found["made_by"],
+            "made": moment(found["made_at"]),
+            "undone by": found["undone_by"],
+            "undone": moment(found["undone_at"]),
+        }
+    )
+    if found["state"] == "holds":
+        yield "The runs that start from now on apply it."
+
+
+def corrections(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield a list of corrections."""
+    rows = [
+        (
+            str(each["correction_id"]),
+            each["level"],
+            _what(each),
+            each["made_by"],
+            moment(each["made_at"]),
+            each["reason"],
+        )
+        for each in found
+    ]
+    heads = ("number", "level", "what", "by", "made", "why")
+    yield table(heads, rows) if rows else "no corrections"
+
+
+def _what(found: Json) -> str:
+    if found["cluster_id"] is not None:
+        name = f" to {found['label']}" if found["label"] is not None else ""
+        return f"{found['kind']} {found['cluster_id']}{name}"
+    other = f" from {', '.join(found['others'])}" if found["others"] else ""
+    return f"{found['kind']} {', '.join(found['items'])}{other}"
+
+
 def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     """Yield a job, its tasks, and what it has loaded, if that is known."""
     yield facts(
@@ -179,6 +223,44 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
         titled = [each | {"title": _title(each["metadata"], found["level"])} for each in members]
         yield ""
         yield table(("member", "title", "document", *columns[3:]), _rows(titled, columns))
+
+
+def successors(found: Json) -> Iterator[RenderableType]:
+    """Yield the clusters that a former id was split into."""
+    yield f"{clean(found['cluster_id'])} was split; its members are in:"
+    yield ""
+    names = ("cluster_id", "state", "size", "label")
+    yield table(("cluster", *names[1:]), _rows(found["choices"], names))
+
+
+def history(found: Json) -> Iterator[RenderableType]:
+    """Yield what an id is by now, and what became of it in each run."""
+    yield facts(
+        {
+            "cluster id": found["cluster_id"],
+            "state": found["state"],
+            "successors": found["successors"] or None,
+            "born": f"{moment(found['born_at'])} ({found['born_job']})",
+            "last seen": f"{moment(found['last_seen_at'])} ({found['last_seen_job']})",
+            "version": found["version"],
+        }
+    )
+    rows = [
+        (
+            moment(each["as_of"]),
+            each["change"] + (" (withdrawn)" if each["withdrawn"] else ""),
+            each["size"],
+            each["job_id"],
+            [_shares(other) for other in each["related"]],
+        )
+        for each in found["lineage"]
+    ]
+    yield ""
+    yield table(("run of", "change", "size", "job", "shares members with"), rows)
+
+
+def _shares(other: Json) -> str:
+    return f"{other['cluster_id']} {other['shared']} ({other['of_it']:.0%} of it)"
 
 
 def _title(metadata: Json, level: str) -> str | None:

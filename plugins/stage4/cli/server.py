@@ -72,6 +72,20 @@ class Server:
         """
         return _json(self._authorised("GET", path, None, parameters))
 
+    def follow(self, path: str, **parameters: Any) -> Json:
+        """GET a cluster, where it is by now; of one that was split, what names its parts.
+
+        Raises:
+            CommandError: of the kind that the answer means.
+        """
+        also = (httpx.codes.MULTIPLE_CHOICES, httpx.codes.PERMANENT_REDIRECT)
+        answer = self._authorised("GET", path, None, parameters, *also)
+        if answer.status_code == httpx.codes.PERMANENT_REDIRECT:
+            # Stage 4 leads to another cluster of its own: by a name, to no other server.
+            name = answer.headers.get("location", "").partition("?")[0]
+            return self.get(named("clusters", name), **parameters)
+        return _json(answer)
+
     def post(self, path: str, body: Json) -> Json:
         """POST `body` to a path.
 

@@ -8,16 +8,18 @@ from typing import Any
 import requests
 import structlog
 import tenacity
+from airflow.configuration import conf
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from requests.auth import AuthBase
 
-from clustering_tasks.contract.events import CompletionEvent, RolledBackEvent
+from clustering_tasks.contract.events import Changes, CompletionEvent, RolledBackEvent
 from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.levels import LEVELS
 
 CONVENTIONAL_PATH = "/webhooks/clustering-completed"
+ROWS_PATH = "/stage4/api/v1/runs/{level}/changes"
 TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 1.0
@@ -37,12 +39,15 @@ class _Bearer(AuthBase):
         return request
 
 
-def completion_event(report: Report, output_files: list[str]) -> CompletionEvent:
+def completion_event(
+    report: Report, output_files: list[str], changes: Mapping[str, Any] | None
+) -> CompletionEvent:
     """Build the event that CONTRACT.md describes.
 
     Args:
         report: of the published run.
         output_files: URIs of the published JSONL.
+        changes: `stage4.database.pointer.Changes` as a mapping; None: the first publication.
     """
     extra = report.model_extra or {}
     quality = extra.get("quality") or {}
@@ -65,15 +70,26 @@ def completion_event(report: Report, output_files: list[str]) -> CompletionEvent
             "total_items": counts.read,
             "avg_cluster_size": counts.clustered / counts.clusters if counts.clusters else None,
         },
+        "changes": _changes(report.level, changes) if changes else None,
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
 
 
+def _changes(level: str, changes: Mapping[str, Any]) -> Changes:
+    base, other = changes["base_load_id"], changes["load_id"]
+    server = conf.get("api", "base_url", fallback="").rstrip("/")
+    rows = f"{server}{ROWS_PATH.format(level=level)}?base={base}&other={other}"
+    return {"base_load_id": base, "load_id": other, "rows": rows, "ids": changes["counts"]}
+
+
 def rolled_back_event(
-    report: Report, output_files: list[str], publication_id: int
+    report: Report,
+    output_files: list[str],
+    publication_id: int,
+    changes: Mapping[str, Any] | None,
 ) -> RolledBackEvent:
     """Build the event of a run that is published again: that of a publication, and which it is."""
-    published = completion_event(report, output_files)
+    published = completion_event(report, output_files, changes)
     return {**published, "act": "roll_back", "publication_id": publication_id}
 
 

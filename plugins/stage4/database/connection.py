@@ -25,12 +25,16 @@ _MESSAGE_LENGTH = 300  # an invalid vector is quoted whole
 
 
 @dataclass(frozen=True)
-class _Meaning:
+class Meaning:
+    """What an error means: whether another try is in vain, and what to do."""
+
     fatal: bool
     advice: str
 
 
-_MEANINGS: tuple[tuple[tuple[type[psycopg.Error], ...], _Meaning], ...] = (
+Meanings = tuple[tuple[tuple[type[psycopg.Error], ...], Meaning], ...]
+
+_MEANINGS: Meanings = (
     (
         (
             errors.InvalidSchemaName,
@@ -39,11 +43,11 @@ _MEANINGS: tuple[tuple[tuple[type[psycopg.Error], ...], _Meaning], ...] = (
             errors.UndefinedFunction,
             errors.UndefinedObject,
         ),
-        _Meaning(True, "The schema `stage4` is missing or old: run `python -m stage4.setup`."),
+        Meaning(True, "The schema `stage4` is missing or old: run `python -m stage4.setup`."),
     ),
     (
         (errors.InsufficientPrivilege,),
-        _Meaning(
+        Meaning(
             True,
             "Runs are loaded by the role that ran `python -m stage4.setup`, because only a table's "
             "owner may attach partitions to it: use that role, or make this one a member of it.",
@@ -51,7 +55,7 @@ _MEANINGS: tuple[tuple[tuple[type[psycopg.Error], ...], _Meaning], ...] = (
     ),
     (
         (psycopg.DataError, psycopg.IntegrityError),
-        _Meaning(
+        Meaning(
             True,
             "A file of `label` breaks its contract, and nothing was loaded: clear `label`. If the "
             "message stays, it is a defect of `label`.",
@@ -59,23 +63,22 @@ _MEANINGS: tuple[tuple[tuple[type[psycopg.Error], ...], _Meaning], ...] = (
     ),
     (
         (errors.DiskFull,),
-        _Meaning(
-            False, "The database's disk is full: make room, for example by dropping old runs."
-        ),
+        Meaning(False, "The database's disk is full: make room, for example by dropping old runs."),
     ),
     (
         (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout),
-        _Meaning(False, "Nothing was changed; trying again may help."),
+        Meaning(False, "Nothing was changed; trying again may help."),
     ),
 )
 
 
 @contextmanager
-def database(conn_id: str | None = None) -> Iterator[Database]:
+def database(conn_id: str | None = None, meanings: Meanings = _MEANINGS) -> Iterator[Database]:
     """Connect in autocommit mode, so that `connection.transaction()` is what it says.
 
     Args:
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
+        meanings: of errors; default: those of the results database.
 
     Raises:
         AirflowFailException: no such Airflow connection, or an error that another try cannot mend.
@@ -87,7 +90,7 @@ def database(conn_id: str | None = None) -> Iterator[Database]:
             yield connection
     except psycopg.Error as error:
         # `from None`: the original quotes the rows themselves, and logs are no place for them.
-        raise _as_airflow_error(error, conn_id) from None
+        raise _as_airflow_error(error, conn_id, meanings) from None
 
 
 def _connect(conn_id: str) -> Database:
@@ -98,6 +101,7 @@ def _connect(conn_id: str) -> Database:
         raise AirflowFailException(
             f"Airflow has no connection `{conn_id}`: define it (`airflow connections add`, or the "
             f"variable AIRFLOW_CONN_{conn_id.upper()}), or name another in STAGE4_POSTGRES_CONN_ID"
+            " (of a table that runs are read from: in STAGE4_SOURCE_TABLES)"
         ) from None
     connection.row_factory = tuple_row  # the Airflow connection's extra may choose another
     connection.autocommit = True
@@ -105,8 +109,8 @@ def _connect(conn_id: str) -> Database:
     return connection
 
 
-def _as_airflow_error(error: psycopg.Error, conn_id: str) -> AirflowException:
-    for types, meaning in _MEANINGS:
+def _as_airflow_error(error: psycopg.Error, conn_id: str, meanings: Meanings) -> AirflowException:
+    for types, meaning in meanings:
         if isinstance(error, types):
             kind = AirflowFailException if meaning.fatal else AirflowException
             return kind(f"database of `{conn_id}`: {_message(error)}. {meaning.advice}")

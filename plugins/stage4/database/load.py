@@ -11,9 +11,10 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from clustering_tasks.contract.columns import COLUMNS
+from clustering_tasks.contract.columns import COLUMNS, file_of
 from clustering_tasks.publication.report import Report
 from stage4.database.connection import Database, database
+from stage4.database.identities import keep_lineage
 from stage4.database.partitions import Partitions, await_readers, sweep
 from stage4.database.pointer import LOCK_TIMEOUT, lock, remove_replaced
 from stage4.database.tombstones import refuse_deleted
@@ -39,6 +40,9 @@ _TAKE_OVER = (
     SELECT %(new)s, level, name, severity, message, action, value, limit_value, raised_at
     FROM stage4.alerts WHERE load_id = %(old)s ORDER BY alert_id
     """,
+    # Look-ups at an earlier moment read what has taken the load's place.
+    "UPDATE stage4.publications SET load_id = %(new)s WHERE load_id = %(old)s",
+    "UPDATE stage4.publications SET base_load_id = %(new)s WHERE base_load_id = %(old)s",
 )
 
 
@@ -55,8 +59,9 @@ def load_run(
     they stay until the pointer has moved to the new ones, so that the gate comes first here, too.
 
     Args:
-        files: those of `label` and, where there is a map, of `map`; `clusters_csv`, `members_csv`
-            and `points_csv` are read (URIs).
+        files: those of `label`, of `identify` and, where there is a map, of `map`: the URIs of
+            `clusters_csv`, `members_csv`, `identities_csv`, `lineage_csv` and `points_csv`. A run
+            of a version without lasting ids has no files of `identify`.
         report: `read_report(files["report"])`.
         instead_of: `load_id` of an earlier load of the same run, whose age, publication and alerts
             the new one takes over.
@@ -98,12 +103,13 @@ def load_run(
 def _take_over(connection: Database, old: int, new: int) -> None:
     for statement in _TAKE_OVER:
         connection.execute(statement, {"old": old, "new": new})
+    keep_lineage(connection, new)
 
 
 def _fill(partitions: Partitions, files: Mapping[str, str], report: Report) -> dict[str, float]:
     """Make the run's tables and return the seconds of each phase."""
     dimension, phases = report.settings.input.dimension, dict[str, float]()
-    parents = [parent for parent in COLUMNS if f"{parent}_csv" in files]
+    parents = [parent for parent in COLUMNS if file_of(parent) in files]
 
     @contextmanager
     def timed(phase: str) -> Iterator[None]:
@@ -113,9 +119,11 @@ def _fill(partitions: Partitions, files: Mapping[str, str], report: Report) -> d
 
     with timed("copy"):
         for parent in parents:
-            partitions.fill(parent, files[f"{parent}_csv"])
+            partitions.fill(parent, files[file_of(parent)])
     with timed("check"):
         partitions.check(report.counts, dimension)
+        if "load_identities" in parents:
+            partitions.check_identities()
     with timed("index"):
         for parent in parents:
             partitions.index(parent)

@@ -25,6 +25,7 @@ READERS_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _SWEEP_LOCK = 0x57A6E5
 _EXAMPLES = 5
+_WRITERS = {"points": "map", "load_identities": "identify", "load_lineage": "identify"}
 
 log = structlog.get_logger()
 
@@ -49,6 +50,12 @@ FROM {clusters} LEFT JOIN (
     SELECT cluster_id, count(*) AS found FROM {members} GROUP BY cluster_id
 ) counted USING (cluster_id)
 WHERE size IS DISTINCT FROM found
+ORDER BY cluster_id LIMIT {limit}
+"""
+_UNIDENTIFIED = """
+SELECT cluster_id FROM {clusters} EXCEPT (
+    SELECT cluster_id FROM {identities} JOIN {lineage} USING (cluster_id) WHERE state = 'active'
+)
 ORDER BY cluster_id LIMIT {limit}
 """
 # What the parent has, for the partition: left to ATTACH, building them would hold up other loads.
@@ -82,10 +89,10 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND mode = 'AccessShareLock' AND pid <> pg_backend_pid()
 """
 _UNREACHABLE = """
-SELECT tables.relname, substring(tables.relname FROM '^[a-z]+'), links.inhdetachpending
+SELECT tables.relname, substring(tables.relname FROM '^(.+)_[0-9]+$'), links.inhdetachpending
 FROM pg_class tables LEFT JOIN pg_inherits links ON links.inhrelid = tables.oid
 WHERE tables.relnamespace = 'stage4'::regnamespace AND tables.relkind = 'r'
-AND tables.relname ~ '^(clusters|members|points)_[0-9]+$'
+AND tables.relname ~ '^(clusters|members|points|load_identities|load_lineage)_[0-9]+$'
 AND NOT EXISTS (
     SELECT FROM stage4.runs WHERE load_id = substring(tables.relname FROM '[0-9]+$')::bigint
 )
@@ -98,18 +105,19 @@ class Partitions:
 
     Attributes:
         connection: inside a transaction.
-        load_id: of the load; the tables are `clusters_<load_id>`, `members_<load_id>` and, of a run
-            with a map, `points_<load_id>`.
+        load_id: of the load; the tables are `clusters_<load_id>`, `members_<load_id>`, of a run
+            with a map `points_<load_id>`, and of one with lasting ids `load_identities_<load_id>`
+            and `load_lineage_<load_id>`.
     """
 
     connection: Database
     load_id: int
 
     def fill(self, parent: str, uri: str) -> None:
-        """Make the table and stream a file of `label`, or of `map`, into it.
+        """Make the table and stream a file of `label`, `map` or `identify` into it.
 
         Args:
-            parent: `clusters`, `members` or `points`.
+            parent: a key of `COLUMNS`.
             uri: CSV with the header of `COLUMNS[parent]`.
 
         Raises:
@@ -127,7 +135,7 @@ class Partitions:
                 while chunk := file.read(_CHUNK):
                     target.write(chunk)
         except FileNotFoundError:
-            step = "map" if parent == "points" else "label"
+            step = _WRITERS.get(parent, "label")
             raise AirflowFailException(f"{uri} is gone: clear `{step}`") from None
 
     def check(self, expected: Counts, dimension: int) -> None:
@@ -149,6 +157,26 @@ class Partitions:
             table=self._name("clusters"),
             dimension=Literal(dimension),
         )
+
+    def check_identities(self) -> None:
+        """Compare the clusters with what `identify` says of their ids.
+
+        Raises:
+            AirflowFailException: naming clusters without an active id, or without lineage.
+        """
+        missing = self._execute(
+            _UNIDENTIFIED,
+            clusters=self._name("clusters"),
+            identities=self._name("load_identities"),
+            lineage=self._name("load_lineage"),
+            limit=Literal(_EXAMPLES),
+        )
+        if missing:
+            raise AirflowFailException(
+                f"`identify` knows nothing of clusters of this run ("
+                f"{', '.join(name for (name,) in missing)}), and nothing was loaded: clear "
+                "`identify` with its downstream tasks"
+            )
 
     def index(self, parent: str) -> None:
         """Build the keys and indexes that the parent has, and analyse the table.

@@ -10,7 +10,10 @@ from datetime import datetime
 from typing import Literal
 
 from airflow.sdk.exceptions import AirflowFailException
+from psycopg.types.json import Jsonb
 
+from stage4.database import identities
+from stage4.database.changes import IdChange, count_changes
 from stage4.database.connection import Database, database
 from stage4.database.partitions import sweep
 
@@ -35,18 +38,38 @@ AND NOT EXISTS (
 )
 """
 _INSERT_PUBLICATION = """
-INSERT INTO stage4.publications (level, load_id, job_id, act)
-SELECT level, load_id, job_id, %(act)s FROM stage4.runs WHERE load_id = %(load_id)s
+INSERT INTO stage4.publications (level, load_id, job_id, act, base_load_id, changes)
+SELECT level, load_id, job_id, %(act)s, %(base)s, %(changes)s
+FROM stage4.runs WHERE load_id = %(load_id)s
 AND NOT EXISTS (SELECT FROM stage4.published WHERE load_id = %(load_id)s)
 """
 _LAST_PUBLICATION = """
 SELECT max(publication_id) FROM stage4.publications WHERE level = %s AND load_id = %s
+"""
+_CHANGES = """
+SELECT base_load_id, load_id, changes FROM stage4.publications
+WHERE publication_id = %s AND base_load_id IS NOT NULL
 """
 _LOCK_POINTER = """
 SELECT runs.job_id, runs.as_of
 FROM stage4.published LEFT JOIN stage4.runs USING (level, load_id)
 WHERE published.level = %s FOR UPDATE OF published
 """
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a publication has changed.
+
+    Attributes:
+        base_load_id: that readers saw before.
+        load_id: that they see since.
+        counts: number of ids by what became of them (`stage4.database.changes`).
+    """
+
+    base_load_id: int
+    load_id: int
+    counts: dict[IdChange, int]
 
 
 @dataclass(frozen=True)
@@ -82,12 +105,12 @@ class Pointer:
         return int(found[0])
 
     def move(self, load_id: int, act: Act = "publish") -> int:
-        """Let readers see a load, when the transaction commits.
+        """Let readers see a load, and what its ids are with it, when the transaction commits.
 
         Returns:
             `publication_id`: of this move; where readers see the load already, of the former.
         """
-        self.connection.execute(_INSERT_PUBLICATION, {"load_id": load_id, "act": act})
+        self._note(load_id, act)
         self.connection.execute(
             "UPDATE stage4.published SET load_id = %s, moved_at = now() WHERE level = %s",
             [load_id, self.level],
@@ -97,9 +120,33 @@ class Pointer:
             " WHERE load_id = %s",
             [load_id],
         )
+        # Behind the run's own row, in the order in which a deletion writes the two.
+        identities.restore(self.connection, self.level, load_id)
+        identities.keep_lineage(self.connection, load_id)
+        if act == "roll_back":
+            identities.withdraw_later(self.connection, load_id)
         row = self.connection.execute(_LAST_PUBLICATION, [self.level, load_id]).fetchone()
         assert row is not None  # noqa: S101 - an aggregate has a row
         return int(row[0])
+
+    def changes(self, publication_id: int) -> Changes | None:
+        """Read what a publication has changed; None for a level's first one."""
+        row = self.connection.execute(_CHANGES, [publication_id]).fetchone()
+        return Changes(*row) if row else None
+
+    def _note(self, load_id: int, act: Act) -> None:
+        base = self._load_id()
+        counts = None
+        if base is not None and base != load_id:
+            counts = Jsonb(count_changes(self.connection, base, load_id))
+        values = {"load_id": load_id, "act": act, "base": base, "changes": counts}
+        self.connection.execute(_INSERT_PUBLICATION, values)
+
+    def _load_id(self) -> int | None:
+        row = self.connection.execute(
+            "SELECT load_id FROM stage4.published WHERE level = %s", [self.level]
+        ).fetchone()
+        return row[0] if row else None
 
 
 @contextmanager

@@ -24,6 +24,12 @@ AND load_id IS DISTINCT FROM (
 )
 RETURNING load_id, job_id
 """
+# What is left of an older history: where an id came from and went to.
+_DELETE_UNEVENTFUL = """
+DELETE FROM stage4.lineage
+WHERE level = %(level)s AND as_of < now() - make_interval(days => %(days)s)
+AND change = 'continued'
+"""
 _JOBS = "SELECT job_id FROM stage4.runs WHERE level = %s"
 
 
@@ -31,7 +37,8 @@ def prune(level: str, keep_days: int, *, conn_id: str | None = None) -> dict[str
     """Remove the runs of a level that were loaded more than so many days ago.
 
     The published run stays, and so does the newest published one before it. Readers are not held
-    up: who reads a removed run finds its tables gone.
+    up: who reads a removed run finds its tables gone. Cluster ids stay, and so does their history
+    but for the runs that changed nothing.
 
     Args:
         level: plural name.
@@ -49,6 +56,7 @@ def prune(level: str, keep_days: int, *, conn_id: str | None = None) -> dict[str
     with locked_pointer(level, conn_id=conn_id) as pointer:
         values = {"level": level, "days": keep_days}
         removed = pointer.connection.execute(_DELETE_OLD, values).fetchall()
+        pointer.connection.execute(_DELETE_UNEVENTFUL, values)
         kept = {job for (job,) in pointer.connection.execute(_JOBS, [level]).fetchall()}
         # Before the commit: whatever fails here is found again, rows and files.
         files = remove_files(

@@ -10,20 +10,20 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.files import publish_files_again
 from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.workspace.storage import read_json
 from stage4.database.connection import database
 from stage4.database.pointer import Pointer, locked_pointer
+from stage4.database.run_records import recorded
 
 _SHOWN = 10
 # The run before the present one, whatever runs were rolled back from since.
@@ -79,8 +79,8 @@ def roll_back(level: str, load_id: int | None = None, *, conn_id: str | None = N
         conn_id: Airflow connection; default: `deployment().postgres_conn_id`.
 
     Returns:
-        `{"level": ..., "load_id": 17, "job_id": ..., "publication_id": 23, "counts": {...},
-        "clusters_jsonl": URI, "dated_jsonl": URI}`.
+        `{"level": ..., "load_id": 17, "job_id": ..., "publication_id": 23, "changes": {...},
+        "counts": {...}, "clusters_jsonl": URI, "dated_jsonl": URI}`; `changes` as `publish_run`.
 
     Raises:
         AirflowFailException: there is no such run, or it was never published; the message names
@@ -97,12 +97,14 @@ def roll_back(level: str, load_id: int | None = None, *, conn_id: str | None = N
             output=deployment().output_uri,
         )
         publication = pointer.move(chosen, "roll_back")
+        changes = pointer.changes(publication)
     log.info("published again", level=level, load_id=chosen, job_id=report.job_id)
     return {
         "level": level,
         "load_id": chosen,
         "job_id": report.job_id,
         "publication_id": publication,
+        "changes": changes and asdict(changes),
         "counts": report.counts.model_dump(),
         "clusters_jsonl": files.clusters_jsonl,
         "dated_jsonl": files.dated_jsonl,
@@ -147,12 +149,8 @@ def _no_such_run(pointer: Pointer, load_id: int | None, choices: list[tuple[Any,
 
 def _label_uri(report: Report) -> str | None:
     """The run's artefact of `label`, where the workspace still knows it."""
-    workspace = UPath(deployment().workspace)
-    record = workspace / report.level / "runs" / report.job_id / "label.json"
-    try:
-        return str(read_json(record)["uri"])
-    except FileNotFoundError:
-        return None
+    record = recorded(report.level, report.job_id, "label")
+    return str(record["uri"]) if record else None
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
 from stage4.database import schema
 from stage4.database.connection import Database
+from stage4.database.corrections import erase, erase_of_deleted_clusters
+from stage4.database.identities import mark_deleted, mark_deleted_for_readers
 from stage4.deletions.mentions import hide_mentions
 
 BLANK_LABEL = "(to be computed again)"
@@ -99,12 +101,15 @@ def hide(connection: Database, document_id: str, this: Tombstones) -> dict[str, 
     """
     counts: dict[str, Counter[str]] = {}
     connection.execute(_UNNAME, {"document": document_id, "gone": GONE_NAME})
+    erase(connection, document_id)
     redact = redacting(this)
     for load_id, level, published in connection.execute(_RUNS).fetchall():
         if found := _hide_in_run(connection, load_id, document_id):
             counts.setdefault(level, Counter()).update(found)
         if published:
             hide_mentions(connection, load_id, document_id, redact)
+    mark_deleted_for_readers(connection)
+    erase_of_deleted_clusters(connection)
     return {level: dict(count) for level, count in counts.items()}
 
 
@@ -127,6 +132,7 @@ def _hide_in_run(connection: Database, load_id: int, document_id: str) -> dict[s
     execute(_RECOUNT, load_id=load_id, changed=Jsonb(changed), removed=Jsonb(removed), **less)
     execute(_REPORT, load_id=load_id)
     execute(_METRICS, load_id=load_id)
+    mark_deleted(connection, load_id, removed)
     return {"items": len(gone), "clusters": len(touched), "runs": 1}
 
 

@@ -65,7 +65,9 @@ def close_deletion(deletions: list[int]) -> dict[str, int]:
     _remove_replaced()
     with database() as connection:
         # Else the rows that were changed stay in the tables' files until the next VACUUM.
-        connection.execute("VACUUM (ANALYZE) stage4.runs, stage4.metrics, stage4.alerts")
+        connection.execute(
+            "VACUUM (ANALYZE) stage4.runs, stage4.metrics, stage4.alerts, stage4.corrections"
+        )
         cleared = clear_cache()
         done = connection.execute(_DONE, [deletions]).rowcount
     return {"cleared_answers": cleared, "done": done}

@@ -12,10 +12,10 @@ from clustering_tasks.publication.files import PublishedRun, published
 from clustering_tasks.publication.redaction import redact_published
 from clustering_tasks.publication.report import read_report
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.workspace.storage import read_json
 from stage4.database.connection import Database, database
 from stage4.database.load import load_run
 from stage4.database.pointer import Pointer, locked_pointer
+from stage4.database.run_records import recorded_files
 from stage4.database.tombstones import tombstones_of
 from stage4.deletions.events import event_of
 
@@ -85,21 +85,13 @@ def _note_changed(connection: Database, level: str) -> None:
 
 def _load_again(level: str, load_id: int, job: str) -> bool:
     """Load what `redact` made of a run; False where it could make nothing."""
-    folder = UPath(deployment().workspace) / level / "runs" / job
-    files = {**_files(folder / "label.json"), **_files(folder / "map.json")}
-    needed = ("report", "clusters_csv", "members_csv", "clusters_jsonl")
+    files = recorded_files(level, job, "identify", "label", "map")
+    needed = {"report", "clusters_csv", "members_csv", "clusters_jsonl"}
+    needed |= files.keys() & {"identities_csv", "lineage_csv"}
     if not all(name in files and UPath(files[name]).exists() for name in needed):
         return False
     load_run(files, read_report(files["report"]), instead_of=load_id)
     return True
-
-
-def _files(record: UPath) -> dict[str, str]:
-    try:
-        files: dict[str, str] = read_json(record)["files"]
-    except FileNotFoundError:
-        return {}
-    return files
 
 
 def _remove_runs(level: str, load_ids: Iterable[int]) -> int:

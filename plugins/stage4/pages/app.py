@@ -9,17 +9,17 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from jinja2 import Environment, FileSystemLoader
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from clustering_tasks.publication.alerts import TIMED
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.stage3.text import UNSEEN
+from stage4.api.job_events import EventResponse, Progress
 from stage4.api.problems import ProblemError
 from stage4.api.security import Access, dag_id
 from stage4.job_ids import job_id
 from stage4.pages.login_middleware import LoginMiddleware
-from stage4.pages.progress import Progress
 from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 
 _HERE = Path(__file__).parent
@@ -84,8 +84,4 @@ async def _progress(request: Request) -> Response:
     except ProblemError as error:
         return HTMLResponse(error.detail, error.status_code, media_type="text/plain")
     progress: Progress = request.app.state.progress
-    return StreamingResponse(
-        progress.stream(frozenset(dags)),
-        media_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no"},  # else nginx holds events back
-    )
+    return EventResponse(progress.stream(frozenset(dags)))

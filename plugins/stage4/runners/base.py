@@ -14,6 +14,7 @@ from upath import UPath
 from clustering_tasks.errors import FATAL_EXIT_CODES
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.steps import PLANNING, find_step
+from clustering_tasks.workspace.exports import remove_exports
 from stage4.job_ids import as_of, job_id
 
 PLAN_RESULT_KEY = "result"
@@ -155,6 +156,8 @@ class StepOperator(BaseOperator):
         if exit_code:
             self._fail(exit_code, last_error)
         result = self._read_result(context)
+        if find_step(self.step).reads_stage3:
+            remove_exports(UPath(deployment().workspace), self.level)
         parts = result.pop("parts", None)
         if self.step != PLANNING.name:
             return result

@@ -229,6 +229,8 @@ def _environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
     key = settings.deletion_key if find_step(step).reads_deletions else None
     passed = {} if key is None else {"STAGE4_DELETION_SECRET": key}
     passed["STAGE4_LOG_LEVEL"] = settings.log_level
+    if find_step(step).reads_stage3 and settings.max_items is not None:
+        passed["STAGE4_MAX_ITEMS"] = str(settings.max_items)
     passed |= _gpu_environment(settings, step)
     if settings.cpus is None:
         return passed

@@ -16,7 +16,8 @@ class Sink:
 
     Attributes:
         name: id of the task, and function of its module; it takes `published`, the result of
-            `publish`, and, if it needs them, `label`, that of `label`, and Airflow's context.
+            `publish`, and, if it needs them, `label`, that of `label` as it was published, and
+            Airflow's context.
         module: in this package.
         does: one sentence for the DAG's page.
     """
@@ -33,7 +34,10 @@ class Sink:
         return function
 
 
-SINKS = (Sink("notify_stage5", "stage5", "sends the event to Stage 5"),)
+SINKS = (
+    Sink("notify_stage5", "stage5", "sends the event to Stage 5"),
+    Sink("write_back", "write_back", "writes the clusters to the table that the run was read from"),
+)
 
 # The tasks of a level's DAG, in their order.
 LEVEL_TASKS = (

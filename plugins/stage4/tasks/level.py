@@ -4,27 +4,36 @@ Each imports what it needs by itself: every task's process and every parse of th
 this module, and the providers of PostgreSQL and HTTP would cost each of them 0.7 s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from upath import UPath
 
 from clustering_tasks.algorithms.method import refuse_filters
-from clustering_tasks.errors import BadInputError
+from clustering_tasks.corrections.frozen import freeze, frozen_folder
+from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.publication.idle import idle_before
-from clustering_tasks.publication.report import read_report
+from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import run_settings
+from clustering_tasks.settings.run import InputSettings, run_settings
+from clustering_tasks.stage3.index_header import promised_vectors
+from clustering_tasks.steps import STEPS, find_step
+from clustering_tasks.workspace.resources import check_count
 from stage4.assets import clusters_asset
 from stage4.conf import chosen, conf_of_levels
+from stage4.source_tables.choice import Chosen, chosen_table, with_choice
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
 IDLE_SETTINGS = "idle_settings"  # key of an XCom of `check_stage3`
+LABEL = "label"  # key of an XCom of `publish`
+EXPORTED = "exported"  # the same, where the run is read from a table
 
 log = structlog.get_logger()
 
@@ -55,27 +64,39 @@ class Started(Protocol):
 def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
     """Refuse a run that cannot succeed, before anything is copied.
 
+    A run of a table of PostgreSQL is exported here, because the steps have no database.
+
     The settings that will have no effect are logged as warnings, and kept as an XCom, for jobs.
 
     Returns:
-        The options of `snapshot`: every setting, and Stage 3's own count of the level's vectors
-        (None where no URL of Stage 3 is set).
+        The options of `snapshot`: every setting, Stage 3's own count of the level's vectors (None
+        where no URL of Stage 3 is set), the file of the corrections that hold (None: none do); of a
+        table `indices`, the folder of its export.
 
     Raises:
-        AirflowFailException: wrong settings (all of them named), no such files, no such index.
-        AirflowException: Stage 3 is unhealthy or cannot be reached.
+        AirflowFailException: wrong settings (all of them named), no such files, no such index,
+            more items than the installation takes; of a table: it, a right or a column is missing,
+            or rows cannot be read.
+        AirflowException: Stage 3, or a database, is unhealthy or cannot be reached.
     """
     with airflow_errors():
         settings = run_settings(chosen(dag_run.conf))
         refuse_filters(settings, LEVELS[level])
-        _require_files(level)
-        count = _stage3_count(level)
-        items = _items(LEVELS[level], settings.input.dimension) if count is None else count
+        table = chosen_table(settings, level, deployment().source_tables)
+        settings = with_choice(settings, table)
+        if table is None:
+            items, options = _check_files(level)
+        else:
+            items, options = _export(table, settings.input, ti)
         idle = idle_before(settings, LEVELS[level], items)
         for each in idle:
             log.warning(str(each))
         ti.xcom_push(IDLE_SETTINGS, [each.record() for each in idle])
-        return {"settings": settings.model_dump(mode="json"), "stage3_count": count}
+        return {
+            "settings": settings.model_dump(mode="json"),
+            "corrections": _freeze_corrections(level),
+            **options,
+        }
 
 
 def check_settings(dag_run: Triggered) -> dict[str, Json]:
@@ -86,7 +107,18 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
             of every level is named.
     """
     with airflow_errors():
-        return conf_of_levels(dag_run.conf)
+        levels = conf_of_levels(dag_run.conf)
+        if problems := list(_unlisted_tables(levels)):
+            raise SettingsError("\n".join(problems))
+    return levels
+
+
+def _unlisted_tables(levels: Mapping[str, Json]) -> Iterator[str]:
+    for level, settings in levels.items():
+        try:
+            chosen_table(run_settings(settings), level, deployment().source_tables)
+        except SettingsError as error:
+            yield f"{level}: {error}"
 
 
 def load_postgres(
@@ -94,7 +126,7 @@ def load_postgres(
     map: Mapping[str, Any] | None = None,  # noqa: A002
     dag_run: Started | None = None,
 ) -> Json:
-    """Load a run into the database, invisible until published.
+    """Load a run into the database, invisible until published, with the ids of `identify`.
 
     Args:
         label: the result of `label`.
@@ -105,17 +137,30 @@ def load_postgres(
         What `load_run` returns, and `alerts`: what the run gives cause to look at.
     """
     from stage4.database import alerts
-    from stage4.database.load import load_run
 
-    files = label["files"] | (map["files"] if map else {})
     with airflow_errors():
         report = read_report(label["files"]["report"])
-        loaded = load_run(files, report)
+        loaded = _load(report, label, map)
     # The report of `label` has those of the steps before.
     seconds = {each["step"]: each["seconds"] for each in (label, map) if each}
     seconds["load_postgres"] = loaded["seconds"]
     duration = _duration(dag_run, report.counts.read)
     return loaded | {"alerts": alerts.watch(loaded["load_id"], report, seconds, duration)}
+
+
+def _load(
+    report: Report,
+    label: Mapping[str, Any],
+    map: Mapping[str, Any] | None,  # noqa: A002
+    instead_of: int | None = None,
+) -> Json:
+    from stage4.database.load import load_run
+    from stage4.database.run_records import recorded_files
+
+    # Not by XCom: as an upstream task, `identify` would be the one success that the task needs.
+    ids = recorded_files(report.level, report.job_id, "identify")
+    files = ids | label["files"] | (map["files"] if map else {})
+    return load_run(files, report, instead_of=instead_of)
 
 
 def _duration(dag_run: Started | None, items: int) -> dict[str, float]:
@@ -126,15 +171,19 @@ def _duration(dag_run: Started | None, items: int) -> dict[str, float]:
     return {"run.seconds": seconds, "run.items_per_second": items / seconds} if seconds > 0 else {}
 
 
-def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
+def publish(
+    label: Mapping[str, Any], outlet_events: Any, perform: Callable[[str], Json], ti: Pushing
+) -> Json:
     """Publish a loaded run behind its quality gate.
 
     Args:
         label: the result of `label`.
         outlet_events: of the task's context; the asset event gets the job id and the counts.
+        perform: performs a step of the run again, where another run was published meanwhile.
+        ti: the task instance; its XCom `label` is the result that was published.
 
     Returns:
-        What `publish.publish_run` returns, and the run's counts.
+        What `publish.publish_run` returns but for `label`, and the run's counts.
 
     Raises:
         AirflowSkipException: a later run is published already; what follows is skipped too, so
@@ -143,17 +192,54 @@ def publish(label: Mapping[str, Any], outlet_events: Any) -> Json:
     from stage4.database import publish
 
     with airflow_errors():
-        published = publish.publish_run(label)
+        published = publish.publish_run(label, partial(_identify_again, perform))
         if published["superseded"]:
             raise AirflowSkipException(
                 f"superseded: run {published['job_id']} stands for a later moment and stays "
                 "published; this run's own results are kept"
             )
+        ti.xcom_push(LABEL, label := published.pop("label"))
         report = read_report(label["files"]["report"])
     result = published | {"counts": report.counts.model_dump()}
     asset = clusters_asset(LEVELS[report.level])
     outlet_events[asset].extra = {"job_id": report.job_id, "counts": result["counts"]}
     return result
+
+
+def _identify_again(perform: Callable[[str], Json], load_id: int) -> Json:
+    """Perform `identify` and the steps behind it, and load the run instead of a load of it."""
+    results: dict[str, Json | None] = {}
+    for step in STEPS[STEPS.index(find_step("identify")) :]:
+        try:
+            results[step.name] = perform(step.name)
+        except AirflowException:
+            if not step.optional:
+                raise
+            log.exception("the run is published without the result of a step", step=step.name)
+            results[step.name] = None
+    label = results["label"]
+    assert label is not None  # noqa: S101 - it is not optional
+    report = read_report(label["files"]["report"])
+    _load(report, label, results["map"], instead_of=load_id)
+    return label
+
+
+def _check_files(level: str) -> tuple[int | None, Json]:
+    """Check Stage 3's files; returns the number of items, and what `snapshot` gets to know."""
+    _require_files(level)
+    items = _items(LEVELS[level])
+    check_count(items, level)
+    count = _stage3_count(level)
+    return items if count is None else count, {"stage3_count": count}
+
+
+def _export(table: Chosen, settings: InputSettings, ti: Pushing) -> tuple[int, Json]:
+    """Export a table; returns the number of its rows, and what `snapshot` gets to know."""
+    from stage4.source_tables.export import export_table
+
+    done = export_table(table, settings, deployment().workspace)
+    ti.xcom_push(EXPORTED, {"table": table.name} | asdict(done))
+    return done.rows, {"stage3_count": None, "indices": done.folder}
 
 
 def _require_files(level: str) -> None:
@@ -171,12 +257,25 @@ def _require_files(level: str) -> None:
         )
 
 
-def _items(level: Level, dimension: int) -> int:
-    """Estimate the number of a level's vectors by the size of its index, from above.
+def _items(level: Level) -> int | None:
+    """Read how many vectors a level's index says it has; None: `snapshot` will refuse it."""
+    index = UPath(deployment().indices) / level.pair[0]
+    if not index.is_file():  # a pipe would be waited for
+        return None
+    with index.open("rb") as file:
+        return promised_vectors(file)
 
-    Ids and the header add less than 1 % to the vectors of 768 float32.
-    """
-    return int((UPath(deployment().indices) / level.pair[0]).stat().st_size) // (4 * dimension)
+
+def _freeze_corrections(level: str) -> str | None:
+    """Write the corrections of this moment into the workspace: what is corrected later waits."""
+    from stage4.database.connection import database
+    from stage4.database.corrections import corrections_that_hold
+
+    with database() as connection:
+        hold = corrections_that_hold(connection, level)
+    where = UPath(deployment().workspace)
+    digest = freeze(where, level, hold)
+    return None if digest is None else str(frozen_folder(where, level) / f"{digest}.json")
 
 
 def _stage3_count(level: str) -> int | None:

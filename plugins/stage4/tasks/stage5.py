@@ -29,7 +29,8 @@ def notify_stage5(label: Mapping[str, Any], published: Mapping[str, Any]) -> Jso
     conn_id = stage5_connection()
     files = [published["clusters_jsonl"], published["dated_jsonl"]]
     with airflow_errors():
-        event = stage5.completion_event(read_report(label["files"]["report"]), files)
+        report = read_report(label["files"]["report"])
+        event = stage5.completion_event(report, files, published["changes"])
     key = stage5.publication_key(event["job_id"], published["publication_id"])
     return deliver(event, conn_id, key)
 
@@ -50,7 +51,7 @@ def notify_roll_back(rolled_back: Mapping[str, Any]) -> Json:
     report = roll_back.stored_report(rolled_back["load_id"])
     files = [rolled_back["clusters_jsonl"], rolled_back["dated_jsonl"]]
     number = rolled_back["publication_id"]
-    event = stage5.rolled_back_event(report, files, number)
+    event = stage5.rolled_back_event(report, files, number, rolled_back["changes"])
     return deliver(event, conn_id, stage5.publication_key(report.job_id, number))
 
 

@@ -66,6 +66,24 @@ def enter_part_result(dag: str, run_id: str, part: int, result: dict[str, Any]) 
         )
 
 
+def enter_result(dag: str, run_id: str, task_id: str, result: dict[str, Any]) -> None:
+    """Enter a task that has succeeded, and what it returned."""
+    of_task: dict[str, Any] = {"dag_id": dag, "run_id": run_id, "task_id": task_id}
+    with create_session() as session:
+        values = of_task | {"map_index": -1, "state": "success", "pool": "p"}
+        session.execute(insert(TaskInstance).values(**values))
+        XComModel.set("return_value", result, **of_task, serialize=False, session=session)
+
+
+def enter_error(dag: str, run_id: str, task_id: str, map_index: int, message: str) -> None:
+    """Enter what a failed task has kept of its error."""
+    of_task: dict[str, Any] = {"dag_id": dag, "run_id": run_id, "task_id": task_id}
+    with create_session() as session:
+        XComModel.set(
+            "error", message, **of_task, map_index=map_index, serialize=False, session=session
+        )
+
+
 def remove_parts() -> None:
     """Remove all tasks and what they returned; runs stay."""
     with create_session() as session:

@@ -15,18 +15,17 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from upath import UPath
 
-from clustering_tasks.pipeline import run_all
-from clustering_tasks.publication.report import read_report
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
-from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4_plugin import URL_PREFIX, Stage4Plugin
 from tests.contract import check_record
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
+from tests.integration.performed import files_of, label_of, load
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 DENSE = {"algorithm": "hdbscan", "hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}
@@ -118,12 +117,10 @@ def cluster(folder: Path, level: str, job: str, settings: Json, as_of: datetime 
         settings=run_settings(settings),
     )
     run.start()
-    run_all(run, UPath(folder / "output"), with_map=True)
-    label = run.result("label").model_dump(mode="json")
-    files = label["files"] | run.result("map").files
-    loaded = load_run(files, read_report(label["files"]["report"]))
-    assert publish_run(label)["published"]
-    return Loaded(loaded["load_id"], files)
+    perform_steps(run, with_map=True)
+    load_id = load(run)
+    assert publish_run(label_of(run))["published"]
+    return Loaded(load_id, files_of(run))
 
 
 @contextmanager

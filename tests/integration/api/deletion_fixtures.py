@@ -19,21 +19,19 @@ from psycopg import sql
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
-from clustering_tasks.pipeline import run_all
-from clustering_tasks.publication.report import read_report
+from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.redact.redact import redact
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
-from stage4.database.load import load_run
-from stage4.database.publish import publish_run
 from stage4.deletions import progress
 from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from tests.contract import check_record
 from tests.integration.api.conftest import AS_OF, Json
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
+from tests.integration.performed import publish
 
 SECRET = "a secret of the tests, long enough"
 DENSE = {"algorithm": "hdbscan", "hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}
@@ -64,9 +62,9 @@ class Installation:
         """Run a level, load it and publish it, as its DAG does."""
         run = self.run(level, job, days, settings)
         run.start()
-        where = UPath(self.workspace)
-        deleted = read_tombstones(where, deployment().deletion_key)
-        run_all(run, where / "output", deleted, with_map=True)
+        perform_steps(
+            run, read_tombstones(UPath(self.workspace), deployment().deletion_key), with_map=True
+        )
         self.publish(run)
 
     def run(self, level: str, job: str, days: int = 0, settings: Json | None = None) -> Run:
@@ -80,10 +78,7 @@ class Installation:
         )
 
     def publish(self, run: Run) -> None:
-        label = run.result("label").model_dump(mode="json")
-        files = label["files"] | run.result("map").files
-        load_run(files, read_report(label["files"]["report"]))
-        assert publish_run(label)["published"]
+        publish(run)
 
     def carry_out(self) -> None:
         """Do what the DAG `delete_document` does."""

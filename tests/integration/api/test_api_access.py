@@ -1,5 +1,6 @@
 """Who gets in, who may read what, and what is refused before anything is looked up."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -10,6 +11,10 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 import stage4
@@ -28,8 +33,14 @@ EXAMPLES = {
     "{source_id}": "doc_1_event_0",
     "{document_id}": "doc_1",
     "{job_id}": "cluster_events.manual__1",
+    "{correction_id}": "4711",
 }
-REQUIRED = {"/clusters": {"level": "events"}, "/runs/{level}/compare": {"base": 999}}
+BODIES = {"/corrections": {"level": "events", "kind": "pin", "cluster_id": "event_000000000000"}}
+REQUIRED = {
+    "/clusters": {"level": "events"},
+    "/runs/{level}/compare": {"base": 999},
+    "/runs/{level}/changes": {"base": 999},
+}
 ROUTES = sorted(
     (method, route.path)
     for route in build().routes
@@ -39,11 +50,12 @@ ROUTES = sorted(
 
 
 def ask(client: TestClient, method: str, path: str, **how: Any) -> Any:
+    route = path
     how["params"] = REQUIRED.get(path)
     for name, value in EXAMPLES.items():
         path = path.replace(f"{name[:-1]}:path}}", value).replace(name, value)
     if method == "POST":
-        how["json"] = {"level": "events"}
+        how["json"] = BODIES.get(route, {"level": "events"})
     return client.request(method, path.lstrip("/"), **how)
 
 
@@ -108,6 +120,11 @@ def test_the_cookie_of_airflows_pages_opens_too(stranger: TestClient) -> None:
     assert answer.status_code == 200
 
 
+def changes(method: str, path: str) -> bool:
+    """Whether a route needs the right to start runs."""
+    return method == "DELETE" or (method, path) == ("POST", "/corrections")
+
+
 OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live"}
 
 
@@ -122,7 +139,7 @@ def test_who_may_read_no_dag_reads_nothing(stranger: TestClient, method: str, pa
 
 
 @pytest.mark.parametrize("role", ["viewer", "user", "op", "admin"])
-@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route[0] != "DELETE"])
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if not changes(*route)])
 def test_who_may_read_the_dags_reads(
     stranger: TestClient, method: str, path: str, role: str
 ) -> None:
@@ -363,6 +380,54 @@ def test_failed_logins_of_one_address_are_metered(airflow_metadata: None) -> Non
         assert "wait" in answers[-1].json()["detail"]
         assert client.post("/auth/token/cli", json=wrong).status_code == 429
         assert client.get("/auth/token").status_code != 429
+
+
+LARGE = [
+    {"conf": {"typo": 10**30}},
+    {"conf": {"typo": {"deep": [1, -(10**30)]}}},
+    {"conf": {"hdbscan.min_cluster_size": 2**63}},
+]
+
+
+@pytest.mark.parametrize("body", LARGE)
+@pytest.mark.parametrize(
+    "path", ["dags/cluster_events/dagRuns", "dags/cluster_all/dagRuns", "assets/events"]
+)
+def test_an_integer_that_kills_a_task_is_refused_at_the_trigger(path: str, body: Any) -> None:
+    client = behind_the_front()
+    for encoding in ("utf-8", "utf-16"):
+        answer = client.post(f"/api/v2/{path}", content=json.dumps(body).encode(encoding))
+        assert answer.status_code == 400
+        name = next(iter(body["conf"]))
+        assert f"conf.{name}" in answer.json()["detail"]
+        assert "an integer of 64 bits is at most 9223372036854775807" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("dags/somebody_elses/dagRuns", b'{"conf": {"typo": 1000000000000000000000000000000}}'),
+        ("dags/cluster_events/dagRuns", b'{"conf": {"typo": 9223372036854775807}}'),
+        ("dags/cluster_events/dagRuns", b'{"note": "1000000000000000000000000000000"}'),
+        ("dags/cluster_events/dagRuns", b"[" * 100_000 + b"1000000000000000000000"),
+        ("dags/cluster_events/dagRuns", b'{"conf": 1000000000000000000000'),
+        ("dags/cluster_events/dagRuns", b""),
+    ],
+)
+def test_whatever_else_is_triggered_arrives_as_it_was_sent(path: str, body: bytes) -> None:
+    assert behind_the_front().post(f"/api/v2/{path}", content=body).content == body
+
+
+def behind_the_front() -> TestClient:
+    """What stands in front of Airflow's API server, and behind it an echo."""
+
+    async def echo(request: Request) -> Response:
+        return Response(await request.body())
+
+    app = Starlette(routes=[Route("/{path:path}", echo, methods=["POST"])])
+    for each in Stage4Plugin().fastapi_root_middlewares:
+        app.add_middleware(each["middleware"])
+    return TestClient(app)
 
 
 @pytest.mark.parametrize("path", ["items/events/a%0Ab", "items/events/%0A", "documents/a%0Ab"])

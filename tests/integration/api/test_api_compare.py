@@ -18,12 +18,16 @@ def test_every_cluster_of_both_runs_is_accounted_for(viewer: Api, corpus: Corpus
     vanished = {each["cluster_id"] for each in changes if each["kind"] == "vanished"}
     assert {each["cluster_id"] for each in changes} - vanished == set(after)
     assert vanished <= set(before)
-    unchanged = {each["cluster_id"] for each in changes if each["kind"] == "unchanged"}
-    assert unchanged == set(before) & set(after) != set()
+    kept = {frozenset(each["member_ids"]) for each in before.values()}
+    same = {name for name, each in after.items() if frozenset(each["member_ids"]) in kept}
+    assert {each["cluster_id"] for each in changes if each["kind"] == "unchanged"} == same != set()
+    ids = {each["cluster_id"] for each in changes if each["same_id"]} - vanished
+    assert ids == set(before) & set(after) != set()
 
     summary = found[0]["summary"]
     kinds = Counter(change["kind"] for change in changes)
     assert summary["kinds"] == kinds
+    assert summary["same_ids"] == len(ids)
     assert len(kinds) > 2, "the two algorithms do differ"
     assert summary["clustered_before"] == sum(len(each["member_ids"]) for each in before.values())
     assert summary["clustered_after"] == sum(len(each["member_ids"]) for each in after.values())

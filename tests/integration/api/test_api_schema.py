@@ -1,7 +1,10 @@
 """The OpenAPI document holds: schemathesis asks whatever it allows, and whatever it does not."""
 
+import itertools
 import json
+import re
 from typing import Any
+from urllib.parse import quote
 
 import hypothesis
 import pytest
@@ -85,6 +88,41 @@ def test_the_api_is_as_it_is_described(
     check()
 
 
+ODD_IDS = [
+    *("a\nb", "\n", "a\rb", "a\tb", "\0", "\x1b[2J", "\x7f", "\x85", "\u2028"),
+    *("a/b", "/", "//", "../..", "..", ".", "a\\b", "%2F", "%0A", "%00", "%"),
+    *(
+        "\u202egnp.exe",
+        "\u200b",
+        "\ufeff",
+        "\U000e0041",
+        " ",
+        "\xa0",
+        "e\u0301",
+        "नई",
+        "\U0001f600",
+    ),
+    *("a" * 512, "a" * 513, "a" * 20_000, "\U0001f600" * 600),
+    *("?x=1", "#", "a;b", "a,b", "{level}", "'; SELECT 1; --", "<script>", "null", "-1", "1e9"),
+    *(str(2**63), str(2**64), str(10**400)),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [(path, method) for path, method in OPERATIONS if "{" in path]
+)
+def test_an_odd_id_gets_an_answer_as_it_is_described(
+    viewer: Api, real_ids: dict[str, Any], path: str, method: str
+) -> None:
+    """In the place of each parameter of the path, the others as they are."""
+    names = re.findall(r"\{(\w+)\}", path)
+    for name, odd in itertools.product(names, ODD_IDS):
+        known = {each: real_ids.get(each, "cluster_events.x") for each in names}
+        written = quote(odd, safe="").replace(".", "%2E")  # else a client goes up by ".."
+        case = SCHEMA[path][method].Case(path_parameters=known | {name: written})
+        ask(case, viewer)
+
+
 def ask(case: Case, viewer: Api) -> None:
     how = case.as_transport_kwargs(base_url=str(viewer.client.base_url).rstrip("/"))
     how["headers"] = dict(how.get("headers") or {}) | viewer.headers
@@ -103,7 +141,11 @@ def test_the_document_is_served_to_users(viewer: Api) -> None:
 def test_former_names_are_deprecated() -> None:
     document = describe(build())
     schemas = document["components"]["schemas"]
-    answers = [each["properties"] for each in schemas.values() if "load_id" in each["properties"]]
+    answers = [
+        each["properties"]
+        for name, each in schemas.items()
+        if "load_id" in each["properties"] and name != "LineageRow"  # younger than the name
+    ]
     names = {name for each in answers for name in ("run", "run_id") if name in each}
     assert names == {"run", "run_id"}, "of the search's body, and of answers"
     for properties in answers:

@@ -290,6 +290,79 @@ def test_a_level_without_a_published_run_says_what_became_of_the_newest(
     remove_runs()
 
 
+@pytest.fixture
+def forgotten(corpus: Corpus) -> Iterator[None]:
+    """Corrections of a test go with it."""
+    yield
+    with corpus.results.server.connect(corpus.results.database) as connection:
+        connection.execute("DELETE FROM stage4.corrections")
+
+
+def clusters_page(browser: Browser, address: str, role: str, cluster: str) -> Page:
+    context = browser.new_context(viewport=DESKTOP)
+    context.add_cookies([{"name": "_token", "value": token(role), "url": address}])
+    page = context.new_page()
+    page.goto(f"{address}/explorer?level=events&cluster={cluster}")
+    expect(page.locator("#panel h3", has_text="Corrections")).to_be_visible()
+    return page
+
+
+def test_a_cluster_is_corrected_on_its_page(
+    browser: Browser, address: str, corpus: Corpus, forgotten: None
+) -> None:
+    largest = max(corpus.runs["events"].records.values(), key=lambda each: each["cluster_size"])
+    page = clusters_page(browser, address, "user", largest["cluster_id"])
+    rows, status = page.locator("#panel .corrections > li"), page.locator("#panel [role=status]")
+    page.fill("#reason", HOSTILE)
+    page.fill("#new-label", "The <i>vote</i>")
+    page.get_by_role("button", name="Rename").click()
+    expect(status).to_contain_text("holds from the next run on")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("The vote")
+    assert page.title() != "owned"
+    assert page.locator("#panel .corrections img, #panel .corrections script").count() == 0
+    page.get_by_role("button", name="Pin").click()
+    expect(rows).to_have_count(2)
+    page.get_by_role("button", name="Hide").click()
+    expect(status).to_contain_text("contradicts correction")
+    page.locator("#panel .members summary").first.click()
+    page.get_by_role("button", name="Does not belong").first.click()
+    expect(rows).to_have_count(3)
+    page.get_by_role("button", name="Same story").first.click()
+    expect(rows).to_have_count(4)
+    assert fits(page)
+    shoot(page, "corrections")
+    page.get_by_role("button", name="Undo correction").first.click()
+    expect(status).to_contain_text("is undone from the next run on")
+    expect(rows).to_have_count(4)
+    expect(page.get_by_role("button", name="Undo correction")).to_have_count(3)
+    page.context.close()
+
+
+def test_a_reader_is_told_that_the_right_is_missing(
+    browser: Browser, address: str, corpus: Corpus, forgotten: None
+) -> None:
+    page = clusters_page(browser, address, "viewer", next(iter(corpus.runs["events"].records)))
+    page.get_by_role("button", name="Pin").click()
+    expect(page.locator("#panel [role=status]")).to_contain_text("You may not start runs")
+    expect(page.locator("#panel .corrections > li")).to_have_count(0)
+    page.context.close()
+
+
+def test_an_earlier_run_has_nothing_to_correct(
+    browser: Browser, address: str, corpus: Corpus
+) -> None:
+    earlier = corpus.earlier
+    context = browser.new_context(viewport=DESKTOP)
+    context.add_cookies([{"name": "_token", "value": token("user"), "url": address}])
+    page = context.new_page()
+    cluster = next(iter(earlier.records))
+    page.goto(f"{address}/explorer?level=events&load_id={earlier.load_id}&cluster={cluster}")
+    expect(page.locator("#panel h2")).to_be_visible()
+    expect(page.locator("#panel .corrections")).to_have_count(0)
+    context.close()
+
+
 def test_nobody_sees_a_page_without_logging_in(address: str) -> None:
     html = {"Accept": "text/html"}
     with httpx.Client(trust_env=False) as stranger:

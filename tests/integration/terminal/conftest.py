@@ -39,11 +39,13 @@ class Script:
             ever; an answer is a body, or a status and a body. A body that is text is sent as it is.
         asked: the requests.
         valid: the tokens that are let in.
+        location: where an answer leads that leads elsewhere.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     valid: set[str] = field(default_factory=lambda: {TOKEN})
+    location: str = "https://elsewhere/airflow"
 
     def stage4(self, what: str, *answers: Any) -> None:
         """Let Stage 4's API answer, `GET jobs` for example."""
@@ -89,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         text = content if isinstance(content, str) else json.dumps(content)
         with suppress(ConnectionError):
             self.send_response(status)
-            self.send_header("Location", "https://elsewhere/airflow")
+            self.send_header("Location", self.server.script.location)
             self.end_headers()
             self.wfile.write(text.encode())
 

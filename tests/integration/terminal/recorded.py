@@ -42,6 +42,10 @@ def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
         "parts_total": 3,
         "parts_done": 3 if state == "completed" else 1,
         "parts_failed": int(state == "failed"),
+        "clusters": 758 if state == "completed" else None,
+        "outliers": 542 if state == "completed" else None,
+        "quality": {"silhouette": 0.31} if state == "completed" else None,
+        "error": "this part is broken" if state == "failed" else None,
         "idle_settings": [],
         "tasks": [{"task_id": name, "states": found} for name, found in states.items()],
     }
@@ -143,6 +147,33 @@ CLUSTER: Json = SUMMARY | {
 }
 
 
+IDENTITY: Json = {
+    "cluster_id": "event_000000000001",
+    "level": "events",
+    "state": "merged",
+    "born_job": "cluster_events.scheduled__1",
+    "born_at": "2025-12-10T00:00:00Z",
+    "last_seen_job": "cluster_events.scheduled__2",
+    "last_seen_at": "2025-12-11T00:00:00Z",
+    "successors": [CLUSTER_ID],
+    "version": 2,
+}
+LINEAGE: Json = IDENTITY | {
+    "lineage": [
+        {
+            "job_id": "cluster_events.scheduled__3",
+            "load_id": 17,
+            "as_of": "2025-12-12T00:00:00Z",
+            "change": "absorbed",
+            "size": 0,
+            "related": [{"cluster_id": CLUSTER_ID, "shared": 4, "of_it": 0.5, "of_this": 1.0}],
+            "withdrawn": True,
+        }
+    ],
+    "next_cursor": None,
+}
+
+
 def member(number: int) -> Json:
     """A member of the cluster."""
     return {
@@ -225,6 +256,22 @@ def problem(status: int, detail: str, errors: list[Json] | None = None) -> Json:
     body = {"type": "about:blank", "title": "", "status": status, "detail": detail, "instance": ""}
     return body if errors is None else body | {"errors": errors}
 
+
+CORRECTION: Json = {
+    "correction_id": 17,
+    "level": "events",
+    "kind": "apart",
+    "items": ["event_emb_doc_001_event_0"],
+    "others": ["event_emb_doc_002_event_3"],
+    "cluster_id": None,
+    "label": None,
+    "reason": "another summit",
+    "made_by": "ulla",
+    "made_at": "2026-03-01T12:00:00Z",
+    "undone_by": None,
+    "undone_at": None,
+    "state": "holds",
+}
 
 DELETION: Json = {
     "deletion_id": 7,

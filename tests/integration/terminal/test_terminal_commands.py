@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import BaseModel, ConfigDict, create_model
 
-from stage4.api.models import clusters, installation, items, jobs, metrics, runs
+from stage4.api.models import clusters, corrections, installation, items, jobs, metrics, runs
 from tests.integration.terminal import recorded
 from tests.integration.terminal.conftest import Command, Script
 from tests.integration.terminal.recorded import CLUSTER_ID, JOB_ID
@@ -35,6 +35,7 @@ REPO = Path(__file__).parents[3]
         (metrics.Alert, recorded.ALERT),
         (installation.Resources, recorded.RESOURCES),
         (items.Deletion, recorded.DELETION),
+        (corrections.Correction, recorded.CORRECTION),
     ],
 )
 def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
@@ -303,6 +304,51 @@ def test_show_takes_a_load_and_understands_the_former_name_of_the_option(
     assert "--run" not in terminal("show", "--help").out
 
 
+OLD, LEFT = "event_000000000001", "event_000000000002"
+
+
+def test_show_follows_a_former_id(script: Script, terminal: Command) -> None:
+    moved = recorded.problem(308, f"Cluster {OLD} went into {CLUSTER_ID}.")
+    script.stage4(f"GET clusters/{OLD}", (308, moved))
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER)
+    page = {"members": [recorded.member(1)], "next_cursor": None}
+    script.stage4(f"GET clusters/{CLUSTER_ID}/members", page)
+    script.location = f"{CLUSTER_ID}?centroid=false"
+    shown = terminal("show", OLD, "--members")
+    assert (shown.code, shown.err) == (0, f"{OLD} went into {CLUSTER_ID}:\n")
+    assert "doc_001_event_0" in shown.out
+    assert terminal("show", OLD, "--json").json["cluster_id"] == CLUSTER_ID
+    script.location = "https://elsewhere/airflow"
+    assert terminal("show", OLD).code == 66
+
+
+def test_show_names_the_parts_of_a_split_id(script: Script, terminal: Command) -> None:
+    choice = {"cluster_id": LEFT, "state": "active", "label": "one half", "size": 3}
+    script.stage4(f"GET clusters/{OLD}", (300, recorded.IDENTITY | {"choices": [choice]}))
+    shown = terminal("show", OLD, "--members")
+    assert shown.code == 0
+    assert f"{OLD} was split" in shown.out
+    assert "one half" in shown.out
+    assert terminal("show", OLD, "--json").json["choices"] == [choice]
+
+
+def test_show_takes_a_moment(script: Script, terminal: Command) -> None:
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER)
+    at = "2026-03-01T12:00:00Z"
+    assert terminal("show", CLUSTER_ID, "--published-at", at).code == 0
+    assert script.asked[-1].query == {"published_at": at}
+
+
+def test_the_history_of_an_id(script: Script, terminal: Command) -> None:
+    script.stage4(f"GET clusters/{OLD}/lineage", recorded.LINEAGE)
+    shown = terminal("history", OLD, "--limit", "9")
+    assert shown.code == 0
+    for text in ("merged", CLUSTER_ID, "absorbed (withdrawn)", f"{CLUSTER_ID} 4 (50% of it)"):
+        assert text in shown.out
+    assert script.asked[-1].query == {"limit": "9"}
+    assert terminal("history", OLD, "--json").json == recorded.LINEAGE
+
+
 def test_search_asks_every_level_and_skips_those_without_a_run(
     script: Script, terminal: Command
 ) -> None:
@@ -389,6 +435,87 @@ def test_nothing_is_deleted_unasked(script: Script, terminal: Command) -> None:
     assert refused.code == 64
     assert "--yes" in refused.err
     assert script.asked == []
+
+
+OTHER_ID = "event_00112233aabb"
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        (
+            ("together", CLUSTER_ID, OTHER_ID, "doc_001_event_0"),
+            {"kind": "together", "clusters": [CLUSTER_ID, OTHER_ID], "items": ["doc_001_event_0"]},
+        ),
+        (
+            ("apart", "doc_001_event_0", "--from", CLUSTER_ID),
+            {"kind": "apart", "items": ["doc_001_event_0"], "cluster_id": CLUSTER_ID},
+        ),
+        (
+            ("apart", "a1", "--other", "b1", "--other", "c1", "--level", "event"),
+            {"kind": "apart", "items": ["a1"], "others": ["b1", "c1"]},
+        ),
+        (
+            ("rename", CLUSTER_ID, "--label", "The vote", "--reason", "as readers call it"),
+            {
+                "kind": "rename",
+                "cluster_id": CLUSTER_ID,
+                "label": "The vote",
+                "reason": "as readers call it",
+            },
+        ),
+        (("hide", CLUSTER_ID), {"kind": "hide", "cluster_id": CLUSTER_ID}),
+    ],
+)
+def test_a_correction_is_sent_as_it_is_named(
+    script: Script, terminal: Command, command: tuple[str, ...], asked: dict[str, Any]
+) -> None:
+    script.stage4("POST corrections", (201, recorded.CORRECTION))
+    shown = terminal("correct", *command)
+    assert shown.code == 0, shown.err
+    assert script.asked[-1].body == {"level": "events", "reason": ""} | asked
+    assert "17" in shown.out
+    assert "another summit" in shown.out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("forget", CLUSTER_ID),
+        ("together", "a1", "b1"),
+        ("apart", CLUSTER_ID, "--from", OTHER_ID),
+        ("rename", "doc_001_event_0", "--label", "x"),
+        ("pin", CLUSTER_ID, OTHER_ID),
+        ("together", CLUSTER_ID, "entity_00112233aabb"),
+    ],
+)
+def test_what_is_no_correction_is_not_sent(
+    script: Script, terminal: Command, command: tuple[str, ...]
+) -> None:
+    assert terminal("correct", *command).code == 64
+    assert script.asked == []
+
+
+def test_a_contradiction_is_shown_in_the_servers_words(script: Script, terminal: Command) -> None:
+    words = "It contradicts correction 17 (together, by ulla on 2026-03-01)"
+    script.stage4("POST corrections", (409, {"detail": words}))
+    refused = terminal("correct", "hide", CLUSTER_ID)
+    assert refused.code == 64
+    assert words in refused.err
+
+
+def test_corrections_are_listed_and_undone(script: Script, terminal: Command) -> None:
+    page = {"corrections": [recorded.CORRECTION], "next_cursor": None}
+    script.stage4("GET corrections", page)
+    shown = terminal("corrections", "--level", "event", "--cluster", CLUSTER_ID)
+    assert shown.code == 0
+    assert "apart event_emb_doc_001_event_0" in " ".join(shown.out.split())
+    gone = recorded.CORRECTION | {"state": "undone", "undone_by": "vera"}
+    script.stage4("DELETE corrections/17", gone)
+    undone = terminal("undo", "17")
+    assert undone.code == 0
+    assert "vera" in undone.out
+    assert terminal("undo", "0").code == 64
 
 
 @pytest.mark.parametrize("name", ["", "..", "a\nb"])

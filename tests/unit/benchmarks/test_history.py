@@ -208,6 +208,21 @@ FIGURES: dict[str, Figure] = {
     },
     "api/1000/redis/saturated/all_per_second": 298.4,
     "api/1000/redis/saturated/empty_per_second": 697,
+    **{
+        f"identity/news by day events/{name}": value
+        for name, value in {
+            "idf1": 0.9,
+            "idf1_of_best": 0.99,
+            "story_days": 1200,
+            "switches": 3,
+            "kept": 0.98,
+            "goes_on": 1100,
+            "moved": 0,
+            "told": None,
+            "merges_and_splits": 0,
+            "relabelled": 0.01,
+        }.items()
+    },
 }
 PAGE = "".join(
     f"# {name}\n\n<!-- bench:{name} -->\nFORMER\n<!-- /bench:{name} -->\n\n" for name in TABLES
@@ -219,6 +234,7 @@ def test_the_page_says_what_the_figures_say() -> None:
     assert "FORMER" not in page
     assert "| item | PostgreSQL and Redis | 5 | 10 | 33 | 2 | 6 | 1,234 |" in page
     assert "| PostgreSQL and Redis | 298 | 697 |" in page
+    assert "| news by day | events | 0.900 | **0.990** | 1,200 | 3 | **0.980** of 1,100 |" in page
     assert "| news documents | 70% | two years | 0.500 | - | - | - | 0.625 | - |" in page
     shown = "0.750 | - | - | 0.500 | -"
     assert f"| news | documents | 1,234 | **0.812** (0.81 / 0.81) | {shown} |" in page

@@ -180,7 +180,7 @@ def test_the_rules_name_settings_that_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "dags/clustering_levels.py", "dags/upstream_example.py"]
+    "path", ["README.md", "plugins/stage4/tasks/level_page.py", "dags/upstream_example.py"]
 )
 def test_no_example_chooses_a_setting_without_effect(path: str) -> None:
     text = (REPO / path).read_text(encoding="utf-8")
@@ -200,5 +200,5 @@ def test_a_setting_that_is_described_as_conditional_has_a_rule() -> None:
     named = [name for name in known_names() if conditional.search(page[name].description or "")]
     assert len(named) > 10
     # Refused where the other setting is missing: they never get as far as having no effect.
-    refused = {"allow_partial", "outliers.target_share", "publish.max_drift"}
+    refused = {"allow_partial", "input.table", "outliers.target_share", "publish.max_drift"}
     assert [name for name in named if not list(rules_of(name)) and name not in refused] == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks.stage3.text import (
     clean,
+    cut,
     escape_unseen,
     has_points,
     matching,
@@ -215,3 +216,19 @@ def test_json_with_what_nobody_sees_written_out_is_the_same(text: str) -> None:
 def test_lines_stay_lines() -> None:
     assert visible("one\r\ntwo\rthree\tfour\x0bfive") == "one\ntwo\nthree\tfour\nfive"
     assert one_line("one\r\n  two\u2028three") == "one two three"
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "shown"),
+    [
+        ("abc", 3, "abc"),
+        ("abcd", 3, "ab…"),
+        ("", 1, ""),
+        ("नई शिक्षा", 6, "नई शि…"),
+        ("e\u0301e", 2, "…"),
+    ],
+)
+def test_a_text_is_cut_with_a_mark_and_no_letter_loses_its_accent(
+    text: str, most: int, shown: str
+) -> None:
+    assert cut(text, most) == shown

@@ -27,9 +27,11 @@ class Workspace:
         write(folder / "result.json", orjson.dumps(record), age)
         return folder
 
-    def run(self, job: str, age: float, *artefacts: Path, level: str = "events") -> Path:
+    def run(
+        self, job: str, age: float, *artefacts: Path, level: str = "events", mode: str = "full"
+    ) -> Path:
         folder = self.root / level / "runs" / job
-        write(folder / "run.json", b"{}", age)
+        write(folder / "run.json", orjson.dumps({"settings": {"mode": mode}}), age)
         for number, artefact in enumerate(artefacts):
             record = {"uri": str(artefact)}
             write(folder / f"step-{number}.json", orjson.dumps(record), age)
@@ -71,7 +73,7 @@ def test_an_old_run_goes_with_what_it_alone_refers_to(place: Workspace) -> None:
     assert (done.runs, done.artefacts, done.leftovers) == (1, 1, 0)
     assert done.freed_bytes > 1000
     assert done.left_bytes == sum(p.stat().st_size for p in place.root.rglob("*") if p.is_file())
-    assert place.clean() == Cleaned(0, 0, 0, 0, done.left_bytes)
+    assert place.clean() == Cleaned(0, 0, 0, 0, 0, done.left_bytes)
 
 
 def test_what_the_database_keeps_and_what_is_published_stays(place: Workspace) -> None:
@@ -142,6 +144,63 @@ def test_what_is_published_or_may_be_in_use_stays_above_any_limit(place: Workspa
     assert place.left() == {"published", "used", "written", "active"}
 
 
+@pytest.mark.parametrize("mode", ["incremental", "auto"])
+def test_what_the_next_incremental_run_takes_over_stays_above_any_limit(
+    place: Workspace, mode: str
+) -> None:
+    label, graph = place.artefact("label/published", 300), place.artefact("cluster/graph", 300)
+    other = place.artefact("cluster/other", 300)
+    place.run("published", 300, label, graph, mode=mode)
+    place.run("before", 300, other, mode=mode)
+    place.publish("published", label)
+    place.clean("before", limit=1)
+    assert place.left() == {"published", "graph", "before"}
+
+
 def test_an_empty_workspace_and_an_object_store_are_left_alone(place: Workspace) -> None:
-    assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0)
+    assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0, 0)
     assert clean_workspace("memory://workspace", {}, 90) is None
+
+
+def test_old_corrections_go_when_no_run_names_them(place: Workspace) -> None:
+    folder = place.root / "events" / "corrections"
+    for name, age in (("named", 400), ("forgotten", 400), ("new", 1)):
+        write(folder / f"{name}.json", b"[]", age)
+    write(place.root / "events" / "runs" / "job" / "run.json", b'{"corrections": "named"}', 400)
+    place.clean("job")
+    assert sorted(path.stem for path in folder.iterdir()) == ["named", "new"]
+
+
+def registry(place: Workspace, job: str, base: str | None, age: float = 400) -> str:
+    folder = place.root / "events" / "identities"
+    record = {"job_id": job, "base": base}
+    write(folder / f"record-{job}-0.json", orjson.dumps(record), age)
+    for file in ("identities", "items", "lineage"):
+        write(folder / f"{file}-{job}-0.parquet", b"x" * 100, age)
+    return f"identities-{job}-0.parquet"
+
+
+def registries_left(place: Workspace) -> set[str]:
+    found = (place.root / "events" / "identities").iterdir()
+    return {path.name.split("-")[1] for path in found}
+
+
+def test_a_registry_stays_while_a_run_may_go_on_from_it(place: Workspace) -> None:
+    """The published one, those of runs that are kept, and what these went on from."""
+    adopted = place.artefact("label/adopted", 400)
+    first = registry(place, "first", "label/adopted")
+    second = registry(place, "second", registry(place, "gone", first))
+    third = registry(place, "third", second)
+    registry(place, "young", None, age=1)
+    registry(place, "fourth", third)
+    place.run("first", 1)
+    place.run("third", 1)
+    write(
+        place.root / "events" / "published.json",
+        orjson.dumps({"job_id": "fourth", "identities": "/elsewhere/identities-fourth-0.parquet"}),
+        400,
+    )
+    done = place.clean()
+    assert registries_left(place) == {"first", "second", "third", "fourth", "young"}
+    assert (done.registries, adopted.exists()) == (1, True)
+    assert len(list((place.root / "events" / "identities").iterdir())) == 5 * 4

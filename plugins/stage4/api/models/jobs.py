@@ -49,6 +49,19 @@ class IdleSetting(BaseModel):
     reason: str = Field(description="Begins with `acts only where`.")
 
 
+class JobQuality(BaseModel):
+    """How good the clusters of a job are, without gold; docs/METRICS.md says what each means."""
+
+    silhouette: float | None = None
+    davies_bouldin: float | None = None
+    intra_cluster_similarity: float | None = None
+    inter_cluster_similarity: float | None = None
+    modularity: float | None = None
+    density_validity: float | None = None
+    stability: float | None = None
+    mean_probability: float | None = None
+
+
 class JobDetails(Job):
     """A job with its progress."""
 
@@ -63,6 +76,18 @@ class JobDetails(Job):
     parts_total: int | None = Field(description="Parts of `cluster`; null until `plan` has ended.")
     parts_done: int | None = Field(description="Of them, those that have succeeded.")
     parts_failed: int | None = Field(description="Of them, those whose last try has failed.")
+    clusters: int | None = Field(description="Clusters found; null until `merge` has ended.")
+    outliers: int | None = Field(
+        description="Items in no cluster after the outlier policy, without those that a filter"
+        " leaves out; null until `merge` has ended."
+    )
+    quality: JobQuality | None = Field(
+        description="Null until `merge` has ended; each is null where nothing is to be measured."
+    )
+    error: str | None = Field(
+        description="Message of the task that failed first, or why a run without a failed task"
+        " has failed; null: nothing has."
+    )
     idle_settings: list[IdleSetting] | None = Field(
         description="Chosen settings without effect; null until `check_stage3` has ended, and for"
         " `cluster_all`, whose levels have their own jobs."

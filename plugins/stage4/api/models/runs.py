@@ -80,6 +80,7 @@ class ClusterChange(BaseModel):
     label: Line
     size: int
     kind: Kind
+    same_id: bool = Field(description="Whether a cluster of the other run has the same id.")
     shared: int = Field(description="Members that are in any cluster of the other run.")
     related_count: int = Field(description="Clusters of the other run that share members with it.")
     related: list[RelatedCluster] = Field(description="At most 10, the largest share first.")
@@ -96,6 +97,7 @@ class ChangeSummary(BaseModel):
         description="Of these, items that stayed with most of neither their former cluster nor"
         " their present one."
     )
+    same_ids: int = Field(description="Ids of clusters of both runs.")
 
 
 class Comparison(Page):

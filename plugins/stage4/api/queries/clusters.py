@@ -45,6 +45,8 @@ class ClusterFilter:
         document_id: of a document that the cluster has items of.
         text: words, "phrases", -exclusions, `or`: PostgreSQL's websearch form; of the last word
             the beginning.
+        only: ids of the clusters among which to look.
+        hidden: ids of clusters to leave out.
     """
 
     domain: str | None = None
@@ -56,6 +58,8 @@ class ClusterFilter:
     max_size: int | None = None
     document_id: str | None = None
     text: str | None = None
+    only: tuple[str, ...] | None = None
+    hidden: tuple[str, ...] | None = None
 
 
 _CONDITIONS = {
@@ -69,6 +73,8 @@ _CONDITIONS = {
     "max_size": "size <= %(max_size)s",
     "document_id": "document_ids @> jsonb_build_array(%(document_id)s::text)",
     "text": "search @@ {query}",
+    "only": "cluster_id = ANY(%(only)s)",
+    "hidden": "cluster_id <> ALL(%(hidden)s)",
 }
 
 # What the rows are sorted by: each has its index, that of labels for their beginning.
@@ -240,8 +246,10 @@ async def search_by_vector(
 
 def unit(vector: Sequence[float]) -> list[float]:
     """Scale a vector to length 1: `halfvec` holds no number beyond 65,504."""
-    length = math.hypot(*vector)
-    return [value / length for value in vector]
+    largest = max(map(abs, vector))  # first, or the smallest numbers lose their digits
+    scaled = [value / largest for value in vector]
+    length = math.hypot(*scaled)
+    return [value / length for value in scaled]
 
 
 def _conditions(wanted: ClusterFilter) -> Iterator[Composable]:
@@ -252,6 +260,7 @@ def _conditions(wanted: ClusterFilter) -> Iterator[Composable]:
 
 def _values(wanted: ClusterFilter) -> dict[str, Any]:
     given = {name: value for name, value in vars(wanted).items() if value is not None}
+    given |= {name: list(given[name]) for name in ("only", "hidden") if name in given}
     return given if wanted.text is None else given | words.values(wanted.text)
 
 

@@ -7,16 +7,17 @@ from typing import Any
 from psycopg.rows import args_row
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.api.pool import Reader, Row
+from stage4.api.pool import Reader, Row, read_rows
 from stage4.api.queries.differences import Change, Kind, Summary, page_query, summary_query
 from stage4.api.queries.runs import RunKey
+from stage4.database.changes import IdChange, changes_query
 
 _TIMES_AS_LONG = 6
 
 
-def sort_key(row: Row) -> tuple[int, str]:
+def sort_key(row: Row) -> tuple[int, str, bool]:
     """Take from a row what a cursor holds."""
-    return row["size"], row["cluster_id"]
+    return row["size"], row["cluster_id"], row["kind"] == "vanished"
 
 
 async def read_changes(
@@ -38,11 +39,35 @@ async def read_changes(
         after: `sort_key` of the row before the page; None: from the start.
         limit: most rows.
     """
-    size, cluster_id = after or (None, None)
-    values = {"kind": kind, "size": size, "cluster_id": cluster_id, "limit": limit}
+    keys = ("size", "cluster_id", "vanished")
+    values = {"kind": kind, "limit": limit} | dict(zip(keys, after or [None] * 3, strict=True))
     async with _patient(connection), connection.cursor(row_factory=args_row(Change)) as cursor:
         await cursor.execute(page_query(base.load_id, other.load_id), values)
         return [vars(change) for change in await cursor.fetchall()]
+
+
+async def read_id_changes(
+    connection: Reader,
+    base: RunKey,
+    other: RunKey,
+    *,
+    change: IdChange | None,
+    after: Sequence[Any] | None,
+    limit: int,
+) -> list[Row]:
+    """Read a page of what became of the ids, sorted by them.
+
+    Args:
+        connection: to read from.
+        base: a run.
+        other: another run of the same level.
+        change: only those of it; None: all.
+        after: the id of the row before the page, alone; None: from the start.
+        limit: most rows.
+    """
+    values = {"change": change, "last": after[0] if after else None, "limit": limit}
+    async with _patient(connection):
+        return await read_rows(connection, changes_query(base.load_id, other.load_id), values)
 
 
 async def read_summary(connection: Reader, base: RunKey, other: RunKey) -> Row:

@@ -39,12 +39,26 @@ class RunKey:
     changed_at: datetime
 
 
-async def find_run(connection: Reader, level: str, load_id: int | None = None) -> RunKey:
+async def find_run(
+    connection: Reader,
+    level: str,
+    load_id: int | None = None,
+    published_at: datetime | None = None,
+) -> RunKey:
     """Find the run to read: the published one, or one that the caller names.
 
+    Args:
+        connection: to read from.
+        level: plural name.
+        load_id: of a run; None: the published one.
+        published_at: a moment, for the run that was published then; None: now.
+
     Raises:
-        ProblemError: 404, when nothing is published, or the level has no such run.
+        ProblemError: 404, when nothing is published, or was by then, or the level has no such run;
+            410, when the run that was published then has been removed.
     """
+    if published_at is not None:
+        return await _published_at(connection, level, published_at)
     if load_id is None:
         current = SQL(" JOIN stage4.published USING (level, load_id) WHERE level = %s")
         row = await read_row(connection, _RUN_KEY + current, [level])
@@ -54,6 +68,27 @@ async def find_run(connection: Reader, level: str, load_id: int | None = None) -
     if row is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, _missing(level, load_id))
     return RunKey(**row)
+
+
+async def _published_at(connection: Reader, level: str, moment: datetime) -> RunKey:
+    row = await read_row(
+        connection,
+        "SELECT load_id FROM stage4.publications WHERE level = %s AND moved_at <= %s"
+        " ORDER BY publication_id DESC LIMIT 1",
+        [level, moment],
+    )
+    if row is None:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, f"No run of {level} was published by {moment.isoformat()}."
+        )
+    try:
+        return await find_run(connection, level, row["load_id"])
+    except ProblemError:
+        raise ProblemError(
+            HTTPStatus.GONE,
+            f"At {moment.isoformat()} load {row['load_id']} of {level} was published, which has "
+            "been removed (STAGE4_RETENTION_DAYS).",
+        ) from None
 
 
 async def current_runs(connection: Reader, levels: list[str]) -> list[RunKey]:
@@ -77,7 +112,11 @@ def _missing(level: str, load_id: int | None) -> str:
 
 
 async def run_of_list(
-    connection: Reader, level: str, load_id: int | None, began_in: int | None
+    connection: Reader,
+    level: str,
+    load_id: int | None,
+    began_in: int | None,
+    published_at: datetime | None = None,
 ) -> RunKey:
     """Find the run to read a page of a list from.
 
@@ -86,13 +125,14 @@ async def run_of_list(
         level: plural name.
         load_id: that the caller names; None: the published one.
         began_in: the run of the list's first page; None: this is the first page.
+        published_at: as for `find_run`.
 
     Raises:
         ProblemError: 404, as of `find_run`; 410, when the run that the list began in has been
             removed meanwhile.
     """
     if began_in is None:
-        return await find_run(connection, level, load_id)
+        return await find_run(connection, level, load_id, published_at)
     try:
         return await find_run(connection, level, began_in)
     except ProblemError:

@@ -8,9 +8,11 @@ from fastapi import APIRouter
 # In the order of the API's description; a new module is a line here.
 ROUTES = (
     "clusters",
+    "identities",
     "search",
     "items",
     "documents",
+    "corrections",
     "runs",
     "metrics",
     "map",

@@ -1,10 +1,9 @@
 """`clusters`: lists of clusters, one of them, its members, those like it."""
 
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from stage4.api import cursors
@@ -16,7 +15,7 @@ from stage4.api.models.clusters import (
     SimilarClusters,
 )
 from stage4.api.models.items import Member, MemberPage
-from stage4.api.openapi import OF_A_RUN
+from stage4.api.openapi import OF_A_CLUSTER, OF_A_RUN
 from stage4.api.parameters import (
     DEFAULT_ROWS,
     WORDS,
@@ -31,10 +30,11 @@ from stage4.api.parameters import (
     Text,
     level_of,
 )
-from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
 from stage4.api.queries import members
+from stage4.api.queries.corrections import Marked, marked_clusters
 from stage4.api.queries.runs import RunKey, find_run, run_of_list
+from stage4.api.routes.identities import absent
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
 
@@ -56,11 +56,22 @@ class Filters(BaseModel):
     min_size: Size | None = Field(None, description="Members at least.")
     max_size: Size | None = Field(None, description="Members at most.")
     document_id: Id | None = Field(None, description="Only clusters with items of it.")
+    pinned: bool = Field(False, description="Only clusters that a person pinned.")
+    hidden: bool = Field(False, description="Clusters that a person hid, too.")
 
-    def wanted(self, text: str | None) -> stored.ClusterFilter:
-        """Translate to the query."""
+    def wanted(self, text: str | None, marked: Marked) -> stored.ClusterFilter:
+        """Translate to the query.
+
+        Args:
+            text: words to search for.
+            marked: clusters that people pinned or hid.
+        """
+        own = {*Filters.model_fields} - {"pinned", "hidden"}
         return stored.ClusterFilter(
-            **{name: getattr(self, name) for name in Filters.model_fields}, text=text
+            **{name: getattr(self, name) for name in own},
+            text=text,
+            only=marked.pinned if self.pinned else None,
+            hidden=marked.hidden if marked.hidden and not self.hidden else None,
         )
 
 
@@ -108,13 +119,16 @@ async def list_clusters(
     await access.check(asked.level)
     page = cursors.page(asked.question(), asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await run_of_list(connection, asked.level, asked.load_id, page.load_id)
+        run = await run_of_list(
+            connection, asked.level, asked.load_id, page.load_id, asked.published_at
+        )
+        wanted = asked.wanted(asked.q, await marked_clusters(connection, asked.level))
 
         async def make() -> ClusterPage:
             rows = await stored.list_clusters(
                 connection,
                 run,
-                asked.wanted(asked.q),
+                wanted,
                 order=asked.order,
                 after=page.after,
                 limit=page.rows,
@@ -129,26 +143,28 @@ async def list_clusters(
                 next_cursor=following,
             )
 
-        return await _answer("clusters", services, run, page, make)
+        marks = {"only": wanted.only, "hidden": wanted.hidden}
+        return await _answer("clusters", services, run, page, make, marks)
 
 
-@router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_RUN)
+@router.get("/{cluster_id}", response_model=Cluster, responses=OF_A_CLUSTER)
 async def read_cluster(
+    request: Request,
     cluster_id: ClusterIdPath,
     asked: Annotated[ClusterQuery, Query()],
     access: AccessDep,
     services: ServicesDep,
 ) -> Response:
-    """Read a cluster."""
+    """Read a cluster, or learn where its members are by now."""
     level = level_of(cluster_id)
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.load_id)
+        run = await find_run(connection, level, asked.load_id, asked.published_at)
 
         async def make() -> Cluster:
             row = await stored.read_cluster(connection, run, cluster_id)
             if row is None:
-                raise missing(cluster_id, run)
+                raise await absent(connection, request, run, cluster_id, asked)
             centroid = None
             if asked.centroid:
                 centroid = await stored.read_centroid(connection, run, cluster_id)
@@ -158,8 +174,9 @@ async def read_cluster(
         return await services.cache.answer(run, question, make)
 
 
-@router.get("/{cluster_id}/members", response_model=MemberPage, responses=OF_A_RUN)
+@router.get("/{cluster_id}/members", response_model=MemberPage, responses=OF_A_CLUSTER)
 async def list_members(
+    request: Request,
     cluster_id: ClusterIdPath,
     asked: Annotated[MemberParameters, Query()],
     access: AccessDep,
@@ -171,7 +188,7 @@ async def list_members(
     question = {"id": cluster_id} | asked.model_dump(exclude={"limit", "cursor"})
     page = cursors.page(question, asked.limit, asked.cursor)
     async with services.database.reader() as connection:
-        run = await run_of_list(connection, level, asked.load_id, page.load_id)
+        run = await run_of_list(connection, level, asked.load_id, page.load_id, asked.published_at)
 
         async def make() -> MemberPage:
             rows = await members.list_members(
@@ -183,7 +200,7 @@ async def list_members(
                 limit=page.rows,
             )
             if not rows and page.cursor is None:  # there is no cluster without members
-                raise missing(cluster_id, run)
+                raise await absent(connection, request, run, cluster_id, asked)
             shown, following = page.cut(
                 rows, lambda row: members.sort_key(row, asked.order), run.load_id
             )
@@ -198,8 +215,9 @@ async def list_members(
         return await _answer("members", services, run, page, make)
 
 
-@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=OF_A_RUN)
+@router.get("/{cluster_id}/similar", response_model=SimilarClusters, responses=OF_A_CLUSTER)
 async def list_similar(
+    request: Request,
     cluster_id: ClusterIdPath,
     asked: Annotated[SimilarParameters, Query()],
     access: AccessDep,
@@ -209,16 +227,17 @@ async def list_similar(
     level = level_of(cluster_id)
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.load_id)
+        run = await find_run(connection, level, asked.load_id, asked.published_at)
+        hidden = (await marked_clusters(connection, level)).hidden
 
         async def make() -> SimilarClusters:
             centroid = await stored.read_centroid(connection, run, cluster_id)
             if centroid is None:
-                raise missing(cluster_id, run)
+                raise await absent(connection, request, run, cluster_id, asked)
             rows = await stored.search_by_vector(
                 connection,
                 run,
-                stored.ClusterFilter(),
+                stored.ClusterFilter(hidden=hidden or None),
                 centroid,
                 limit=asked.limit,
                 without=cluster_id,
@@ -226,7 +245,7 @@ async def list_similar(
             found = [Similar(**row) for row in rows]
             return SimilarClusters(level=run.level, load_id=run.load_id, clusters=found)
 
-        question = {"of": "similar", "id": cluster_id, "limit": asked.limit}
+        question = {"of": "similar", "id": cluster_id, "limit": asked.limit, "hidden": hidden}
         return await services.cache.answer(run, question, make)
 
 
@@ -236,18 +255,10 @@ async def _answer(
     run: RunKey,
     page: cursors.Page,
     make: Callable[[], Awaitable[BaseModel]],
+    also: Mapping[str, Any] | None = None,
 ) -> Response:
     """Give a list's first page from the cache; the others, which few ask for, are always made."""
     if page.cursor is not None:
         return Response((await make()).model_dump_json(), media_type="application/json")
-    question = {"of": name, "limit": page.limit, **page.question}
+    question = {"of": name, "limit": page.limit, **page.question, **(also or {})}
     return await services.cache.answer(run, question, make)
-
-
-def missing(cluster_id: str, run: RunKey) -> ProblemError:
-    """Say that a run has no such cluster."""
-    return ProblemError(
-        HTTPStatus.NOT_FOUND,
-        f"Load {run.load_id} of {run.level} has no cluster {cluster_id}: ids belong to a run; "
-        "`load_id` names an earlier one.",
-    )

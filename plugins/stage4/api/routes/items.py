@@ -30,7 +30,7 @@ async def find_item(
     """Tell an item's status, and its cluster where it has one."""
     await access.check(level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.load_id)
+        run = await find_run(connection, level, asked.load_id, asked.published_at)
         row = await read_item(connection, run, source_id)
         if row is None:
             raise ProblemError(

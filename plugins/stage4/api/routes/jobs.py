@@ -3,15 +3,17 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from stage4.api import airflow_jobs, cursors
+from stage4.api.job_events import MEDIA_TYPE, EventResponse
 from stage4.api.models.jobs import JobDetails, JobPage, JobState
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit
 from stage4.api.problems import ProblemError
-from stage4.api.security import AccessDep, dag_id
+from stage4.api.security import Access, AccessDep, dag_id
+from stage4.api.services import ServicesDep
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -52,6 +54,29 @@ async def list_jobs(asked: Annotated[JobParameters, Query()], access: AccessDep)
 @router.get("/{job_id}", response_model=JobDetails, responses={404: {"description": "None such."}})
 async def read_job(job_id: JobIdPath, access: AccessDep) -> JobDetails:
     """Read a job's state and progress."""
+    return await _read(job_id, access)
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=EventResponse,
+    responses={
+        200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
+        404: {"description": "None such."},
+    },
+)
+async def follow_job(job_id: JobIdPath, access: AccessDep, services: ServicesDep) -> Response:
+    """Follow a job by server-sent events.
+
+    `job` comes at once and with each change, at most every 2 s; its data are those of `GET
+    jobs/{job_id}`. `end` comes when the job has ended: then close. Without an end the stream closes
+    after 25 s: connect again, as a browser's `EventSource` does by itself.
+    """
+    await _read(job_id, access)
+    return EventResponse(services.progress.stream_job(job_id))
+
+
+async def _read(job_id: str, access: Access) -> JobDetails:
     dags = await access.readable_jobs()
     # Not to be told from a job that does not exist.
     job = None

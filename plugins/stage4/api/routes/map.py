@@ -46,7 +46,7 @@ async def read_map(
     await access.check(level)
     rectangle = points.Rectangle(*map(float, asked.bbox.split(",")))
     async with services.database.reader() as connection:
-        run = await find_run(connection, level, asked.load_id)
+        run = await find_run(connection, level, asked.load_id, asked.published_at)
 
         async def make() -> MapView:
             rows = await points.read_view(connection, run, rectangle, asked.limit + 1)

@@ -13,6 +13,7 @@ from stage4.api.parameters import DEFAULT_ROWS, WORDS, Level, Limit, LoadParamet
 from stage4.api.pool import Reader, Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import clusters as stored
+from stage4.api.queries.corrections import marked_clusters
 from stage4.api.queries.runs import RunKey, dimension, find_run
 from stage4.api.routes.clusters import Filters
 from stage4.api.security import AccessDep
@@ -71,14 +72,14 @@ async def search_clusters(asked: Search, access: AccessDep, services: ServicesDe
     # origin can see its answer.
     await access.check(asked.level)
     async with services.database.reader() as connection:
-        run = await find_run(connection, asked.level, asked.load_id)
+        run = await find_run(connection, asked.level, asked.load_id, asked.published_at)
         ordered_by, rows = await _search(connection, run, asked)
     found = [ClusterHit(**({"similarity": None, "rank": None} | row)) for row in rows]
     return SearchResult(level=run.level, load_id=run.load_id, ordered_by=ordered_by, clusters=found)
 
 
 async def _search(connection: Reader, run: RunKey, asked: Search) -> tuple[OrderedBy, list[Row]]:
-    wanted = asked.wanted(asked.text)
+    wanted = asked.wanted(asked.text, await marked_clusters(connection, run.level))
     if asked.vector is not None:
         _check_vector(asked.vector, await dimension(connection, run))
         rows = await stored.search_by_vector(

@@ -18,16 +18,23 @@ export function post(path, body) {
   });
 }
 
+export function remove(path) {
+  return ask(new URL(path, BASE), { method: "DELETE", headers: { "X-Stage4-Request": "page" } });
+}
+
 async function ask(url, options) {
   const answer = await fetch(url, { credentials: "same-origin", ...options });
   if (answer.ok) return answer.json();
   let detail = `${answer.status} ${answer.statusText}`;
+  let content = null;
   if ((answer.headers.get("content-type") || "").includes("json")) {
-    detail = (await answer.json()).detail || detail;
+    content = await answer.json();
+    detail = content.detail || detail;
   }
   if (answer.status === 401) detail = "You are no longer logged in: reload the page.";
   const error = new Error(detail);
   error.status = answer.status;
+  error.content = content;
   throw error;
 }
 

@@ -1,27 +1,43 @@
 // A cluster's page: what it is about, who is in it, and what is near.
 
 import { get } from "./api.js";
+import { correctionsOf } from "./corrections.js";
 import { h, text } from "./dom.js";
 import { between, count, decimal, time, words } from "./format.js";
+import { historyOf } from "./history.js";
 
 const MEMBERS = 20;
 const TITLES = ["title", "event_description", "entity_text", "storyline_summary", "name"];
 
-// `acts`: open(id), search(words), close().
-export async function clusterPage(id, loadId, acts) {
-  const [cluster, similar] = await Promise.all([
-    get(`clusters/${id}`, { load_id: loadId }),
+// `acts`: open(id), moved(id), search(words), close(). An id may be a former one: then the API leads to
+// the cluster that it went into, names the parts of one that was split, or tells that it is gone.
+export async function clusterPage(asked, loadId, acts) {
+  let cluster;
+  try {
+    cluster = await get(`clusters/${asked}`, { load_id: loadId });
+  } catch (error) {
+    if (error.status === 300 || (error.status === 410 && error.content?.identity)) {
+      return formerPage(asked, error, acts);
+    }
+    throw error;
+  }
+  const id = cluster.cluster_id;
+  if (id !== asked) acts.moved(id);
+  const [similar, history] = await Promise.all([
     get(`clusters/${id}/similar`, { load_id: loadId, limit: 8 }),
+    loadId === null ? historyOf(id, acts.open) : null,  // a run that was only loaded has ids that nobody saw
   ]);
+  const corrections = loadId === null ? correctionsOf(cluster) : null;
   const members = h("ol", { class: "members" });
   const more = h("button", { type: "button" }, "More members");
-  const list = paged(members, more, id, loadId);
-  await list();
+  const list = paged(members, more, id, loadId, corrections);
+  await Promise.all([list(), corrections?.show()]);
   more.addEventListener("click", list);
   return h("article", {},
     h("div", { class: "head" },
       h("h2", { tabindex: -1, dir: "auto", class: "text" }, cluster.label),
       h("button", { type: "button", class: "close", "aria-label": "Close", onclick: acts.close }, "×")),
+    id === asked ? null : h("p", { class: "note" }, `${asked} went into this cluster.`),
     facts(cluster),
     chips("Key phrases", cluster.key_phrases, acts.search),
     chips("Keywords", cluster.keywords, acts.search),
@@ -30,10 +46,25 @@ export async function clusterPage(id, loadId, acts) {
     part("Representatives", cluster.representatives.length ? h("ol", {}, cluster.representatives.map(
       (one) => h("li", {}, text(one.title ?? one.id), similarity(one.similarity)))) : null),
     part(`Members (${count(cluster.size)})`, members, more),
+    part("History of this id", history),
     part("Near clusters", similar.clusters.length ? h("ol", { class: "clusters" }, similar.clusters.map(
-      (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity)))) : null),
+      (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity), corrections?.same(one.cluster_id)))) : null),
+    corrections?.part,
     part("Metadata", h("details", {}, h("summary", {}, "The record, as Stage 5 gets it"),
       h("pre", { dir: "auto" }, JSON.stringify(cluster.record, null, 2)))));
+}
+
+async function formerPage(id, error, acts) {
+  const choices = error.content.choices ?? [];
+  const said = choices.length ? "This cluster was split. Its members are in:" : error.message;
+  return h("article", {},
+    h("div", { class: "head" },
+      h("h2", { tabindex: -1, class: "text" }, id),
+      h("button", { type: "button", class: "close", "aria-label": "Close", onclick: acts.close }, "×")),
+    h("p", { class: "note" }, said),
+    choices.length ? h("ol", { class: "clusters" }, choices.map((one) => h("li", {},
+      one.state === "active" ? clusterButton(one, acts.open) : text(`${one.cluster_id} (${one.state})`)))) : null,
+    part("History of this id", await historyOf(id, acts.open)));
 }
 
 export function clusterButton(one, open) {
@@ -69,22 +100,23 @@ function part(title, ...content) {
 
 const similarity = (value) => h("span", { class: "number" }, decimal(value));
 
-function paged(members, more, id, loadId) {
+function paged(members, more, id, loadId, corrections) {
   let cursor = null;
   return async () => {
     const page = await get(`clusters/${id}/members`, { load_id: loadId, limit: MEMBERS, order: "similarity", cursor });
-    members.append(...page.members.map(member));
+    members.append(...page.members.map((one) => member(one, corrections)));
     cursor = page.next_cursor;
     more.hidden = cursor === null;
   };
 }
 
-function member(one) {
+function member(one, corrections) {
   const title = TITLES.map((name) => one.metadata[name]).find((value) => typeof value === "string" && value);
   return h("li", {},
     h("details", {},
       h("summary", {}, text(title ?? one.source_id), similarity(one.similarity)),
       h("p", { class: "quiet" }, text(one.source_id), one.occurred_at ? `, ${time(one.occurred_at)}` : "",
         one.assignment === "nearest" ? ", assigned to the nearest cluster" : ""),
+      corrections?.leave(one.vector_id),
       h("pre", { dir: "auto" }, JSON.stringify(one.metadata, null, 2))));
 }

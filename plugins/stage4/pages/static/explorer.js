@@ -36,9 +36,13 @@ function nothing(error) {
 
 function go(change) {
   Object.assign(state, change);
-  const told = Object.entries(state).filter(([, value]) => value !== null && value !== "");
-  history.pushState(null, "", `?${new URLSearchParams(told)}`);
+  history.pushState(null, "", address());
   render(change);
+}
+
+function address() {
+  const told = Object.entries(state).filter(([, value]) => value !== null && value !== "");
+  return `?${new URLSearchParams(told)}`;
 }
 
 function read() {
@@ -150,6 +154,11 @@ async function showPanel() {
 function clusterContent() {
   return clusterPage(state.cluster, state.load_id, {
     open: (id) => go({ cluster: id }),
+    moved: (id) => {
+      state.cluster = id;
+      history.replaceState(null, "", address());
+      map.select(id);
+    },
     search: (q) => go({ q, cluster: null }),
     close: () => go({ cluster: null }),
   });

@@ -4,14 +4,16 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clustering_tasks.contract.columns import MEMBERS, POINTS
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.label.report import QUALITY
 from stage4.api.job_progress import Instance, percent, progress_of, states_by_task
 from stage4.api.models.clusters import ClusterSummary
 from stage4.api.models.items import Member
+from stage4.api.models.jobs import JobQuality
 from stage4.api.models.map import MapClusters, MapMembers
 from stage4.api.parameters import level_of, plural
 from stage4.api.queries.clusters import SUMMARY, unit
@@ -93,9 +95,31 @@ def test_levels_by_singular_and_by_id() -> None:
     assert plural(None) is None
 
 
+@example([5e-324, 5e-324])
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20).filter(any))
 def test_a_vector_is_brought_to_length_one(vector: list[float]) -> None:
     scaled = unit(vector)
     assert math.hypot(*scaled) == pytest.approx(1)
     largest = max(range(len(vector)), key=lambda place: abs(vector[place]))
     assert math.copysign(1, scaled[largest]) == math.copysign(1, vector[largest])
+
+
+def test_clusters_outliers_and_quality_come_with_merge() -> None:
+    merged = {"metrics": {"clusters": 7, "noise": 12, "silhouette": 0.4, "modularity": None}}
+    done = [Instance("merge", -1, "success")]
+    known = progress_of(done, {"merge": merged})
+    assert (known["clusters"], known["outliers"]) == (7, 12)
+    assert known["quality"] == {"silhouette": 0.4} | dict.fromkeys(
+        name for name in JobQuality.model_fields if name != "silhouette"
+    )
+    unmerged: list[dict[str, Any]] = [{}, {"merge": None}, {"merge": {"metrics": {}}}]
+    for returned in unmerged:
+        unknown = progress_of(done, returned)
+        assert (unknown["clusters"], unknown["outliers"]) == (None, None)
+    assert progress_of(done, {})["quality"] is None
+    again = progress_of([Instance("merge", -1, "running")], {"merge": merged})
+    assert (again["clusters"], again["outliers"], again["quality"]) == (None, None, None)
+
+
+def test_the_qualities_of_a_job_are_those_of_the_report() -> None:
+    assert set(JobQuality.model_fields) <= set(QUALITY)

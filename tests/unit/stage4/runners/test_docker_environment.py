@@ -28,3 +28,11 @@ def test_the_gpus_settings_reach_the_steps_that_plan_for_it_and_use_it(
     monkeypatch.setenv("STAGE4_GPU_MEMORY_BYTES", "1000")
     found = _environment(DeploymentSettings(), "cluster")
     assert found == LOGS | {"STAGE4_GPU": "true", "STAGE4_GPU_MEMORY_BYTES": "1000"}
+
+
+def test_the_limit_of_items_reaches_the_step_that_reads_stage_3(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAGE4_MAX_ITEMS", "1000")
+    assert _environment(DeploymentSettings(), "snapshot") == LOGS | {"STAGE4_MAX_ITEMS": "1000"}
+    assert _environment(DeploymentSettings(), "plan") == LOGS

@@ -3,11 +3,11 @@ from itertools import pairwise
 from math import log1p
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.titles import shorten
+from clustering_tasks.steps.label.titles import name_of_id, shorten
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,28 @@ def test_a_label_is_one_short_line(text: str, line: str) -> None:
     assert shorten(text) == line
 
 
+@example("Floods in Kenya .")
 @given(st.text(max_size=300))
 def test_a_label_is_one_short_line_whatever_the_text(text: str) -> None:
     line = shorten(text)
     assert len(line) <= 100
     assert line == " ".join(line.split())
+
+
+@pytest.mark.parametrize(
+    ("source_id", "label"),
+    [
+        ("doc_17_event_3", "doc_17_event_3"),
+        ("doc\u202egnp.exe", "docgnp.exe"),
+        ("<b>AT&amp;T</b>\u200b 1", "AT&T 1"),
+        ("x" * 512, "x" * 99 + "…"),
+        ("\u200b\u2060", "event_7f3a9c2e41b0"),
+    ],
+)
+def test_an_item_without_text_is_named_by_what_is_seen_of_its_id(
+    source_id: str, label: str
+) -> None:
+    assert name_of_id(source_id, "event_7f3a9c2e41b0") == label
 
 
 def test_a_label_is_not_cut_between_a_letter_and_its_mark() -> None:

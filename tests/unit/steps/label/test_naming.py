@@ -1,6 +1,7 @@
 """The labels of a level's clusters together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.label import describe
-from clustering_tasks.steps.label.naming import Named
+from clustering_tasks.steps.label.naming import Proposal
+
+
+@dataclass
+class Named:
+    label: str | None
+    proposal: Proposal
+
+    @property
+    def phrases(self) -> list[str]:
+        return self.proposal.phrases
+
 
 STORM: list[str | None] = [
     "Storm hits the coast of Averil",
@@ -39,7 +52,12 @@ def named(
     } | more
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     searched = pa.chunked_array([pa.array(texts, pa.string())])
-    return [each for _, _, each in describe(table, searched, labels, level, 10)]
+    free, found = FreeLabels(), list[Named]()
+    for number, (_, _, each) in enumerate(describe(table, searched, labels, level, 10)):
+        label = free.best(str(number), each.ranked, each) if each.ranked else None
+        free.take(str(number), label or "")
+        found.append(Named(label, each))
+    return found
 
 
 def test_a_label_is_a_headline_of_a_member() -> None:
@@ -88,8 +106,8 @@ def test_mentions_that_name_nobody_are_marked_by_what_is_beside_them() -> None:
     )
     assert police.label == "police (Angela Merkel)"
     assert he.label == "unnamed person (Angela Merkel)"
-    assert he.entity is not None
-    assert he.entity.kind == "pronoun"
+    assert he.proposal.entity is not None
+    assert he.proposal.entity.kind == "pronoun"
 
 
 @pytest.mark.parametrize("level", ["documents", "events", "entities", "storylines"])
@@ -98,7 +116,7 @@ def test_without_texts_there_is_no_label(level: str) -> None:
         name: pa.array([None, None], pa.string())
         for name in ("title", "mention", "sentence", "entity_type")
     }
-    assert named([[None, None]], level, **texts) == [Named(None, [])]
+    assert named([[None, None]], level, **texts) == [Named(None, Proposal([], [], []))]
 
 
 @pytest.mark.parametrize("level", ["documents", "events", "entities", "storylines"])

@@ -6,7 +6,7 @@ and publishes them there and as JSONL.
 
 | task | does |
 |---|---|
-| `check_stage3` | checks settings, files and, where a URL is set, Stage 3's health and counts |
+| `check_stage3` | checks settings, files and, where a URL is set, Stage 3's health and counts; exports a table |
 {steps}
 | `load_postgres` | loads the rows, not yet visible to readers |
 | `publish` | checks the quality gate; then readers of PostgreSQL and JSONL see this run |
@@ -31,12 +31,7 @@ downstream tasks to complete the run.
 
 **Skipped tasks**: `publish` if a run for a later moment is published already (an old run was
 cleared); `notify_stage5` if no Stage 5 is configured, if nothing was published, or if an optional
-Stage 5 did not accept the event. The last lines of the log give the reason.
-"""
+Stage 5 did not accept the event; `write_back` if the run was not read from a table. The last lines of the log give the reason.
+"""  # noqa: E501 - a row of a table
 
-from clustering_tasks.settings.levels import LEVELS
-from stage4.dag_factory import level_dag
-
-# The scheduler reads only files in which both "airflow" and "dag" occur (safe mode).
-for level in LEVELS.values():
-    globals()[f"cluster_{level.name}"] = level_dag(level, __doc__)
+PAGE = __doc__ or ""

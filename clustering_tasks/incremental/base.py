@@ -1,0 +1,200 @@
+"""The base of a run: the newest published run that is earlier, if it can be continued.
+
+What a run takes over from its base is in the artefacts of `snapshot`, `plan`, `cluster` and
+`merge`. Their keys are in the key of the run's `plan`, and so in those of all steps after it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from upath import UPath
+
+from clustering_tasks.algorithms.method import Method
+from clustering_tasks.errors import BadInputError, Stage4Error
+from clustering_tasks.settings.algorithms import ALGORITHMS
+from clustering_tasks.settings.run import RunSettings, dotted
+from clustering_tasks.workspace.artefacts import (
+    Result,
+    Run,
+    find_artefact,
+    load_run,
+    part_name,
+)
+from clustering_tasks.workspace.source_version import source_version, step_version
+from clustering_tasks.workspace.storage import read_json, to_json
+
+MODE_RECORD = "mode.json"  # in a run's folder
+METHOD_RECORD = "method.json"
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a run takes over from the run before it.
+
+    Attributes:
+        job_id: of that run; None where the artefacts were found by their keys.
+        snapshot, plan, merge: results of its steps.
+        parts: its rows of the neighbour graph.
+    """
+
+    job_id: str | None
+    snapshot: Result
+    plan: Result
+    parts: tuple[Result, ...]
+    merge: Result
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Keys of the artefacts, for the keys of what is made of them."""
+        return {
+            "snapshot": self.snapshot.key,
+            "plan": self.plan.key,
+            "parts": [part.key for part in self.parts],
+            "merge": self.merge.key,
+        }
+
+    def save(self, path: UPath) -> None:
+        """Write the keys, so that the steps after `plan` find the artefacts."""
+        path.write_bytes(to_json(self.keys))
+
+
+def load_base(run: Run, plan: Result) -> Base | None:
+    """Find the base that `plan` took over from; None where it made all anew.
+
+    Raises:
+        BadInputError: when an artefact of the base is gone.
+    """
+    if "base" not in plan.files:
+        return None
+    keys = read_json(plan.path("base"))
+
+    def found(step: str, key: str) -> Result:
+        result = find_artefact(run, step, key)
+        if result is None:
+            raise BadInputError(
+                f"{step}/{key} of the base of run {run.job_id} is gone from {run.workspace}: "
+                "clear `plan` with its downstream tasks; the run then clusters all anew"
+            )
+        return result
+
+    return Base(
+        job_id=None,
+        snapshot=found("snapshot", keys["snapshot"]),
+        plan=found("plan", keys["plan"]),
+        parts=tuple(found("cluster", key) for key in keys["parts"]),
+        merge=found("merge", keys["merge"]),
+    )
+
+
+def previous_run(run: Run) -> dict[str, str] | None:
+    """Return `job_id` and `as_of` of the newest published run that is earlier; None without one.
+
+    `published.json` names the newest of all; each run has recorded the one before it. So a run
+    that is performed again, published or not, finds the same one.
+    """
+    level = run.workspace / run.level.name
+    record, seen = _json(level / "published.json"), set[str]()
+    while record and record["job_id"] not in seen:
+        job_id, as_of = str(record["job_id"]), str(record["as_of"])
+        if job_id != run.job_id and _time(as_of) < run.as_of:
+            return {"job_id": job_id, "as_of": as_of}
+        seen.add(job_id)
+        record = (_json(level / "runs" / job_id / MODE_RECORD) or {}).get("previous")
+    return None
+
+
+def versions(algorithm: str) -> dict[str, str]:
+    """Versions of the code that shapes what a later run takes over."""
+    steps = {step: step_version(step) for step in ("plan", "cluster", "merge")}
+    return steps | {algorithm: source_version(f"algorithms.{algorithm}")}
+
+
+def usable_base(run: Run, job_id: str, method: Method) -> Base | str:
+    """Return the base, or the reason why the run cannot take over anything from it.
+
+    Args:
+        run: with its snapshot.
+        job_id: of the run before it.
+        method: of the run.
+    """
+    folder = run.workspace / run.level.name / "runs" / job_id
+    record, was = _json(folder / MODE_RECORD), _json(folder / METHOD_RECORD)
+    if record is None or was is None:
+        return f"run {job_id} has left no record of how it was made"
+    if record["versions"] != versions(method.algorithm):
+        return f"run {job_id} was made by another version of the code or another algorithm"
+    try:
+        before = load_run(run.workspace, run.level, job_id)
+    except Stage4Error as error:
+        return f"run {job_id} cannot be read: {error}"
+    if changed := _changed(before.settings, was, run.settings, method):
+        return f"run {job_id} had other settings: {', '.join(changed)}"
+    return _artefacts(run, before)
+
+
+def _changed(
+    before: RunSettings, was: Mapping[str, Any], now: RunSettings, method: Method
+) -> list[str]:
+    one = _shape(before, was)
+    other = _shape(now, method.record())
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _shape(settings: RunSettings, method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what shapes the graph and the clusters, by dotted name; not what is filtered."""
+    read = settings.model_dump(
+        mode="json",
+        include={"scope", "temporal", "merge", "neighbours", "evidence", "input"}
+        | {method["algorithm"]} & ALGORITHMS.keys(),
+    )
+    names = dict(dotted(read))
+    for name in ("neighbours.device", "input.copy_attempts", "input.copy_wait_seconds"):
+        names.pop(name)
+    return names | {name: value for name, value in method.items() if name != "reason"}
+
+
+def _artefacts(run: Run, before: Run) -> Base | str:
+    results = {name: before.find_result(name) for name in ("snapshot", "plan", "merge")}
+    snapshot, plan, merge = results.values()
+    if snapshot is None or plan is None or merge is None:
+        return f"run {before.job_id} is not complete"
+    parts = [before.find_result(part_name(part.part)) for part in plan.parts or []]
+    gone = sorted({name for name, there in _files(snapshot, plan, merge, parts) if not there})
+    if gone:
+        return f"artefacts of run {before.job_id} are gone: {', '.join(gone)}"
+    if (before.find_result("context") is None) != (run.find_result("context") is None):
+        return f"run {before.job_id} differs in whether there is a context"
+    if snapshot.metrics["dimension"] != run.result("snapshot").metrics["dimension"]:
+        return f"run {before.job_id} had vectors of another dimension"
+    return Base(before.job_id, snapshot, plan, tuple(part for part in parts if part), merge)
+
+
+def _files(
+    snapshot: Result, plan: Result, merge: Result, parts: list[Result | None]
+) -> Iterator[tuple[str, bool]]:
+    needed = {
+        "snapshot": (snapshot, ("items",)),
+        "plan": (plan, ("nodes", "node_keys", "cells")),
+        "merge": (merge, ("assignments", "learned")),
+    }
+    for name, (result, files) in needed.items():
+        for file in files:
+            yield name, file in result.files and result.path(file).exists()
+    for part in parts:
+        fits = part is not None and part.metrics["plan"] == plan.key
+        yield "cluster", fits and part is not None and part.path("graph").exists()
+
+
+def _json(path: UPath) -> dict[str, Any] | None:
+    try:
+        found = read_json(path)
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None  # a damaged `published.json` is refused by `publish`
+    return found if isinstance(found, dict) else None
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,56 @@
+"""Arrays by name, as a step leaves them in an artefact (`.npz`)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from upath import UPath
+
+from clustering_tasks.workspace.artefacts import made_by_another_version
+
+
+class Arrays(Mapping[str, npt.NDArray[Any]]):
+    """The arrays of an open file, each read when it is asked for."""
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], path: UPath) -> None:
+        self._arrays = arrays
+        self._path = path
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Read an array.
+
+        Raises:
+            BadInputError: the file has none of this name: another version wrote it.
+        """
+        if name not in self._arrays:
+            key = self._path.parent.parent  # <step>/<key>/<attempt>/<file>
+            lacks = f"array `{name}` in `{self._path.name}`"
+            raise made_by_another_version(key.parent.name, str(key), lacks)
+        return self._arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether the file has an array of this name."""
+        return name in self._arrays
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        """Count the arrays."""
+        return len(self._arrays)
+
+
+@contextmanager
+def open_arrays(path: UPath) -> Iterator[Arrays]:
+    """Open a file of an artefact that holds arrays by name."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        yield Arrays(arrays, path)
+
+
+def read_arrays(path: UPath, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """Read some arrays of a file of an artefact."""
+    with open_arrays(path) as arrays:
+        return {name: arrays[name] for name in names}

@@ -1,0 +1,233 @@
+"""`corrections`: what people decided about items and clusters, and how it is taken back."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+import psycopg
+import structlog
+from fastapi import APIRouter, Depends, Path, Query, Response
+from psycopg.rows import tuple_row
+from pydantic import BaseModel, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from clustering_tasks.corrections.correction import CLUSTER_ID, Kind
+from clustering_tasks.corrections.correction import Correction as Decision
+from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.stage3.text import clean
+from stage4.api import cursors
+from stage4.api.models.corrections import Correction, CorrectionPage, NewCorrection
+from stage4.api.openapi import OF_A_RUN
+from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit, level_of
+from stage4.api.pool import connection_parameters
+from stage4.api.problems import ProblemError
+from stage4.api.queries.corrections import Wanted, list_corrections
+from stage4.api.queries.runs import find_run
+from stage4.api.security import Access, AccessDep, own_page
+from stage4.api.services import ServicesDep
+from stage4.database import corrections as stored
+from stage4.database.connection import IN_UTC, Database
+from stage4.database.corrected_items import (
+    Asked,
+    NothingPublishedError,
+    UnknownNamesError,
+    find_named,
+)
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/corrections", tags=["corrections"])
+
+_SHOWN = 10  # names in a refusal
+_LARGEST_BIGINT = 2**63 - 1
+CorrectionPath = Annotated[
+    int, Path(ge=1, le=_LARGEST_BIGINT, description="Number of a correction.")
+]
+_Answer = TypeVar("_Answer")
+
+
+class ListParameters(BaseModel):
+    """Which corrections, and which page of them."""
+
+    level: Level | None = Field(None, description="Default: all that the user may read.")
+    kind: Kind | None = None
+    holds: bool | None = Field(None, description="`false`: those that are undone. Default: both.")
+    cluster_id: str | None = Field(
+        None,
+        pattern=CLUSTER_ID,
+        description="Only those about this cluster, or about items that it holds now.",
+    )
+    limit: Limit = DEFAULT_ROWS
+    cursor: CursorText | None = None
+
+
+@router.get("", response_model=CorrectionPage, responses=OF_A_RUN)
+async def list_all(
+    asked: Annotated[ListParameters, Query()], access: AccessDep, services: ServicesDep
+) -> CorrectionPage:
+    """List corrections, newest first, in pages."""
+    if asked.cluster_id is not None:
+        levels = await access.levels(level_of(asked.cluster_id))
+    else:
+        levels = await access.levels(asked.level)
+    page = cursors.page(
+        {"of": "corrections"} | asked.model_dump(exclude={"limit", "cursor"}),
+        asked.limit,
+        asked.cursor,
+    )
+    wanted = Wanted(levels, asked.kind, asked.holds, asked.cluster_id)
+    async with services.database.reader() as connection:
+        run = None if asked.cluster_id is None else await find_run(connection, levels[0])
+        rows = await list_corrections(connection, wanted, run, before=page.before, limit=page.rows)
+    shown, following = page.cut(rows, lambda row: (row["correction_id"],))
+    return CorrectionPage(corrections=[Correction(**row) for row in shown], next_cursor=following)
+
+
+@router.post(
+    "",
+    response_model=Correction,
+    status_code=HTTPStatus.CREATED,
+    dependencies=[Depends(own_page)],
+    responses={
+        200: {"description": "The same correction holds already.", "model": Correction},
+        404: {"description": "The published run lacks an item or a cluster; all are named."},
+        409: {"description": "It contradicts earlier corrections, which are named."},
+    },
+)
+async def correct(new: NewCorrection, access: AccessDep, answer: Response) -> Correction:
+    """Correct the clusters; the runs that start from now on apply it.
+
+    `hide` and `pin` act on lists and searches at once.
+    """
+    await _check(access, new.level)
+    _check_level(new)
+    row, made = await run_in_threadpool(_connected, lambda to: _enter(to, new, access))
+    if not made:
+        answer.status_code = HTTPStatus.OK
+    return _shown_row(row)
+
+
+@router.delete(
+    "/{correction_id}",
+    response_model=Correction,
+    dependencies=[Depends(own_page)],
+    responses={404: {"description": "There is no such correction."}},
+)
+async def undo(correction_id: CorrectionPath, access: AccessDep) -> Correction:
+    """Take a correction back; its row stays. Asking again changes nothing."""
+    await access.readable()  # before it tells which numbers there are
+    rows = await run_in_threadpool(_connected, lambda to: stored.read(to, [correction_id]))
+    if not rows:
+        raise _no_correction(correction_id)
+    await _check(access, rows[0].level)
+    by = access.user.get_name()
+    row = await run_in_threadpool(_connected, lambda to: stored.undo(to, correction_id, by))
+    if row is None:  # erased meanwhile, with a document
+        raise _no_correction(correction_id)
+    return _shown_row(row)
+
+
+def _shown_row(row: stored.Row) -> Correction:
+    return Correction(**{name: value for name, value in vars(row).items() if name != "documents"})
+
+
+async def _check(access: Access, level: str) -> None:
+    await access.check(level)
+    await access.check_write(level)
+
+
+def _check_level(new: NewCorrection) -> None:
+    named = [*new.clusters, *([new.cluster_id] if new.cluster_id else [])]
+    if others := [name for name in named if level_of(name) != new.level]:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"The correction is of the level {new.level}, and not of this level: "
+            f"{_list(others)}. A correction is of one level.",
+        )
+
+
+def _connected(act: Callable[[Database], _Answer]) -> _Answer:
+    parameters = connection_parameters(deployment().postgres_conn_id)
+    with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
+        connection.execute(IN_UTC)
+        return act(connection)
+
+
+def _enter(connection: Database, new: NewCorrection, access: Access) -> tuple[stored.Row, bool]:
+    try:
+        with connection.transaction():
+            # Who deletes a document waits, and then finds this; or this finds no more items of it.
+            connection.execute(stored.LOCK_TIMEOUT)
+            connection.execute("LOCK TABLE stage4.deletions IN SHARE MODE")
+            decision = _decision(connection, new)
+            return stored.enter(
+                connection, new.level, decision, reason=clean(new.reason), by=access.user.get_name()
+            )
+    except UnknownNamesError as error:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND,
+            f"The published run of {new.level} has no {_list(error.names)}: items are named by "
+            "their vector id or source id, clusters by their id, all of this level.",
+        ) from None
+    except NothingPublishedError:
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"No run of {new.level} is published.") from None
+    except stored.ContradictionError as error:
+        raise ProblemError(HTTPStatus.CONFLICT, _against(error.against)) from None
+    except stored.TooManyError:
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            f"{new.level} has {stored.MOST_HELD:,} corrections that hold, which is the most: undo "
+            "some that are no longer needed.",
+        ) from None
+
+
+def _decision(connection: Database, new: NewCorrection) -> Decision:
+    asked = Asked(
+        new.level,
+        new.kind,
+        tuple(new.items),
+        tuple(new.others),
+        tuple(new.clusters),
+        new.cluster_id,
+        new.label,
+    )
+    if new.clusters and new.kind != "together":
+        raise _invalid(f"`{new.kind}` takes no `clusters`")
+    named = find_named(connection, asked)
+    try:
+        return Decision(
+            correction_id=stored.NEWEST,
+            kind=new.kind,
+            items=named.items,
+            others=named.others,
+            cluster_id=None if new.kind == "apart" else new.cluster_id,
+            label=new.label,
+            documents=named.documents,
+        )
+    except ValidationError as error:
+        messages = (each["msg"].removeprefix("Value error, ") for each in error.errors())
+        raise _invalid("; ".join(messages)) from None
+
+
+def _invalid(why: str) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"This is no correction: {why}.")
+
+
+def _against(rows: list[stored.Row]) -> str:
+    shown = [
+        f"{row.correction_id} ({row.kind}, by {clean(row.made_by)} on {row.made_at:%Y-%m-%d})"
+        for row in rows[:_SHOWN]
+    ]
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return (
+        f"It contradicts correction {', '.join(shown)}{more}: undo what is wrong, "
+        "`DELETE corrections/<number>`, and try again."
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"`{clean(name)[:80]}`" for name in names[:_SHOWN]) + more
+
+
+def _no_correction(correction_id: int) -> ProblemError:
+    return ProblemError(HTTPStatus.NOT_FOUND, f"There is no correction {correction_id}.")

@@ -1,0 +1,40 @@
+// What became of a cluster's id in each run, the newest first.
+
+import { get } from "./api.js";
+import { h } from "./dom.js";
+import { count, share, time } from "./format.js";
+
+const RUNS = 10;
+const CHANGES = {
+  born: "is new", continued: "goes on", grew: "has grown", merged: "took others in", split: "was split",
+  returned: "is back", absorbed: "went into another", dormant: "pauses", ended: "has ended",
+};
+
+// Of an id that was published.
+export async function historyOf(id, open) {
+  const rows = h("ol", { class: "history" });
+  const more = h("button", { type: "button" }, "Earlier runs");
+  let cursor = null;
+  async function next() {
+    const page = await get(`clusters/${id}/lineage`, { limit: RUNS, cursor });
+    rows.append(...page.lineage.map((one) => row(one, open)));
+    cursor = page.next_cursor;
+    more.hidden = cursor === null;
+  }
+  await next();
+  more.addEventListener("click", next);
+  return h("div", {}, rows, more);
+}
+
+function row(one, open) {
+  const related = one.related.map((other) => h("li", {},
+    h("button", { type: "button", class: "link", onclick: () => open(other.cluster_id) }, other.cluster_id),
+    h("span", { class: "quiet" }, ` shares ${count(other.shared)}, ${share(other.of_it)} of it`)));
+  const size = one.size ? `, ${count(one.size)} members` : "";
+  return h("li", { class: one.withdrawn ? "withdrawn" : null },
+    h("details", {},
+      h("summary", {}, h("span", {}, `${CHANGES[one.change] ?? one.change}${size}`),
+        h("span", { class: "quiet" }, time(one.as_of))),
+      h("p", { class: "quiet" }, one.job_id, one.withdrawn ? ", withdrawn by a roll-back" : ""),
+      related.length ? h("ul", {}, related) : null));
+}

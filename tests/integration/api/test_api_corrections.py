@@ -1,0 +1,395 @@
+"""Corrections from the request to the next runs, their undoing, and who may make them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowException
+
+from clustering_tasks.pipeline import perform_steps
+from clustering_tasks.settings.deployment import deployment
+from local.sample import write_sample
+from stage4.deletions import progress
+from stage4.tasks.level import check_stage3
+from tests.integration.api.conftest import Api, Json, bearer, serving
+from tests.integration.api.deletion_fixtures import (
+    Installation,
+    own_copy,
+    settle,
+)
+from tests.integration.conftest import CONNECTION_VARIABLE, Results
+
+pytestmark = pytest.mark.usefixtures("airflow_metadata")
+
+
+@dataclass
+class Task:
+    """The parts of a DAG run and of a task instance that `check_stage3` needs."""
+
+    conf: dict[str, Any] | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+@pytest.fixture(scope="module")
+def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("corrections")
+    name = template.server.create_database(template.database)
+    results = Results(template.server, name, template.loader, template.reader)
+    with pytest.MonkeyPatch.context() as patch:
+        settle(patch, folder, results)
+        made = Installation(folder, results)
+        write_sample(folder / "indices", documents=30, seed=1)
+        made.cluster("events", "first")
+    deployment.cache_clear()
+    yield made
+    template.server.drop_database(name)
+
+
+@pytest.fixture
+def made(
+    original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
+    monkeypatch.setattr(progress, "_REPLACED_SECONDS", 10.0)
+    with own_copy(original, tmp_path, monkeypatch) as installation:
+        yield installation
+
+
+@pytest.fixture
+def api(made: Installation) -> Iterator[Api]:
+    with serving() as client:
+        yield Api(client, bearer("user", "ulla"))
+
+
+def correct(api: Api, status: int = 201, **body: Any) -> Json:
+    answer = api.ask("POST", "corrections", json={"level": "events"} | body)
+    assert answer.status_code == status, answer.text
+    said: Json = answer.json()
+    return said
+
+
+def undo(api: Api, correction: Json) -> Json:
+    answer = api.ask("DELETE", f"corrections/{correction['correction_id']}")
+    assert answer.status_code == 200, answer.text
+    said: Json = answer.json()
+    return said
+
+
+def run_next(made: Installation, job: str, days: int) -> Json:
+    """What the DAG does: freeze, cluster, load, publish; returns the report."""
+    task = Task()
+    options = check_stage3("events", task, task)
+    frozen = options["corrections"]
+    run = replace(
+        made.run("events", job, days), corrections=None if frozen is None else Path(frozen).stem
+    )
+    run.start()
+    perform_steps(run, with_map=True)
+    made.publish(run)
+    report: Json = json.loads(Path(run.result("label").files["report"]).read_bytes())
+    return report
+
+
+def clusters(api: Api, **parameters: Any) -> list[Json]:
+    pages = api.pages("clusters", level="events", limit=200, **parameters)
+    return [each for page in pages for each in page["clusters"]]
+
+
+def members(api: Api, cluster: str) -> list[str]:
+    pages = api.pages(f"clusters/{cluster}/members", limit=200, order="similarity")
+    return [each["vector_id"] for page in pages for each in page["members"]]
+
+
+def cluster_of(api: Api, vector: str) -> str | None:
+    found: str | None = api.get(f"items/events/{source(vector)}")["cluster_id"]
+    return found
+
+
+def source(vector: str) -> str:
+    return vector.removeprefix("event_emb_")
+
+
+def test_two_clusters_are_one_story_from_the_next_run_on(made: Installation, api: Api) -> None:
+    one, two = (each["cluster_id"] for each in clusters(api)[:2])
+    of_one, of_two = members(api, one), members(api, two)
+    said = correct(api, kind="together", clusters=[one, two], reason=" the <b>same</b> vote\n")
+    assert (said["made_by"], said["reason"], said["state"]) == ("ulla", "the same vote", "holds")
+    assert set(said["items"]) <= {*of_one, *of_two}
+    assert cluster_of(api, of_one[0]) == one, "the published run stays as it is"
+    for day in (1, 2):
+        report = run_next(made, f"day-{day}", day)
+        assert report["corrections"]["applied"] == 1
+        together = cluster_of(api, of_one[0])
+        assert together is not None
+        assert {*members(api, together)} >= {*of_one, *of_two}
+        record = api.get(f"clusters/{together}")["record"]
+        kept = {"correction_id": said["correction_id"], "kind": "together"}
+        assert record["corrections"] == [kept]
+        about = api.get("corrections", cluster_id=together)["corrections"]
+        assert [each["correction_id"] for each in about] == [said["correction_id"]]
+        assert api.get(f"clusters/{together}/lineage")["corrections"] == about
+
+
+def test_an_item_leaves_the_story_of_a_cluster(made: Installation, api: Api) -> None:
+    cluster = clusters(api)[0]["cluster_id"]
+    inside = members(api, cluster)
+    said = correct(api, kind="apart", items=[source(inside[-1])], cluster_id=cluster)
+    assert said["items"] == [inside[-1]]
+    assert set(said["others"]) <= {*inside[:-1]}
+    run_next(made, "next", 1)
+    left = cluster_of(api, inside[-1])
+    assert left is None or not {*said["others"]} & {*members(api, left)}
+    assert cluster_of(api, said["others"][0]) is not None
+
+
+def test_an_item_that_does_not_belong_does_not_stand_for_its_cluster(api: Api) -> None:
+    one, two = (each["cluster_id"] for each in clusters(api)[:2])
+    central = members(api, one)[0]
+    correct(api, kind="apart", items=[central], cluster_id=one)
+    said = correct(api, kind="together", clusters=[one, two])
+    assert central not in said["items"]
+
+
+def test_a_name_a_pin_and_what_is_hidden(made: Installation, api: Api) -> None:
+    one, two = (each["cluster_id"] for each in clusters(api)[:2])
+    correct(api, kind="rename", cluster_id=one, label="<script>alert(1)</script>The \u202evote")
+    correct(api, kind="pin", cluster_id=one)
+    hidden = correct(api, kind="hide", cluster_id=two)
+    assert [each["cluster_id"] for each in clusters(api, pinned="true")] == [one]
+    assert two not in {each["cluster_id"] for each in clusters(api)}
+    assert two in {each["cluster_id"] for each in clusters(api, hidden="true")}
+    assert two not in {each["cluster_id"] for each in api.search(level="events")["clusters"]}
+    assert api.get(f"clusters/{two}")["cluster_id"] == two
+    run_next(made, "next", 1)
+    assert api.get(f"clusters/{one}")["label"] == "The vote"
+    marks = [each["kind"] for each in api.get(f"clusters/{one}")["record"]["corrections"]]
+    assert marks == ["rename", "pin"]
+    undo(api, hidden)
+    assert two in {each["cluster_id"] for each in clusters(api)}
+
+
+def test_what_contradicts_is_refused_by_name(api: Api) -> None:
+    inside = members(api, clusters(api)[0]["cluster_id"])
+    first = correct(api, kind="together", items=inside[:2])
+    second = correct(api, kind="together", items=inside[1:3])
+    refused = correct(api, 409, kind="apart", items=[inside[0]], others=[inside[2]])
+    for each in (first, second):
+        assert f"{each['correction_id']} (together, by ulla on " in refused["detail"]
+    assert len(api.get("corrections")["corrections"]) == 2
+    undo(api, second)
+    correct(api, kind="apart", items=[inside[0]], others=[inside[2]])
+
+
+def test_a_second_name_is_refused_by_the_number_of_the_first(api: Api) -> None:
+    cluster = clusters(api)[0]["cluster_id"]
+    first = correct(api, kind="rename", cluster_id=cluster, label="A vote")
+    again = correct(api, 200, kind="rename", cluster_id=cluster, label="A vote")
+    assert again["correction_id"] == first["correction_id"]
+    refused = correct(api, 409, kind="rename", cluster_id=cluster, label="Another vote")
+    assert f"{first['correction_id']} (rename" in refused["detail"]
+
+
+def test_what_is_undone_stays_as_a_row_and_changes_the_next_run_back(
+    made: Installation, api: Api
+) -> None:
+    one, two = (each["cluster_id"] for each in clusters(api)[:2])
+    before = {each["cluster_id"] for each in clusters(api)}
+    said = correct(api, kind="together", clusters=[one, two])
+    run_next(made, "with", 1)
+    gone = undo(api, said)
+    assert (gone["state"], gone["undone_by"]) == ("undone", "ulla")
+    assert undo(api, said)["undone_at"] == gone["undone_at"], "asking again changes nothing"
+    run_next(made, "without", 2)
+    assert {each["cluster_id"] for each in clusters(api)} == before
+    assert api.get("corrections", holds="true")["corrections"] == []
+    assert len(api.get("corrections", holds="false")["corrections"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"kind": "together", "items": ["event_emb_nobody", "x'; DROP TABLE y;--"]}, 404, "nobody"),
+        ({"kind": "pin", "cluster_id": "event_000000000000"}, 404, "event_000000000000"),
+        ({"kind": "pin", "cluster_id": "entity_000000000000"}, 422, "not of this level"),
+        ({"kind": "together", "clusters": ["document_000000000000"]}, 422, "not of this level"),
+        ({"kind": "pin", "cluster_id": "event_../../etc"}, 422, "not valid"),
+        ({"kind": "together", "items": ["a\x00b", "c"]}, 422, "not valid"),
+        ({"kind": "together", "items": [f"i{n}" for n in range(201)]}, 422, "not valid"),
+        ({"kind": "together", "items": ["x" * 600, "y"]}, 422, "not valid"),
+        ({"kind": "forget", "items": ["a", "b"]}, 422, "not valid"),
+        ({"kind": "pin", "cluster_id": "event_000000000000", "made_by": "root"}, 422, "not valid"),
+        ({"kind": "rename", "level": "comets", "label": "x"}, 422, "not valid"),
+    ],
+)
+def test_hostile_and_unknown_names_are_refused(
+    api: Api, body: Json, status: int, said: str
+) -> None:
+    assert said in correct(api, status, **body)["detail"]
+    assert api.get("corrections")["corrections"] == []
+
+
+def test_what_is_no_correction_says_why(api: Api) -> None:
+    cluster = clusters(api)[0]["cluster_id"]
+    inside = members(api, cluster)
+    wrong: list[tuple[Json, str]] = [
+        ({"kind": "together", "items": [inside[0]]}, "two items"),
+        ({"kind": "together", "items": inside[:2], "cluster_id": cluster}, "no `cluster_id`"),
+        ({"kind": "apart", "items": [inside[0]]}, "`others`"),
+        ({"kind": "apart", "items": inside[:1], "others": inside[:2]}, "both sides"),
+        ({"kind": "rename", "cluster_id": cluster}, "a `label`"),
+        ({"kind": "rename", "cluster_id": cluster, "label": "\u200b"}, "can be seen"),
+        ({"kind": "rename", "cluster_id": cluster, "label": "x" * 300}, "200 characters"),
+        ({"kind": "pin", "cluster_id": cluster, "clusters": [cluster]}, "no `clusters`"),
+    ]
+    for body, said in wrong:
+        assert said in correct(api, 422, **body)["detail"]
+
+
+def test_a_reader_may_read_and_not_correct(made: Installation, api: Api) -> None:
+    cluster = clusters(api)[0]["cluster_id"]
+    said = correct(api, kind="pin", cluster_id=cluster)
+    reader = Api(api.client, bearer("viewer", "vera"))
+    assert len(reader.get("corrections")["corrections"]) == 1
+    correct(reader, 403, kind="hide", cluster_id=cluster)
+    assert reader.ask("DELETE", f"corrections/{said['correction_id']}").status_code == 403
+    nobody = api.client.post("corrections", json={"level": "events", "kind": "pin"})
+    assert nobody.status_code == 401
+    assert api.get("corrections")["corrections"][0]["state"] == "holds"
+
+
+def test_another_sites_page_cannot_correct_with_the_cookie(api: Api) -> None:
+    cluster = clusters(api)[0]["cluster_id"]
+    token = api.headers["Authorization"].removeprefix("Bearer ")
+    body = {"level": "events", "kind": "pin", "cluster_id": cluster}
+    for headers, status in (
+        ({"Origin": "http://evil.test"}, 403),
+        ({}, 403),
+        ({"X-Stage4-Request": "page"}, 201),
+    ):
+        cookie = {"Cookie": f"_token={token}"}
+        answer = api.client.post("corrections", json=body, headers=headers | cookie)
+        assert answer.status_code == status, answer.text
+
+
+def test_no_such_correction(api: Api) -> None:
+    assert api.ask("DELETE", "corrections/4711").status_code == 404
+    assert api.ask("DELETE", "corrections/9223372036854775808").status_code == 422
+
+
+def test_a_level_without_a_run_has_nothing_to_correct(api: Api) -> None:
+    body = {"level": "entities", "kind": "together", "items": ["a", "b"]}
+    assert "No run of entities" in correct(api, 404, **body)["detail"]
+
+
+def test_of_two_at_once_that_contradict_one_is_refused(made: Installation, api: Api) -> None:
+    inside = members(api, clusters(api)[0]["cluster_id"])
+    found = list[int]()
+    start = threading.Barrier(2)
+
+    def send(body: Json) -> None:
+        start.wait()
+        answer = api.client.post(
+            "corrections", json={"level": "events"} | body, headers=api.headers
+        )
+        found.append(answer.status_code)
+
+    bodies: list[Json] = [
+        {"kind": "together", "items": inside[:2]},
+        {"kind": "apart", "items": inside[:1], "others": inside[1:2]},
+    ]
+    threads = [threading.Thread(target=send, args=[body]) for body in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [201, 409]
+
+
+def test_a_deleted_document_takes_its_corrections_along(made: Installation, api: Api) -> None:
+    one, two = (each["cluster_id"] for each in clusters(api)[:2])
+    pages = api.get(f"clusters/{one}/members", limit=200)["members"]
+    item = next(each for each in pages if each["document_id"])
+    document = item["document_id"]
+    other = members(api, two)[0]
+    correct(api, kind="together", items=[item["vector_id"], other], reason="kept elsewhere")
+    correct(api, kind="pin", cluster_id=two, reason=f"not like {document}")
+    run_next(made, "with", 1)
+    assert made.found(document)
+    assert api.ask("DELETE", f"documents/{document}").status_code == 202
+    left = api.get("corrections")["corrections"]
+    assert [(each["kind"], each["reason"]) for each in left] == [("pin", "")]
+    made.carry_out()
+    where = made.workspace / "events" / "corrections"
+    for path in where.glob("*.json"):
+        assert document not in path.read_text()
+    marks = api.get(f"clusters/{cluster_of(api, other)}")["record"]["corrections"]
+    assert "together" not in [each["kind"] for each in marks]
+    assert made.found(f"{document}_", f'{document}"') == []
+    made.adds_up()
+
+
+def test_a_correction_that_later_data_contradict_is_named_and_stops_nothing(
+    made: Installation, api: Api
+) -> None:
+    inside = members(api, clusters(api)[0]["cluster_id"])
+    first = correct(api, kind="together", items=inside[:2])
+    with made.results.server.connect(made.results.database) as connection:
+        (second,) = connection.execute(
+            "INSERT INTO stage4.corrections (level, kind, items, others, made_by)"
+            " VALUES ('events', 'apart', %s, %s, 'a restored backup') RETURNING correction_id",
+            [inside[:1], inside[1:2]],
+        ).fetchone() or (0,)
+    report = run_next(made, "next", 1)["corrections"]
+    assert report["contradictions"] == [f"{second} contradicts {first['correction_id']}"]
+    assert report["applied"] == 1
+
+
+def test_ten_thousand_corrections(made: Installation, api: Api) -> None:
+    every = [name for each in clusters(api) for name in members(api, each["cluster_id"])]
+    with made.results.server.connect(made.results.database) as connection:
+        connection.execute(
+            "INSERT INTO stage4.corrections (level, kind, items, others, documents, made_by)"
+            " SELECT 'events', 'apart', ARRAY['gone_' || n], ARRAY['left_' || n], ARRAY['d' || n],"
+            " 'import' FROM generate_series(1, 10000) n"
+        )
+    started = time.perf_counter()
+    said = correct(api, kind="together", items=every[:2])
+    entered = time.perf_counter() - started
+    report = run_next(made, "next", 1)["corrections"]
+    assert (report["applied"], report["waiting"]) == (1, 10_000)
+    assert cluster_of(api, every[0]) == cluster_of(api, every[1]) is not None
+    about = api.get("corrections", cluster_id=cluster_of(api, every[0]))["corrections"]
+    assert [each["correction_id"] for each in about] == [said["correction_id"]]
+    assert entered < 10, "a person waits for it"
+
+
+def test_without_the_database_a_run_waits_for_it(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = json.loads(made.results.connection_json()) | {"host": "/nowhere"}
+    monkeypatch.setenv(CONNECTION_VARIABLE, json.dumps(away))
+    task = Task()
+    with pytest.raises(AirflowException, match="trying again may help"):
+        check_stage3("events", task, task)
+
+
+def test_the_table_refuses_what_the_code_would_not_write(made: Installation) -> None:
+    wrong = [
+        "(level, kind, made_by) VALUES ('events', 'together', 'x')",
+        "(level, kind, made_by) VALUES ('events', 'pin', 'x')",
+        "(level, kind, cluster_id, made_by) VALUES ('events', 'rename', 'event_1', 'x')",
+        "(level, kind, items, made_by) VALUES ('events', 'apart', '{a}', 'x')",
+        "(level, kind, cluster_id, made_by, undone_by) VALUES ('events', 'pin', 'e', 'x', 'y')",
+    ]
+    with made.results.server.connect(made.results.database) as connection:
+        for each in wrong:
+            with pytest.raises(psycopg.errors.CheckViolation):
+                connection.execute(f"INSERT INTO stage4.corrections {each}".encode())

@@ -1,0 +1,111 @@
+"""A label stays while its cluster hardly changes, and a member has it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from upath import UPath
+
+from clustering_tasks.steps.label.entity_names import Entity
+from clustering_tasks.steps.label.lasting_labels import LABELS, Label, LastingLabels
+from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.naming import Proposal
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+TODAY = datetime(2026, 1, 9, tzinfo=UTC)
+NAME = "event_000000000000"
+TITLES = ["Flood in Kenya", None, "Rivers rise", "Rivers rise"]
+
+
+def made(changed: float | None) -> dict[str, Any]:
+    return {"cluster_id": NAME, "changed": changed}
+
+
+def proposal(*ranked: str, entity: Entity | None = None) -> Proposal:
+    return Proposal(list(ranked), ["Nairobi", "2026-01-01"], [], entity)
+
+
+def members(*titles: str | None) -> Columns:
+    texts = np.array(titles or TITLES, dtype=object)
+    return {"title": texts, "sentence": np.full(len(texts), None)}
+
+
+def lasting(label: str, drift: float = 0.0) -> LastingLabels:
+    row = {"cluster_id": NAME, "label": label, "labelled_at": FIRST, "drift": drift}
+    return LastingLabels(TODAY, {NAME: row})
+
+
+def test_little_change_keeps_the_label() -> None:
+    labels = lasting("Flood in Kenya")
+    label = labels.on(made(0.09), "Rivers rise", proposal("Rivers rise"), members())
+    assert label == Label("Flood in Kenya", FIRST)
+    assert labels.rows[0]["drift"] == 0.09
+
+
+@pytest.mark.parametrize(
+    ("label", "drift", "changed"),
+    [
+        ("Flood in Kenya", 0.0, 0.1),
+        ("Flood in Kenya", 0.45, 0.05),
+        ("Flood in Kenya", 0.0, None),
+        ("Of a document that is gone", 0.0, 0.01),
+    ],
+)
+def test_what_has_changed_is_called_anew(label: str, drift: float, changed: float | None) -> None:
+    labels = lasting(label, drift)
+    found = labels.on(made(changed), "Rivers rise", proposal("Rivers rise"), members())
+    assert found == Label("Rivers rise", TODAY)
+    assert labels.rows[0]["drift"] == 0
+
+
+def test_a_label_that_is_the_best_again_is_as_old_as_it_is() -> None:
+    labels = lasting("Flood in Kenya", drift=0.4)
+    found = labels.on(made(0.8), "Flood in Kenya", proposal("Flood in Kenya"), members())
+    assert found.made == FIRST
+    assert labels.rows[0]["drift"] == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "stays"),
+    [
+        ("Flood in Kenya", True),
+        ("Flood in Kenya (2026-01-01)", True),
+        ("Flood in Kenya (2)", True),
+        ("Flood in Kenya (of a document that is gone)", False),
+        ("The flood has left Kenya's north", True),  # without an apposition
+        ("Kenya's north has left the flood", False),
+        ("Rivers: Kenya", True),  # a candidate of today, whatever the texts say
+        ("Flood in Ken\u2026", False),
+    ],
+)
+def test_a_label_stays_if_members_give_it(label: str, stays: bool) -> None:
+    titles = ["Flood in Kenya", "``The flood'', the worst of all, has left Kenya' s north"]
+    found = lasting(label).on(
+        made(0.05), "Rivers rise", proposal("Rivers rise", "Rivers: Kenya"), members(*titles)
+    )
+    assert found.text == (label if stays else "Rivers rise")
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "name"),
+    [
+        ("A. Merkel", "A. Merkel", "A. Merkel"),
+        ("A. Merkel (Nairobi)", "A. Merkel (Nairobi)", "A. Merkel"),
+        ("the chancellor", "Angela Merkel", None),  # a noun, where there is a name
+    ],
+)
+def test_an_entity_keeps_its_name_with_its_label(label: str, text: str, name: str | None) -> None:
+    counts = {"Angela Merkel": 2, "A. Merkel": 1, "the chancellor": 3}
+    entity = Entity("Angela Merkel", "name", counts, ["Angela Merkel", "A. Merkel"])
+    found = lasting(label).on(
+        made(0.05), "Angela Merkel", proposal("Angela Merkel", entity=entity), members(*counts)
+    )
+    assert (found.text, found.name) == (text, name)
+
+
+def test_a_run_without_clusters_leaves_a_file(tmp_path: Path) -> None:
+    LastingLabels(TODAY, {}).write(UPath(tmp_path / "labels.parquet"))
+    assert pq.read_schema(tmp_path / "labels.parquet").equals(LABELS)
