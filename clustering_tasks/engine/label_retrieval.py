@@ -39,10 +39,10 @@ def rewards(bounds: I64, words: I64, said: I32, weights: F32, sizes: I64) -> Ite
     spoken = np.bincount(words, said, minlength=total)
     items = float(sizes.sum())
     rarity = np.log1p(np.maximum(items - spoken, 0) / (spoken + 0.5) + 0.01)
-    of_row = np.repeat(np.arange(len(sizes)), np.diff(bounds))
-    own = _saturated((said - _OWN) / (sizes[of_row] - _OWN))
-    whole = _saturated(said / sizes[of_row])
-    rivals = _rivals(bounds, words, weights, of_row, total)
+    of_size = np.repeat(sizes, np.diff(bounds))
+    own = _saturated((said - _OWN) / (of_size - _OWN))
+    whole = _saturated(said / of_size)
+    rivals = _rivals(bounds, words, weights, total)
     for first in range(0, len(sizes), _BLOCK):
         last = min(first + _BLOCK, len(sizes))
         start, stop = bounds[first], bounds[last]
@@ -59,25 +59,41 @@ def _saturated(often: np.ndarray) -> F32:
     return np.asarray(often * (1 + _SATURATION) / (often + _SATURATION), dtype=np.float32)
 
 
-def _rivals(bounds: I64, words: I64, weights: F32, of_row: I64, total: int) -> I32:
+def _rivals(bounds: I64, words: I64, weights: F32, total: int) -> I32:
     """Find the clusters that share most of a cluster's heaviest words: (c, RIVALS), -1 for none."""
-    order = np.lexsort((words, -weights, of_row))
-    rank = np.arange(len(order)) - bounds[of_row[order]]
-    heads = order[rank < _HEADS]
-    by_word = heads[np.lexsort((of_row[heads], -weights[heads], words[heads]))]
-    postings = np.searchsorted(words[by_word], np.arange(total + 1))
-    rivals = np.full((len(bounds) - 1, RIVALS), -1, dtype=np.int32)
-    head_bounds = np.searchsorted(of_row[heads], np.arange(len(bounds)))
+    clusters = len(bounds) - 1
+    best = np.full((clusters, _HEADS), -1, dtype=np.int64)
+    heaviest(bounds, weights, best)
+    there = best >= 0
+    heads, of = best[there], np.repeat(np.arange(clusters), there.sum(axis=1))
+    by_word = np.lexsort((of, -weights[heads], words[heads]))
+    rivals = np.full((clusters, RIVALS), -1, dtype=np.int32)
     share(
-        head_bounds,
+        np.append(0, np.cumsum(there.sum(axis=1))),
         words[heads],
         weights[heads],
-        postings,
-        of_row[by_word],
-        weights[by_word],
+        np.searchsorted(words[heads][by_word], np.arange(total + 1)),
+        of[by_word],
+        weights[heads][by_word],
         rivals,
     )
     return rivals
+
+
+@kernel
+def heaviest(bounds: I64, weights: F32, best: I64) -> None:
+    """Write the rows of each cluster's heaviest words, of equals the first: (c, heads)."""
+    for cluster in range(len(best)):
+        heads, count = best[cluster], 0
+        for row in range(bounds[cluster], bounds[cluster + 1]):
+            at = count
+            while at > 0 and weights[row] > weights[heads[at - 1]]:
+                if at < len(heads):
+                    heads[at] = heads[at - 1]
+                at -= 1
+            if at < len(heads):
+                heads[at] = row
+                count = min(count + 1, len(heads))
 
 
 @kernel

@@ -130,7 +130,7 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
     free = FreeLabels()
     for number, (members, terms, now) in enumerate(named):
         central = members["title"][most_central(members)].tolist()
-        label = free.best(str(number), now.ranked, now) if now.ranked else ""
+        label = free.best(str(number), now.ranked, now.tellers, members) if now.ranked else ""
         free.take(str(number), label)
         before = typical_title(central, keywords.weights_of(number))
         if found.level == "entities":

@@ -16,6 +16,7 @@ _SHORTEST_HEAD = 4  # words before an outlet's name
 _LONGEST_OUTLET = 4
 _SHORTEST_CLAUSE = 20
 
+_DASHES = "|\u00b7\u2022-\u2013\u2014"
 _OUTLET = re.compile(r"\s+(?:[|\u00b7\u2022]|[-\u2013\u2014]{1,2})\s+([^|\u00b7\u2022]{2,40})$")
 _DATELINE = re.compile(
     r"^(?:[A-Z][A-Za-z.'\u2019 -]{1,30},? ){0,2}?(?:\([^()]{2,30}\)\s*)?"
@@ -37,6 +38,7 @@ _SAID_BEFORE = re.compile(
     r"(?: (?:[A-Z]\w+day|yesterday|today))? that |(?:Police|Officials|Authorities) sa(?:id|y)"
     r"(?: [A-Z]\w+day)? (?=(?:the|an?|two|three|\d|[A-Z])))(?=\w)"
 )
+_SPEAKERS = ("According", "Police", "Officials", "Authorities")
 _ADVERBIAL = re.compile(
     r"^(?:(?:Earlier |Late |Early )?(?:On|In|At|After|Following|During|Despite|With|For|Since"
     r"|By|From|Last|Yesterday|Today|Meanwhile|However|Also|But|And|So|Then|Well|Now|Here)\b"
@@ -98,20 +100,22 @@ def clauses(sentence: str) -> list[str]:
 
 def _without_frame(sentence: str) -> str:
     """Take off an outlet's name, a dateline, who said it."""
-    outlet = _OUTLET.search(sentence)
+    dashed = any(sign in sentence for sign in _DASHES)
+    outlet = _OUTLET.search(sentence) if dashed else None
     if outlet and len(WORD.findall(sentence[: outlet.start()])) >= _SHORTEST_HEAD:
         named = WORD.findall(outlet[1])
         if 0 < len(named) <= _LONGEST_OUTLET and all(
             word[0].isupper() or word[0].isdigit() for word in named
         ):
             sentence = sentence[: outlet.start()]
-    dateline = None if sentence.isupper() else _DATELINE.match(sentence)
+    dateline = _DATELINE.match(sentence) if dashed and not sentence.isupper() else None
     if dateline and _IS_DATELINE.match(dateline[0]):
         sentence = sentence[dateline.end() :]
     said = _SAID_AFTER.search(sentence)
     if said and has_verb(sentence[: said.start()]):
         sentence = sentence[: said.start()]
-    said = _SAID_BEFORE.match(sentence)
+    opens = " that " in sentence or sentence.startswith(_SPEAKERS)
+    said = _SAID_BEFORE.match(sentence) if opens else None
     if said and has_verb(sentence[said.end() :]):
         sentence = _capital(sentence[said.end() :])
     return sentence

@@ -18,6 +18,7 @@ _SUPPORT = 0.06  # of the mentions that a name stands for, that are this very na
 _MANY = 10  # mentions from which one occurrence may be a slip
 _JOINED_SHARE = 0.3  # "A and B" is one name if it is so often said
 _LONGEST_NAME = 70
+_DIGITS = 4  # of a number that can be a name: a year's
 
 _PRONOUN = re.compile(
     r"i|me|my|mine|we|us|our|ours|you|yours?|he|him|his|she|hers?|its?|they|them|theirs?|who(?:m|se)?"
@@ -126,14 +127,23 @@ def _kind(mention: str, common: frozenset[str]) -> Kind:
 
 
 @lru_cache(1 << 13)
+def stands_for_a_name(mention: str) -> bool:
+    """Whether a mention is a pronoun, a function word or a short number."""
+    if _PRONOUN.fullmatch(mention):
+        return True
+    bare = bare_name(mention)
+    return not bare or (
+        (bare != mention and _PRONOUN.fullmatch(bare) is not None)
+        or (bare.isdecimal() and len(bare) < _DIGITS)
+    )
+
+
+@lru_cache(1 << 13)
 def kind_of(mention: str) -> Kind:
     """Say whether a mention is a name, a common noun or stands for one (a pronoun, a number)."""
-    if _PRONOUN.fullmatch(mention):
+    if stands_for_a_name(mention):
         return "pronoun"
-    bare = bare_name(mention)
-    if not bare or _PRONOUN.fullmatch(bare) or (bare.isdecimal() and len(bare) < 4):
-        return "pronoun"
-    return "name" if _is_name(bare) else "noun"
+    return "name" if _is_name(bare_name(mention)) else "noun"
 
 
 @lru_cache(1 << 13)
@@ -274,6 +284,8 @@ def names_in(sentence: str) -> list[str]:
         return []
     found, run = list[str](), list[str]()
     for place, word in enumerate(parts):
+        if not run and word[0].islower():
+            continue  # most words
         bare = word.strip(_EDGES + ".!?\u2026")
         if bare[:1].isupper() and (place or not run):
             run.append(bare)

@@ -1,12 +1,13 @@
 """Labels of a level's clusters, no two alike."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clustering_tasks.stage3.text import matching
 from clustering_tasks.stage3.words import pieces_of
 from clustering_tasks.steps.label.clauses import LONGEST
-from clustering_tasks.steps.label.naming import Proposal
+from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.naming import days_of
 from clustering_tasks.steps.label.verbs import holds
 
 _ROOM = 8  # characters for a number in brackets
@@ -35,28 +36,31 @@ class FreeLabels:
                 labels.owners.setdefault(_compared(label), name)
         return labels
 
-    def best(self, cluster_id: str, ranked: list[str], proposal: Proposal) -> str:
+    def best(
+        self, cluster_id: str, ranked: list[str], tellers: Sequence[str], members: Columns
+    ) -> str:
         """Return the first label that no other cluster has, else the first with a word beside it.
 
         Args:
             cluster_id: of the cluster.
             ranked: what it may be called, the best first; at least one.
-            proposal: its other words.
+            tellers: what may stand behind it in brackets.
+            members: its items.
         """
         for label in ranked:
-            if self._is_free(cluster_id, label):
+            if self.is_free(cluster_id, label):
                 return label
         first = ranked[0]
-        for teller in proposal.tellers:
+        for teller in (*tellers, *days_of(members)):
             label = f"{first} ({teller})"
             if (
                 not holds(first, teller)
                 and len(label) <= LONGEST
-                and self._is_free(cluster_id, label)
+                and self.is_free(cluster_id, label)
             ):
                 return label
         number = 2
-        while not self._is_free(cluster_id, f"{first[: LONGEST - _ROOM]} ({number})"):
+        while not self.is_free(cluster_id, f"{first[: LONGEST - _ROOM]} ({number})"):
             number += 1
         return f"{first[: LONGEST - _ROOM]} ({number})"
 
@@ -64,7 +68,8 @@ class FreeLabels:
         """Enter the label that a cluster got."""
         self.owners.setdefault(_compared(label), cluster_id)
 
-    def _is_free(self, cluster_id: str, label: str) -> bool:
+    def is_free(self, cluster_id: str, label: str) -> bool:
+        """Whether no other cluster has a label."""
         return self.owners.get(_compared(label), cluster_id) == cluster_id
 
 

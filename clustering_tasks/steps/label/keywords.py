@@ -56,9 +56,9 @@ class Keywords:
         while True:
             heavy = _heaviest(weights, looked_at)
             order = np.argsort(-weights[heavy], kind="stable")  # of equals by the alphabet
-            kept = _apart(map(self._text, terms[heavy][order].tolist()), count)
+            kept = self._apart(terms[heavy][order].tolist(), count)
             if len(kept) == count or looked_at >= len(weights):
-                return [" ".join(self._shown.get(w, w) for w in term.split()) for term in kept]
+                return [" ".join(self._shown.get(word, word) for word in term) for term in kept]
             looked_at *= 8
 
     def words_of(self, cluster: int) -> list[str]:
@@ -91,10 +91,23 @@ class Keywords:
         here = slice(*self._bounds[cluster : cluster + 2])
         return self._terms[here], self._weights[here]
 
-    def _text(self, term: int) -> str:
-        first, second = divmod(term, _WORD)
-        word = self._words[first - 1]
-        return f"{word} {self._words[second - 1]}" if second else word
+    def _apart(self, terms: Iterable[int], count: int) -> list[list[str]]:
+        """Return the words of the first terms, up to `count`, that share none with one before."""
+        kept = list[list[str]]()
+        said = set[int | str]()
+        for term in terms:
+            first, second = divmod(term, _WORD)
+            numbers = [first - 1, second - 1] if second else [first - 1]
+            if not said.isdisjoint(numbers):
+                continue
+            words = [self._words[number] for number in numbers]
+            pieces = set[str]() if all(map(str.isascii, words)) else overlaps(" ".join(words))
+            if said.isdisjoint(pieces):
+                kept.append(words)
+                said.update(numbers, pieces)
+                if len(kept) == count:
+                    break
+        return kept
 
 
 def _numbers(
@@ -184,17 +197,3 @@ def _heaviest(weights: F32, count: int) -> Mask:
     if count >= len(weights):
         return np.ones(len(weights), dtype=bool)
     return np.asarray(weights >= np.partition(weights, -count)[-count])
-
-
-def _apart(terms: Iterable[str], count: int) -> list[str]:
-    """Return the first terms, up to `count`, that share no word with one before."""
-    kept: list[str] = []
-    said: set[str] = set()
-    for term in terms:
-        words = overlaps(term)
-        if said.isdisjoint(words):
-            kept.append(term)
-            said |= words
-            if len(kept) == count:
-                break
-    return kept

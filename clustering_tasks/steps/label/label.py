@@ -1,6 +1,8 @@
 """Step `label`: name the clusters and write the files that are published."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,19 +64,23 @@ def _write(
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
     lasting = former.read(run.as_of)
-    ids, sizes = write_clusters(
-        _records(run, snapshot, merge, identify, labels, marks, lasting),
-        attempt.new_file("clusters_jsonl", "clusters.jsonl"),
-        attempt.new_file("clusters_csv", "clusters.csv"),
-    )
+    identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
+    with ThreadPoolExecutor(1) as beside:  # the interpreter has little part in it
+        writing = beside.submit(
+            write_members,
+            snapshot.path("items"),
+            merge.path("assignments"),
+            [each["cluster_id"] for each in identities],
+            attempt.new_file("members_parquet", "members.parquet"),
+            attempt.new_file("members_csv", "members.csv"),
+        )
+        sizes = write_clusters(
+            _records(run, snapshot, merge, identities, labels, marks, lasting),
+            attempt.new_file("clusters_jsonl", "clusters.jsonl"),
+            attempt.new_file("clusters_csv", "clusters.csv"),
+        )
+        writing.result()
     lasting.write(attempt.new_file("labels", "labels.parquet"))
-    write_members(
-        snapshot.path("items"),
-        merge.path("assignments"),
-        ids,
-        attempt.new_file("members_parquet", "members.parquet"),
-        attempt.new_file("members_csv", "members.csv"),
-    )
     report = make_report(run, snapshot, merge, sizes) | {"corrections": marks.report(merge)}
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
@@ -89,7 +95,7 @@ def _records(
     run: Run,
     snapshot: Result,
     merge: Result,
-    identify: Result,
+    identities: list[dict[str, Any]],
     labels: I32,
     marks: Marks,
     lasting: LastingLabels,
@@ -98,7 +104,6 @@ def _records(
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     table = read_members(snapshot.path("items"), merge.path("assignments"), run.level)
     texts = read_columns(snapshot.path("items"), ["text"])["text"]
-    identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
     algorithm = str(merge.metrics["algorithm"])
     parameters = getattr(run.settings, algorithm).model_dump()
     described = describe(table, texts, labels, run.level.name, run.settings.label.keywords)
@@ -108,8 +113,8 @@ def _records(
         identity = identities[number]
         name = identity["cluster_id"]
         otherwise = ", ".join(keywords[:_IN_LABEL]) or name_of_id(_most_central_id(members), name)
-        best = free.best(name, proposal.ranked or [otherwise], proposal)
-        chosen = lasting.on(identity, best, proposal, members)
+        best = free.best(name, proposal.ranked or [otherwise], proposal.tellers, members)
+        chosen = lasting.on(identity, best, proposal, members, free)
         free.take(name, chosen.text)
         cluster = Cluster(
             identity=identity,

@@ -18,8 +18,9 @@ from upath import UPath
 
 from clustering_tasks.identity.published import published_labels
 from clustering_tasks.stage3.text import matching
+from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.members import Columns
-from clustering_tasks.steps.label.naming import Proposal
+from clustering_tasks.steps.label.naming import Proposal, days_of
 from clustering_tasks.steps.label.titles import shorten
 from clustering_tasks.workspace.artefacts import Result, Run
 
@@ -85,6 +86,7 @@ class LastingLabels:
         best: str,
         proposal: Proposal,
         members: Columns,
+        free: FreeLabels,
     ) -> Label:
         """Return the label of a cluster: the former one, if it may stay, else the best of today.
 
@@ -93,6 +95,7 @@ class LastingLabels:
             best: label of today.
             proposal: what it may be called.
             members: its items.
+            free: labels that no other cluster has.
         """
         name = identity["cluster_id"]
         known = self.before.get(name)
@@ -100,8 +103,8 @@ class LastingLabels:
         if known is not None and known["label"] == best:
             label = Label(best, known["labelled_at"])
         elif known is not None and self._changed_little(identity):
-            stem = said_stem(known["label"], proposal, _texts(members, proposal))
-            if stem is not None:
+            stem = said_stem(known["label"], proposal, members)
+            if stem is not None and free.is_free(name, known["label"]):
                 label = Label(known["label"], known["labelled_at"], _canonical(stem, proposal))
                 drift = known["drift"] + identity["changed"]
         row = {"cluster_id": name, "label": label.text, "labelled_at": label.made, "drift": drift}
@@ -155,21 +158,21 @@ def former_labels(run: Run, identify: Result) -> FormerLabels:
     return FormerLabels(path.read_bytes() if path else None)
 
 
-def said_stem(label: str, proposal: Proposal, texts: Iterable[str | None]) -> str | None:
+def said_stem(label: str, proposal: Proposal, members: Columns) -> str | None:
     """Return a label without the word that tells it from others, None if no member gives it now.
 
     Args:
         label: of an earlier run.
         proposal: what the cluster may be called today.
-        texts: of the members, from which labels are made.
+        members: its items.
     """
     stems, told = [label], _TOLD_APART.fullmatch(label)
-    if told and (told[2].isdecimal() or told[2] in proposal.tellers):
+    if told and (told[2].isdecimal() or told[2] in (*proposal.tellers, *days_of(members))):
         stems.append(told[1])
     sought = [(stem, _words(stem)) for stem in stems]
     said = (
         stem
-        for text in filter(None, texts)
+        for text in filter(None, _texts(members, proposal))
         for stem, words in sought
         if words and _in_order(words, _words(text))
     )

@@ -3,7 +3,11 @@
 import re
 
 # A tokeniser's marks: quotes as two signs, blanks around apostrophes, hyphens, within numbers.
-_TOKENISED = re.compile(r"``|''|`| [,;.!?%)\]\u2019'-]|[\[(] |\d[.,:] \d|\b[A-Z]\. [A-Z]\.")
+# Every alternative begins with a sign or a blank, so that `re` looks at these alone.
+_TOKENISED = re.compile(
+    r"`|''| [,;.!?%)\]\u2019'-]|\[ |\( |\.(?:(?<=\d\.) \d|(?<=\b[A-Z]\.) [A-Z]\.)|,(?<=\d,) \d"
+    r"|:(?<=\d:) \d"
+)
 _ATTRIBUTING = (
     r"police|reports?|sources?|officials?|stud(?:y|ies)|minist(?:er|ry)|media|survey|poll|says?|"
     r"what|how|why|who|when|where|but|or|as|the|a|an|is|are|was|here|live|video|photos?|watch"

@@ -2,15 +2,23 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
 
 from clustering_tasks.arrays import F32, I64
 from clustering_tasks.stage3.text import unpointed
 from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
 from clustering_tasks.steps.label.english import NOUN_OF
-from clustering_tasks.steps.label.entity_names import Entity, kind_of, name_entity, names_in
+from clustering_tasks.steps.label.entity_names import (
+    Entity,
+    name_entity,
+    names_in,
+    stands_for_a_name,
+)
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.mending import mended
 from clustering_tasks.steps.label.plainness import plainness
@@ -45,7 +53,8 @@ class Proposal:
 
     Attributes:
         ranked: labels of one line, the best first; none where its members have no text.
-        tellers: what may stand behind one in brackets, where another cluster has the same.
+        tellers: what may stand behind one in brackets, where another cluster has the same; then
+            `days_of`.
         phrases: up to three, the best first.
         entity: at the level of entities.
     """
@@ -87,11 +96,19 @@ class Words:
         worth = typical * (own / (own + rival)) ** 2 if own else 0.0
         return worth * (1 if found else _NOT_FOUND) / math.sqrt(length + _PADDING), found
 
-    def misleads(self, term: str) -> bool:
-        """Whether a keyword finds a rival's members before the cluster's own."""
-        rows = [self.rows[word] for word in term.split() if word in self.rows]
-        score = self.rewards[rows].sum(axis=0)
-        return not rows or bool(score[1] <= score[2:].max())
+    def telling_first(self) -> Iterator[str]:
+        """Yield the keywords, those behind that find a rival's members before the cluster's own."""
+        split = [[self.rows[w] for w in term.split() if w in self.rows] for term in self.keywords]
+        known = [(term, rows) for term, rows in zip(self.keywords, split, strict=True) if rows]
+        if known:
+            starts = np.cumsum([0, *(len(rows) for _, rows in known[:-1])])
+            said = np.add.reduceat(self.rewards[list(chain(*split)), 1:], starts)
+            tells = (said[:, 0] > said[:, 1:].max(axis=1)).tolist()
+            yield from (term for (term, _), does in zip(known, tells, strict=True) if does)
+            telling = {term for (term, _), does in zip(known, tells, strict=True) if does}
+            yield from (term for term in self.keywords if term not in telling)
+        else:
+            yield from self.keywords
 
 
 @dataclass(frozen=True)
@@ -122,10 +139,10 @@ class Namer:
         phrases = _phrases(words, texts)
         triggers = _triggers(members) if self.level == "events" else []
         ranked = _ranked(texts, words, triggers)
-        tellers = [*triggers[:1], *phrases, *words.keywords, *_days(members)]
+        tellers = [*triggers[:1], *phrases, *words.keywords]
         if not ranked:
             whole = _from_phrases(phrases) or shorten(texts[0]) or texts[0].strip()[:LONGEST]
-            ranked, tellers = [whole] if whole else [], _days(members)
+            ranked, tellers = [whole] if whole else [], []
         return Proposal(ranked, tellers, phrases[:_PHRASES])
 
     def _entity(self, members: Columns, central: I64) -> Proposal:
@@ -143,10 +160,11 @@ class Namer:
         if entity.kind != "name" and tellers:
             known = [f"{label} ({teller})" for teller in tellers[:3] if len(teller) < LONGEST // 2]
             ranked = known or ranked
-        return Proposal(ranked, [*tellers, *_days(members)], around[:_PHRASES], entity)
+        return Proposal(ranked, tellers, around[:_PHRASES], entity)
 
 
-def _days(members: Columns) -> list[str]:
+def days_of(members: Columns) -> list[str]:
+    """Return the first days of a cluster, which tell it from others at the last."""
     return sorted({str(t)[:10] for t in members["start_time"].tolist() if t is not None})[:_DAYS]
 
 
@@ -168,7 +186,7 @@ def _texts(members: Columns, central: I64, level: str) -> list[str]:
 def _triggers(members: Columns) -> list[str]:
     """Return the words that the events have for what happens, the most frequent first."""
     counts = Counter(m for m in members["mention"].tolist() if m and len(m) <= LONGEST // 3)
-    named = {m: n for m, n in counts.items() if kind_of(m) != "pronoun"} or counts
+    named = {m: n for m, n in counts.items() if not stands_for_a_name(m)} or counts
     return sorted(named, key=lambda m: (-named[m], -len(m), m))
 
 
@@ -178,7 +196,9 @@ def _ranked(texts: list[str], words: Words, triggers: list[str]) -> list[str]:
     if len(texts) > _CUT_UP:
         chosen = sorted(texts, key=lambda text: -words.fit(text)[0])[:_CUT_UP]
         best = [text for text in texts if text in chosen]
-    worth = _worth(best, words, triggers) or _worth(texts, words, triggers)
+    worth = _worth(best, words, triggers)
+    if not worth and best is not texts:
+        worth = _worth(texts, words, triggers)
     # rounded: the last bits depend on the processor's logarithm
     return sorted(worth, key=lambda label: (-round(worth[label], 5), len(label), label))
 
@@ -211,7 +231,7 @@ def _split(texts: list[str]) -> list[str]:
     starts = [s[:_SAME] for s in found if len(s) >= _SAME]
     cut = list[str]()
     for sentence in found:
-        start = next((s for s in starts if s in sentence[16:]), "")
+        start = next((s for s in starts if sentence.find(s, 16) >= 0), "")
         cut += split_before(sentence, start) if start else [sentence]
     return list(dict.fromkeys(cut))
 
@@ -236,7 +256,7 @@ def _phrases(words: Words, texts: list[str]) -> list[str]:
     tokens = [WORD.findall(text) for text in shown]
     said_in = [[token.lower() for token in each] for each in tokens]
     found, taken = list[str](), set[str]()
-    for term in sorted(words.keywords, key=words.misleads):  # stable
+    for term in words.telling_first():
         phrase = _as_written(term, tokens, said_in, names)
         low = phrase.lower().split()
         if phrase and len(phrase) <= LONGEST // 2 and taken.isdisjoint(low):
@@ -256,13 +276,14 @@ def _as_written(
         whole = next((n for n, parts in names.items() if first in parts and len(parts) <= 3), "")
         if whole or has_runs(term):
             return whole or term
-    found = Counter[str]()
+    found: dict[str, int] = {}
     for own, low in zip(tokens, said_in, strict=True):
         if first in low:
             at = low.index(first)
             end = _end(low, at, second) if second else at + 1
             if end:
-                found[" ".join(own[at:end])] += 1
+                form = " ".join(own[at:end])
+                found[form] = found.get(form, 0) + 1
     # of equals the one with fewer capitals: a headline has them on every word
     written = min(found, key=lambda f: (-found[f], sum(map(str.isupper, f)), f), default="")
     return written or ("" if second else term)

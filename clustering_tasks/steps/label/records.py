@@ -138,9 +138,10 @@ def _representatives(members: Columns, rows: I64) -> list[Representative]:
 
 
 def _near_duplicates(members: Columns, order: I64) -> list[list[str]]:
-    numbers = members["near_duplicate"][order].tolist()
+    numbers = members["near_duplicate"].tolist()
     if len(set(numbers)) == len(numbers):
         return []
+    numbers = members["near_duplicate"][order].tolist()
     groups: dict[int, list[str]] = {}
     for group, name in zip(numbers, members["source_id"][order].tolist(), strict=True):
         groups.setdefault(group, []).append(name)

@@ -10,15 +10,16 @@ from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole
 _READ = 600  # characters of a text; a title has fewer
 _CUT_OFF = 120  # without a sign at its end, a longer text is taken for cut off
 _ENDS = frozenset(".!?\u2026\"'\u201d\u2019)]\u3002\uff01\uff1f\u0964\u061f")
+_SIGN = re.compile("[.!?\u2026\u3002\uff01\uff1f\u0964\u061f]")
 _STOP = re.compile(
     r"[.!?\u2026]+[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[^\W\d_a-z])"
     r"|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d]?\s*|[\u0964\u061f]\s*"
 )
 # A headline and the lead behind it: "... in 2014 This will be ..."
 _GLUED = re.compile(
-    r"(?<=[a-z0-9%\u2019')\u201d]) (?=(?:The|This|That|These|He|She|It|They|We|A|An|In|On|At|After"
-    r"|His|Her|Their|There|According|But|With|As|While|When)\s[a-z0-9])"
-    r"|(?<=[a-z0-9%]) (?=An? [A-Z])"
+    r" (?=[A-Z])(?:(?<=[a-z0-9%\u2019')\u201d] )(?=(?:The|This|That|These|He|She|It|They|We|A|An|In"
+    r"|On|At|After|His|Her|Their|There|According|But|With|As|While|When)\s[a-z0-9])"
+    r"|(?<=[a-z0-9%] )(?=An? [A-Z]))"
 )
 _NAME = r"([^\W\d_a-z][^\W\d_]{3,})\b"
 _FIRST_NAME = re.compile(rf"(?!The |This |That |With |From |After ){_NAME}(?: {_NAME})?")
@@ -47,8 +48,12 @@ def sentences(text: str) -> list[str]:
 
 
 def _at_stops(text: str) -> list[str]:
-    parts, start = list[str](), 0
-    for stop in _STOP.finditer(text):
+    parts, start, looked_at = list[str](), 0, 0
+    for sign in _SIGN.finditer(text):
+        stop = _STOP.match(text, sign.start()) if sign.start() >= looked_at else None
+        if stop is None:
+            continue
+        looked_at = stop.end()
         before = text[start : stop.start()].rpartition(" ")[2].strip("(\"'\u201c\u2018").lower()
         if text[stop.start()] == "." and (
             before in ABBREVIATIONS or len(before) == 1 or "." in before
@@ -71,11 +76,13 @@ def _at_pronoun(text: str) -> list[str]:
 def _at_second_start(text: str) -> list[str]:
     """Cut a headline from a lead that begins with the same name, where no sign is between them."""
     first = _FIRST_NAME.match(text)
-    if len(text) < _GLUED_LENGTH or _TOPIC.match(text):
+    if len(text) < _GLUED_LENGTH:
         return [text]
     names = filter(None, (*(first.groups() if first else ()), "The"))
     for at in sorted(text.find(f" {name} ", _HEADLINE_LENGTH) for name in names):
         if at > 0:
+            if _TOPIC.match(text):
+                break
             given = _GIVEN_NAME.search(text[:at])
             at = given.start() if given else at
             head, rest = text[:at], text[at + 1 :]

@@ -51,16 +51,15 @@ _CLUSTERS = 256  # written at a time
 _MEMBERS = 16_384
 
 
-def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> tuple[list[str], I64]:
-    """Write one line and one row per cluster; return their ids and sizes."""
-    ids, sizes = list[str](), list[int]()
+def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> I64:
+    """Write one line and one row per cluster; return their sizes."""
+    sizes = list[int]()
     records = iter(records)
 
     def tables(lines: BinaryIO) -> Iterator[pa.Table]:
         while some := list(islice(records, _CLUSTERS)):
             centroids = [to_json(record["centroid_vector"]) for record in some]  # most of the bytes
             lines.write(b"".join(map(_line, some, centroids)))
-            ids.extend(record["cluster_id"] for record in some)
             sizes.extend(record["cluster_size"] for record in some)
             rows = list(map(_cluster_row, some, centroids))
             yield pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA)
@@ -73,7 +72,7 @@ def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> tuple
     ):
         for _ in in_turn(beside, writer.write_table, tables(lines)):
             pass
-    return ids, np.array(sizes, dtype=np.int64)
+    return np.array(sizes, dtype=np.int64)
 
 
 def write_members(

@@ -53,8 +53,10 @@ def named(
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     searched = pa.chunked_array([pa.array(texts, pa.string())])
     free, found = FreeLabels(), list[Named]()
-    for number, (_, _, each) in enumerate(describe(table, searched, labels, level, 10)):
-        label = free.best(str(number), each.ranked, each) if each.ranked else None
+    for number, (items, _, each) in enumerate(describe(table, searched, labels, level, 10)):
+        label = None
+        if each.ranked:
+            label = free.best(str(number), each.ranked, each.tellers, items)
         free.take(str(number), label or "")
         found.append(Named(label, each))
     return found
