@@ -94,7 +94,7 @@ ABBREVIATIONS = words(
     nos vs v jr sr inc corp co ltd bros dept univ assn jan feb mar apr jun jul aug sep sept oct
     nov dec mon tue wed thu fri sat sun ala ariz ark calif colo conn del fla ga ill ind kan ky
     la md mass mich minn miss mo mont neb nev okla ore pa penn tenn tex va vt wash wis wyo u.s
-    u.k u.n d.c e.g i.e a.m p.m etc al approx est bd ave blvd rd
+    u.k u.n d.c e.g i.e a.m p.m etc al approx est bd ave blvd rd stn supt insp det pfc hwy bldg
     """
 )
 NOUN_OF: dict[str, str] = {

@@ -17,6 +17,7 @@ WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
 _DANGLING = re.compile(
     r"(?:,\s+(?:an?|the|one|two|just|only|hours|days|minutes)\b[^,]*"
     r"|(?:,|\b(?:and|by|or|is|are|was|were|of|for))\s+\w+ing|\bthe \w+ time"
+    r"|\bto (?:learn|hear|find|know|see|say|believe|think|tell|show|suggest|ensure|decide|ask)"
     r"|\b(?:announced|told|reported|confirmed|added|claimed|warned|insisted|where|it)"
     r"|\ban? [A-Z]\w+|\b\d+|\b(?:weeks|days|hours|months|years|minutes|shortly|soon|moments))$"
 )

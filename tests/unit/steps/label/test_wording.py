@@ -8,7 +8,7 @@ from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
 from clustering_tasks.steps.label.mending import mended
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences
-from clustering_tasks.steps.label.verbs import has_verb, is_whole
+from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,10 @@ def test_what_a_tokeniser_left_is_mended(tokenised: str, text: str) -> None:
                 "Jackson arrested on suspicion of arson",
                 "Jackson was arrested early on Tuesday night",
             ],
+        ),
+        (
+            "Killer of Lakewood Stn. Deputy Ortiz held",
+            ["Killer of Lakewood Stn. Deputy Ortiz held"],
         ),
         ("北京奥运会开幕。世界关注。", ["北京奥运会开幕", "世界关注"]),
         ("", []),
@@ -132,6 +136,11 @@ def test_what_is_cut_is_not_whole(whole: str, open_: str) -> None:
 )
 def test_a_plain_text_stands_before_a_vague_one(plain: str, vague: str) -> None:
     assert plainness(vague) < plainness(plain)
+
+
+def test_a_clause_does_not_end_before_what_its_verb_needs() -> None:
+    assert is_clause("Smith was sentenced to death")
+    assert not is_clause("Smith said he was surprised to learn")
 
 
 def test_a_participle_behind_a_noun_is_no_verb() -> None:
