@@ -29,6 +29,7 @@ _GIVEN_NAME = re.compile(r"(?<=[a-z0-9]) [A-Z][a-z]+$")
 _OPEN_HEAD = re.compile(r"(?:[,;:\d]|,\s+(?:an?|the|who)\b[^,]*|\ban? \w+)$")
 _GLUED_LENGTH = 80
 _HEADLINE_LENGTH = 20
+_TWICE = 2
 _ENDED = ".,;:-\u2013\u2014\u3002\u0964 "
 
 
@@ -68,7 +69,9 @@ def _at_pronoun(text: str) -> list[str]:
     """Cut a headline from a lead that begins with a small word's capital."""
     for glued in _GLUED.finditer(text):
         head = text[: glued.start()]
-        if len(head) > _HEADLINE_LENGTH and is_whole(head):
+        # what stands together twice is no seam: "hepatitis A"
+        pair = f"{head.rpartition(' ')[2]} {text[glued.end() :].partition(' ')[0]}".lower()
+        if len(head) > _HEADLINE_LENGTH and is_whole(head) and text.lower().count(pair) < _TWICE:
             return [head, *_at_pronoun(text[glued.end() :])]
     return [text]
 

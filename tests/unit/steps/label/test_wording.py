@@ -49,6 +49,10 @@ def test_what_a_tokeniser_left_is_mended(tokenised: str, text: str) -> None:
             "Killer of Lakewood Stn. Deputy Ortiz held",
             ["Killer of Lakewood Stn. Deputy Ortiz held"],
         ),
+        (
+            "Hepatitis A outbreak: doctors tracked the hepatitis A outbreak",
+            ["Hepatitis A outbreak: doctors tracked the hepatitis A outbreak"],
+        ),
         ("北京奥运会开幕。世界关注。", ["北京奥运会开幕", "世界关注"]),
         ("", []),
     ],
