@@ -60,6 +60,7 @@ docs: setup ## Write the generated reference pages again
 	@$(PYTHON_IN_VENV) -m tools.docs.settings
 	@$(PYTHON_IN_VENV) -m tools.docs.contract
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.dags
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.events
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.schema
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tools.docs.terminal
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from types import FrameType
@@ -21,7 +22,13 @@ from upath import UPath
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.corrections.frozen import freeze, frozen_folder, read_file, read_frozen
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
-from clustering_tasks.errors import INTERNAL_ERROR, SettingsError, Stage4Error, of_the_system
+from clustering_tasks.errors import (
+    INTERNAL_ERROR,
+    SettingsError,
+    Stage4Error,
+    of_memory,
+    of_the_system,
+)
 from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
@@ -30,7 +37,7 @@ from clustering_tasks.stage3.text import escape_unseen
 from clustering_tasks.steps import REDACT, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run, load_run
 from clustering_tasks.workspace.kernel_cache import keep_kernels
-from clustering_tasks.workspace.storage import to_json
+from clustering_tasks.workspace.storage import remove_unfinished, to_json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 log = structlog.get_logger()
@@ -187,6 +194,8 @@ def main() -> None:
         if refused := of_the_system(error):
             _refuse(refused)
         _report_defect()
+    except MemoryError as error:
+        _refuse(of_memory(error))
     except Exception:  # noqa: BLE001 - the last resort, and the log has the trace
         _report_defect()
 
@@ -334,4 +343,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
     # Not through the logger: this thread may hold its lock.
     entry = {"event": "terminated", "level": "warning"}
     os.write(2, to_json(structlog.contextvars.get_contextvars() | entry) + b"\n")
+    # Whoever ends a step kills it soon after: what is not removed by then is removed by its age.
+    with suppress(OSError):
+        remove_unfinished()
     os._exit(128 + signal.SIGTERM)

@@ -3,11 +3,13 @@
 | code | class | retried | meaning |
 |---|---|---|---|
 | 0 | | | done |
+| 1 | the interpreter, a library | yes | it ended the process, as OpenBLAS does without memory |
 | 64 | `SettingsError` | no | a wrong value, an unknown key, an impossible pair |
 | 65 | `BadInputError` | no | Stage 3's folder, or an earlier step's result, breaks its contract |
 | 69 | `ResourcesError` | no | too little memory or disk, or a path that this user may not use |
 | 70 | any other exception | yes | a defect of ours |
 | 75 | `TransientError` | yes | may pass on a second try |
+| 137 | SIGKILL | yes | most often the kernel's, when memory runs out |
 
 The numbers are those of `sysexits.h`.
 """
@@ -15,11 +17,15 @@ The numbers are those of `sysexits.h`.
 import errno
 import os
 import pwd
+import re
 from typing import ClassVar
 
 INTERNAL_ERROR = 70
+LIBRARY_ERROR = 1  # nothing of this package has ended the process
+KILLED = 137  # 128 + SIGKILL
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$")  # numpy's, which has no errno
 
 
 class Stage4Error(Exception):
@@ -57,21 +63,31 @@ FATAL_EXIT_CODES = frozenset(
 )
 
 
+def of_memory(error: MemoryError) -> ResourcesError:
+    """Explain that a step was refused memory, as by `ulimit -v`; that does not pass by itself."""
+    return ResourcesError(
+        f"the system refuses more memory ({error or 'no size is known'}): raise the limit of the "
+        "process or of its container, use a larger machine, or cut the work into smaller parts "
+        "(parts.max_count, parts.min_rows)"
+    )
+
+
 def of_the_system(error: OSError) -> ResourcesError | None:
     """Explain what the system refuses for want of rights or space; None for anything else.
 
     Nothing of the kind passes by itself, so it is no transient error.
     """
     path = error.filename if isinstance(error.filename, str) else None
+    reason = str(error.strerror or (error.args[0] if error.args else ""))
     if error.errno in _REFUSED:
         return ResourcesError(
             f"{path or 'a file'} cannot be read or written by {_user()} ({error.strerror}): give "
             f"that user the right, or set another path (STAGE4_WORKSPACE, STAGE4_INDICES, "
             f"STAGE4_OUTPUT)"
         )
-    if error.errno in _FULL:
+    if error.errno in _FULL or _SHORT_WRITE.search(reason):
         return ResourcesError(
-            f"{path or 'a file'} could not be written by {_user()} ({error.strerror}): free space, "
+            f"{path or 'a file'} could not be written by {_user()} ({reason}): free space, "
             f"raise the quota or the limit of a file's size, or set another STAGE4_WORKSPACE"
         )
     return None

@@ -1,45 +1,78 @@
 """The part of Airflow's REST API that the local tooling and the end-to-end tests use."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
+import tenacity
 
 from local.errors import LocalError
 
 FINISHED = ("success", "failed")
 PAGE = 100
 LOG_LINES = 40
+# A server that does not answer is waited for as long: on a machine that is busy elsewhere, answers
+# of a minute were seen, and a server that has ended is started again.
+PATIENCE_SECONDS = 180
 Json = dict[str, Any]
 
 
 class AirflowApi:
     """A session with the API server at `base_url`.
 
-    `client` is an httpx client of /api/v2 that carries the token of the last `login`.
+    `client` is an httpx client of /api/v2 that carries the token of the last `login`. `check` is
+    called while the server does not answer; it raises if there is nothing to wait for.
     """
 
-    def __init__(self, base_url: str, user: str, password: str) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        user: str,
+        password: str,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.base_url = base_url
+        self._check = check
         self._credentials = {"username": user, "password": password}
         # No proxy of the environment may see the token, or stand between us and this machine.
         self.client = httpx.Client(base_url=f"{base_url}/api/v2", timeout=30, trust_env=False)
 
     def login(self) -> None:
         """Fetch a token, valid for a day, and send it from now on."""
-        answer = self.client.post(f"{self.base_url}/auth/token", json=self._credentials)
+        token = f"{self.base_url}/auth/token"
+        answer = self._answered(lambda: self.client.post(token, json=self._credentials))
         if answer.status_code != httpx.codes.CREATED:
             raise LocalError(f"Airflow refused the login ({answer.status_code}): {answer.text}")
         self.client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def get(self, path: str, **params: Any) -> Json:
         """GET /api/v2`path`; raises LocalError with the server's words."""
-        return answer_of(self.client.get(path, params=params))
+        return answer_of(self._answered(lambda: self.client.get(path, params=params)))
 
     def post(self, path: str, body: Json) -> Json:
-        """POST `body` to /api/v2`path`; raises LocalError with the server's words."""
-        return answer_of(self.client.post(path, json=body))
+        """POST `body` to /api/v2`path`, once; raises LocalError with the server's words."""
+        return answer_of(self._answered(lambda: self.client.post(path, json=body), patience=0))
+
+    def _answered(
+        self, request: Callable[[], httpx.Response], patience: float | None = None
+    ) -> httpx.Response:
+        """Send a request until there is an answer; with a `patience` of 0 once."""
+        seconds = PATIENCE_SECONDS if patience is None else patience
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(httpx.TransportError),
+            stop=tenacity.stop_after_delay(seconds),
+            wait=tenacity.wait_fixed(1),
+            before_sleep=lambda _: self._check(),
+            reraise=True,
+        )
+        try:
+            return retrying(request)
+        except httpx.TransportError as error:
+            raise LocalError(
+                f"Airflow's API server at {self.base_url} does not answer, after {seconds:.0f} s"
+                f" ({error}): is the machine overloaded? Its log is api-server.log"
+            ) from error
 
     def health(self) -> Json | None:
         """The state of all components; None while nobody answers."""
@@ -67,11 +100,13 @@ class AirflowApi:
     def fail_run(self, dag_id: str, run_id: str) -> Json:
         """Mark a run as failed, which ends its tasks."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}"
-        return answer_of(self.client.patch(path, json={"state": "failed"}))
+        failed = {"state": "failed"}
+        return answer_of(self._answered(lambda: self.client.patch(path, json=failed)))
 
     def run(self, dag_id: str, run_id: str) -> Json | None:
         """A DAG run; None while it does not exist."""
-        answer = self.client.get(f"/dags/{dag_id}/dagRuns/{run_id}")
+        path = f"/dags/{dag_id}/dagRuns/{run_id}"
+        answer = self._answered(lambda: self.client.get(path))
         return None if answer.status_code == httpx.codes.NOT_FOUND else answer_of(answer)
 
     def wait(self, dag_id: str, run_id: str, seconds: float = 600, poll: float = 0.5) -> Json:
@@ -93,12 +128,14 @@ class AirflowApi:
         }
         found: list[Json] = []
         while True:
-            page = self.post(
-                "/dags/~/dagRuns/~/taskInstances/list", body | {"page_offset": len(found)}
-            )
+            page = self._listed(body | {"page_offset": len(found)})
             found += page["task_instances"]
             if len(found) >= page["total_entries"] or not page["task_instances"]:
                 return found
+
+    def _listed(self, body: Json) -> Json:
+        path = "/dags/~/dagRuns/~/taskInstances/list"
+        return answer_of(self._answered(lambda: self.client.post(path, json=body)))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """The value that a task returned, or pushed as `key`."""
@@ -112,8 +149,10 @@ class AirflowApi:
             f"/taskInstances/{task_instance['task_id']}/logs/{task_instance['try_number']}"
         )
         index = task_instance["map_index"]
-        answer = self.client.get(
-            path, params={"map_index": index}, headers={"Accept": "application/json"}
+        answer = self._answered(
+            lambda: self.client.get(
+                path, params={"map_index": index}, headers={"Accept": "application/json"}
+            )
         )
         return "\n".join(log_lines(answer_of(answer)["content"]))
 

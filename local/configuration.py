@@ -95,6 +95,10 @@ def settings(
             "refresh_interval": "10",
             "bundle_refresh_check_interval": "1",
             "parsing_processes": "2",
+            # After the defaults of 50 s, a busy machine's DAGs were taken for gone, and a running
+            # `cluster_all` never ended.
+            "dag_file_processor_timeout": "300",
+            "stale_dag_threshold": "300",
         },
         "logging": {"base_log_folder": str(state.airflow_home / "logs")},
         "scheduler": {"enable_health_check": "False", "task_instance_heartbeat_timeout": "120"},

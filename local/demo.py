@@ -22,7 +22,7 @@ from local.postgres import RESULTS
 from local.progress import Progress
 from local.results import show_levels
 from local.sample import write_sample
-from local.stack import Stack
+from local.stack import SlowStartError, Stack
 from local.stage5_receiver import Stage5Receiver, listening
 from local.state import State
 
@@ -97,7 +97,12 @@ def airflow(
         isolated=True,
     )
     stack = Stack(state, options, report=console.print)
-    if not stack.up():
+    try:
+        started = stack.up()
+    except SlowStartError:
+        stack.down()
+        raise
+    if not started:
         raise LocalError(
             "The demo's own Airflow is up already: another `make demo` runs, or this stops it: "
             + with_state(state, "down")

@@ -35,6 +35,10 @@ HEALTH_SECONDS, PARSE_SECONDS = 300, 180
 POOL_SETTINGS = ("STAGE4_CLUSTER_POOL", "STAGE4_STEPS_POOL")
 
 
+class SlowStartError(LocalError):
+    """Airflow runs and is well, and has not read its DAGs yet: no reason to stop it."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """One local Airflow, described by its state folder; nothing runs until `up`."""
@@ -73,7 +77,9 @@ class Stack:
 
     def api(self) -> AirflowApi:
         """A new REST client, logged in; Airflow must be up."""
-        api = AirflowApi(self.base_url, USER, self.state.secrets().password)
+        api = AirflowApi(
+            self.base_url, USER, self.state.secrets().password, check=self.supervisor.check
+        )
         api.login()
         return api
 
@@ -95,6 +101,8 @@ class Stack:
             self._stop()
             try:
                 self._start()
+            except SlowStartError:
+                raise
             except BaseException:
                 # Also for Ctrl-C: a start that did not end well leaves nothing behind.
                 self._stop()
@@ -153,9 +161,10 @@ class Stack:
             waiting -= fresh
             time.sleep(0.25)
         if waiting:
-            raise LocalError(
-                f"No DAG was read from {', '.join(sorted(waiting))} in {PARSE_SECONDS} s; see "
-                f"{self.state.logs / 'dag-processor.log'}"
+            raise SlowStartError(
+                f"No DAG was read from {', '.join(sorted(waiting))} in {PARSE_SECONDS} s; "
+                f"{self.state.logs / 'dag-processor.log'} may tell why. Airflow runs and goes on "
+                "reading; `make down` stops it"
             )
 
     def _start(self) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from stage4.events import listener
+
 URL_PREFIX = "/stage4/api/v1"
 PAGES_PREFIX = "/stage4/pages"
 _PAGES = PAGES_PREFIX.removeprefix("/")  # relative, for an Airflow below a path of its host
@@ -41,10 +43,12 @@ class Stage4Plugin(AirflowPlugin):
         },
     ]
 
+    listeners: list[Any] = [listener]  # noqa: RUF012 - declared so by Airflow
+
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Let the scheduler name the parts of a level before they start."""
-        from stage4.part_names import register
+        """Let the scheduler name the parts of a level before they start, and guard a run's conf."""
+        from stage4.policies import register
 
         register()
 

@@ -173,3 +173,12 @@ class Stage3Folder:
 
     def write_metadata(self, level: str, content: object) -> None:
         self.metadata(level).write_text(json.dumps(content))
+
+
+def write_chunks(folder: Stage3Folder, sizes: list[int], items: str) -> None:
+    """Write documents in groups; the number of each vector's item is a digit of `items`."""
+    folder.write("documents", blobs(sizes))
+    metadata = folder.read_metadata("documents")
+    for number, entry in zip(items, metadata["metadata_store"].values(), strict=True):
+        entry["source_id"] = f"doc_{number}"
+    folder.write_metadata("documents", metadata)

@@ -146,14 +146,17 @@ class Shared(TypedDict):
             "the id does and under a tenth of the members change from run to run."
         ),
     ]
-    cluster_size: Annotated[int, Field(ge=2, description="Number of members.", examples=[45])]
+    cluster_size: Annotated[
+        int, Field(ge=2, description="Number of members, each item once.", examples=[45])
+    ]
     member_ids: Annotated[
         list[_Id],
         Field(
             min_length=2,
-            description="Source ids of the members. Events: in the order of time, undated ones "
-            "last. Other levels: in the order of the vector ids.",
+            description="Source ids of the members, each once. Events: in the order of time, "
+            "undated ones last. Other levels: in the order of the vector ids.",
             examples=[["doc_001_event_0", "doc_002_event_3"]],
+            json_schema_extra={"uniqueItems": True},
         ),
     ]
     member_probabilities: Annotated[

@@ -149,6 +149,7 @@ def search_rows(
     k: int,
     window: Window | None = None,
     coded: CodedCells | None = None,
+    batch: int | None = None,
 ) -> Neighbours:
     """Do what `search` does for any rows; each finds the same, whichever others are searched.
 
@@ -159,13 +160,15 @@ def search_rows(
         k: neighbours per row, itself not counted.
         window: outside of which a row is no neighbour; None: there is none.
         coded: the codes of the cells, where they are computed already.
+        batch: most queries in memory; default: `BATCH_ROWS`.
     """
-    whole = _Search(vectors, cells, k, window, coded)
+    batch = batch or BATCH_ROWS
+    whole = _Search(vectors, cells, k, window, coded, batch)
     spare = SPARE if cells.probes is None else _SPARE_IN_CELLS
     with tile_threads() as pool:
         found = [
-            _search_rows(pool, whole, rows[first : first + BATCH_ROWS], k + spare)
-            for first in range(0, len(rows), BATCH_ROWS)
+            _search_rows(pool, whole, rows[first : first + batch], k + spare)
+            for first in range(0, len(rows), batch)
         ]
     return _joined([_none(k), *found])
 
@@ -190,6 +193,7 @@ class _Search:
     k: int
     window: Window | None
     coded: CodedCells | None = None
+    batch: int = BATCH_ROWS
 
 
 def _search_rows(pool: ThreadPoolExecutor, search: _Search, rows: I64, kept: int) -> Neighbours:
@@ -220,7 +224,7 @@ def _search_again(
     found: Neighbours,
 ) -> None:
     """Search some of the rows with more candidates, as many rows at a time as memory holds."""
-    size = max(BATCH_ROWS * (SPARE + ROOM) // (kept + ROOM), 1)
+    size = max(search.batch * (SPARE + ROOM) // (kept + ROOM), 1)
     for first in range(0, len(again), size):
         some = again[first : first + size]
         better = _search_rows(pool, search, rows[some], kept)

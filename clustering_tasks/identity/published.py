@@ -8,14 +8,14 @@ since. Beside the files of each registry stands a record of JSON: publishing nee
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.workspace.storage import copy_whole, read_json
+from clustering_tasks.workspace.storage import copy_whole, read_json, recorded_time
 
 FOLDER = "identities"
 LABEL = "label/"
@@ -184,20 +184,16 @@ def _read_base(workspace: UPath, level: str, name: str) -> Base:
             f"({error}): restore them. To begin with new ids instead, set `identities` and "
             f"`label_uri` in {workspace / level / 'published.json'} to null"
         ) from None
-    as_of = _time(record["as_of"])
+    as_of = recorded_time(record["as_of"])
     return Base(name, record["job_id"], as_of, record["digest"], record["base"])
 
 
 def _label_base(artefact: UPath, name: str) -> Base:
     report = read_json(UPath(read_json(artefact / "result.json")["files"]["report"]))
-    return Base(name, report["job_id"], _time(report["as_of"]), artefact.name, None)
+    return Base(name, report["job_id"], recorded_time(report["as_of"]), artefact.name, None)
 
 
 def _record(workspace: UPath, level: str, job_id: str, step: str) -> dict[str, Any] | None:
     path = workspace / level / "runs" / job_id / f"{step}.json"
     record: dict[str, Any] | None = read_json(path) if path.exists() else None
     return record
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

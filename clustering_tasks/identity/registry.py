@@ -7,7 +7,7 @@ needs, and a record of JSON that names the run.
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from upath import UPath
 
 from clustering_tasks.identity.columns import IDENTITIES, ITEMS
 from clustering_tasks.identity.published import FOLDER, LABEL, Base, beside, label_artefact
-from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import read_json, recorded_time, to_json, write_atomically
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def read_registry(files: RegistryFiles) -> Registry:
     record = read_json(files.record)
     return Registry(
         job_id=record["job_id"],
-        as_of=datetime.fromisoformat(record["as_of"]).astimezone(UTC),
+        as_of=recorded_time(record["as_of"]),
         base=record["base"],
         runs=tuple(record["runs"]),
         identities=_read(files.identities),

@@ -6,7 +6,6 @@ What a run takes over from its base is in the artefacts of `snapshot`, `plan`, `
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -24,7 +23,7 @@ from clustering_tasks.workspace.artefacts import (
     part_name,
 )
 from clustering_tasks.workspace.source_version import source_version, step_version
-from clustering_tasks.workspace.storage import read_json, to_json
+from clustering_tasks.workspace.storage import read_json, recorded_time, to_json
 
 MODE_RECORD = "mode.json"  # in a run's folder
 METHOD_RECORD = "method.json"
@@ -99,7 +98,7 @@ def previous_run(run: Run) -> dict[str, str] | None:
     record, seen = _json(level / "published.json"), set[str]()
     while record and record["job_id"] not in seen:
         job_id, as_of = str(record["job_id"]), str(record["as_of"])
-        if job_id != run.job_id and _time(as_of) < run.as_of:
+        if job_id != run.job_id and recorded_time(as_of) < run.as_of:
             return {"job_id": job_id, "as_of": as_of}
         seen.add(job_id)
         record = (_json(level / "runs" / job_id / MODE_RECORD) or {}).get("previous")
@@ -194,7 +193,3 @@ def _json(path: UPath) -> dict[str, Any] | None:
     except (FileNotFoundError, orjson.JSONDecodeError):
         return None  # a damaged `published.json` is refused by `publish`
     return found if isinstance(found, dict) else None
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

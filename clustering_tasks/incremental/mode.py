@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pyarrow.compute as pc
@@ -22,7 +21,7 @@ from clustering_tasks.incremental.base import (
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.workspace.artefacts import Metric, Result, Run
 from clustering_tasks.workspace.columns import read_columns
-from clustering_tasks.workspace.storage import read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import read_json, recorded_time, to_json, write_atomically
 
 # Measures of quality whose fall ends a series of incremental runs.
 _WATCHED = ("silhouette", "modularity")
@@ -90,7 +89,7 @@ def _recorded(run: Run) -> dict[str, Any] | None:
     record = recorded_mode(run)
     if not record or not record.get("previous") or record["asked"] != run.settings.mode:
         return None
-    same = datetime.fromisoformat(record["as_of"]).astimezone(UTC) == run.as_of
+    same = recorded_time(record["as_of"]) == run.as_of
     return record if same and record["asked"] != "full" else None
 
 
@@ -141,7 +140,7 @@ def _limit(run: Run, base: Base, full: Mapping[str, Any]) -> str | None:
     if run.settings.mode != "auto":
         return None
     limits = run.settings.incremental
-    age = (run.as_of - datetime.fromisoformat(full["as_of"])).total_seconds() / 86_400
+    age = (run.as_of - recorded_time(full["as_of"])).total_seconds() / 86_400
     if age > limits.max_age_days:
         return (
             f"the last full run is {age:.1f} days old, "

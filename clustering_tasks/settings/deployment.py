@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
@@ -21,6 +22,7 @@ else:
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+Names = Annotated[tuple[str, ...], NoDecode]  # separated by commas or blanks
 
 
 class DeploymentSettings(BaseSettings):
@@ -138,6 +140,34 @@ class DeploymentSettings(BaseSettings):
         False,
         description="Whether a run fails if Stage 5's webhook cannot be reached. False: its task "
         "is skipped.",
+    )
+    event_receivers: Names = Field(
+        (),
+        description="Ids of the Airflow connections that events are sent to, separated by commas: "
+        "of type `http` a webhook, of type `redis` a stream (docs/EVENTS.md). Empty: none.",
+    )
+    event_hours: float = Field(
+        72,
+        gt=0,
+        description="Hours for which an event that a receiver does not take is tried again; then "
+        "it is given up, and kept for `stage4 events resend`.",
+    )
+    callback_hosts: Names = Field(
+        (),
+        description="Hosts that a run's `callback_url` may name, separated by commas: "
+        "`hooks.example.org`, `*.example.org`, `hooks.example.org:8443`. Empty: no callbacks.",
+    )
+    callback_networks: Names = Field(
+        (),
+        description="Only with STAGE4_CALLBACK_HOSTS: networks outside the public internet that "
+        "a `callback_url` may lead to, separated by commas, for example `10.1.0.0/16`. Empty: "
+        "none.",
+    )
+    callback_secret: SecretStr | None = Field(
+        None,
+        description="Only with STAGE4_CALLBACK_HOSTS: secret that signs callbacks, `whsec_` and "
+        "24 to 64 bytes in base64; while it is being replaced, the new and the old one, separated "
+        "by a blank. Unset: no callbacks.",
     )
 
     retention_days: int = Field(
@@ -259,6 +289,13 @@ class DeploymentSettings(BaseSettings):
         description="Most `cluster` tasks that run at the same time, over all levels. Unset: 2; "
         "with STAGE4_GPU=true 1, because a task uses all GPUs that it is given.",
     )
+    batch_rows: int | None = Field(
+        None,
+        ge=1024,
+        description="Most items whose neighbours `cluster` searches at a time; fewer take less "
+        "memory and more time, and the clusters are the same. Default: 98,304; a `cluster` task "
+        "that was out of memory is tried again with half of it.",
+    )
     steps_pool: str = Field(
         "stage4_steps", description="Name of the Airflow pool of all other steps."
     )
@@ -298,6 +335,18 @@ class DeploymentSettings(BaseSettings):
     def _none_is_no_schedule(cls, value: str | None) -> str | None:
         return None if value is None or value.strip().lower() == "none" else value
 
+    @field_validator("event_receivers", "callback_hosts", "callback_networks", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("callback_networks")
+    @classmethod
+    def _known_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)
+        return networks
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_small_letters(cls, value: object) -> object:
@@ -323,6 +372,16 @@ class DeploymentSettings(BaseSettings):
     def deletion_key(self) -> str | None:
         """`deletion_secret` as text."""
         return self.deletion_secret.get_secret_value() if self.deletion_secret else None
+
+    @property
+    def callbacks(self) -> bool:
+        """Whether a run may name a receiver of its own."""
+        return bool(self.callback_hosts) and self.callback_secret is not None
+
+    @property
+    def sends_events(self) -> bool:
+        """Whether anybody may receive events."""
+        return bool(self.event_receivers) or self.callbacks
 
     def schedule(self, level: str) -> str | None:
         """Cron expression of a level's DAG, None where it runs only on demand."""

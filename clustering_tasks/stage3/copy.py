@@ -20,7 +20,7 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError, TransientError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import InputSettings
-from clustering_tasks.workspace.storage import is_local, naming
+from clustering_tasks.workspace.storage import is_local, naming, unfinished
 
 log = structlog.get_logger()
 
@@ -101,7 +101,7 @@ def copied_pair(
     """
     for left in scratch.glob(f"{_PREFIX}*") if scratch else ():
         shutil.rmtree(left)  # of a try that was killed
-    with TemporaryDirectory(prefix=_PREFIX, dir=scratch) as folder:
+    with TemporaryDirectory(prefix=_PREFIX, dir=scratch) as folder, unfinished(UPath(folder)):
         for attempt in range(1, settings.copy_attempts + 1):
             pair = find_pair(indices, level)
             before = [_fingerprint(path) for path in pair]

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
@@ -29,7 +29,14 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.workspace.source_version import step_version
-from clustering_tasks.workspace.storage import naming, read_json, to_json, write_atomically
+from clustering_tasks.workspace.storage import (
+    naming,
+    read_json,
+    recorded_time,
+    to_json,
+    unfinished,
+    write_atomically,
+)
 
 log = structlog.get_logger()
 
@@ -186,7 +193,7 @@ def load_run(workspace: UPath, level: Level, job_id: str) -> Run:
         level=LEVELS[record["level"]],
         job_id=job_id,
         indices=record["indices"],
-        as_of=datetime.fromisoformat(record["as_of"]).astimezone(UTC),
+        as_of=recorded_time(record["as_of"]),
         settings=run_settings(record["settings"]),
         corrections=record.get("corrections"),
     )
@@ -274,10 +281,10 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
     attempt.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
-        with _only_new_objects_collected(), naming(attempt.folder):
+        with unfinished(attempt.folder), _only_new_objects_collected(), naming(attempt.folder):
             work(attempt)
     except BaseException:
-        # Nobody would find these files again. An attempt that was killed leaves its own.
+        # Nobody would find these files again. An attempt that is ended by SIGKILL leaves its own.
         attempt.folder.fs.rm(attempt.folder.path, recursive=True)
         raise
     result = Result(

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 
 _COPY_CHUNK = 1 << 20
+_unfinished: list[UPath] = []
 
 
 def is_local(path: UPath) -> bool:
@@ -55,6 +57,22 @@ def naming(path: UPath | Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def unfinished(folder: UPath) -> Iterator[None]:
+    """Let a signal that ends this process within the block take the folder along."""
+    _unfinished.append(folder)
+    try:
+        yield
+    finally:
+        _unfinished.remove(folder)
+
+
+def remove_unfinished() -> None:
+    """Remove what this process is writing, before a signal ends it."""
+    for folder in _unfinished:
+        folder.fs.rm(folder.path, recursive=True)
+
+
 def to_json(value: Any) -> bytes:
     """Serialise to JSON; NaN and infinities become null, keys are sorted."""
     return orjson.dumps(
@@ -65,6 +83,11 @@ def to_json(value: Any) -> bytes:
 def read_json(path: UPath) -> Any:
     """Read a JSON file that this package wrote."""
     return orjson.loads(path.read_bytes())
+
+
+def recorded_time(text: str) -> datetime:
+    """Read a moment of such a file, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def read_exactly(file: BinaryIO, buffer: memoryview) -> None:

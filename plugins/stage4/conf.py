@@ -10,14 +10,22 @@ from clustering_tasks.settings.renamed import with_current_names
 from clustering_tasks.settings.run import dotted, nested, run_settings
 
 COMMON = "common"
+CALLBACK_URL = "callback_url"  # key of a conf: the run's own receiver of events
 
 # TriggerDagRunOperator adds this to any run's conf where OpenLineage is in use.
 _ADDED_BY_AIRFLOW = frozenset({"openlineage"})
 
 
 def chosen(conf: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what the caller put into a run's conf, without what Airflow added."""
-    return {name: value for name, value in (conf or {}).items() if name not in _ADDED_BY_AIRFLOW}
+    """Return the settings that the caller put into a run's conf, without what Airflow added."""
+    no_settings = _ADDED_BY_AIRFLOW | {CALLBACK_URL}
+    return {name: value for name, value in (conf or {}).items() if name not in no_settings}
+
+
+def callback_url(conf: Mapping[str, Any] | None) -> str | None:
+    """Return the address that the caller wants events of the run at; None: there is none."""
+    url = (conf or {}).get(CALLBACK_URL)
+    return None if url is None else str(url)
 
 
 def conf_of_levels(conf: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:

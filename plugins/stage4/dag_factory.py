@@ -11,6 +11,7 @@ from airflow.sdk import (
     DAG,
     Asset,
     AssetAlias,
+    AssetAny,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
     Param,
@@ -29,7 +30,7 @@ from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
 from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
-from stage4.runners.repeating import RepeatingOperator
+from stage4.runners.repeating import PausablePythonOperator, RepeatingOperator
 from stage4.tasks import (
     ALL_PARTS,
     SINKS,
@@ -37,6 +38,7 @@ from stage4.tasks import (
     delete_document,
     housekeeping,
     roll_back,
+    send_events,
     stage5,
     write_back,
 )
@@ -45,7 +47,9 @@ from stage4.tasks.errors import keep_error
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 POKE_SECONDS = 2
+EVENTS_TIMEOUT = timedelta(minutes=5)
 DELETIONS = "17 * * * *"  # for requests whose own run never came
+SEND_EVENTS = "* * * * *"
 HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
 _ROLL_BACK = {
     "level": Param(type="string", enum=[*LEVELS], description="Whose run; has no default."),
@@ -140,6 +144,30 @@ def roll_back_dag(doc_md: str | None) -> DAG:
         )
         _python("notify_stage5", stage5.notify_roll_back, rolled_back=done.output)
         _python("write_back", write_back.write_back, published=done.output)
+    return dag
+
+
+def send_events_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that sends events to receivers outside; without any it has no schedule."""
+    # Every publication starts it at once; a lost event of an asset costs a minute.
+    published = AssetAny(*map(clusters_asset, LEVELS.values()))
+    every_minute = AssetOrTimeSchedule(timetable=_at(SEND_EVENTS), assets=published)
+    with _dag(
+        "send_events",
+        "Send events of jobs and clusters to receivers outside.",
+        doc_md,
+        schedule=every_minute if deployment().sends_events else None,
+    ) as dag:
+        PythonOperator(
+            task_id="send_events",
+            python_callable=send_events.send_events,
+            execution_timeout=EVENTS_TIMEOUT,
+            # It computes nothing: the steps keep their slots.
+            pool="default_pool",
+            # The next run is at hand.
+            retries=0,
+            do_xcom_push=False,
+        )
     return dag
 
 
@@ -288,7 +316,7 @@ def _python(
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS,
     **arguments: Any,
 ) -> Any:
-    return PythonOperator(
+    return PausablePythonOperator(
         task_id=task_id,
         python_callable=function,
         op_kwargs=arguments,

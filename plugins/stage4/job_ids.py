@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Protocol
 
+ALL_LEVELS_DAG = "cluster_all"
+LEVEL_DAG_PREFIX = "cluster_"
+
 _LONGEST_RUN_ID = 120  # the job id is part of file names, of which 255 bytes is the limit
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -31,6 +34,18 @@ def job_id(dag_id: str, run_id: str) -> str:
     if safe != run_id:
         safe = f"{safe}-{sha256(run_id.encode()).hexdigest()[:6]}"
     return f"{dag_id}.{safe}"
+
+
+def governing_ids(dag_id: str, run_id: str) -> list[str]:
+    """Name the jobs whose pause or end holds for a run, too: itself, and one of all levels.
+
+    A run of all levels starts each level's run under its own run id and the level's name.
+    """
+    ids = [job_id(dag_id, run_id)]
+    ending = f"__{dag_id.removeprefix(LEVEL_DAG_PREFIX)}"
+    if run_id.endswith(ending):
+        ids.append(job_id(ALL_LEVELS_DAG, run_id.removesuffix(ending)))
+    return ids
 
 
 def as_of(dag_run: Moment) -> datetime:

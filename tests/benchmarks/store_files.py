@@ -5,7 +5,7 @@ of real news, a fifth of the items in none. Later runs of the history cluster th
 the clusters are split, 1 % merged, and 1 % of the items come or go.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -149,9 +149,9 @@ def _write_label(
     rng = np.random.default_rng([seed, 6, day])
     assignments = own / "assignments.parquet"
     _write_assignments(assignments, cluster, rng)
-    ids = list[str]()
-    write_clusters(
-        _noted(_records(items, clusters, day, seed), ids),
+    ids = write_clusters(
+        _records(items, clusters, day, seed),
+        sizes,
         UPath(paths["clusters_jsonl"]),
         UPath(paths["clusters_csv"]),
     )
@@ -163,12 +163,6 @@ def _write_label(
         UPath(paths["members_csv"]),
     )
     paths["report"].write_bytes(to_json(_report(len(story), sizes, day)))
-
-
-def _noted(records: Iterable[EventRecord], ids: list[str]) -> Iterator[EventRecord]:
-    for record in records:
-        ids.append(record["cluster_id"])
-        yield record
 
 
 def _write_assignments(path: Path, cluster: I64, rng: np.random.Generator) -> None:

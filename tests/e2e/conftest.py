@@ -21,6 +21,7 @@ from local.state import State
 from tests.contract import checking_receiver
 
 SAMPLE_DOCUMENTS = 40
+RUN_MINUTES = 60  # more than any run here takes
 # Nothing happens by itself: no schedule starts a run, and the DAG files are read once, which takes
 # a tenth of a core when it is done every 30 s.
 CALM = {
@@ -141,6 +142,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[
                 "STAGE4_WORKSPACE": str(state.workspace),
                 "STAGE4_OUTPUT": str(state.output),
                 "STAGE4_RETRY_DELAY_SECONDS": "1",
+                "STAGE4_RUN_TIMEOUT_MINUTES": str(RUN_MINUTES),
                 "STAGE4_ENV_FILE": str(folder / ".env"),  # read anew by every task
             }
         )

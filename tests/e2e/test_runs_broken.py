@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
+from local.postgres import AIRFLOW
 from stage4.job_ids import job_id
-from tests.e2e.clearing import clear
-from tests.e2e.conftest import Airflow
+from tests.e2e.clearing import clear_failed
+from tests.e2e.conftest import RUN_MINUTES, Airflow
 from tests.e2e.readers import published, served
 
 pytestmark = pytest.mark.airflow
@@ -124,7 +127,7 @@ def test_a_failed_part_fails_the_run_and_is_all_that_is_repeated(
         assert served(airflow, LEVEL) == before
 
         spoilt.switch.unlink()
-        run = clear(airflow, run, ["cluster", 1])
+        run = clear_failed(airflow, run, ["cluster", 1])
     assert run["state"] == "success", airflow.explain(run)
     instances = airflow.task_instances(run)
     tries = [instances["cluster", part]["try_number"] for part in range(2 + len(others))]
@@ -182,6 +185,35 @@ def test_marking_a_run_failed_ends_the_step(airflow: Airflow, tmp_path: Path) ->
         gone(step, task)
     merge = airflow.task_instances(airflow.api.wait(DAG_ID, run["dag_run_id"]))["merge", -1]
     assert (merge["state"], merge["try_number"]) == ("failed", 1)
+
+
+def test_a_run_that_takes_too_long_is_ended_and_publishes_nothing(
+    airflow: Airflow, tmp_path: Path
+) -> None:
+    before = served(airflow, LEVEL)
+    with hanging(airflow, tmp_path, '*" merge "*') as spoilt:
+        run = airflow.api.trigger(DAG_ID, {"neighbours.k": 25})
+        step, task = spoilt.process()
+        begin_earlier(airflow, run)
+        gone(step, task)
+        run = airflow.api.wait(DAG_ID, run["dag_run_id"])
+    assert run["state"] == "failed"
+    states = {each["task_id"]: each["state"] for each in airflow.task_instances(run).values()}
+    assert {states[name] for name in ("merge", "load_postgres", "publish")} == {"skipped"}
+    assert served(airflow, LEVEL) == before
+    job = job_id(DAG_ID, run["dag_run_id"])
+    answer = airflow.client.get(f"{airflow.base_url}/stage4/api/v1/jobs/{job}").json()
+    said = f"the run took longer than STAGE4_RUN_TIMEOUT_MINUTES ({RUN_MINUTES}) allows"
+    assert (answer["state"], answer["error"]) == ("failed", said)
+
+
+def begin_earlier(airflow: Airflow, run: dict[str, Any]) -> None:
+    """Let a run have begun so long ago that its time is over."""
+    with psycopg.connect(airflow.stack.database.url(AIRFLOW)) as connection:
+        connection.execute(
+            "UPDATE dag_run SET start_date = start_date - %s WHERE dag_id = %s AND run_id = %s",
+            (timedelta(minutes=RUN_MINUTES), run["dag_id"], run["dag_run_id"]),
+        )
 
 
 def test_a_task_that_dies_takes_its_step_along_and_is_tried_again(

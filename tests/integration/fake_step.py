@@ -46,6 +46,10 @@ def break_down(_result: Path, _: str) -> None:
     sys.exit(70)
 
 
+def run_out_of_memory(_result: Path, _: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def crash(_result: Path, _: str) -> None:
     raise ZeroDivisionError("a defect")
 

@@ -56,6 +56,7 @@ def test_the_dags_are_the_levels_all_of_them_housekeeping_and_the_example(
         "delete_document",
         "housekeeping",
         "roll_back",
+        "send_events",
         "upstream_example",
     }
 
@@ -107,7 +108,8 @@ def test_assets_tie_a_level_to_its_neighbours(dags: dict[str, DAG], level: str) 
 
 
 @pytest.mark.parametrize(
-    "dag_id", [*LEVEL_DAGS, "cluster_all", "delete_document", "housekeeping", "roll_back"]
+    "dag_id",
+    [*LEVEL_DAGS, "cluster_all", "delete_document", "housekeeping", "roll_back", "send_events"],
 )
 def test_one_run_at_a_time_described_and_tagged(dags: dict[str, DAG], dag_id: str) -> None:
     dag = dags[dag_id]

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.runners import step_operator
-from stage4.runners.base import PLAN_RESULT_KEY, StepOperator
+from stage4.runners.base import BATCH_ROWS, PLAN_RESULT_KEY, StepOperator
 from stage4.runners.process import ProcessStepOperator, step_environment
 from stage4.runners.repeating import RepeatingOperator
 
@@ -141,6 +141,28 @@ def test_any_other_exit_code_is_worth_a_retry(
     with pytest.raises(AirflowException, match=f"exit code {code}: .*event_emb_7") as error:
         operator("merge").execute(context)
     assert not isinstance(error.value, AirflowFailException)
+
+
+def test_a_part_that_was_out_of_memory_is_tried_again_with_fewer_rows_at_a_time(
+    workspace: Path, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_STEP", "run_out_of_memory")
+    tried = []
+    for _ in range(5):
+        with pytest.raises(AirflowException, match="when memory runs out") as error:
+            operator("cluster", part=PART).execute(context)
+        assert not isinstance(error.value, AirflowFailException)
+        tried.append(seen(workspace, "cluster-3")[1].get("STAGE4_BATCH_ROWS"))
+    assert tried == [None, "49152", "24576", "12288", "12288"]
+    monkeypatch.setenv("FAKE_STEP", "succeed")
+    operator("cluster", part={"part": 4, "name": "sports"}).execute(context)
+    assert "STAGE4_BATCH_ROWS" not in seen(workspace, "cluster-4")[1]
+
+
+def test_the_rows_at_a_time_are_those_of_the_engine() -> None:
+    from clustering_tasks.engine import neighbours
+
+    assert neighbours.BATCH_ROWS == BATCH_ROWS
 
 
 def test_a_defect_is_named_with_its_exception(

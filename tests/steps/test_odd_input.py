@@ -1,5 +1,6 @@
 """What is odd but no error: it is counted, and the run goes on."""
 
+import csv
 import gc
 import json
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,7 +17,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import NOON, Workbench
-from tests.stage3_folder import blobs, plain_metadata, unit
+from tests.stage3_folder import blobs, plain_metadata, unit, write_chunks
 
 Json = dict[str, Any]
 NOTHING_ODD = dict.fromkeys(
@@ -66,6 +68,26 @@ def test_further_vectors_of_one_item_are_counted(workbench: Workbench) -> None:
         entry["source_id"] = f"doc_{number // 3}"
     workbench.stage3.write_metadata("documents", metadata)
     assert snapshot(workbench.start("documents")).metrics["further_vectors"] == 4
+
+
+def test_a_record_names_an_item_of_several_vectors_once(workbench: Workbench) -> None:
+    """Of chunks: doc_0 is in both clusters, and the third cluster is of doc_3 alone."""
+    write_chunks(workbench.stage3, [4, 4, 4], "000112203333")
+    done = workbench.perform("documents", hdbscan={"min_cluster_size": 2})
+    lines = Path(done["clusters_jsonl"]).read_text().splitlines()
+    found = {frozenset(record["member_ids"]): record for record in map(json.loads, lines)}
+    assert found.keys() == {frozenset({"doc_0", "doc_1"}), frozenset({"doc_0", "doc_1", "doc_2"})}
+    for members, record in found.items():
+        assert record["cluster_size"] == len(record["member_ids"]) == len(members)
+        assert len({each["id"] for each in record["representatives"]}) == len(members)
+    assert (done["clusters"], done["clustered"], done["noise"]) == (2, 8, 4)
+    members = pq.read_table(done["members_parquet"])
+    assert members.num_rows == 12, "each vector has its row"
+    lone = members.filter(pc.equal(members["source_id"], "doc_3"))
+    assert lone["status"].to_pylist() == ["noise"] * 4
+    label = json.loads((workbench.workspace / "documents/runs/job/label.json").read_text())
+    with Path(label["files"]["clusters_csv"]).open(newline="") as file:
+        assert [row["size"] for row in csv.DictReader(file)] == ["4", "4"], "vectors"
 
 
 def test_what_one_item_holds_in_a_field_that_nobody_reads_passes_through(

@@ -101,6 +101,41 @@ def test_a_disk_that_fills_is_named_and_leaves_no_artefact(place: Path, blocks: 
     assert not list(workspace.rglob("*.npy"))
 
 
+def test_a_short_write_of_numpy_is_a_full_disk(tmp_path: Path) -> None:
+    program = (
+        "import numpy as np, sys\n"
+        "from clustering_tasks.errors import of_the_system\n"
+        "from clustering_tasks.workspace.storage import naming\n"
+        "try:\n"
+        f"    with naming('x.npy'), open({str(tmp_path / 'x.npy')!r}, 'wb') as file:\n"
+        "        np.save(file, np.zeros(100_000))\n"
+        "except OSError as error:\n"
+        "    print(of_the_system(error))\n"
+    )
+    command = f'ulimit -f 8 && exec {sys.executable} -c "$0"'
+    done = subprocess.run(
+        ["bash", "-c", command, program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("x.npy could not be written by ")
+    assert "written): free space, raise the quota" in done.stdout
+
+
+def test_memory_that_is_refused_is_no_defect(place: Path) -> None:
+    workspace = place / "workspace"
+    step = f"snapshot --level events --indices {place}/indices --workspace {workspace}"
+    program = (
+        "import sys; from clustering_tasks import cli;"
+        "import clustering_tasks.steps.snapshot.snapshot as module;"
+        "module.copied_pair = lambda *_: bytearray(1 << 62);"
+        f"sys.argv = ['clustering_tasks', *{step.split()!r}]; cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 69, done.stderr
+    assert "refuses more memory" in done.stderr
+
+
 def test_kernels_have_a_place_where_neither_checkout_nor_home_can_be_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ _READERS = {
 _DIALECT = GenerateJsonSchema.schema_dialect
 
 
-class _Written(GenerateJsonSchema):
+class Written(GenerateJsonSchema):
     """The schema of what is written: every field is there, and none has a default or a title."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002 - pydantic's
@@ -97,7 +97,7 @@ def contract_page(found: dict[str, Json]) -> str:
 
 
 def _schema(model: Any, name: str) -> Json:
-    made = TypeAdapter(model).json_schema(schema_generator=_Written)
+    made = TypeAdapter(model).json_schema(schema_generator=Written)
     made["description"] = inspect.getdoc(model)
     return {"$schema": _DIALECT, "$id": name, **made}
 

@@ -1,4 +1,4 @@
-"""docs/reference/dags.md and api.md: the DAGs and the REST API as a fresh installation has them.
+"""docs/reference/dags.md, api.md and errors.md: DAGs, REST API and errors of a fresh installation.
 
 `PYTHONPATH=.:plugins python -m tools.docs.dags` writes them; `--check` fails if one differs.
 """
@@ -33,8 +33,14 @@ def _pages() -> dict[str, str]:
     from stage4.api.openapi import describe
     from tools.docs.api import PAGE as API_PAGE
     from tools.docs.api import api_page
+    from tools.docs.errors import PAGE as ERRORS_PAGE
+    from tools.docs.errors import errors_page
 
-    return {PAGE: dags_page(), API_PAGE: api_page(COMMAND, describe(build()))}
+    return {
+        PAGE: dags_page(),
+        API_PAGE: api_page(COMMAND, describe(build())),
+        ERRORS_PAGE: errors_page(COMMAND),
+    }
 
 
 def dags_page() -> str:
@@ -46,14 +52,17 @@ def dags_page() -> str:
     housekeeping = dag_factory.housekeeping_dag(None)
     deletion = dag_factory.delete_document_dag(None)
     back = dag_factory.roll_back_dag(None)
+    events = dag_factory.send_events_dag(None)
     return page(
         COMMAND,
         "DAGs",
         f"One DAG for each level, alike but for their schedules; `{everything.dag_id}`, which "
         f"starts them all; `{housekeeping.dag_id}`, which removes what is old (cron "
         f"`{dag_factory.HOUSEKEEPING}`, UTC); `{deletion.dag_id}`, which the REST API starts "
-        f"(and cron `{dag_factory.DELETIONS}`, UTC); and `{back.dag_id}`, which an operator "
-        "starts. One run of a DAG at a time; no run is made up for a missed time.",
+        f"(and cron `{dag_factory.DELETIONS}`, UTC); `{back.dag_id}`, which an operator "
+        f"starts; and, where events have a receiver, `{events.dag_id}` (cron "
+        f"`{dag_factory.SEND_EVENTS}`, and each publication). One run of a DAG at a time; no run "
+        "is made up for a missed time.",
         "## What starts a level's run, besides the form and REST",
         table(("DAG", "cron, UTC", "event on asset", "its own asset"), _starts(dags.values())),
         "## Tasks of `cluster_<level>`",
@@ -66,6 +75,8 @@ def dags_page() -> str:
         _tasks(deletion),
         f"## Tasks of `{back.dag_id}`",
         _tasks(back),
+        f"## Tasks of `{events.dag_id}`",
+        _tasks(events),
         "Pools, retries and schedules are [settings of the installation](deployment.md); "
         "the form's fields are the [settings of a run](settings.md).",
     )

@@ -16,7 +16,6 @@ from typing import Any, get_args, get_origin
 import typer
 from pydantic import BaseModel
 
-from clustering_tasks import errors
 from clustering_tasks.cli import app
 from clustering_tasks.settings import levels
 from clustering_tasks.settings.deployment import DeploymentSettings
@@ -43,7 +42,6 @@ def pages() -> dict[str, str]:
         "docs/reference/settings.md": settings_page(),
         "docs/reference/deployment.md": deployment_page(),
         "docs/reference/cli.md": cli_page(),
-        "docs/reference/errors.md": errors_page(),
         "docs/reference/levels.md": levels_page(),
         ".env.example": env_example(),
     }
@@ -114,23 +112,6 @@ def cli_page() -> str:
         "Logs are JSON lines on standard error; the last line of standard output is the result as "
         "one JSON object. Exit codes: [errors.md](errors.md).",
         *sections,
-    )
-
-
-def errors_page() -> str:
-    """List the exit codes, from the classes that carry them."""
-    rows: list[tuple[int, str, str, str]] = [(0, "", "", "done")]
-    for error in errors.Stage4Error.__subclasses__():
-        retried = "no" if error.exit_code in errors.FATAL_EXIT_CODES else "yes"
-        rows.append((error.exit_code, f"`{error.__name__}`", retried, _first_line(error)))
-    rows.append((errors.INTERNAL_ERROR, "any other exception", "yes", "a defect of ours"))
-    return page(
-        COMMAND,
-        "Exit codes",
-        "How a step tells its runner what its end means; the numbers are those of `sysexits.h`. A "
-        "code that is not retried fails the Airflow task at once, whatever its retries. A step "
-        "that is ended by SIGTERM exits with 143; a killed task never counts as done.",
-        table(("code", "class", "retried", "meaning"), sorted(rows)),
     )
 
 
@@ -216,7 +197,7 @@ def _groups(model: type[BaseModel], prefix: str, title: str) -> Iterator[tuple[s
     for name, field in model.model_fields.items():
         if (group := _group(field.annotation)) is not None:
             dotted = f"{prefix}{name}"
-            yield from _groups(group, f"{dotted}.", f"## {dotted}\n\n{_first_line(group)}")
+            yield from _groups(group, f"{dotted}.", f"## {dotted}\n\n{first_line(group)}")
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
@@ -283,7 +264,8 @@ def _command_section(name: str, command: Any) -> str:
     return "\n\n".join(part for part in (f"## {name}", command.help, usage, options) if part)
 
 
-def _first_line(thing: type) -> str:
+def first_line(thing: type) -> str:
+    """Return the first paragraph of a class's docstring."""
     return (inspect.getdoc(thing) or "").strip().split("\n\n")[0].replace("\n", " ")
 
 

@@ -14,6 +14,7 @@ from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.coded_cells import open_codes
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.graph.time_ranges import read_window
+from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.steps.cluster.former_rows import enter, former_rows
 from clustering_tasks.steps.cluster.gpu_use import GpuUse, gpu_use
@@ -88,6 +89,7 @@ def _cluster(run: Run, plan: Result, part: int, attempt: Attempt) -> None:
         "plan": plan.key,
         "search": " ".join(searches) or None,
         "gpu_reason": gpus.reason,
+        "batch_rows": deployment().batch_rows,
     }
 
 
@@ -133,7 +135,7 @@ def _search(
 
         def on_cpu(rest: I64) -> Neighbours:
             searches["exact" if cells is None else "cells"] = None
-            return search_rows(vectors, among, rest, k, window, coded)
+            return search_rows(vectors, among, rest, k, window, coded, deployment().batch_rows)
 
         proposed = propose_on_gpus(vectors, own, run.settings.neighbours, gpus)
         if proposed is None:

@@ -64,6 +64,7 @@ def _write(
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
     lasting = former.read(run.as_of)
+    sizes = np.bincount(labels[labels >= 0])
     identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
     with ThreadPoolExecutor(1) as beside:  # the interpreter has little part in it
         writing = beside.submit(
@@ -74,8 +75,9 @@ def _write(
             attempt.new_file("members_parquet", "members.parquet"),
             attempt.new_file("members_csv", "members.csv"),
         )
-        sizes = write_clusters(
+        write_clusters(
             _records(run, snapshot, merge, identities, labels, marks, lasting),
+            sizes,
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
             attempt.new_file("clusters_csv", "clusters.csv"),
         )

@@ -64,8 +64,8 @@ def most_central(members: Columns) -> I64:
 
 def _shared(run: Run, cluster: Cluster) -> Shared:
     members, settings = cluster.members, run.settings
-    central = most_central(members)
-    order = _order(members, run.level.name)
+    central = _each_once(members, most_central(members))
+    order = _each_once(members, _order(members, run.level.name))
     member_ids = members["source_id"][order].tolist()
     return {
         "cluster_id": cluster.identity["cluster_id"],
@@ -107,6 +107,17 @@ def _order(members: Columns, level: str) -> I64:
     if level != "events":
         return np.arange(len(members["vector_id"]))
     return np.argsort(members["start_time"], kind="stable")  # NaT sorts behind all times
+
+
+def _each_once(members: Columns, rows: I64) -> I64:
+    """Leave of several vectors of an item the surest, then the first by id, as look-ups do."""
+    names = members["source_id"].tolist()
+    if len(set(names)) == len(names):
+        return rows
+    surest = dict[str, int]()
+    for row in np.argsort(-members["probability"], kind="stable").tolist():
+        surest.setdefault(names[row], row)
+    return rows[np.isin(rows, list(surest.values()))]
 
 
 def _rounded(values: F32) -> list[float]:

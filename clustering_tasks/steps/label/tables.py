@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from orjson import Fragment
@@ -51,17 +50,25 @@ _CLUSTERS = 256  # written at a time
 _MEMBERS = 16_384
 
 
-def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> I64:
-    """Write one line and one row per cluster; return their sizes."""
-    sizes = list[int]()
+def write_clusters(records: Iterable[Record], sizes: I64, jsonl: UPath, csv: UPath) -> list[str]:
+    """Write one line and one row per cluster; return their ids.
+
+    Args:
+        records: of c clusters.
+        sizes: (c,) vectors of each; a record counts several of one item once.
+        jsonl: the file of the lines.
+        csv: the file for COPY.
+    """
+    ids = list[str]()
     records = iter(records)
 
     def tables(lines: BinaryIO) -> Iterator[pa.Table]:
         while some := list(islice(records, _CLUSTERS)):
             centroids = [to_json(record["centroid_vector"]) for record in some]  # most of the bytes
             lines.write(b"".join(map(_line, some, centroids)))
-            sizes.extend(record["cluster_size"] for record in some)
-            rows = list(map(_cluster_row, some, centroids))
+            here = sizes[len(ids) :].tolist()
+            ids.extend(record["cluster_id"] for record in some)
+            rows = list(map(_cluster_row, some, centroids, here))
             yield pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA)
 
     with (
@@ -72,7 +79,7 @@ def write_clusters(records: Iterable[Record], jsonl: UPath, csv: UPath) -> I64:
     ):
         for _ in in_turn(beside, writer.write_table, tables(lines)):
             pass
-    return np.array(sizes, dtype=np.int64)
+    return ids
 
 
 def write_members(
@@ -124,14 +131,14 @@ def _line(record: Record, centroid: bytes) -> bytes:
     return to_json({**record, "centroid_vector": Fragment(centroid)}) + b"\n"
 
 
-def _cluster_row(record: Record, centroid: bytes) -> dict[str, Any]:
+def _cluster_row(record: Record, centroid: bytes, size: int) -> dict[str, Any]:
     start, end = record["temporal_span"] or (None, None)
     stored = {k: v for k, v in record.items() if k not in _STORED_APART}
     return {
         "cluster_id": record["cluster_id"],
         "cluster_type": record["cluster_type"],
         "label": record["cluster_label"],
-        "size": record["cluster_size"],
+        "size": size,
         "domain": record["domain"],
         "event_type": record["event_type"],
         "entity_type": record.get("entity_type"),

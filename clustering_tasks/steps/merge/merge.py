@@ -41,6 +41,7 @@ from clustering_tasks.steps.merge.damped_evidence import adapt
 from clustering_tasks.steps.merge.growth import grow, known_evidence
 from clustering_tasks.steps.merge.learned import Learned, learned
 from clustering_tasks.steps.merge.leftover import without_gaps
+from clustering_tasks.steps.merge.lone_items import without_lone_items
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,
@@ -192,6 +193,7 @@ def _merge(
         treated = treat(final.labels, final.probabilities, clustering.offers, nodes.weight, policy)
         labels, core = (nodes.of_rows(each, FILTERED) for each in (treated.labels, final.labels))
         corrected = apply_corrections(corrections, snapshot, nodes.node_of_row, labels, core)
+        corrected = without_lone_items(corrected, snapshot)
         if not np.array_equal(corrected.core, core):
             clusters = int(corrected.core.max(initial=-1)) + 1
             sums = cluster_sums(vectors.blocks(), corrected.core, clusters, vectors.shape[1])

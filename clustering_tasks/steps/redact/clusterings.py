@@ -6,23 +6,22 @@ import pandas as pd
 from clustering_tasks.arrays import I32, Mask
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.steps.merge.assignments import CODES, NOISE, write_clustering
+from clustering_tasks.steps.merge.lone_items import SMALLEST, item_of_row, items_of_clusters
 from clustering_tasks.steps.merge.outlier_policy import enter_similarity
 from clustering_tasks.steps.merge.quality import measure_vectors
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run
 from clustering_tasks.workspace.vector_files import open_vectors
 
-_SMALLEST = 2
-
 
 def cut_clustering(run: Run, snapshot: Result, old: Result, stays: Mask, attempt: Attempt) -> None:
     """Write the clustering without some of its items.
 
-    A cluster whose core has fewer than two members left is none any more; its members are noise.
+    A cluster whose core has fewer than two items left is none any more; its members are noise.
     """
     with old.path("assignments").open("rb") as file:
         assigned = pd.read_parquet(file)[stays].reset_index(drop=True)
     labels, core = _codes(assigned)
-    clusters, number = _numbers(labels, core)
+    clusters, number = _numbers(labels, core, item_of_row(snapshot))
     before = labels
     labels = np.where(labels >= 0, number[np.maximum(labels, -1)], labels)
     core = np.where(core >= 0, number[np.maximum(core, -1)], core)
@@ -57,13 +56,13 @@ def _codes(assigned: pd.DataFrame) -> tuple[I32, I32]:
     return labels, core.astype(np.int32)
 
 
-def _numbers(labels: I32, core: I32) -> tuple[int, I32]:
+def _numbers(labels: I32, core: I32, item: I32) -> tuple[int, I32]:
     """Number the clusters that stay anew: their count, and the new number of each old one.
 
     Returns:
         the second: (c + 1,), NOISE for what is no cluster any more; so is the last.
     """
-    sizes = np.bincount(core[core >= 0], minlength=int(labels.max(initial=-1)) + 1)
-    stay = sizes >= _SMALLEST
+    items = items_of_clusters(core, item)
+    stay = np.append(items, np.zeros(int(labels.max(initial=-1)) + 1 - len(items))) >= SMALLEST
     number = np.where(stay, np.cumsum(stay) - 1, NOISE)
     return int(stay.sum()), np.append(number, NOISE).astype(np.int32)

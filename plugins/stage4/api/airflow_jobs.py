@@ -23,22 +23,19 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import MAPPED
 from stage4.api.gpus import newest_gpus
 from stage4.api.job_errors import error_of_task, why_ended
+from stage4.api.job_forecast import forecast
 from stage4.api.job_progress import TELLING, Instance, progress_of
+from stage4.api.job_states import in_state, job_state, read_controls
 from stage4.api.models.installation import Gpu
 from stage4.api.models.jobs import Job, JobDetails, JobState
 from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
-from stage4.job_ids import job_id
+from stage4.database.job_controls import Row, control_of
+from stage4.job_ids import governing_ids, job_id
 from stage4.tasks.errors import ERROR
 from stage4.tasks.level import IDLE_SETTINGS
 
 log = structlog.get_logger()
 
-_STATES: dict[str, JobState] = {
-    DagRunState.QUEUED: "queued",
-    DagRunState.RUNNING: "running",
-    DagRunState.SUCCESS: "completed",
-    DagRunState.FAILED: "failed",
-}
 _NEWEST_TASKS = 200  # some runs of all levels
 _LEVEL_OF = {dag_id(level): level for level in LEVELS}
 _ERROR_OF_TASK = and_(
@@ -69,6 +66,7 @@ def list_jobs(
         before: only those with a lesser number.
         limit: most jobs.
     """
+    controls = read_controls()
     statement = (
         select(DagRun, DagModel.is_paused)
         .outerjoin(DagModel, DagModel.dag_id == DagRun.dag_id)
@@ -77,12 +75,12 @@ def list_jobs(
         .limit(limit)
     )
     if state is not None:
-        statement = statement.where(DagRun.state == _airflow_state(state))
+        statement = statement.where(in_state(state, controls))
     if before is not None:
         statement = statement.where(DagRun.id < before)
     with create_session(scoped=False) as session:
         rows = session.execute(statement).all()
-        return [Listed(run.id, Job(**_job(run, bool(paused)))) for run, paused in rows]
+        return [Listed(run.id, Job(**_job(run, bool(paused), controls))) for run, paused in rows]
 
 
 def read_job(name: str) -> JobDetails | None:
@@ -98,7 +96,10 @@ def read_job(name: str) -> JobDetails | None:
             select(DagRun).where(DagRun.dag_id == dag, DagRun.run_id == run_id)
         ).one()
         paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag))
-        return JobDetails(**_job(run, bool(paused)), **_progress(session, run))
+        controls = read_controls(governing_ids(dag, run_id))
+        return JobDetails(
+            **_job(run, bool(paused), controls), **_progress(session, run), **forecast(session, run)
+        )
 
 
 def read_gpus() -> list[Gpu]:
@@ -134,17 +135,13 @@ def start_deletion(deletion_id: int) -> None:
         log.info("no run was started", dag=DELETE_DOCUMENT_DAG, why=type(error).__name__)
 
 
-def _airflow_state(state: JobState) -> str:
-    return next(airflow for airflow, ours in _STATES.items() if ours == state)
-
-
-def _job(run: DagRun, paused: bool) -> dict[str, Any]:
+def _job(run: DagRun, paused: bool, controls: Sequence[Row]) -> dict[str, Any]:
     return {
         "job_id": job_id(run.dag_id, run.run_id),
         "dag_id": run.dag_id,
         "dag_run_id": run.run_id,
         "level": _LEVEL_OF.get(run.dag_id),
-        "state": _STATES[str(run.state)],
+        "state": job_state(str(run.state), control_of(controls, run.dag_id, run.run_id)),
         "paused": paused,
         "queued_at": run.queued_at,
         "started_at": run.start_date,

@@ -6,7 +6,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stage4.api.large_integers import again, complaint, is_guarded, read_body
+from stage4.api.airflow_app import AirflowApp, lend
+from stage4.api.clearing import clear, clears
+from stage4.api.large_integers import again, is_guarded, read_body, refusal
 from stage4.api.limits import address_of, login_failures, too_many_failures
 
 _OURS = "/stage4/"
@@ -15,8 +17,8 @@ _REFUSED = (401, 403)
 
 
 class FrontMiddleware:
-    """ASGI middleware: meters failed log-ins, refuses integers that would kill a task, and lets odd
-    paths of Stage 4 reach Stage 4.
+    """ASGI middleware: meters failed log-ins, refuses integers that would kill a task, completes
+    what is cleared, and lets odd paths of Stage 4 reach Stage 4, with a way to Airflow.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -28,6 +30,9 @@ class FrontMiddleware:
             await self._app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        airflow = AirflowApp(self._app, scope)
+        if path.startswith(_OURS):
+            scope = lend(scope, airflow)
         if path.startswith(_OURS) and "\n" in path:
             # A mount's pattern takes no line feed, so another part of Airflow would answer. No id
             # has one, nor any other control character: Stage 4 says so to those who may ask.
@@ -36,12 +41,16 @@ class FrontMiddleware:
             await self._metered(scope, receive, send)
         elif is_guarded(scope["method"], path):
             await self._checked(scope, receive, send)
+        elif clears(scope["method"], path):
+            body, messages = await read_body(receive)
+            if not await clear(airflow, path, body, send):
+                await self._app(scope, again(messages, receive), send)
         else:
             await self._app(scope, receive, send)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, messages = await read_body(receive)
-        if wrong := complaint(body):
+        if wrong := refusal(body):
             refused = HTTPException(HTTPStatus.BAD_REQUEST, wrong)
             await _answer(refused)(scope, receive, send)
         else:

@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api import airflow_jobs, problems
-from stage4.api.security import ALL_LEVELS_DAG, dag_id
+from stage4.api.security import dag_id
+from stage4.job_ids import ALL_LEVELS_DAG
 
 MEDIA_TYPE = "text/event-stream"
 # However many look on, Airflow's database is read once in this time by a process.
@@ -29,7 +30,7 @@ STREAM_SECONDS = 25.0
 _JOBS = 20
 _DETAILED = 8
 _USERS = 4  # a user may hold this part of all streams: one program cannot shut the others out
-_UNFINISHED = {"queued", "running"}
+_UNFINISHED = {"queued", "running", "paused"}
 
 Json = dict[str, Any]
 

@@ -9,19 +9,11 @@ from airflow.utils.state import TaskInstanceState
 
 from clustering_tasks.steps import FIRST, MAPPED, PLANNING
 from stage4.api.models.jobs import JobQuality, JobTask
+from stage4.events.progress import percent
 
 # Steps whose results hold the number of items, the parts, and what was found.
 _MERGE = "merge"
 TELLING = (FIRST.name, PLANNING.name, _MERGE)
-_FINISHED = frozenset(
-    {
-        TaskInstanceState.SUCCESS,
-        TaskInstanceState.FAILED,
-        TaskInstanceState.SKIPPED,
-        TaskInstanceState.UPSTREAM_FAILED,
-        TaskInstanceState.REMOVED,
-    }
-)
 _NOT_SCHEDULED = "none"
 
 
@@ -81,15 +73,6 @@ def states_by_task(instances: Iterable[tuple[str, str | None]]) -> dict[str, Map
     for task_id, state in instances:
         states[task_id][str(state) if state else _NOT_SCHEDULED] += 1
     return dict(states)
-
-
-def percent(states: Mapping[str, Mapping[str, int]]) -> float:
-    """Tell how far a job is: the mean over its tasks of the share of finished instances."""
-    shares = [
-        sum(count for state, count in found.items() if state in _FINISHED) / sum(found.values())
-        for found in states.values()
-    ]
-    return round(100 * sum(shares) / len(shares), 1) if shares else 0.0
 
 
 def _items_of(snapshot: Any) -> int | None:

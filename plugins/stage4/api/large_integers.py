@@ -1,21 +1,19 @@
-"""Integers that no task of Airflow can be given, refused where they come in.
+"""Integers that no task of Airflow can be given, refused in requests.
 
-Airflow hands a run's conf, and what asset events bring, to its tasks as MessagePack, which ends at
-64 bits: a task with a larger integer dies at its start, without a log, at every try. Airflow checks
-the params of a DAG alone, not what else a conf holds.
+A policy refuses the conf of a run however it is made (`stage4.policies.large_integers`). A request
+is refused before anything is made, and an asset event, whose `extra` tasks are given too, comes by
+requests alone.
 """
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 from starlette.types import Message, Receive
 
-from clustering_tasks.settings.run import LARGEST
+from stage4.policies.large_integers import GUARDED, complaint, too_large
 
 _GUARDED = re.compile(
-    r"/api/v2/(?:dags/(?:cluster_\w+|roll_back|delete_document|housekeeping)/dagRuns"
+    rf"/api/v2/(?:dags/(?:{'|'.join(sorted(GUARDED))})/dagRuns"
     r"|assets/events|backfills)/?"
 )
 _LONG = re.compile(rb"\d{19}")
@@ -46,23 +44,11 @@ def again(messages: list[Message], receive: Receive) -> Receive:
     return replayed
 
 
-def complaint(body: bytes) -> str | None:
+def refusal(body: bytes) -> str | None:
     """Name the integers of a body that are too large; None: there are none."""
     if not _LONG.search(body.replace(b"\0", b"")):  # without those of UTF-16
         return None
     try:
-        found = list(_too_large(json.loads(body), ""))
+        return complaint(list(too_large(json.loads(body))))
     except (ValueError, RecursionError):
         return None  # Airflow refuses what is no JSON
-    return f"{', '.join(found)}: an integer of 64 bits is at most {LARGEST}" if found else None
-
-
-def _too_large(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _too_large(each, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for place, each in enumerate(value):
-            yield from _too_large(each, f"{path}[{place}]")
-    elif isinstance(value, int) and abs(value) > LARGEST:
-        yield path

@@ -53,6 +53,17 @@ Level = Annotated[
         }
     ),
 ]
+LevelOrAll = Annotated[
+    Literal["documents", "events", "entities", "storylines", "all"],
+    BeforeValidator(plural),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": [*LEVELS, *_PLURALS, "all"],
+            "description": "Level, singular or plural; or all of them.",
+        }
+    ),
+]
 # Text goes to PostgreSQL, which has no NUL, and into logs, where control characters forge lines.
 Text = Annotated[str, Field(min_length=1, max_length=300, pattern=ID_PATTERN)]
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, pattern=ID_PATTERN)]

@@ -1,27 +1,29 @@
 """The connections to the results database that the endpoints share."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
+import psycopg
 import structlog
 from airflow.models.connection import (  # noqa: TID251 - the API server has the metadata database
     Connection,
 )
-from airflow.providers.postgres.hooks.postgres import PostgresHook
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 from psycopg_pool import AsyncConnectionPool
 from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.database.connection import IN_UTC
+from stage4.database.connection import IN_UTC, Database
+from stage4.database.direct import parameters_of
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]
 Statement = LiteralString | SQL | Composed
 Values = Sequence[Any] | Mapping[str, Any]
+_Answer = TypeVar("_Answer")
 
 # A request that gets no connection in this time is told to come back.
 _WAIT_SECONDS = 2.0
@@ -101,21 +103,6 @@ async def _parameters() -> dict[str, Any]:
 
 def connection_parameters(conn_id: str) -> dict[str, Any]:
     """Read what psycopg needs from an Airflow connection, as PostgresHook does."""
-    connection = airflow_connection(conn_id)
-    login, password, port = connection.login, connection.password, connection.port
-    extra = connection.extra_dejson
-    if extra.get("iam", False):
-        hook = PostgresHook(postgres_conn_id=conn_id)
-        login, password, port = hook.get_iam_token(connection)
-    given = {
-        "host": connection.host,
-        "user": login,
-        "password": password,
-        "dbname": connection.schema,
-        "port": port,
-    }
-    ignored = {*PostgresHook.ignored_extra_options, "cursor"}
-    given |= {name: value for name, value in extra.items() if name not in ignored}
     own = {
         "autocommit": True,
         "row_factory": dict_row,
@@ -124,7 +111,7 @@ def connection_parameters(conn_id: str) -> dict[str, Any]:
         # A statement names its run's tables, so that few are ever repeated; and PgBouncer.
         "prepare_threshold": None,
     }
-    return {name: value for name, value in given.items() if value is not None} | own
+    return parameters_of(airflow_connection(conn_id)) | own
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
@@ -138,3 +125,16 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
         " set_config('jit', 'off', false)",
         [str(milliseconds)],
     )
+
+
+def connected(act: Callable[[Database], _Answer]) -> _Answer:
+    """Let a function have a connection in autocommit mode that may change something.
+
+    Raises:
+        AirflowNotFoundException: there is no such Airflow connection.
+        psycopg.Error: the database cannot be reached, or refuses.
+    """
+    parameters = connection_parameters(deployment().postgres_conn_id)
+    with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
+        connection.execute(IN_UTC)
+        return act(connection)

@@ -20,10 +20,11 @@ from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.problems import ProblemError
+from stage4.job_ids import ALL_LEVELS_DAG
 
 # Any value: that a page of another origin cannot set it without being asked first is the point.
 CSRF_HEADER = "X-Stage4-Request"
-ALL_LEVELS_DAG = "cluster_all"
+Method = Literal["GET", "POST", "PUT"]
 DELETE_DOCUMENT_DAG = "delete_document"
 
 _bearer = HTTPBearer(
@@ -57,10 +58,17 @@ class Access:
         if not await self.may(dag_id(level), "POST", DagAccessEntity.RUN):
             raise _forbidden(f"You may not start runs of the DAG `{dag_id(level)}`.")
 
-    async def may(
-        self, dag: str, method: Literal["GET", "POST"], entity: DagAccessEntity | None = None
-    ) -> bool:
-        """Tell whether the user may read (GET) a DAG or its runs, or start runs (POST)."""
+    async def check_act(self, dag: str) -> None:
+        """Refuse who may not change runs of a DAG.
+
+        Raises:
+            ProblemError: 403.
+        """
+        if not await self.may(dag, "PUT", DagAccessEntity.RUN):
+            raise _forbidden(f"You may not change runs of the DAG `{dag}`.")
+
+    async def may(self, dag: str, method: Method, entity: DagAccessEntity | None = None) -> bool:
+        """Tell whether the user may read (GET) a DAG or its runs, start or change (PUT) runs."""
         # The auth manager may ask its database.
         return await run_in_threadpool(_authorised, self.user, dag, method, entity)
 
@@ -121,9 +129,7 @@ def _sees_activity(user: BaseUser) -> bool:
     return bool(manager.is_authorized_view(access_view=AccessView.CLUSTER_ACTIVITY, user=user))
 
 
-def _authorised(
-    user: BaseUser, dag: str, method: Literal["GET", "POST"], entity: DagAccessEntity | None
-) -> bool:
+def _authorised(user: BaseUser, dag: str, method: Method, entity: DagAccessEntity | None) -> bool:
     details = DagDetails(id=dag, team_name=_team(dag))
     manager: Any = get_auth_manager()
     return bool(

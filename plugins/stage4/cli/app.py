@@ -43,6 +43,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 LoadId = Annotated[
     int | None, typer.Option("--load", help="Number of a load. Default: the published one.")
 ]
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="As submit and list print it.")]
 FormerRunId = Annotated[int | None, typer.Option("--run", hidden=True)]
 
 
@@ -98,6 +99,10 @@ def submit_command(
             "LEVEL.NAME=VALUE is for one level.",
         ),
     ] = [],  # noqa: B006  (typer copies it)
+    key: Annotated[
+        str | None,
+        typer.Option(help="Submitted again, the same key starts nothing: it is the same job."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the job to its end; 1 when it fails.")
     ] = False,
@@ -108,7 +113,7 @@ def submit_command(
 
     level = _level(level, and_all=True)
     with _server(context) as server:
-        job = jobs.submit(server, level, set_)
+        job = jobs.submit(server, level, set_, key)
         if wait:
             if not as_json:
                 _print([f"job {job['job_id']}"], error=True)
@@ -120,7 +125,7 @@ def submit_command(
 @app.command("status")
 def status_command(
     context: typer.Context,
-    job_id: Annotated[str, typer.Argument(metavar="JOB", help="As submit and list print it.")],
+    job_id: JobName,
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow the job to its end; 1 when it fails.")
     ] = False,
@@ -136,12 +141,68 @@ def status_command(
             _show_job(jobs.read(server, job_id), as_json)
 
 
+@app.command("pause")
+def pause_command(
+    context: typer.Context,
+    job_id: JobName,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="End running tasks, too; their work starts again on resume."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Let no further task of a job start; what is finished is kept."""
+    from stage4.cli import jobs
+
+    with _server(context) as server:
+        _show_act(jobs.act(server, job_id, "pause", now=now), as_json)
+
+
+@app.command("resume")
+def resume_command(context: typer.Context, job_id: JobName, as_json: Json = False) -> None:
+    """Let a paused job go on."""
+    from stage4.cli import jobs
+
+    with _server(context) as server:
+        _show_act(jobs.act(server, job_id, "resume"), as_json)
+
+
+@app.command("retry")
+def retry_command(
+    context: typer.Context,
+    job_id: JobName,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the job to its end; 1 when it fails.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the failed tasks of a job again, and what follows them."""
+    from stage4.cli import jobs
+
+    with _server(context) as server:
+        found = jobs.act(server, job_id, "retry")
+        if wait:
+            _end(server, job_id, as_json)
+        else:
+            _show_act(found, as_json)
+
+
+@app.command("cancel")
+def cancel_command(context: typer.Context, job_id: JobName, as_json: Json = False) -> None:
+    """End a job for good; nothing of it is published."""
+    from stage4.cli import jobs
+
+    with _server(context) as server:
+        _show_act(jobs.cancel(server, job_id), as_json)
+
+
 @app.command("list")
 def list_command(
     context: typer.Context,
     level: OneLevel = None,
     state: Annotated[
-        str | None, typer.Option(help="Only queued, running, completed or failed ones.")
+        str | None,
+        typer.Option(help="Only queued, running, paused, completed, failed or canceled ones."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most jobs.")] = 20,
     as_json: Json = False,
@@ -425,6 +486,14 @@ def _end(server: "Server", job_id: str, as_json: bool) -> None:
     _show_job(found, as_json)
     if found["state"] == "failed":
         raise JobFailedError(jobs.failure(found))
+    if found["state"] == "canceled":
+        raise JobFailedError(f"job {job_id} was canceled")
+
+
+def _show_act(found: Json_, as_json: bool) -> None:
+    from stage4.cli import render
+
+    _show(found, as_json, render.job(found | {"errors": []}, None))
 
 
 def _show_job(found: Json_, as_json: bool) -> None:

@@ -1,49 +1,55 @@
-"""Starting a run by Airflow's REST API, and reading it by Stage 4's."""
+"""Starting jobs, acting on them, and reading them with what has come of them."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from stage4.cli.failures import errors
-from stage4.cli.forecast import forecast
-from stage4.cli.server import AIRFLOW, STAGE4, Server, named
-from stage4.cli.settings import ALL, conf, without_effect
-from stage4.job_ids import job_id
+from stage4.cli.server import STAGE4, Server, named
+from stage4.cli.settings import conf, without_effect
 
 _RUNS_LOOKED_AT = 50
 
 Json = dict[str, Any]
 
 
-def submit(server: Server, level: str, pairs: Iterable[str]) -> Json:
-    """Start a run.
+def submit(server: Server, level: str, pairs: Iterable[str], key: str | None = None) -> Json:
+    """Start a job.
 
     Args:
         server: to ask.
         level: plural name, or `all`.
         pairs: settings, `name=value`.
+        key: submitted again, it starts nothing: the answer is the same job.
 
     Returns:
-        `{"job_id": ..., "dag_id": ..., "dag_run_id": ..., "level": ..., "state": ...,
-        "paused": false, "conf": {...}, "idle_settings": [...]}`, and what `forecast` knows.
+        The job as Stage 4 describes it, with its place in the queue, `created`, `conf`, and
+        `idle_settings`: those without effect.
 
     Raises:
         CommandError: settings are refused, or the server does not start it.
     """
-    dag = f"cluster_{level}"
     chosen = conf(level, pairs)
-    described = server.get(f"{AIRFLOW}/dags/{dag}")
-    run = server.post(f"{AIRFLOW}/dags/{dag}/dagRuns", {"logical_date": None, "conf": chosen})
-    job = {
-        "job_id": job_id(dag, run["dag_run_id"]),
-        "dag_id": dag,
-        "dag_run_id": run["dag_run_id"],
-        "level": None if level == ALL else level,
-        "state": run["state"],
-        "paused": described["is_paused"],
-        "conf": chosen,
-        "idle_settings": without_effect(level, chosen),
-    }
-    return job | forecast(server, job["job_id"], dag, job["level"])
+    asked = {"level": level, "settings": chosen} | ({} if key is None else {"idempotency_key": key})
+    job = server.post(f"{STAGE4}/batch", asked)
+    return job | {"idle_settings": without_effect(level, chosen)}
+
+
+def act(server: Server, name: str, action: str, *, now: bool = False) -> Json:
+    """Pause, resume or retry a job; return it as it is then.
+
+    Raises:
+        CommandError: its state does not allow it, or the user may not.
+    """
+    return server.patch(named("jobs", name), {"action": action} | ({"now": True} if now else {}))
+
+
+def cancel(server: Server, name: str) -> Json:
+    """Cancel a job for good; return it as it is then.
+
+    Raises:
+        CommandError: it has ended, or the user may not.
+    """
+    return server.delete(named("jobs", name))
 
 
 def read(server: Server, name: str) -> Json:

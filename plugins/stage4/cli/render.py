@@ -36,7 +36,7 @@ def submitted(job: Json) -> Iterator[RenderableType]:
     yield facts(
         {
             "job": job["job_id"],
-            "state": job["state"],
+            "state": job["state"] + ("" if job["created"] else " (submitted before)"),
             "jobs before it": job["jobs_before"],
             "will take": None if seconds is None else f"about {number(seconds)} s",
         }
@@ -130,6 +130,7 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
             "done": f"{found['percent']:.0f} %",
             "items": f"{number(found['items_done'])} of {number(found['items_total'])}",
             "parts": _parts(found),
+            "jobs before it": found["jobs_before"] or None,
             "queued": moment(found["queued_at"]),
             "started": moment(found["started_at"]),
             "ended": moment(found["ended_at"]),

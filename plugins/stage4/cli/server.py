@@ -94,6 +94,14 @@ class Server:
         """
         return _json(self._authorised("POST", path, body, {}))
 
+    def patch(self, path: str, body: Json) -> Json:
+        """PATCH a path with `body`.
+
+        Raises:
+            CommandError: of the kind that the answer means.
+        """
+        return _json(self._authorised("PATCH", path, body, {}))
+
     def delete(self, path: str) -> Json:
         """DELETE a path.
 

@@ -10,7 +10,7 @@ from stage4.cli.errors import BusyError, UnreachableError
 from stage4.cli.output import clean, console
 from stage4.cli.server import Server, named
 
-FINISHED = ("completed", "failed")
+FINISHED = ("completed", "failed", "canceled")
 POLL_SECONDS = 2.0
 # An API server that is started again is away for about a minute.
 _MOST_FAILURES = 60
@@ -59,6 +59,8 @@ def _states(server: Server, job_id: str) -> Iterator[Json]:
 
 def doing(job: Json) -> str:
     """Say in a few words what a job does."""
+    if job["state"] == "paused":
+        return "paused: stage4 resume lets it go on"
     if job["state"] == "queued":
         return "queued" + (" (its DAG is paused)" if job["paused"] else "")
     running = [_part(task) for task in job["tasks"] if task["states"].get("running")]

@@ -1,7 +1,6 @@
 """Telling Stage 5 that clusters are published (EV-2)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -14,12 +13,11 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from requests.auth import AuthBase
 
-from clustering_tasks.contract.events import Changes, CompletionEvent, RolledBackEvent
+from clustering_tasks.contract.events import CompletionEvent, RolledBackEvent
+from clustering_tasks.publication import completion
 from clustering_tasks.publication.report import Report
-from clustering_tasks.settings.levels import LEVELS
 
 CONVENTIONAL_PATH = "/webhooks/clustering-completed"
-ROWS_PATH = "/stage4/api/v1/runs/{level}/changes"
 TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 1.0
@@ -49,37 +47,8 @@ def completion_event(
         output_files: URIs of the published JSONL.
         changes: `stage4.database.pointer.Changes` as a mapping; None: the first publication.
     """
-    extra = report.model_extra or {}
-    quality = extra.get("quality") or {}
-    seconds: Mapping[str, float] = extra.get("seconds") or {}
-    counts = report.counts
-    return {
-        "event_type": "clustering.job.completed",
-        "job_id": report.job_id,
-        "embedding_type": LEVELS[report.level].cluster_type,
-        "algorithm": report.algorithm,
-        "clusters_created": counts.clusters,
-        "outliers": counts.noise,
-        "output_files": output_files,
-        "quality_metrics": {
-            "silhouette_score": quality.get("silhouette"),
-            "davies_bouldin_score": quality.get("davies_bouldin"),
-        },
-        "statistics": {
-            "processing_time_ms": round(1000 * sum(seconds.values())),
-            "total_items": counts.read,
-            "avg_cluster_size": counts.clustered / counts.clusters if counts.clusters else None,
-        },
-        "changes": _changes(report.level, changes) if changes else None,
-        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-    }
-
-
-def _changes(level: str, changes: Mapping[str, Any]) -> Changes:
-    base, other = changes["base_load_id"], changes["load_id"]
     server = conf.get("api", "base_url", fallback="").rstrip("/")
-    rows = f"{server}{ROWS_PATH.format(level=level)}?base={base}&other={other}"
-    return {"base_load_id": base, "load_id": other, "rows": rows, "ids": changes["counts"]}
+    return completion.completion_event(report, output_files, changes, server)
 
 
 def rolled_back_event(

@@ -34,7 +34,7 @@ class Meaning:
 
 Meanings = tuple[tuple[tuple[type[psycopg.Error], ...], Meaning], ...]
 
-_MEANINGS: Meanings = (
+MEANINGS: Meanings = (
     (
         (
             errors.InvalidSchemaName,
@@ -73,7 +73,7 @@ _MEANINGS: Meanings = (
 
 
 @contextmanager
-def database(conn_id: str | None = None, meanings: Meanings = _MEANINGS) -> Iterator[Database]:
+def database(conn_id: str | None = None, meanings: Meanings = MEANINGS) -> Iterator[Database]:
     """Connect in autocommit mode, so that `connection.transaction()` is what it says.
 
     Args:

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg.types.json import Jsonb
 
 from stage4.database import identities
 from stage4.database.changes import IdChange, count_changes
+from stage4.database.clusters_changed import Act, Publication, write_change
 from stage4.database.connection import Database, database
 from stage4.database.partitions import sweep
-
-Act = Literal["publish", "roll_back", "delete_document"]
 
 # Others hold these locks for the time of an index build or of a copy of the JSONL.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10min'"
@@ -42,6 +40,7 @@ INSERT INTO stage4.publications (level, load_id, job_id, act, base_load_id, chan
 SELECT level, load_id, job_id, %(act)s, %(base)s, %(changes)s
 FROM stage4.runs WHERE load_id = %(load_id)s
 AND NOT EXISTS (SELECT FROM stage4.published WHERE load_id = %(load_id)s)
+RETURNING publication_id, job_id
 """
 _LAST_PUBLICATION = """
 SELECT max(publication_id) FROM stage4.publications WHERE level = %s AND load_id = %s
@@ -136,11 +135,16 @@ class Pointer:
 
     def _note(self, load_id: int, act: Act) -> None:
         base = self._load_id()
-        counts = None
+        changed = None
         if base is not None and base != load_id:
-            counts = Jsonb(count_changes(self.connection, base, load_id))
+            changed = count_changes(self.connection, base, load_id)
+        counts = changed and Jsonb(changed)
         values = {"load_id": load_id, "act": act, "base": base, "changes": counts}
-        self.connection.execute(_INSERT_PUBLICATION, values)
+        noted = self.connection.execute(_INSERT_PUBLICATION, values).fetchone()
+        if noted is not None:
+            publication_id, job_id = noted
+            publication = Publication(self.level, job_id, act, publication_id, load_id, base)
+            write_change(self.connection, publication, changed)
 
     def _load_id(self) -> int | None:
         row = self.connection.execute(

@@ -6,6 +6,7 @@ and trying again completes what is missing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -13,11 +14,16 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
 from clustering_tasks.identity.published import find_base
+from clustering_tasks.publication.completion import completion_event
 from clustering_tasks.publication.files import PublishedRun, publish_files, published
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
+from stage4.database import outbox
 from stage4.database.alerts import drift
+from stage4.database.job_controls import refuse_canceled
+from stage4.database.job_events import Published
+from stage4.database.outbox import JobName
 from stage4.database.pointer import Pointer, locked_pointer
 from stage4.database.run_records import recorded
 
@@ -50,8 +56,8 @@ def publish_run(label: Mapping[str, Any], again: Again | None = None) -> Json:
         publication.
 
     Raises:
-        AirflowFailException: the quality gate failed (every condition is named), or the run is
-            not in the database.
+        AirflowFailException: the quality gate failed (every condition is named), the run is not in
+            the database, or its job was canceled.
         AirflowException: the database went away, or other runs were published all the while; worth
             another try.
         BadInputError: a file of `label` or `identify`, or `published.json`, is gone or damaged.
@@ -75,6 +81,7 @@ def _publish(label: Mapping[str, Any]) -> tuple[Json | None, int]:
     report = read_report(label["files"]["report"])
     _pass_gate(report, check_gate(report, report.settings.publish))
     with locked_pointer(report.level) as pointer:
+        refuse_canceled(pointer.connection, report.job_id)
         load_id = pointer.find(report.job_id)
         _pass_gate(report, drift(pointer.connection, load_id, report))
         if pointer.as_of is not None and pointer.as_of > report.as_of:
@@ -96,9 +103,21 @@ def _publish_load(pointer: Pointer, load_id: int, report: Report, label: Mapping
     if publication.superseded:  # by a run of the command line, which has no database
         return _superseded(report.level, publication.current.job_id)
     number = pointer.move(load_id)
-    changes = pointer.changes(number)
+    moved = pointer.changes(number)
+    changes = None if moved is None else asdict(moved)
+    _write_completion(pointer, report, publication.current, number, changes)
     result = _result(report.level, report.job_id, publication.current, number)
-    return result | {"changes": changes and asdict(changes)}
+    return result | {"changes": changes}
+
+
+def _write_completion(
+    pointer: Pointer, report: Report, files: PublishedRun, number: int, changes: Json | None
+) -> None:
+    """Write the event of the publication, unless it is written: one act with the pointer's move."""
+    paths = [files.clusters_jsonl, files.dated_jsonl]
+    event = completion_event(report, paths, changes, outbox.server())
+    fact = Published(datetime.now(UTC), number, dict(event))
+    outbox.note(pointer.connection, JobName(report.job_id, report.level), [fact])
 
 
 def _goes_on_from_the_published(report: Report) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
@@ -16,8 +16,13 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.steps import PLANNING, find_step
 from clustering_tasks.workspace.exports import remove_exports
 from stage4.job_ids import as_of, job_id
+from stage4.runners.pausing import PausableOperator
 
 PLAN_RESULT_KEY = "result"
+BATCH_ROWS = 98_304  # the engine's, whose import takes seconds
+_FEWEST_ROWS = 12_288
+# A signal's exit code is negative here and 128 + its number in a container.
+KILLED_HARD = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -67,7 +72,7 @@ class StepLog:
             self._error = " ".join((str(entry["event"]), *_details(fields)))
 
 
-class StepOperator(BaseOperator):
+class StepOperator(PausableOperator):
     """What the runners share: a step's arguments, its result, and the meaning of its end.
 
     A runner is a subclass with an `execute` that
@@ -115,6 +120,8 @@ class StepOperator(BaseOperator):
         self.part = part
         self.options = options
         self._killed = False
+        self._out_of_memory = False  # where the runner knows that memory has run out
+        self._memory_limit = ""
 
     def step_arguments(self, context: Context) -> list[str]:
         """Build the arguments that follow `python -m clustering_tasks`."""
@@ -153,6 +160,8 @@ class StepOperator(BaseOperator):
         """
         if self._killed:
             raise AirflowException(f"{self._name} was killed ({_end_of(exit_code)})")
+        if exit_code and (self._out_of_memory or exit_code in KILLED_HARD):
+            self._take_less_memory(context)
         if exit_code:
             self._fail(exit_code, last_error)
         result = self._read_result(context)
@@ -163,6 +172,51 @@ class StepOperator(BaseOperator):
             return result
         context["ti"].xcom_push(key=PLAN_RESULT_KEY, value=result)
         return parts
+
+    def own_environment(self, context: Context) -> dict[str, str]:
+        """Build what this try's environment has beside the installation's."""
+        rows = self._fewer_rows(context)
+        if rows is None:
+            return {}
+        self.log.warning("an earlier try was out of memory: fewer rows at a time", batch_rows=rows)
+        return {"STAGE4_BATCH_ROWS": str(rows)}
+
+    def _take_less_memory(self, context: Context) -> None:
+        """Let the next try take less memory.
+
+        Raises:
+            AirflowFailException: memory is known to have run out, and a try cannot take less.
+        """
+        if not self._search_fewer_rows(context) and self._out_of_memory:
+            raise AirflowFailException(
+                f"{self._name} needs more memory than it may have ({self._memory_limit}): raise "
+                "the limit, or cut the work into smaller parts (parts.max_count, parts.min_rows)"
+            )
+
+    def _search_fewer_rows(self, context: Context) -> bool:
+        if not find_step(self.step).mapped:
+            return False
+        rows = (self._fewer_rows(context) or deployment().batch_rows or BATCH_ROWS) // 2
+        if rows < _FEWEST_ROWS:
+            return False
+        path = self._memory_file(context)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"batch_rows": rows}), encoding="utf-8")
+        return True
+
+    def _fewer_rows(self, context: Context) -> int | None:
+        if not find_step(self.step).mapped:
+            return None
+        try:
+            text = self._memory_file(context).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        rows = _json_object(text).get("batch_rows")
+        return rows if isinstance(rows, int) else None
+
+    def _memory_file(self, context: Context) -> UPath:
+        """Name the file that outlives a try: what a task keeps in Airflow is gone with the try."""
+        return UPath(f"{self.result_uri(context).removesuffix('.json')}.memory")
 
     def _fail(self, exit_code: int, last_error: str) -> NoReturn:
         message = f"{self._name} failed with {_end_of(exit_code)}: {last_error}"
@@ -203,8 +257,7 @@ def _job_id(context: Context) -> str:
 
 
 def _end_of(exit_code: int) -> str:
-    """Name an exit code; a signal's is negative here and 128 + its number in a container."""
-    if exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+    if exit_code in KILLED_HARD:
         return "SIGKILL, which is what the kernel sends when memory runs out"
     return f"exit code {exit_code}"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException
 from docker.errors import DockerException, NotFound
 from docker.types import DeviceRequest, LogConfig, Mount
 from requests import RequestException
@@ -81,7 +81,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
         settings = deployment()
         name = self._identify(context, settings)
         self.command = self.step_arguments(context)
-        self.environment = _environment(settings, self.step)
+        self.environment = _environment(settings, self.step) | self.own_environment(context)
         self.mounts = [*step_mounts(self.step, settings)]
         prepare_workspace(settings, self.log)
         with engine_errors(self._name, self.docker_url):
@@ -206,12 +206,8 @@ class DockerStepOperator(StepOperator, DockerOperator):
 
     def _exit_code(self, container: str) -> int:
         state = self.cli.inspect_container(container)["State"]
-        if state["OOMKilled"] and state["ExitCode"] and not self._killed:
-            raise AirflowFailException(
-                f"{self._name} needs more memory than its container may have "
-                f"(STAGE4_MEMORY_LIMIT={self.mem_limit}): raise the limit, or cut the work into "
-                "smaller parts (parts.max_count, parts.min_rows)"
-            )
+        self._memory_limit = f"STAGE4_MEMORY_LIMIT={self.mem_limit}"
+        self._out_of_memory = bool(state["OOMKilled"] and state["ExitCode"] and not self._killed)
         return int(state["ExitCode"])
 
     def _remove(self) -> None:
@@ -232,6 +228,8 @@ def _environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
     if find_step(step).reads_stage3 and settings.max_items is not None:
         passed["STAGE4_MAX_ITEMS"] = str(settings.max_items)
     passed |= _gpu_environment(settings, step)
+    if find_step(step).mapped and settings.batch_rows is not None:
+        passed["STAGE4_BATCH_ROWS"] = str(settings.batch_rows)
     if settings.cpus is None:
         return passed
     threads = str(math.ceil(settings.cpus))

@@ -35,7 +35,8 @@ class ProcessStepOperator(StepOperator):
     def execute(self, context: Context) -> Any:
         """Run the step and return its result (see `StepOperator.conclude`)."""
         step_log = StepLog(self.log)
-        with self._start(self.step_arguments(context)) as self._process:
+        own = self.own_environment(context)
+        with self._start(self.step_arguments(context), own) as self._process:
             try:
                 if self._killed:  # before there was a process to kill
                     _end(self._process)
@@ -52,12 +53,12 @@ class ProcessStepOperator(StepOperator):
         if self._process is not None:
             _end(self._process)
 
-    def _start(self, arguments: list[str]) -> subprocess.Popen[str]:
+    def _start(self, arguments: list[str], own: Mapping[str, str]) -> subprocess.Popen[str]:
         command = [deployment().python or sys.executable, "-m", "clustering_tasks", *arguments]
         self.log.info("starting the step", command=command)
         return subprocess.Popen(
             command,
-            env=step_environment(os.environ),
+            env=step_environment(os.environ) | own,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""A Python task that may have to perform steps of its run again."""
+"""Python tasks of a run: they can be paused, and one may have to perform steps of its run again."""
 
 from functools import partial
 from typing import Any
@@ -7,9 +7,14 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import Context
 
 from stage4.runners.base import StepOperator
+from stage4.runners.pausing import PausableOperator
 
 
-class RepeatingOperator(PythonOperator):
+class PausablePythonOperator(PausableOperator, PythonOperator):
+    """Calls a function, unless the job is paused or canceled."""
+
+
+class RepeatingOperator(PausablePythonOperator):
     """Gives its function `perform`, which performs a step by its name and returns the result.
 
     The installation's runner performs it, as in the step's own task; it ends with this task.

@@ -26,7 +26,8 @@ from clustering_tasks.stage3.index_header import promised_vectors
 from clustering_tasks.steps import STEPS, find_step
 from clustering_tasks.workspace.resources import check_count
 from stage4.assets import clusters_asset
-from stage4.conf import chosen, conf_of_levels
+from stage4.conf import CALLBACK_URL, callback_url, chosen, conf_of_levels
+from stage4.events.callbacks import check_callback
 from stage4.source_tables.choice import Chosen, chosen_table, with_choice
 from stage4.tasks.errors import airflow_errors
 
@@ -80,6 +81,7 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
         AirflowException: Stage 3, or a database, is unhealthy or cannot be reached.
     """
     with airflow_errors():
+        check_callback(callback_url(dag_run.conf))
         settings = run_settings(chosen(dag_run.conf))
         refuse_filters(settings, LEVELS[level])
         table = chosen_table(settings, level, deployment().source_tables)
@@ -110,7 +112,9 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
         levels = conf_of_levels(dag_run.conf)
         if problems := list(_unlisted_tables(levels)):
             raise SettingsError("\n".join(problems))
-    return levels
+        check_callback(url := callback_url(dag_run.conf))
+    own = {} if url is None else {CALLBACK_URL: url}
+    return {level: settings | own for level, settings in levels.items()}
 
 
 def _unlisted_tables(levels: Mapping[str, Json]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -162,16 +162,29 @@ def settle(patch: pytest.MonkeyPatch, folder: Path, results: Results) -> None:
     deployment.cache_clear()
 
 
-def build(folder: Path, results: Results) -> Installation:
-    """Every level run and published on one day, `events` and `documents` on the day before too."""
-    made = Installation(folder, results)
+@contextmanager
+def built(
+    template: Results, folder: Path, build: Callable[[Installation], None]
+) -> Iterator[Installation]:
+    """An installation of the sample on a database of its own; `build` finds its environment set."""
+    name = template.server.create_database(template.database)
+    made = Installation(folder, Results(template.server, name, template.loader, template.reader))
     write_sample(folder / "indices", documents=30, seed=1)
-    let_name_each_other(folder / "indices")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(patch, folder, made.results)
+        build(made)
+    deployment.cache_clear()
+    yield made
+    template.server.drop_database(name)
+
+
+def cluster_two_days(made: Installation) -> None:
+    """Run and publish every level on one day, `events` and `documents` on the day before too."""
+    let_name_each_other(made.folder / "indices")
     for level in ("documents", "events"):
         made.cluster(level, "first")
     for level in LEVELS:
         made.cluster(level, "second", 1)
-    return made
 
 
 def let_name_each_other(indices: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from stage4_plugin import PAGES_PREFIX, URL_PREFIX
+from stage4_plugin import PAGES_PREFIX, URL_PREFIX, Stage4Plugin
 
 BELOW = "/airflow"
 START_SECONDS = 30
@@ -28,9 +28,11 @@ def application() -> FastAPI:
             await stack.enter_async_context(api.router.lifespan_context(api))
             yield
 
-    outer = FastAPI(lifespan=lifespan)
-    outer.mount(BELOW + URL_PREFIX, api)
-    outer.mount(BELOW + PAGES_PREFIX, pages)
+    outer = FastAPI(lifespan=lifespan, root_path=BELOW)
+    outer.mount(URL_PREFIX, api)
+    outer.mount(PAGES_PREFIX, pages)
+    for each in Stage4Plugin().fastapi_root_middlewares:
+        outer.add_middleware(each["middleware"])
     return outer
 
 

@@ -35,7 +35,10 @@ EXAMPLES = {
     "{job_id}": "cluster_events.manual__1",
     "{correction_id}": "4711",
 }
-BODIES = {"/corrections": {"level": "events", "kind": "pin", "cluster_id": "event_000000000000"}}
+BODIES = {
+    "/corrections": {"level": "events", "kind": "pin", "cluster_id": "event_000000000000"},
+    "/jobs/{job_id}": {"action": "pause"},
+}
 REQUIRED = {
     "/clusters": {"level": "events"},
     "/runs/{level}/compare": {"base": 999},
@@ -54,7 +57,7 @@ def ask(client: TestClient, method: str, path: str, **how: Any) -> Any:
     how["params"] = REQUIRED.get(path)
     for name, value in EXAMPLES.items():
         path = path.replace(f"{name[:-1]}:path}}", value).replace(name, value)
-    if method == "POST":
+    if method in ("POST", "PATCH"):
         how["json"] = BODIES.get(route, {"level": "events"})
     return client.request(method, path.lstrip("/"), **how)
 
@@ -121,8 +124,10 @@ def test_the_cookie_of_airflows_pages_opens_too(stranger: TestClient) -> None:
 
 
 def changes(method: str, path: str) -> bool:
-    """Whether a route needs the right to start runs."""
-    return method == "DELETE" or (method, path) == ("POST", "/corrections")
+    """Whether a route needs the right to start or change runs."""
+    return method in ("DELETE", "PATCH") or (
+        method == "POST" and path in ("/corrections", "/batch")
+    )
 
 
 OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live"}

@@ -13,16 +13,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from clustering_tasks.pipeline import perform_steps
-from clustering_tasks.settings.deployment import deployment
-from local.sample import write_sample
 from stage4.deletions import progress
 from stage4.tasks.level import check_stage3
 from tests.integration.api.conftest import Api, Json, bearer, serving
-from tests.integration.api.deletion_fixtures import (
-    Installation,
-    own_copy,
-    settle,
-)
+from tests.integration.api.deletion_fixtures import Installation, built, own_copy
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
@@ -41,17 +35,11 @@ class Task:
 
 @pytest.fixture(scope="module")
 def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    folder = tmp_path_factory.mktemp("corrections")
-    name = template.server.create_database(template.database)
-    results = Results(template.server, name, template.loader, template.reader)
-    with pytest.MonkeyPatch.context() as patch:
-        settle(patch, folder, results)
-        made = Installation(folder, results)
-        write_sample(folder / "indices", documents=30, seed=1)
+    def cluster_once(made: Installation) -> None:
         made.cluster("events", "first")
-    deployment.cache_clear()
-    yield made
-    template.server.drop_database(name)
+
+    with built(template, tmp_path_factory.mktemp("corrections"), cluster_once) as made:
+        yield made
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.api.deletion_fixtures import (
     DENSE,
     Installation,
-    build,
+    built,
+    cluster_two_days,
     own_copy,
-    settle,
     texts_of,
     vectors_of,
 )
@@ -54,15 +54,8 @@ SECOND = "second"
 @pytest.fixture(scope="module")
 def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Built once; the tests change copies."""
-    folder = tmp_path_factory.mktemp("deletion")
-    name = template.server.create_database(template.database)
-    results = Results(template.server, name, template.loader, template.reader)
-    with pytest.MonkeyPatch.context() as patch:
-        settle(patch, folder, results)
-        made = build(folder, results)
-    deployment.cache_clear()
-    yield made
-    template.server.drop_database(name)
+    with built(template, tmp_path_factory.mktemp("deletion"), cluster_two_days) as made:
+        yield made
 
 
 @pytest.fixture

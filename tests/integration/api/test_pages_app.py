@@ -100,6 +100,23 @@ def test_the_dashboard_shows_how_far_a_run_is(page: Page, address: str, failing_
     )
 
 
+def test_a_run_is_acted_on_from_the_dashboard(page: Page, address: str, failing_run: None) -> None:
+    token_of_a_user = [{"name": "_token", "value": token("user", "uma"), "url": address}]
+    page.context.add_cookies(token_of_a_user)
+    page.goto(f"{address}/dashboard")
+    job = page.locator("#running .job")
+    expect(page.locator("#runs .acts button")).to_have_text(["retry"])
+    expect(job.locator(".acts button")).to_have_text(["pause", "pause now", "cancel"])
+    job.get_by_role("button", name="pause", exact=True).click()
+    expect(job.locator(".state")).to_have_text("paused")
+    expect(job.locator(".acts button")).to_have_text(["resume", "cancel"])
+    job.get_by_role("button", name="cancel").click()
+    expect(job.locator(".acts button")).to_have_text(["resume", "cancel for good?"])
+    job.get_by_role("button", name="resume").click()
+    expect(job.locator(".state")).to_have_text("running")
+    assert fits(page)
+
+
 def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus) -> None:
     largest = max(corpus.runs["events"].records.values(), key=lambda each: each["cluster_size"])
     page.goto(f"{address}/explorer")

@@ -8,8 +8,6 @@ JOB_ID = "cluster_events.manual__2026-03-01T12-00-00-00-00-0a1b2c"
 RUN_ID = "manual__2026-03-01T12:00:00+00:00"
 CLUSTER_ID = "event_7f3a9c2e41b0"
 
-DAG: Json = {"dag_id": "cluster_events", "is_paused": False}
-TRIGGERED: Json = {"dag_id": "cluster_events", "dag_run_id": RUN_ID, "state": "queued"}
 
 HEALTH: Json = {
     "status": "degraded",
@@ -25,7 +23,7 @@ HEALTH: Json = {
 
 def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
     """A job whose tasks have these states."""
-    ended = "2026-03-01T12:09:00Z" if state in ("completed", "failed") else None
+    ended = "2026-03-01T12:09:00Z" if state in ("completed", "failed", "canceled") else None
     return {
         "job_id": JOB_ID,
         "dag_id": "cluster_events",
@@ -36,6 +34,8 @@ def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
         "queued_at": "2026-03-01T12:00:00Z",
         "started_at": "2026-03-01T12:00:01Z",
         "ended_at": ended,
+        "jobs_before": None if ended else 0,
+        "expected_seconds": 240.0,
         "percent": percent,
         "items_total": 5053,
         "items_done": 5053 if state == "completed" else 1684,
@@ -72,6 +72,16 @@ LISTED = {
         "started_at",
         "ended_at",
     )
+}
+
+SUBMITTED: Json = LISTED | {
+    "state": "queued",
+    "started_at": None,
+    "ended_at": None,
+    "jobs_before": 2,
+    "expected_seconds": 240.0,
+    "created": True,
+    "conf": {},
 }
 
 RUN: Json = {

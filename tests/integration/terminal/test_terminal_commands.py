@@ -24,6 +24,7 @@ REPO = Path(__file__).parents[3]
     [
         (installation.Health, recorded.HEALTH),
         (jobs.JobDetails, recorded.RUNNING),
+        (jobs.Submitted, recorded.SUBMITTED),
         (jobs.JobDetails, recorded.FAILED),
         (jobs.Job, recorded.LISTED),
         (runs.RunSummary, recorded.RUN),
@@ -48,8 +49,8 @@ def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answe
 
 
 def started_with(script: Script) -> Any:
-    """The body by which the last run was started."""
-    return [asked.body for asked in script.asked if asked.path.endswith("dagRuns")][-1]
+    """The body by which the last job was submitted."""
+    return [asked.body for asked in script.asked if asked.path.endswith("/batch")][-1]
 
 
 def test_health_shows_every_dependency(script: Script, terminal: Command) -> None:
@@ -71,8 +72,7 @@ def test_health_that_is_down_is_shown_and_fails(script: Script, terminal: Comman
 def test_submit_starts_a_run_with_settings_of_the_right_type(
     script: Script, terminal: Command
 ) -> None:
-    script.airflow("GET dags/cluster_events", recorded.DAG)
-    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    script.stage4("POST batch", recorded.SUBMITTED)
     chosen = ("hdbscan.min_samples=4", "filter.domains=health, legal", "temporal.window_days=null")
     shown = terminal(
         "submit", "event", *(part for each in chosen for part in ("--set", each)), "--json"
@@ -83,18 +83,17 @@ def test_submit_starts_a_run_with_settings_of_the_right_type(
         "filter.domains": ["health_medical", "legal_judicial"],
         "temporal.window_days": None,
     }
-    assert started_with(script) == {"logical_date": None, "conf": conf}
-    assert (shown.json["level"], shown.json["conf"]) == ("events", conf)
-    assert shown.json["job_id"].startswith("cluster_events.manual__2026")
-    plain = terminal("submit", "events")
-    assert shown.json["job_id"] in plain.out
+    assert started_with(script) == {"level": "events", "settings": conf}
+    assert shown.json == recorded.SUBMITTED | {"idle_settings": shown.json["idle_settings"]}
+    plain = terminal("submit", "events", "--key", "order-4711")
+    assert started_with(script)["idempotency_key"] == "order-4711"
+    assert JOB_ID in plain.out
 
 
 def test_settings_without_effect_are_named_at_once_and_by_status(
     script: Script, terminal: Command
 ) -> None:
-    script.airflow("GET dags/cluster_events", recorded.DAG)
-    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    script.stage4("POST batch", recorded.SUBMITTED)
     shown = terminal("submit", "events", "--set", "hdbscan.min_cluster_size=4")
     reason = (
         "acts only where the algorithm is hdbscan; here the algorithm is label_propagation "
@@ -111,47 +110,82 @@ def test_settings_without_effect_are_named_at_once_and_by_status(
 
 
 def test_submit_tells_what_stands_before_the_job(script: Script, terminal: Command) -> None:
-    def job(number: int, state: str, minutes: int = 0, **changes: str) -> dict[str, Any]:
-        times = {"state": state, "ended_at": f"2026-03-01T12:{minutes:02}:01Z"}
-        return recorded.LISTED | times | {"job_id": f"cluster_events.{number}"} | changes
-
-    script.airflow("GET dags/cluster_events", recorded.DAG)
-    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
-    ours = terminal("submit", "events", "--json").json
-    assert (ours["jobs_before"], ours["expected_seconds"]) == (None, None)
-    jobs = [
-        job(6, "queued", job_id=ours["job_id"]),
-        *(job(5, "queued"), job(4, "running"), job(3, "failed", 50)),
-        *(job(2, "completed", 4), job(1, "completed", 2), job(0, "completed", 9)),
-        job(7, "completed", 55, dag_id="cluster_all"),
-    ]
-    script.stage4("GET jobs", {"jobs": jobs, "next_cursor": None})
-    known = terminal("submit", "events", "--json").json
-    assert (known["jobs_before"], known["expected_seconds"]) == (2, 240)
-    assert "about 240 s" in terminal("submit", "events").out
+    script.stage4("POST batch", recorded.SUBMITTED)
+    shown = terminal("submit", "events").out
+    assert "about 240 s" in shown
+    assert "submitted before" not in shown
+    script.stage4("POST batch", recorded.SUBMITTED | {"created": False, "expected_seconds": None})
+    again = terminal("submit", "events").out
+    assert "submitted before" in again
+    assert "about" not in again
 
 
 def test_submit_says_that_a_paused_dag_waits(script: Script, terminal: Command) -> None:
-    script.airflow("GET dags/cluster_events", recorded.DAG | {"is_paused": True})
-    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    script.stage4("POST batch", recorded.SUBMITTED | {"paused": True})
     assert "paused" in terminal("submit", "events").out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "body"),
+    [
+        (("pause",), {"action": "pause"}),
+        (("pause", "--now"), {"action": "pause", "now": True}),
+        (("resume",), {"action": "resume"}),
+        (("retry",), {"action": "retry"}),
+    ],
+)
+def test_acts_on_a_job(
+    script: Script, terminal: Command, arguments: tuple[str, ...], body: dict[str, Any]
+) -> None:
+    script.stage4(f"PATCH jobs/{JOB_ID}", recorded.RUNNING | {"state": "paused"})
+    shown = terminal(*arguments, JOB_ID, "--json")
+    assert (shown.code, shown.json["state"]) == (0, "paused")
+    assert script.asked[-1].body == body
+    assert "paused" in terminal(*arguments, JOB_ID).out
+
+
+def test_cancel_ends_a_job(script: Script, terminal: Command) -> None:
+    canceled = recorded.job("canceled", 40.0, cluster={"failed": 1})
+    script.stage4(f"DELETE jobs/{JOB_ID}", canceled)
+    assert terminal("cancel", JOB_ID, "--json").json == canceled
+    script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING, canceled)
+    script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    watched = terminal("status", "--watch", JOB_ID)
+    assert watched.code == 1
+    assert "was canceled" in watched.err
+
+
+def test_retry_waits_for_the_end(script: Script, terminal: Command) -> None:
+    script.stage4(f"PATCH jobs/{JOB_ID}", recorded.RUNNING)
+    script.stage4(f"GET jobs/{JOB_ID}", recorded.RUNNING, recorded.COMPLETED)
+    script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    shown = terminal("retry", JOB_ID, "--wait", "--json")
+    assert (shown.code, shown.json["state"]) == (0, "completed")
+
+
+def test_an_act_that_the_state_does_not_allow_is_refused_in_its_words(
+    script: Script, terminal: Command
+) -> None:
+    words = f"Job {JOB_ID} is completed: retry takes a job that is failed."
+    script.stage4(f"PATCH jobs/{JOB_ID}", (409, recorded.problem(409, words)))
+    shown = terminal("retry", JOB_ID)
+    assert (shown.code, shown.out) == (64, "")
+    assert words in shown.err
+
+
 def test_submit_all_takes_settings_for_all_and_for_one(script: Script, terminal: Command) -> None:
-    script.airflow("GET dags/cluster_all", {"is_paused": False})
-    script.airflow("POST dags/cluster_all/dagRuns", recorded.TRIGGERED)
+    script.stage4("POST batch", recorded.SUBMITTED)
     shown = terminal(
         *("submit", "all", "--set", "label.keywords=5", "--set", "events.label.keywords=7")
     )
     assert shown.code == 0
-    assert started_with(script)["conf"] == {
+    assert started_with(script)["settings"] == {
         "common": {"label.keywords": 5},
         "events": {"label.keywords": 7},
     }
 
 
 def test_wrong_settings_start_nothing_and_are_all_named(script: Script, terminal: Command) -> None:
-    script.airflow("GET dags/cluster_events", recorded.DAG)
     wrong = ("hdbscan.min_sample=4", "label.keywords=99", "algorithm=best", "scope")
     shown = terminal("submit", "events", *(part for each in wrong for part in ("--set", each)))
     assert shown.code == 64
@@ -160,24 +194,23 @@ def test_wrong_settings_start_nothing_and_are_all_named(script: Script, terminal
     assert "label.keywords: Input should be less than or equal to 50 (got '99')" in shown.err
     assert "two_stage" in shown.err
     assert "scope: --set takes name=value" in shown.err
-    assert not [asked for asked in script.asked if asked.path.endswith("dagRuns")]
+    assert not script.asked
 
 
 def test_what_only_the_server_can_refuse_is_said_in_its_words(
     script: Script, terminal: Command
 ) -> None:
-    script.airflow("GET dags/cluster_events", recorded.DAG)
-    detail = "Invalid input for param label.keywords: 99 is greater than the maximum of 50"
-    script.airflow("POST dags/cluster_events/dagRuns", (400, {"detail": detail}))
+    detail = "The settings are refused; `errors` names everything that is wrong."
+    errors = [{"where": "body.settings", "message": "input.table='x' is none that is listed"}]
+    script.stage4("POST batch", (422, recorded.problem(422, detail) | {"errors": errors}))
     shown = terminal("submit", "events", "--json")
     assert (shown.code, shown.out) == (64, "")
-    assert detail in shown.err
+    assert errors[0]["message"] in shown.err
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_wait_follows_a_job_to_its_end(script: Script, terminal: Command, as_json: bool) -> None:
-    script.airflow("GET dags/cluster_events", recorded.DAG)
-    script.airflow("POST dags/cluster_events/dagRuns", recorded.TRIGGERED)
+    script.stage4("POST batch", recorded.SUBMITTED)
     started = terminal("submit", "events", "--json").json["job_id"]
     path = f"GET jobs/{started}"
     done = recorded.COMPLETED | {"job_id": started}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from stage4.job_ids import as_of, job_id
+from stage4.job_ids import as_of, governing_ids, job_id
 
 
 @dataclass
@@ -45,3 +45,18 @@ def test_as_of_is_the_end_of_the_interval_in_utc() -> None:
 def test_as_of_a_triggered_run_is_when_it_might_start() -> None:
     now = datetime(2026, 11, 20, 11, tzinfo=UTC)
     assert as_of(DagRun(data_interval_end=None, run_after=now)) == now
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "run_id", "governing"),
+    [
+        ("cluster_events", "manual__1", ["cluster_events.manual__1"]),
+        ("cluster_all", "manual__1", ["cluster_all.manual__1"]),
+        ("cluster_events", "m__events", ["cluster_events.m__events", "cluster_all.m"]),
+        ("cluster_events", "m__entities", ["cluster_events.m__entities"]),
+    ],
+)
+def test_a_decision_about_all_levels_holds_for_the_runs_that_it_started(
+    dag_id: str, run_id: str, governing: list[str]
+) -> None:
+    assert governing_ids(dag_id, run_id) == governing

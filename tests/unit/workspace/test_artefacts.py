@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -222,3 +224,26 @@ def test_a_key_depends_on_the_code(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     before = artefact_key("plan", [], {})
     monkeypatch.setattr(artefacts, "step_version", lambda step: f"new {step}")
     assert artefact_key("plan", [], {}) != before
+
+
+def test_an_attempt_that_is_ended_by_sigterm_leaves_nothing(tmp_path: Path) -> None:
+    program = (
+        "import signal, time\n"
+        "from upath import UPath\n"
+        "from clustering_tasks import cli\n"
+        "from clustering_tasks.workspace import artefacts\n"
+        "signal.signal(signal.SIGTERM, cli._terminate)\n"
+        "def work(attempt):\n"
+        "    attempt.new_file('graph', 'graph.npz').write_text('half')\n"
+        "    print('at work', flush=True)\n"
+        "    time.sleep(60)\n"
+        f"artefacts._make('merge', 'key', UPath({str(tmp_path / 'key')!r}), work)\n"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        assert len(list((tmp_path / "key").glob("*/graph.npz"))) == 1
+        process.terminate()
+        assert process.wait(30) == 143
+    assert list((tmp_path / "key").iterdir()) == []

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from stage4.api.models.shared import Page
-from stage4.api.parameters import LevelName
+from stage4.api.parameters import LevelName, LevelOrAll
 
-JobState = Literal["queued", "running", "completed", "failed"]
+JobState = Literal["queued", "running", "paused", "completed", "failed", "canceled"]
 
 
 class Job(BaseModel):
@@ -19,7 +19,10 @@ class Job(BaseModel):
     dag_run_id: str
     level: LevelName | None = Field(description="Null: all of them, `cluster_all`.")
     state: JobState
-    paused: bool = Field(description="Whether its DAG is paused: then no further task starts.")
+    paused: bool = Field(
+        description="Whether its DAG is paused in Airflow: then no further task starts. A job that"
+        " is paused by itself has the state `paused`."
+    )
     queued_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -62,7 +65,61 @@ class JobQuality(BaseModel):
     mean_probability: float | None = None
 
 
-class JobDetails(Job):
+class Forecast(BaseModel):
+    """When a job may be done."""
+
+    jobs_before: int | None = Field(
+        description="Unfinished jobs of its DAG that are older: they run first. Null: it has ended."
+    )
+    expected_seconds: float | None = Field(
+        description="Median duration of the last completed jobs of its DAG, without what they"
+        " waited for their turn; null: there are none."
+    )
+
+
+class NewJob(BaseModel):
+    """What is to be clustered, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: LevelOrAll
+    settings: dict[str, Any] = Field(
+        {},
+        description="By dotted or nested names (docs/reference/settings.md); with `all`, `common`"
+        " and each level have their own. Unset ones keep their defaults.",
+    )
+    idempotency_key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[!-~]+$",
+        description="Submitted again, the same key starts nothing: the answer is the same job.",
+    )
+
+
+class Submitted(Job, Forecast):
+    """A job that is to be done."""
+
+    created: bool = Field(description="False: the key was submitted before, and this is its job.")
+    conf: dict[str, Any] = Field(description="The settings, as the run has them.")
+
+
+class JobAct(BaseModel):
+    """What is to be done with a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["pause", "resume", "retry"] = Field(
+        description="pause: no further task starts, what runs is finished. resume: tasks start"
+        " again. retry: the failed tasks of a failed job, and all behind them, run again."
+    )
+    now: bool = Field(
+        False,
+        description="With `pause`: running tasks are ended, too; `resume` starts them again.",
+    )
+
+
+class JobDetails(Job, Forecast):
     """A job with its progress."""
 
     percent: float = Field(

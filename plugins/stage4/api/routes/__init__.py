@@ -16,6 +16,7 @@ ROUTES = (
     "runs",
     "metrics",
     "map",
+    "batch",
     "jobs",
     "health",
 )

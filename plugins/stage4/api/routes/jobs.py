@@ -1,18 +1,20 @@
-"""`jobs`: runs of Stage 4's DAGs, to look at; Airflow's own API starts and ends them."""
+"""`jobs`: runs of Stage 4's DAGs, to look at and to act on."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from stage4.api import airflow_jobs, cursors
+from stage4.api.airflow_app import lent
+from stage4.api.job_acts import Actor, Run
 from stage4.api.job_events import MEDIA_TYPE, EventResponse
-from stage4.api.models.jobs import JobDetails, JobPage, JobState
+from stage4.api.models.jobs import JobAct, JobDetails, JobPage, JobState
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit
 from stage4.api.problems import ProblemError
-from stage4.api.security import Access, AccessDep, dag_id
+from stage4.api.security import Access, AccessDep, dag_id, own_page
 from stage4.api.services import ServicesDep
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -25,6 +27,23 @@ JobIdPath = Annotated[
         description="For example `cluster_events.manual__1`.",
     ),
 ]
+
+_ACTING: dict[str, Any] = {
+    "dependencies": [Depends(own_page)],
+    "responses": {
+        404: {"description": "None such."},
+        409: {"description": "The job's state does not allow it."},
+        502: {"description": "Airflow failed."},
+    },
+}
+_UNFINISHED = ("queued", "running", "paused")
+_ACTS = {
+    "pause": _UNFINISHED,
+    "resume": _UNFINISHED,
+    "cancel": _UNFINISHED,
+    "retry": ("failed",),
+}
+_ADVICE = {"canceled": "A canceled job stays so: submit a new one."}
 
 
 class JobParameters(BaseModel):
@@ -74,6 +93,60 @@ async def follow_job(job_id: JobIdPath, access: AccessDep, services: ServicesDep
     """
     await _read(job_id, access)
     return EventResponse(services.progress.stream_job(job_id))
+
+
+@router.patch("/{job_id}", response_model=JobDetails, **_ACTING)
+async def act(job_id: JobIdPath, asked: JobAct, request: Request, access: AccessDep) -> JobDetails:
+    """Pause a job, resume it, or try it again where it has failed.
+
+    `pause` keeps what is finished; what runs is finished, too, or ended with `now`, which frees
+    its slot and the GPU. `retry` runs failed tasks again and all that follow them, nothing else.
+    """
+    if asked.now and asked.action != "pause":
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "`now` goes with `pause` alone.")
+    job, actor = await _to_act(job_id, request, access)
+    _refuse_state(job, asked.action)
+    run = Run(job.dag_id, job.dag_run_id)
+    if asked.action == "pause":
+        await actor.pause(run, now=asked.now)
+    elif asked.action == "resume":
+        await actor.resume(run)
+    else:
+        await actor.retry(run)
+    return await _read(job_id, access)
+
+
+@router.delete("/{job_id}", response_model=JobDetails, **_ACTING)
+async def cancel(job_id: JobIdPath, request: Request, access: AccessDep) -> JobDetails:
+    """Cancel a job for good: its tasks are ended, and nothing of it is published.
+
+    Its run is marked as failed in Airflow. Asking again changes nothing.
+    """
+    job, actor = await _to_act(job_id, request, access)
+    if job.state != "canceled":
+        _refuse_state(job, "cancel")
+        await actor.cancel(Run(job.dag_id, job.dag_run_id))
+    return await _read(job_id, access)
+
+
+async def _to_act(job_id: str, request: Request, access: Access) -> tuple[JobDetails, Actor]:
+    """Read a job for a user who may act on it.
+
+    Raises:
+        ProblemError: 404, 403.
+    """
+    job = await _read(job_id, access)
+    await access.check_act(job.dag_id)
+    return job, Actor(lent(request.scope), access.user.get_name())
+
+
+def _refuse_state(job: JobDetails, action: str) -> None:
+    if job.state not in _ACTS[action]:
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            f"Job {job.job_id} is {job.state}: {action} takes a job that is "
+            f"{' or '.join(_ACTS[action])}. {_ADVICE.get(job.state, '')}".rstrip(),
+        )
 
 
 async def _read(job_id: str, access: Access) -> JobDetails:

@@ -10,9 +10,12 @@ export function get(path, parameters = {}, options = {}) {
   return ask(url, options);
 }
 
-export function post(path, body) {
+export const post = (path, body) => send("POST", path, body);
+export const patch = (path, body) => send("PATCH", path, body);
+
+function send(method, path, body) {
   return ask(new URL(path, BASE), {
-    method: "POST",
+    method,
     headers: { "Content-Type": "application/json", "X-Stage4-Request": "page" },
     body: JSON.stringify(body),
   });

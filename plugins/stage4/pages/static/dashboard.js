@@ -1,6 +1,6 @@
 // The dashboard: jobs as they run, alerts, and how each level's runs went.
 
-import { airflowLink, get } from "./api.js";
+import { airflowLink, get, patch, remove } from "./api.js";
 import { bars, lines } from "./charts.js";
 import { byId, h, show, text } from "./dom.js";
 import { count, date, decimal, seconds, share, time, words } from "./format.js";
@@ -12,8 +12,16 @@ const METRICS = [
   "coverage", "outlier_share", "quality.silhouette", "quality.intra_cluster_similarity",
   ...SECONDS,
 ];
-const FINISHED = new Set(["completed", "failed"]);
+const FINISHED = new Set(["completed", "failed", "canceled"]);
+const ACTS = {
+  queued: ["pause", "cancel"],
+  running: ["pause", "pause now", "cancel"],
+  paused: ["resume", "cancel"],
+  failed: ["retry"],
+};
 let shownJobs = null;
+let shown = [];
+let sure = null; // the job whose cancellation is to be confirmed
 
 function follow() {
   const source = new EventSource(new URL("progress", document.baseURI));
@@ -36,6 +44,7 @@ function say(place, words_, good) {
 }
 
 function showJobs(jobs) {
+  shown = jobs;
   byId("running").replaceChildren(
     ...jobs.filter((job) => !FINISHED.has(job.state)).map(runningJob));
   const head = ["state", "what", "started", "took", ""].map((name) =>
@@ -46,7 +55,8 @@ function showJobs(jobs) {
     h("td", {}, time(job.started_at)),
     h("td", { class: "number" }, took(job)),
     h("td", {}, job.level && job.state === "completed"
-      ? h("a", { href: explorer({ level: job.level, job: job.job_id }) }, "clusters") : "")));
+      ? h("a", { href: explorer({ level: job.level, job: job.job_id }) }, "clusters")
+      : job.state === "failed" ? acts(job) : "")));
   if (!rows.length) rows.push(h("tr", {}, h("td", { colspan: 5 }, "No run yet.")));
   byId("runs").replaceChildren(h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
 }
@@ -65,10 +75,35 @@ function runningJob(job) {
   return h("div", { class: "job" },
     h("div", {}, state(job.state), " ", h("a", airflowLink(runPath(job)), name), ` ${percent} %`,
       items(job), parts(job),
-      job.paused ? ", its DAG is paused" : ""),
+      job.paused ? ", its DAG is paused" : "", acts(job)),
     h("progress", { max: 100, value: percent, "aria-label": `Progress of ${name}` }),
     h("ul", { class: "tasks" }, tasks),
     idleSettings(job.idle_settings));
+}
+
+function acts(job) {
+  const names = ACTS[job.state].map((name) => {
+    const asked = name === "cancel" && sure === job.job_id;
+    const label = asked ? "cancel for good?" : name;
+    return h("button", { type: "button", onclick: () => act(job, name, asked) }, label);
+  });
+  return h("span", { class: "acts" }, names);
+}
+
+// Airflow's frame allows no dialog: cancelling takes a second click.
+async function act(job, name, asked) {
+  sure = name === "cancel" && !asked ? job.job_id : null;
+  showJobs(shown);
+  if (sure) return;
+  const path = `jobs/${job.job_id}`;
+  const body = { action: name.split(" ")[0], now: name === "pause now" };
+  try {
+    const now = await (name === "cancel" ? remove(path) : patch(path, body));
+    showJobs(shown.map((one) => (one.job_id === job.job_id ? now : one)));
+    show(null);
+  } catch (error) {
+    show(error);
+  }
 }
 
 function idleSettings(found) {

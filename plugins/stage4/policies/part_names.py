@@ -6,7 +6,6 @@ cluster policy is called when the scheduler makes the instances, and names them 
 
 from typing import TYPE_CHECKING, Any
 
-from airflow import settings
 from airflow.policies import hookimpl
 
 from clustering_tasks.settings.levels import LEVELS
@@ -66,10 +65,3 @@ def _name_of(parts: Any, index: int) -> str | None:
         return None
     name = parts[index].get("name")
     return name if isinstance(name, str) and name else None
-
-
-def register() -> None:
-    """Add the policy to Airflow's own ones, once in a process."""
-    manager = settings.get_policy_plugin_manager()
-    if not manager.is_registered(PartNames):
-        manager.register(PartNames)

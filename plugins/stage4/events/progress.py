@@ -1,0 +1,51 @@
+"""How far a job is, by the states of its tasks."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+from airflow.utils.state import TaskInstanceState
+
+from clustering_tasks.steps import MAPPED
+
+_FINISHED = frozenset(
+    {
+        TaskInstanceState.SUCCESS,
+        TaskInstanceState.FAILED,
+        TaskInstanceState.SKIPPED,
+        TaskInstanceState.UPSTREAM_FAILED,
+        TaskInstanceState.REMOVED,
+    }
+)
+_PART = re.compile(rf"{MAPPED.name}_(\d+)")
+
+
+def percent(states: Mapping[str, Mapping[str, int]]) -> float:
+    """Tell how far a job is: the mean over its tasks of the share of finished instances.
+
+    Args:
+        states: task id to the number of its instances in each state.
+    """
+    shares = [
+        sum(count for state, count in found.items() if state in _FINISHED) / sum(found.values())
+        for found in states.values()
+    ]
+    return round(100 * sum(shares) / len(shares), 1) if shares else 0.0
+
+
+def percent_of_run(states: Mapping[str, str | None]) -> float:
+    """`percent` of a run, by what the SDK's `get_task_states` returns of it.
+
+    Args:
+        states: task id, of a mapped task followed by `_` and its index, to the state.
+    """
+    by_task = defaultdict[str, Counter[str]](Counter)
+    for name, state in states.items():
+        by_task[task_of(name)[0]][str(state)] += 1
+    return percent(by_task)
+
+
+def task_of(name: str) -> tuple[str, int]:
+    """Split a name of `get_task_states` into task id and map index, -1 of a task without parts."""
+    part = _PART.fullmatch(name)
+    return (MAPPED.name, int(part[1])) if part else (name, -1)

@@ -1,0 +1,297 @@
+"""Starting jobs and acting on them: Airflow's whole API server, PostgreSQL, no worker."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from stage4.job_ids import job_id
+from stage4.tasks import ALL_PARTS, LEVEL_TASKS
+from stage4_plugin import URL_PREFIX
+from tests.integration.api.conftest import bearer
+from tests.integration.api.whole_airflow import (
+    end_run,
+    expand_parts,
+    set_states,
+    states_of,
+    whole_airflow,
+)
+from tests.integration.conftest import Results
+
+DAG = "cluster_events"
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def whole(
+    template: Results, airflow_metadata: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
+    name = template.server.create_database(template.database)
+    results = Results(template.server, name, template.loader, template.reader)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_STAGE4_POSTGRES", results.connection_json())
+        patch.setenv("STAGE4_API_REQUESTS_PER_MINUTE", "1000000")
+        with whole_airflow() as client:
+            yield client
+    template.server.drop_database(name)
+
+
+@pytest.fixture
+def api(whole: TestClient) -> "Client":
+    return Client(whole, bearer("user", "uma"))
+
+
+class Client:
+    """A user of the API."""
+
+    def __init__(self, client: TestClient, headers: dict[str, str]) -> None:
+        self.client = client
+        self.headers = headers
+
+    def ask(self, method: str, path: str, status: int, body: Json | None = None) -> Any:
+        answer = self.client.request(
+            method, f"{URL_PREFIX}/{path}", json=body, headers=self.headers
+        )
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def submit(self, level: str = "events", status: int = 202, **more: Any) -> Any:
+        return self.ask("POST", "batch", status, {"level": level} | more)
+
+    def act(self, job: str, action: str, status: int = 200, **more: Any) -> Any:
+        return self.ask("PATCH", f"jobs/{job}", status, {"action": action} | more)
+
+    def cancel(self, job: str, status: int = 200) -> Any:
+        return self.ask("DELETE", f"jobs/{job}", status)
+
+    def job(self, job: str) -> Any:
+        return self.ask("GET", f"jobs/{job}", 200)
+
+
+def state(api: Client, job: Json) -> str:
+    """A job's state, which is the same in the list and by its id."""
+    by_id = api.job(job["job_id"])["state"]
+    (listed,) = [
+        each
+        for each in api.ask("GET", f"jobs?state={by_id}&limit=100", 200)["jobs"]
+        if each["job_id"] == job["job_id"]
+    ]
+    assert listed["state"] == by_id
+    return str(by_id)
+
+
+def begin(job: Json, *parts: str) -> None:
+    """Let a job be in the middle of `cluster`."""
+    run_id = job["dag_run_id"]
+    set_states(DAG, run_id, dict.fromkeys(("check_stage3", "snapshot", "plan"), "success"), None)
+    expand_parts(DAG, run_id, *parts)
+    end_run(DAG, run_id, "running")
+
+
+def test_a_submission_is_a_run_of_the_levels_dag(api: Client) -> None:
+    job = api.submit("event", settings={"hdbscan.min_cluster_size": 4})
+    assert job["job_id"] == job_id(DAG, job["dag_run_id"])
+    assert (job["level"], job["state"], job["created"]) == ("events", "queued", True)
+    assert job["conf"] == {"hdbscan.min_cluster_size": 4}
+    run = api.client.get(
+        f"/api/v2/dags/{DAG}/dagRuns/{job['dag_run_id']}", headers=api.headers
+    ).json()
+    assert (run["conf"], run["triggering_user_name"]) == (job["conf"], "uma")
+    assert state(api, job) == "queued"
+
+
+def test_a_submission_tells_its_place_and_its_duration(api: Client) -> None:
+    first, second = api.submit("entities"), api.submit("entities")
+    assert (first["jobs_before"], second["jobs_before"]) == (0, 1)
+    assert first["expected_seconds"] is None  # no job of the level has been completed
+    end_run("cluster_entities", first["dag_run_id"], "success", minutes=5)
+    third = api.submit("entities")
+    assert (third["jobs_before"], third["expected_seconds"]) == (1, 300.0)
+    ended = api.job(first["job_id"])
+    assert (ended["jobs_before"], ended["expected_seconds"]) == (None, 300.0)
+
+
+def test_all_levels_are_a_job_too(api: Client) -> None:
+    job = api.submit("all", settings={"common": {"scope": "domain"}})
+    assert (job["dag_id"], job["level"]) == ("cluster_all", None)
+
+
+def test_everything_that_is_wrong_is_named_and_nothing_starts(api: Client) -> None:
+    before = api.ask("GET", "jobs?limit=1", 200)
+    wrong = {"hdbscan.min_cluster_size": 0, "typo": 1, "input.table": "none", "kmeans": {"k": "x"}}
+    answer = api.submit(status=422, settings=wrong)
+    said = "\n".join(each["message"] for each in answer["errors"])
+    for name in ("hdbscan.min_cluster_size", "typo", "kmeans.k"):
+        assert name in said
+    assert {each["where"] for each in answer["errors"]} == {"body.settings"}
+    of_all = {"events": {"scope": "nowhere"}, "planets": {}}
+    assert "planets" in str(api.submit("all", 422, settings=of_all)["errors"])
+    ends = {"events": {"agglomerative": {"clusters": 3, "cut_similarity": 0.5}}}
+    assert "cut_similarity" in str(api.submit("all", 422, settings=ends)["errors"])
+    for text in ('{"temporal.decay_days": NaN}', '{"label.stop_words": "\\u0000"}'):
+        body = f'{{"level": "events", "settings": {text}}}'
+        answer = api.client.post(f"{URL_PREFIX}/batch", content=body, headers=api.headers)
+        assert answer.status_code == 422, answer.text
+    assert "64 bits" in str(api.submit(status=422, settings={"kmeans.k": 2**70})["errors"])
+    assert api.ask("GET", "jobs?limit=1", 200) == before
+
+
+@pytest.mark.parametrize(
+    "more", [{"callback_url": "http://x"}, {"idempotency_key": ""}, {"idempotency_key": "a b"}]
+)
+def test_what_it_does_not_know_is_refused(api: Client, more: Json) -> None:
+    assert api.submit(status=422, **more)["errors"]
+
+
+def test_a_key_that_is_submitted_twice_is_one_job(api: Client) -> None:
+    asked: Json = {"idempotency_key": "order-4711", "settings": {"neighbours.k": 20}}
+    first = api.submit(**asked)
+    end_run(DAG, first["dag_run_id"], "success")
+    again = api.submit(**asked)
+    assert (first["created"], again["created"]) == (True, False)
+    assert (again["job_id"], again["state"]) == (first["job_id"], "completed")
+    for other in ({"settings": {"neighbours.k": 21}}, {"settings": {}}, {"level": "documents"}):
+        body = {"level": "events"} | asked | other
+        assert "another" in api.ask("POST", "batch", 409, body)["detail"]
+
+
+def test_a_key_that_is_submitted_at_the_same_moment_is_one_job(api: Client) -> None:
+    found: list[Json] = []
+    asked: Json = {"idempotency_key": "at-once"}
+    threads = [threading.Thread(target=lambda: found.append(api.submit(**asked))) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len({job["job_id"] for job in found}) == 1
+    assert sorted(job["created"] for job in found) == [False, False, False, True]
+
+
+def test_a_paused_job_is_paused_until_it_is_resumed(api: Client) -> None:
+    job = api.submit()
+    assert api.act(job["job_id"], "pause")["state"] == "paused"
+    assert state(api, job) == "paused"
+    begin(job, "running", "scheduled")
+    assert api.act(job["job_id"], "pause")["state"] == "paused"  # again: nothing changes
+    assert states_of(DAG, job["dag_run_id"])["cluster[0]"] == "running"
+    assert state(api, job) == "paused"
+    assert api.act(job["job_id"], "resume")["state"] == "running"
+    assert state(api, job) == "running"
+
+
+def test_pausing_now_ends_what_runs_and_nothing_else(api: Client) -> None:
+    job = api.submit()
+    begin(job, "success", "running", "scheduled")
+    before = states_of(DAG, job["dag_run_id"])
+    assert api.act(job["job_id"], "pause", now=True)["state"] == "paused"
+    after = states_of(DAG, job["dag_run_id"])
+    assert after == before | {"cluster[1]": "restarting"}
+    api.act(job["job_id"], "resume", 422, now=True)
+
+
+def test_a_canceled_job_is_canceled_for_ever(api: Client) -> None:
+    job = api.submit()
+    begin(job, "success", "running", None)
+    assert api.cancel(job["job_id"])["state"] == "canceled"
+    states = states_of(DAG, job["dag_run_id"])
+    assert (states["cluster[1]"], states["publish"]) == ("failed", "skipped")
+    assert state(api, job) == "canceled"
+    assert api.cancel(job["job_id"])["state"] == "canceled"
+    for action in ("pause", "resume", "retry"):
+        assert "submit a new one" in api.act(job["job_id"], action, 409)["detail"]
+    failed = api.ask("GET", "jobs?state=failed&limit=100", 200)["jobs"]
+    assert job["job_id"] not in {each["job_id"] for each in failed}
+
+
+def test_a_retry_repeats_what_failed_and_what_follows(api: Client) -> None:
+    job = api.submit()
+    run_id = job["dag_run_id"]
+    assert "failed" in api.act(job["job_id"], "retry", 409)["detail"]
+    begin(job, "success", "success")
+    set_states(DAG, run_id, dict.fromkeys(LEVEL_TASKS[:5], "success"), "upstream_failed")
+    set_states_of_parts(run_id)
+    end_run(DAG, run_id, "failed")
+    assert state(api, job) == "failed"
+    assert api.act(job["job_id"], "retry")["state"] == "queued"
+    states = states_of(DAG, run_id)
+    again = {task for task, found in states.items() if found is None}
+    behind = LEVEL_TASKS[LEVEL_TASKS.index("merge") :]
+    assert again == {"cluster[1]", ALL_PARTS, *behind}
+
+
+def set_states_of_parts(run_id: str) -> None:
+    from airflow.models.taskinstance import TaskInstance  # noqa: TID251
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        of_part = update(TaskInstance).where(
+            TaskInstance.run_id == run_id, TaskInstance.task_id == "cluster"
+        )
+        session.execute(of_part.where(TaskInstance.map_index == 0).values(state="success"))
+        session.execute(of_part.where(TaskInstance.map_index == 1).values(state="failed"))
+
+
+def test_a_run_that_was_ended_without_a_failure_is_tried_again(api: Client) -> None:
+    job = api.submit()
+    begin(job, "success", "success")
+    set_states(DAG, job["dag_run_id"], {"map": "skipped"}, "success")
+    end_run(DAG, job["dag_run_id"], "failed")
+    api.act(job["job_id"], "retry")
+    again = {task for task, found in states_of(DAG, job["dag_run_id"]).items() if found is None}
+    assert again >= {"map", "load_postgres", "publish"}
+    assert "cluster[0]" not in again
+
+
+def test_a_job_that_has_ended_is_left_alone(api: Client) -> None:
+    job = api.submit()
+    end_run(DAG, job["dag_run_id"], "success")
+    for action in ("pause", "resume", "retry"):
+        assert "completed" in api.act(job["job_id"], action, 409)["detail"]
+    api.cancel(job["job_id"], 409)
+    assert state(api, job) == "completed"
+
+
+def test_a_job_of_all_levels_takes_its_levels_along(api: Client) -> None:
+    job = api.submit("all")
+    child = {"logical_date": None, "dag_run_id": f"{job['dag_run_id']}__events", "conf": {}}
+    api.client.post(
+        f"/api/v2/dags/{DAG}/dagRuns", json=child, headers=api.headers
+    ).raise_for_status()
+    of_events = {"job_id": job_id(DAG, child["dag_run_id"]), "dag_run_id": child["dag_run_id"]}
+    begin(of_events, "running")
+    api.act(job["job_id"], "pause", now=True)
+    assert state(api, job) == state(api, of_events) == "paused"
+    assert states_of(DAG, child["dag_run_id"])["cluster[0]"] == "restarting"
+    api.act(job["job_id"], "resume")
+    assert state(api, of_events) == "running"
+    api.cancel(job["job_id"])
+    assert state(api, job) == state(api, of_events) == "canceled"
+
+
+def test_a_viewer_changes_nothing(api: Client, whole: TestClient) -> None:
+    job = api.submit()
+    viewer = Client(whole, bearer("viewer", "vera"))
+    viewer.submit(status=403)
+    for action in ("pause", "resume", "retry"):
+        viewer.act(job["job_id"], action, 403)
+    viewer.cancel(job["job_id"], 403)
+    assert state(viewer, job) == "queued"
+
+
+def test_another_sites_page_changes_nothing(api: Client) -> None:
+    job = api.submit()
+    token = api.headers["Authorization"].removeprefix("Bearer ")
+    headers = {"Cookie": f"_token={token}", "Origin": "http://evil.test"}
+    path = f"{URL_PREFIX}/jobs/{job['job_id']}"
+    assert api.client.delete(path, headers=headers).status_code == 403
+    own = {"Cookie": headers["Cookie"], "X-Stage4-Request": "page"}
+    assert api.client.delete(path, headers=own).status_code == 200
+    assert state(api, job) == "canceled"
+
+
+def test_no_job_of_that_name_is_404(api: Client) -> None:
+    api.act("cluster_events.none", "pause", 404)
+    api.cancel("cluster_events.none", 404)

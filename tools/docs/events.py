@@ -1,0 +1,125 @@
+"""docs/reference/asyncapi.json: the events that receivers outside get, as AsyncAPI 3.
+
+`PYTHONPATH=.:plugins python -m tools.docs.events` writes it, from the models that the events are
+written by; `--check` fails if it differs.
+"""
+
+import inspect
+import json
+import sys
+from typing import Any
+
+from pydantic import TypeAdapter
+
+import stage4
+from clustering_tasks.contract.cloud_events import CLUSTERS_CHANGED, DATA, CloudEvent
+from stage4.events.redis_stream import LONGEST, STREAM
+from tools.docs.contract import Written
+from tools.docs.settings import run
+
+PAGE = "docs/reference/asyncapi.json"
+
+_WHAT = {
+    "created": "A job waits for its start.",
+    "started": "A job has started, or starts again after it was cleared.",
+    "progress": "A job has come further; at most one event in 5 s.",
+    "paused": "Nothing new starts until the job is resumed.",
+    "resumed": "A paused job goes on.",
+    "completed": "A job has ended well; its clusters are published, or a later run's are.",
+    "failed": "A job has failed.",
+    "canceled": "A user has ended a job.",
+}
+_HEADERS = {
+    "webhook-id": "`id` of the event; the same on every attempt.",
+    "webhook-timestamp": "Time of the attempt, in seconds since 1970.",
+    "webhook-signature": "`v1,` and HMAC-SHA-256 in base64; several, separated by blanks, while a "
+    "secret is replaced.",
+}
+Json = dict[str, Any]
+
+
+def files() -> dict[str, str]:
+    """Render the document: its path in the repository, and its content."""
+    return {PAGE: json.dumps(document(), indent=2, ensure_ascii=False) + "\n"}
+
+
+def document() -> Json:
+    """Describe channels, messages and operations."""
+    messages = {_key(kind): _message(kind) for kind in DATA}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Stage 4 clustering: events",
+            "version": stage4.__version__,
+            "description": "CloudEvents 1.0 in JSON. Each event is sent at least once: whoever has "
+            "seen its `id` drops it. The events of a job (`subject`) come in the order of "
+            "`sequence`. docs/EVENTS.md says how receivers are set up.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/cloudevents+json",
+        "channels": {
+            "webhook": _channel(
+                "{address}",
+                "A webhook of the installation, or the `callback_url` of a run.",
+                messages,
+                parameters={"address": {"description": "Of an Airflow connection, or the run's."}},
+            ),
+            "redis": _channel(
+                STREAM,
+                f"A stream of Redis, of about {LONGEST:,} entries. An entry has the fields `event` "
+                "(the type without `clustering.`), `id`, `job_id`, `sequence`, and `cloudevent`, "
+                "the JSON.",
+                messages,
+            ),
+        },
+        "operations": {
+            "postWebhook": _operation("webhook", "Posts an event, signed as Standard Webhooks."),
+            "appendToStream": _operation("redis", "Appends an event by XADD."),
+        },
+        "components": {"messages": messages, "schemas": _schemas()},
+    }
+
+
+def _channel(address: str, description: str, messages: Json, **more: Any) -> Json:
+    named = {key: {"$ref": f"#/components/messages/{key}"} for key in messages}
+    return {"address": address, "description": description, "messages": named, **more}
+
+
+def _operation(channel: str, summary: str) -> Json:
+    return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+
+
+def _message(kind: str) -> Json:
+    names = [model.__name__ for model in DATA[kind]]
+    options = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    data = options[0] if len(options) == 1 else {"oneOf": options}
+    own = {"properties": {"type": {"const": kind}, "data": data}}
+    headers = {name: {"type": "string", "description": text} for name, text in _HEADERS.items()}
+    return {
+        "name": kind,
+        "summary": "Readers of a level see other clusters."
+        if kind == CLUSTERS_CHANGED
+        else _WHAT[_key(kind)],
+        "headers": {"type": "object", "properties": headers},
+        "payload": {"allOf": [{"$ref": "#/components/schemas/CloudEvent"}, own]},
+    }
+
+
+def _key(kind: str) -> str:
+    return "clusters_changed" if kind == CLUSTERS_CHANGED else kind.rpartition(".")[2]
+
+
+def _schemas() -> Json:
+    models = {model.__name__: model for group in DATA.values() for model in group}
+    found: Json = {}
+    for name, model in {"CloudEvent": CloudEvent, **models}.items():
+        schema = TypeAdapter(model).json_schema(
+            schema_generator=Written, ref_template="#/components/schemas/{model}"
+        )
+        found |= schema.pop("$defs", {})
+        found[name] = schema | {"description": inspect.getdoc(model)}
+    return dict(sorted(found.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(run(files))
