@@ -16,6 +16,7 @@ from clustering_tasks.engine.decay import decay_of
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.label_propagation import propagate
+from clustering_tasks.engine.label_retrieval import rewards
 from clustering_tasks.engine.linkage import average_linkage
 from clustering_tasks.engine.main_axes import turn
 from clustering_tasks.engine.modularity import modularity
@@ -88,4 +89,7 @@ def warm_up() -> float:
     push_on_grid(Grid(), np.zeros((12, 2)), np.empty((12, 2)))
     turn(np.eye(12), np.array([0, 6, 12]), np.empty((12, 2)))
     separation(mean_spread(fitted, labels, sums), sums)
+    said = np.ones(2, dtype=np.int32)
+    two = np.array([2, 2])
+    list(rewards(np.arange(3), np.zeros(2, dtype=np.int64), said, other[:2], two))
     return time.perf_counter() - started

@@ -238,6 +238,15 @@ class Shared(TypedDict):
             examples=[["summit", "hiroshima"]],
         ),
     ]
+    key_phrases: Annotated[
+        list[_Id],
+        Field(
+            max_length=3,
+            description="What the cluster is about beside its label, the best first: phrases as "
+            "its texts write them; of an entity, names that stand beside it most often.",
+            examples=[["Fumio Kishida", "security council"]],
+        ),
+    ]
     representatives: Annotated[
         list[Representative],
         Field(min_length=1, description="The most central members, most central first."),
@@ -260,8 +269,9 @@ _Label = Annotated[
     str,
     Field(
         min_length=1,
-        description="One line that names the cluster for readers: a member's title, an entity's "
-        "name, else keywords, else a source id.",
+        description="One line that names the cluster for readers, and no other of the level: a "
+        "headline or main clause of a member, an entity's name, else phrases, else the source id "
+        "of the most central member, where no member has a text.",
         examples=["G7 summit: leaders meet in Hiroshima"],
     ),
 ]
@@ -305,9 +315,17 @@ class EntityRecord(Shared):
     canonical_entity: Annotated[
         str | None,
         Field(
-            description="The most frequent mention that is no pronoun; null where no member has a "
+            description="The longest well supported proper name among the mentions, without "
+            "articles and titles, else a common noun, else a pronoun; null where no member has a "
             "text.",
             examples=["Angela Merkel"],
+        ),
+    ]
+    canonical_kind: Annotated[
+        Literal["name", "noun", "pronoun"] | None,
+        Field(
+            description="What `canonical_entity` is: anything but a name marks a cluster of "
+            "mentions that name nobody; null where no member has a text.",
         ),
     ]
     entity_type: Annotated[
@@ -320,7 +338,8 @@ class EntityRecord(Shared):
     entity_mentions: Annotated[
         list[_Id],
         Field(
-            description="The members' different texts, most frequent first.",
+            description="The members' different texts: names first, common nouns and pronouns "
+            "last; of each kind the most frequent first.",
             examples=[["Angela Merkel", "Merkel"]],
         ),
     ]

@@ -212,6 +212,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
             "event_type": writer.among(EVENT_TYPES.split()),
             "intra_cluster_similarity": float(rng.beta(5, 2)),
             "keywords": list(dict.fromkeys(writer.own() for _ in range(10))),
+            "key_phrases": [writer.own() for _ in range(3)],
             "representatives": [
                 {"id": name, "title": writer.text(8), "similarity": 0.9} for name in ids[:3]
             ],

@@ -130,7 +130,7 @@ def label_job(label: dict[str, Any]) -> str:
 def test_every_table_and_column_says_what_it_is(results: Results) -> None:
     silent = results.rows(
         "SELECT relname, attname FROM pg_class LEFT JOIN pg_attribute"
-        " ON attrelid = pg_class.oid AND attnum > 0 AND relkind <> 'v'"
+        " ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped AND relkind <> 'v'"
         " WHERE relnamespace = 'stage4'::regnamespace AND relkind IN ('r', 'p', 'v')"
         " AND col_description(pg_class.oid, coalesce(attnum, 0)) IS NULL"
     )

@@ -48,6 +48,7 @@ COMMON: dict[str, Any] = {
     "intra_cluster_similarity": float,
     "metadata": dict,
     "keywords": list,
+    "key_phrases": list,
     "representatives": list,
     "near_duplicates": list,
     "corrections": list,
@@ -156,7 +157,8 @@ def test_entities_are_named_by_their_mentions_and_never_by_a_pronoun(workbench: 
     metadata: list[Json] = [{"entity_type": "PER", "entity_text": text} for text in mentions]
     record = first_group(workbench, "entities", metadata)
     assert record["canonical_entity"] == record["cluster_label"] == "Angela Merkel"
-    assert record["entity_mentions"] == ["he", "Angela Merkel", "Merkel"]
+    assert record["canonical_kind"] == "name"
+    assert record["entity_mentions"] == ["Angela Merkel", "Merkel", "he"]
     assert record["mention_counts"] == {"he": 3, "Angela Merkel": 2, "Merkel": 1}
     assert record["entity_type"] == "PER"
     assert record["temporal_span"] is None

@@ -43,11 +43,11 @@ class Keywords:
         rank[[vocabulary[word] for word in self._words]] = np.arange(len(vocabulary))
         rank[_END] = _END
         counted = [_count(rank[numbers], ends) for numbers, ends in together]
-        words, sizes, self._terms, said = (
+        words, sizes, self._terms, self._said = (
             np.concatenate(each) for each in zip(_NOTHING, *counted, strict=True)
         )
         self._bounds = np.append(0, np.cumsum(sizes))
-        self._weights = _weights(self._terms, said, words, sizes)
+        self._weights = _weights(self._terms, self._said, words, sizes)
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""
@@ -56,26 +56,58 @@ class Keywords:
         while True:
             heavy = _heaviest(weights, looked_at)
             order = np.argsort(-weights[heavy], kind="stable")  # of equals by the alphabet
-            kept = _apart(map(self._text, terms[heavy][order].tolist()), count)
+            kept = self._apart(terms[heavy][order].tolist(), count)
             if len(kept) == count or looked_at >= len(weights):
-                return [" ".join(self._shown.get(w, w) for w in term.split()) for term in kept]
+                return [" ".join(self._shown.get(word, word) for word in term) for term in kept]
             looked_at *= 8
+
+    def words_of(self, cluster: int) -> list[str]:
+        """Return the single words of a cluster, without vowel points, by the alphabet."""
+        terms, _ = self._row(cluster)
+        single = terms[terms % _WORD == 0]
+        return [self._words[number] for number in (single // _WORD - 1).tolist()]
 
     def weights_of(self, cluster: int) -> dict[str, float]:
         """Return the weight of each single word of a cluster, without vowel points."""
         terms, weights = self._row(cluster)
         single = terms % _WORD == 0
-        words = map(self._words.__getitem__, (terms[single] // _WORD - 1).tolist())
-        return dict(zip(words, weights[single].tolist(), strict=True))
+        return dict(zip(self.words_of(cluster), weights[single].tolist(), strict=True))
+
+    def rewards(self, sizes: I64) -> Iterator[F32]:
+        """Yield for each cluster what its `words_of` add to a query's score; see `rewards`.
+
+        Args:
+            sizes: (c,) members of each cluster.
+        """
+        # numba, which the step's start does without
+        from clustering_tasks.engine.label_retrieval import rewards
+
+        single = self._terms % _WORD == 0
+        ends = np.append(0, np.cumsum(single))
+        words = self._terms[single] // _WORD - 1
+        return rewards(ends[self._bounds], words, self._said[single], self._weights[single], sizes)
 
     def _row(self, cluster: int) -> tuple[I64, F32]:
         here = slice(*self._bounds[cluster : cluster + 2])
         return self._terms[here], self._weights[here]
 
-    def _text(self, term: int) -> str:
-        first, second = divmod(term, _WORD)
-        word = self._words[first - 1]
-        return f"{word} {self._words[second - 1]}" if second else word
+    def _apart(self, terms: Iterable[int], count: int) -> list[list[str]]:
+        """Return the words of the first terms, up to `count`, that share none with one before."""
+        kept = list[list[str]]()
+        said = set[int | str]()
+        for term in terms:
+            first, second = divmod(term, _WORD)
+            numbers = [first - 1, second - 1] if second else [first - 1]
+            if not said.isdisjoint(numbers):
+                continue
+            words = [self._words[number] for number in numbers]
+            pieces = set[str]() if all(map(str.isascii, words)) else overlaps(" ".join(words))
+            if said.isdisjoint(pieces):
+                kept.append(words)
+                said.update(numbers, pieces)
+                if len(kept) == count:
+                    break
+        return kept
 
 
 def _numbers(
@@ -165,17 +197,3 @@ def _heaviest(weights: F32, count: int) -> Mask:
     if count >= len(weights):
         return np.ones(len(weights), dtype=bool)
     return np.asarray(weights >= np.partition(weights, -count)[-count])
-
-
-def _apart(terms: Iterable[str], count: int) -> list[str]:
-    """Return the first terms, up to `count`, that share no word with one before."""
-    kept: list[str] = []
-    said: set[str] = set()
-    for term in terms:
-        words = overlaps(term)
-        if said.isdisjoint(words):
-            kept.append(term)
-            said |= words
-            if len(kept) == count:
-                break
-    return kept

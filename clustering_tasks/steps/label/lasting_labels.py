@@ -1,11 +1,13 @@
 """Labels that stay: a cluster keeps the label that its id had, as long as little of it changes.
 
-A label is kept only if a member of today has it as its text. So it never outlives the items that it
-was taken from: a document that is deleted takes its title along.
+A label is kept only if members of today give it: it is among what their cluster may be called, or
+one of their texts has all of its words in this order. So it never outlives the items that it was
+taken from: a document that is deleted takes its title along.
 """
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,8 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from clustering_tasks.contract.record import Record
 from clustering_tasks.identity.published import published_labels
+from clustering_tasks.stage3.text import matching
+from clustering_tasks.steps.label.free_labels import FreeLabels
+from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.naming import Proposal, days_of
 from clustering_tasks.steps.label.titles import shorten
 from clustering_tasks.workspace.artefacts import Result, Run
 
@@ -30,6 +35,23 @@ LABELS = pa.schema(
 )
 _AT_ONCE = 0.1  # change since the run before, from which on a cluster is called anew
 _IN_ALL = 0.5  # a story that has grown by half in small steps may be about something else by now
+_TOLD_APART = re.compile(r"(.*\S) \(([^()]+)\)")
+_WORD = re.compile(r"\w+")  # the same before and after a tokeniser's marks are mended
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a cluster is called.
+
+    Attributes:
+        text: one line.
+        made: moment of the run that made it.
+        name: of an entity that keeps an earlier name; None: its name is the one of today.
+    """
+
+    text: str
+    made: datetime
+    name: str | None = None
 
 
 @dataclass
@@ -46,35 +68,54 @@ class LastingLabels:
     before: dict[str, dict[str, Any]]
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def on(self, record: Record, changed: float | None, titles: Iterable[str | None]) -> Record:
-        """Keep the former label of a record's cluster, if it may, and note when it was made.
+    def may_stay(self, identities: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Return the labels, by id, of clusters that have changed little.
 
         Args:
-            record: of the cluster, with the best label of today.
-            changed: share of the members that came or went since the run before.
-            titles: of the members.
+            identities: of the run's clusters, rows of `IDS`.
         """
-        known = self.before.get(record["cluster_id"])
-        label, made, drift = record["cluster_label"], self.as_of, 0.0
-        if known is not None and known["label"] == label:
-            made = known["labelled_at"]
-        elif known is not None and changed is not None and changed < _AT_ONCE:
-            text = next((t for t in titles if t and shorten(t) == known["label"]), None)
-            if text is not None and known["drift"] + changed < _IN_ALL:
-                label, made = known["label"], known["labelled_at"]
-                drift = known["drift"] + changed
-                if record["cluster_type"] == "entity":
-                    record["canonical_entity"] = text
-        record["cluster_label"], record["labelled_at"] = label, made
-        self.rows.append(
-            {
-                "cluster_id": record["cluster_id"],
-                "label": label,
-                "labelled_at": made,
-                "drift": drift,
-            }
-        )
-        return record
+        return {
+            each["cluster_id"]: self.before[each["cluster_id"]]["label"]
+            for each in identities
+            if self._changed_little(each)
+        }
+
+    def on(
+        self,
+        identity: Mapping[str, Any],
+        best: str,
+        proposal: Proposal,
+        members: Columns,
+        free: FreeLabels,
+    ) -> Label:
+        """Return the label of a cluster: the former one, if it may stay, else the best of today.
+
+        Args:
+            identity: of the cluster, a row of `IDS`.
+            best: label of today.
+            proposal: what it may be called.
+            members: its items.
+            free: labels that no other cluster has.
+        """
+        name = identity["cluster_id"]
+        known = self.before.get(name)
+        label, drift = Label(best, self.as_of), 0.0
+        if known is not None and known["label"] == best:
+            label = Label(best, known["labelled_at"])
+        elif known is not None and self._changed_little(identity):
+            stem = said_stem(known["label"], proposal, members)
+            if stem is not None and free.is_free(name, known["label"]):
+                label = Label(known["label"], known["labelled_at"], _canonical(stem, proposal))
+                drift = known["drift"] + identity["changed"]
+        row = {"cluster_id": name, "label": label.text, "labelled_at": label.made, "drift": drift}
+        self.rows.append(row)
+        return label
+
+    def _changed_little(self, identity: Mapping[str, Any]) -> bool:
+        known, changed = self.before.get(identity["cluster_id"]), identity["changed"]
+        if known is None or changed is None:
+            return False
+        return bool(changed < _AT_ONCE and known["drift"] + changed < _IN_ALL)
 
     def write(self, path: UPath) -> None:
         """Write the labels of this run, for the next one."""
@@ -115,3 +156,47 @@ def former_labels(run: Run, identify: Result) -> FormerLabels:
     base = identify.metrics.get("base")  # none in what a deletion made of an earlier version's run
     path = published_labels(run.workspace, run.level.name, str(base)) if base else None
     return FormerLabels(path.read_bytes() if path else None)
+
+
+def said_stem(label: str, proposal: Proposal, members: Columns) -> str | None:
+    """Return a label without the word that tells it from others, None if no member gives it now.
+
+    Args:
+        label: of an earlier run.
+        proposal: what the cluster may be called today.
+        members: its items.
+    """
+    stems, told = [label], _TOLD_APART.fullmatch(label)
+    if told and (told[2].isdecimal() or told[2] in (*proposal.tellers, *days_of(members))):
+        stems.append(told[1])
+    sought = [(stem, _words(stem)) for stem in stems]
+    said = (
+        stem
+        for text in filter(None, _texts(members, proposal))
+        for stem, words in sought
+        if words and _in_order(words, _words(text))
+    )
+    return next((stem for stem in stems if stem in proposal.ranked), None) or next(said, None)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(matching(text))
+
+
+def _in_order(words: list[str], text: list[str]) -> bool:
+    rest = iter(text)
+    return all(word in rest for word in words)
+
+
+def _canonical(stem: str, proposal: Proposal) -> str | None:
+    """Return the name that an entity keeps with its label; None: it is the one of today."""
+    if proposal.entity is None or stem in proposal.ranked:
+        return None
+    return None if stem == shorten(proposal.entity.name) else stem
+
+
+def _texts(members: Columns, proposal: Proposal) -> Iterable[str | None]:
+    """Return the texts of the members that labels may be taken from."""
+    if proposal.entity is not None:
+        return proposal.entity.alike
+    return (text for name in ("title", "sentence") for text in members[name])

@@ -38,6 +38,15 @@ class Marks:
     contradictions: list[Contradiction] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
 
+    def names(self) -> dict[str, str]:
+        """Return what people call clusters: of an id its label."""
+        return {
+            name: each.label
+            for name, about in self.of_id.items()
+            for each in about
+            if each.label is not None
+        }
+
     def on(self, record: Record, number: int) -> Record:
         """Enter the corrections of a cluster into its record.
 

@@ -18,14 +18,9 @@ from clustering_tasks.contract.record import (
     Shared,
     StorylineRecord,
 )
+from clustering_tasks.steps.label.lasting_labels import Label
 from clustering_tasks.steps.label.members import Columns
-from clustering_tasks.steps.label.titles import (
-    CENTRAL,
-    canonical_name,
-    headline,
-    name_of_id,
-    shorten,
-)
+from clustering_tasks.steps.label.naming import Proposal
 from clustering_tasks.workspace.artefacts import Run
 
 
@@ -39,7 +34,8 @@ class Cluster:
         centroid: (d,) unit vector.
         intra_similarity: mean pairwise cosine.
         keywords: heaviest first.
-        weights: of its single words.
+        proposal: what it may be called, and what it is about.
+        label: what it is called.
         algorithm: that found it.
         parameters: the algorithm's settings.
     """
@@ -49,28 +45,33 @@ class Cluster:
     centroid: F32
     intra_similarity: float
     keywords: list[str]
-    weights: dict[str, float]
+    proposal: Proposal
+    label: Label
     algorithm: str
     parameters: dict[str, Any]
 
 
 def record(run: Run, cluster: Cluster) -> Record:
     """Describe a cluster for Stage 5 and for readers; the centroid stays an array."""
+    return _FORMS[run.level.name](_shared(run, cluster), cluster)
+
+
+def most_central(members: Columns) -> I64:
+    """Order members by their similarity to the centroid: (n,) rows, the most central first."""
     # stable: of equally central members the one with the lesser vector id comes first
-    central = np.argsort(-cluster.members["similarity"], kind="stable")
-    central = _each_once(cluster.members, central)
-    return _FORMS[run.level.name](_shared(run, cluster, central), cluster, central)
+    return np.argsort(-members["similarity"], kind="stable")
 
 
-def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
+def _shared(run: Run, cluster: Cluster) -> Shared:
     members, settings = cluster.members, run.settings
+    central = _each_once(members, most_central(members))
     order = _each_once(members, _order(members, run.level.name))
     member_ids = members["source_id"][order].tolist()
     return {
         "cluster_id": cluster.identity["cluster_id"],
         "previous_ids": cluster.identity["previous_ids"],
         "lineage": cluster.identity["change"],
-        "labelled_at": run.as_of,
+        "labelled_at": cluster.label.made,
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),
@@ -85,6 +86,7 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
         "event_type": _dominant(members["event_type"].tolist()),
         "intra_cluster_similarity": cluster.intra_similarity,
         "keywords": cluster.keywords,
+        "key_phrases": cluster.proposal.phrases,
         "representatives": _representatives(members, central[: settings.label.representatives]),
         "near_duplicates": _near_duplicates(members, order),
         "corrections": [],
@@ -98,14 +100,6 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
             "run_id": run.job_id,
         },
     }
-
-
-def _label(cluster: Cluster, central: I64, otherwise: str, canonical: str | None = None) -> str:
-    label = shorten(canonical) if canonical else None
-    label = label or headline(cluster.members["title"][central[:CENTRAL]].tolist(), cluster.weights)
-    if label := label or ", ".join(cluster.keywords[:5]):
-        return label
-    return name_of_id(cluster.members["source_id"][central[0]], otherwise)
 
 
 def _order(members: Columns, level: str) -> I64:
@@ -155,63 +149,64 @@ def _representatives(members: Columns, rows: I64) -> list[Representative]:
 
 
 def _near_duplicates(members: Columns, order: I64) -> list[list[str]]:
-    numbers = members["near_duplicate"][order].tolist()
+    numbers = members["near_duplicate"].tolist()
     if len(set(numbers)) == len(numbers):
         return []
+    numbers = members["near_duplicate"][order].tolist()
     groups: dict[int, list[str]] = {}
     for group, name in zip(numbers, members["source_id"][order].tolist(), strict=True):
         groups.setdefault(group, []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _document(shared: Shared, cluster: Cluster, central: I64) -> DocumentRecord:
+def _document(shared: Shared, cluster: Cluster) -> DocumentRecord:
     words = cluster.members["word_count"]
     words = words[~np.isnan(words)]
     return {
         **shared,
         "cluster_type": "document",
-        "cluster_label": _label(cluster, central, shared["cluster_id"]),
+        "cluster_label": cluster.label.text,
         "avg_word_count": float(np.mean(words)) if len(words) else None,
         "dominant_categories": _most_frequent(cluster.members["categories"].tolist(), 5),
     }
 
 
-def _event(shared: Shared, cluster: Cluster, central: I64) -> EventRecord:
+def _event(shared: Shared, cluster: Cluster) -> EventRecord:
     return {
         **shared,
         "cluster_type": "event",
-        "cluster_label": _label(cluster, central, shared["cluster_id"]),
+        "cluster_label": cluster.label.text,
         "event_ids": shared["member_ids"],
     }
 
 
-def _entity(shared: Shared, cluster: Cluster, central: I64) -> EntityRecord:
-    mentions = Counter(filter(None, cluster.members["title"].tolist()))
-    variants = sorted(mentions, key=lambda mention: (-mentions[mention], mention))
-    canonical = canonical_name(mentions)
+def _entity(shared: Shared, cluster: Cluster) -> EntityRecord:
+    entity = cluster.proposal.entity
+    counts = entity.counts if entity else {}
     return {
         **shared,
         "cluster_type": "entity",
-        "cluster_label": _label(cluster, central, shared["cluster_id"], canonical),
-        "canonical_entity": canonical,
+        "cluster_label": cluster.label.text,
+        "canonical_entity": cluster.label.name or (entity.name if entity else None),
+        "canonical_kind": entity.kind if entity else None,
         "entity_type": _dominant(cluster.members["entity_type"].tolist()),
-        "entity_mentions": variants,
-        "mention_counts": {mention: mentions[mention] for mention in variants},
+        "entity_mentions": list(counts),
+        "mention_counts": counts,
     }
 
 
-def _storyline(shared: Shared, cluster: Cluster, central: I64) -> StorylineRecord:
+def _storyline(shared: Shared, cluster: Cluster) -> StorylineRecord:
     return {
         **shared,
         "cluster_type": "storyline",
-        "cluster_label": _label(cluster, central, shared["cluster_id"]),
+        "cluster_label": cluster.label.text,
         "storyline_ids": shared["member_ids"],
         "event_ids": sorted(set(cluster.members["event_ids"])),
         "domains": _most_frequent(cluster.members["domain"].tolist(), 12),
     }
 
 
-_FORMS: dict[str, Callable[[Shared, Cluster, I64], Record]] = {
+_FORMS: dict[str, Callable[[Shared, Cluster], Record]] = {
     "documents": _document,
     "events": _event,
     "entities": _entity,

@@ -68,8 +68,8 @@ LevelOrAll = Annotated[
 Text = Annotated[str, Field(min_length=1, max_length=300, pattern=ID_PATTERN)]
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, pattern=ID_PATTERN)]
 WORDS = (
-    'Words of label, keywords and entities: `summit "prime minister" -sports`. Of the last one the '
-    "beginning is enough, unless it is in quotes."
+    'Words of label, key phrases, keywords and entities: `summit "prime minister" -sports`. Of the '
+    "last one the beginning is enough, unless it is in quotes."
 )
 Domain = Annotated[Text, AfterValidator(long_domain)]
 LoadId = Annotated[int, Field(ge=1, le=_LARGEST_BIGINT)]

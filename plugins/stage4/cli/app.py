@@ -280,7 +280,7 @@ def search_command(
         str,
         typer.Argument(
             metavar="TEXT",
-            help='Words of label, keywords, entities: `"a b" -c`; the last one may be a beginning.',
+            help='Words of label, phrases, entities: `"a b" -c`; the last one may be a beginning.',
         ),
     ],
     level: Levels = [],  # noqa: B006  (typer copies it)

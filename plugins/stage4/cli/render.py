@@ -211,7 +211,7 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     """Yield a cluster, and its members where they were asked for."""
     names = ("cluster_id", "label", "size", "level", "load_id", "domain", "event_type")
     more = ("entity_type", "start_time", "end_time", "intra_cluster_similarity", "mean_probability")
-    lists = ("keywords", "primary_entities", "tags")
+    lists = ("key_phrases", "keywords", "primary_entities", "tags")
     shown = {name: found[name] for name in (*names, *more, *lists)} | {
         "load_id": str(found["load_id"])
     }

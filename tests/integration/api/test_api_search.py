@@ -51,6 +51,27 @@ def test_a_whole_word_is_in_front_of_one_that_begins_with_it(viewer: Api, corpus
     assert ids(viewer.search(level="events", text=f'"{keyword[:-1]}"')) == []
 
 
+def test_key_phrases_are_searched_and_shown(viewer: Api, corpus: Corpus) -> None:
+    records = corpus.runs["entities"].records.values()
+    record = next(each for each in records if _only_in_phrases(each))
+    phrase = _only_in_phrases(record)[0]
+    found = viewer.search(level="entities", text=f'"{phrase}"', limit=200)
+    assert record["cluster_id"] in ids(found)
+    label = re.findall(r"\w+", record["cluster_label"])[0]
+    found = viewer.search(level="entities", text=f"{label} {phrase}", limit=200)
+    assert record["cluster_id"] in ids(found)
+    shown = viewer.get(f"clusters/{record['cluster_id']}")
+    assert shown["key_phrases"] == record["key_phrases"]
+
+
+def _only_in_phrases(record: Json) -> list[str]:
+    """Return a record's key phrases of one word that nothing else of it says."""
+    others = " ".join(
+        [record["cluster_label"], *record["keywords"], *record["primary_entities"]]
+    ).lower()
+    return [each for each in record["key_phrases"] if each.isalpha() and each.lower() not in others]
+
+
 def test_the_words_of_a_label_find_its_cluster_first(viewer: Api, corpus: Corpus) -> None:
     record = next(iter(corpus.runs["events"].records.values()))
     label = " ".join(re.findall(r"\w+", record["cluster_label"]))

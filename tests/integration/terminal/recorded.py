@@ -148,6 +148,7 @@ SUMMARY: Json = {
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {
     "level": "events",
+    "key_phrases": ["Fumio Kishida"],
     "load_id": 17,
     "run_id": 17,
     "representatives": [{"id": "doc_001_event_0", "title": "Leaders meet", "similarity": 0.95}],

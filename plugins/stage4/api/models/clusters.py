@@ -46,6 +46,9 @@ class Cluster(OfLoad, ClusterSummary):
     """All that is stored of a cluster; its members are a list of their own."""
 
     level: LevelName
+    key_phrases: list[Line] = Field(
+        description="What it is about, the best first; empty in loads that have none."
+    )
     representatives: list[Representative]
     document_ids: list[str]
     record: Record = Field(

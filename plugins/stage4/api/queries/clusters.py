@@ -145,7 +145,8 @@ async def list_clusters(
 async def read_cluster(connection: Reader, run: RunKey, cluster_id: str) -> Row | None:
     """Read all that is stored of a cluster, its centroid apart."""
     statement = SQL(
-        "SELECT {columns}, {details} FROM {table}"
+        "SELECT {columns}, {details}, coalesce(record->'key_phrases', '[]') AS key_phrases"
+        " FROM {table}"
         " WHERE load_id = {load_id} AND cluster_id = %(cluster_id)s"
     )
     return await _row(connection, run, statement, cluster_id)

@@ -39,6 +39,7 @@ export async function clusterPage(asked, loadId, acts) {
       h("button", { type: "button", class: "close", "aria-label": "Close", onclick: acts.close }, "×")),
     id === asked ? null : h("p", { class: "note" }, `${asked} went into this cluster.`),
     facts(cluster),
+    chips("Key phrases", cluster.key_phrases, acts.search),
     chips("Keywords", cluster.keywords, acts.search),
     chips("Entities", cluster.primary_entities, acts.search),
     chips("Tags", cluster.tags.map(String), acts.search),

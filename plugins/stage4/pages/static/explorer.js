@@ -173,7 +173,7 @@ async function results() {
       closeButton(() => go({ q: null }))),
     clusters.length ? h("ol", { class: "clusters" }, clusters.map((one) =>
       h("li", {}, clusterButton(one, (id) => go({ cluster: id })))))
-      : h("p", {}, "No cluster has these words in its label, keywords or entities."));
+      : h("p", {}, "No cluster has these words in its label, key phrases, keywords or entities."));
 }
 
 const closeButton = (act) => h("button",

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.titles import canonical_name, headline, name_of_id, shorten
+from clustering_tasks.steps.label.titles import name_of_id, shorten
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,6 @@ def test_a_label_is_one_short_line_whatever_the_text(text: str) -> None:
     assert line == " ".join(line.split())
 
 
-WEIGHTS = {"summit": 3.0, "hiroshima": 2.0, "leaders": 1.0}
-
-
 @pytest.mark.parametrize(
     ("source_id", "label"),
     [
@@ -53,57 +50,9 @@ def test_an_item_without_text_is_named_by_what_is_seen_of_its_id(
     assert name_of_id(source_id, "event_7f3a9c2e41b0") == label
 
 
-def test_the_headline_says_most_of_what_is_typical() -> None:
-    titles = ["Weather", "G7 summit in Hiroshima", "Leaders arrive", None, ""]
-    assert headline(titles, WEIGHTS) == "G7 summit in Hiroshima"
-
-
-def test_a_list_of_everything_is_no_headline() -> None:
-    long = "Summit, sport, weather, traffic, films, books, stocks, letters, Hiroshima, chess, food"
-    assert headline([long, "Summit in Hiroshima"], WEIGHTS) == "Summit in Hiroshima"
-
-
-def test_of_equally_good_titles_the_more_central_wins() -> None:
-    assert headline(["First summit", "Second summit"], WEIGHTS) == "First summit"
-    assert headline(["One", "Two"], {}) == "One"
-
-
-def test_only_central_titles_are_considered() -> None:
-    assert headline([f"Number {n}" for n in range(10)] + ["Summit"], WEIGHTS) == "Number 0"
-
-
 def test_a_label_is_not_cut_between_a_letter_and_its_mark() -> None:
     assert shorten("नि" * 51) == "नि" * 49 + "…"
     assert shorten("x" * 98 + "नि" * 2) == "x" * 98 + "…"
-
-
-def test_a_headline_without_blanks_is_chosen_by_the_terms_in_it() -> None:
-    titles = ["今天天气非常好", "北京奥运会开幕式今晚举行"]
-    assert headline(titles, {"北京": 2.0, "奥运会": 2.0}) == titles[1]
-    assert headline(["天气 G7", "وَزِيرُ"], {"وزير": 2.0}) == "وَزِيرُ"
-
-
-@pytest.mark.parametrize("titles", [[], [None], ["", None]])
-def test_without_a_title_there_is_no_headline(titles: list[str | None]) -> None:
-    assert headline(titles, WEIGHTS) is None
-
-
-@pytest.mark.parametrize(
-    ("mentions", "name"),
-    [
-        ({"he": 5, "Angela Merkel": 3, "Merkel": 2}, "Angela Merkel"),
-        ({"Merkel": 3, "Angela Merkel": 3, "the chancellor": 1}, "Angela Merkel"),
-        ({"THEY": 4, "Themselves": 2, "It": 9, "UN": 1}, "UN"),
-        ({"it": 2, "its": 3}, "its"),  # nothing but pronouns: better than nothing
-        ({"Hers": 1, "Theresa": 1}, "Theresa"),
-        ({"BB": 2, "AA": 2}, "AA"),
-        ({}, None),
-    ],
-)
-def test_an_entity_is_named_by_its_most_frequent_mention_that_names_it(
-    mentions: dict[str, int], name: str | None
-) -> None:
-    assert canonical_name(Counter(mentions)) == name
 
 
 def test_keywords_are_what_a_cluster_says_more_often_than_the_others() -> None:

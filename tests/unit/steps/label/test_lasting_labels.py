@@ -4,12 +4,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from clustering_tasks.contract.record import Record
-from clustering_tasks.steps.label.lasting_labels import LABELS, LastingLabels
+from clustering_tasks.steps.label.entity_names import Entity
+from clustering_tasks.steps.label.free_labels import FreeLabels
+from clustering_tasks.steps.label.lasting_labels import LABELS, Label, LastingLabels
+from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.naming import Proposal
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 TODAY = datetime(2026, 1, 9, tzinfo=UTC)
@@ -17,10 +21,18 @@ NAME = "event_000000000000"
 TITLES = ["Flood in Kenya", None, "Rivers rise", "Rivers rise"]
 
 
-def made(label: str, kind: str = "event") -> Record:
-    record: Any = {"cluster_id": NAME, "cluster_type": kind, "cluster_label": label}
-    record |= {"labelled_at": TODAY, "canonical_entity": label}
-    return record  # type: ignore[no-any-return]
+def made(changed: float | None) -> dict[str, Any]:
+    return {"cluster_id": NAME, "changed": changed}
+
+
+def proposal(*ranked: str, entity: Entity | None = None) -> Proposal:
+    return Proposal(list(ranked), ["Nairobi"], [], entity)
+
+
+def members(*titles: str | None) -> Columns:
+    texts = np.array(titles or TITLES, dtype=object)
+    days = np.full(len(texts), np.datetime64("2026-01-01", "us"))
+    return {"title": texts, "sentence": np.full(len(texts), None), "start_time": days}
 
 
 def lasting(label: str, drift: float = 0.0) -> LastingLabels:
@@ -30,8 +42,8 @@ def lasting(label: str, drift: float = 0.0) -> LastingLabels:
 
 def test_little_change_keeps_the_label() -> None:
     labels = lasting("Flood in Kenya")
-    record = labels.on(made("Rivers rise"), 0.09, TITLES)
-    assert (record["cluster_label"], record["labelled_at"]) == ("Flood in Kenya", FIRST)
+    label = labels.on(made(0.09), "Rivers rise", proposal("Rivers rise"), members(), FreeLabels())
+    assert label == Label("Flood in Kenya", FIRST)
     assert labels.rows[0]["drift"] == 0.09
 
 
@@ -46,22 +58,86 @@ def test_little_change_keeps_the_label() -> None:
 )
 def test_what_has_changed_is_called_anew(label: str, drift: float, changed: float | None) -> None:
     labels = lasting(label, drift)
-    record = labels.on(made("Rivers rise"), changed, TITLES)
-    assert (record["cluster_label"], record["labelled_at"]) == ("Rivers rise", TODAY)
+    found = labels.on(
+        made(changed), "Rivers rise", proposal("Rivers rise"), members(), FreeLabels()
+    )
+    assert found == Label("Rivers rise", TODAY)
     assert labels.rows[0]["drift"] == 0
 
 
 def test_a_label_that_is_the_best_again_is_as_old_as_it_is() -> None:
     labels = lasting("Flood in Kenya", drift=0.4)
-    record = labels.on(made("Flood in Kenya"), 0.8, TITLES)
-    assert record["labelled_at"] == FIRST
+    found = labels.on(
+        made(0.8), "Flood in Kenya", proposal("Flood in Kenya"), members(), FreeLabels()
+    )
+    assert found.made == FIRST
     assert labels.rows[0]["drift"] == 0
 
 
-def test_an_entity_keeps_its_name_with_its_label() -> None:
-    record = lasting("Flood in Kenya").on(made("Rivers rise", "entity"), 0.05, TITLES)
-    assert record["cluster_type"] == "entity"
-    assert record["canonical_entity"] == "Flood in Kenya"
+@pytest.mark.parametrize(
+    ("label", "stays"),
+    [
+        ("Flood in Kenya", True),
+        ("Flood in Kenya (2026-01-01)", True),
+        ("Flood in Kenya (2)", True),
+        ("Flood in Kenya (of a document that is gone)", False),
+        ("The flood has left Kenya's north", True),  # without an apposition
+        ("Kenya's north has left the flood", False),
+        ("Rivers: Kenya", True),  # a candidate of today, whatever the texts say
+        ("Flood in Ken\u2026", False),
+    ],
+)
+def test_a_label_stays_if_members_give_it(label: str, stays: bool) -> None:
+    titles = ["Flood in Kenya", "``The flood'', the worst of all, has left Kenya' s north"]
+    found = lasting(label).on(
+        made(0.05),
+        "Rivers rise",
+        proposal("Rivers rise", "Rivers: Kenya"),
+        members(*titles),
+        FreeLabels(),
+    )
+    assert found.text == (label if stays else "Rivers rise")
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "name"),
+    [
+        ("A. Merkel", "A. Merkel", "A. Merkel"),
+        ("A. Merkel (Nairobi)", "A. Merkel (Nairobi)", "A. Merkel"),
+        ("the chancellor", "Angela Merkel", None),  # a noun, where there is a name
+    ],
+)
+def test_an_entity_keeps_its_name_with_its_label(label: str, text: str, name: str | None) -> None:
+    counts = {"Angela Merkel": 2, "A. Merkel": 1, "the chancellor": 3}
+    entity = Entity("Angela Merkel", "name", counts, ["Angela Merkel", "A. Merkel"])
+    found = lasting(label).on(
+        made(0.05),
+        "Angela Merkel",
+        proposal("Angela Merkel", entity=entity),
+        members(*counts),
+        FreeLabels(),
+    )
+    assert (found.text, found.name) == (text, name)
+
+
+def test_a_label_that_stays_is_taken_before_new_ones_are_chosen() -> None:
+    labels = lasting("Flood in Kenya")
+    free = FreeLabels.without([labels.may_stay([made(0.05)])])
+    new = free.best("event_111111111111", ["Flood in Kenya"], ["Tana"], members())
+    assert new == "Flood in Kenya (Tana)"
+    assert free.best("event_111111111111", ["Flood in Kenya"], [], members()).endswith("-01)")
+    label = labels.on(made(0.05), "Rivers rise", proposal("Rivers rise"), members(), free)
+    assert label.text == "Flood in Kenya"
+    assert labels.may_stay([made(0.1)]) == {}
+
+
+def test_a_name_that_people_gave_to_another_cluster_is_not_kept() -> None:
+    labels = lasting("Flood in Kenya")
+    given = {"event_111111111111": "Flood in Kenya"}
+    free = FreeLabels.without([given, labels.may_stay([made(0.05)])])
+    best = free.best(NAME, ["Flood in Kenya"], ["Tana"], members())
+    label = labels.on(made(0.05), best, proposal("Flood in Kenya"), members(), free)
+    assert label == Label("Flood in Kenya (Tana)", TODAY)
 
 
 def test_a_run_without_clusters_leaves_a_file(tmp_path: Path) -> None:

@@ -1,0 +1,315 @@
+"""The label of each cluster and its key phrases: what best finds its members, in plain words."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from clustering_tasks.arrays import F32, I64
+from clustering_tasks.stage3.text import unpointed
+from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
+from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
+from clustering_tasks.steps.label.english import NOUN_OF
+from clustering_tasks.steps.label.entity_names import (
+    Entity,
+    name_entity,
+    names_in,
+    stands_for_a_name,
+)
+from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.mending import mended
+from clustering_tasks.steps.label.plainness import plainness
+from clustering_tasks.steps.label.sentences import sentences, split_before
+from clustering_tasks.steps.label.titles import shorten
+from clustering_tasks.steps.label.verbs import WORD, holds, is_verb
+
+CENTRAL = 10  # members whose texts are considered: the most central say what a cluster is about
+_PADDING = 4.0  # words, so that a label of two does not win for being short
+_ENOUGH = 6  # candidates, beyond which no sentence is shortened
+_CUT_UP = 6  # of their texts
+_SENTENCES = 3  # of a text
+_PHRASES = 3
+_DAYS = 3
+_SHOWN = 3  # texts that show how phrases are written
+_READ = 400  # characters of such a text
+_BETWEEN, _SMALL_WORD = 2, 3  # words between the two of a pair, and their letters
+_NOT_FOUND = 0.5  # of a label that finds a rival's members before the cluster's own
+_LESS_CENTRAL = 0.99
+_WITHOUT_TRIGGER = 0.6
+_TEMPLATE = 0.3
+_SHORTENED = 0.9
+_SAME = 40  # characters with which two texts begin that are one
+_VERB = 0.3  # of a template that a verb would lead
+_EDGES = " .,;:!?\"'()[]\u201c\u201d\u2018\u2019\u2026\u00ab\u00bb-\u2013\u2014"
+_UNNAMED = {"PER": "person", "ORG": "organisation", "GPE": "place", "LOC": "place", "DATE": "time"}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a cluster may be called.
+
+    Attributes:
+        ranked: labels of one line, the best first; none where its members have no text.
+        tellers: what may stand behind one in brackets, where another cluster has the same; then
+            `days_of`.
+        phrases: up to three, the best first.
+        entity: at the level of entities.
+    """
+
+    ranked: list[str]
+    tellers: list[str]
+    phrases: list[str]
+    entity: Entity | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """A cluster's single words, and what each adds to a query's score.
+
+    Attributes:
+        rows: of a word its row.
+        rewards: (words, 2 + rivals) of `rewards`.
+        keywords: the heaviest terms.
+    """
+
+    rows: dict[str, int]
+    rewards: F32
+    keywords: Sequence[str]
+
+    def fit(self, text: str) -> tuple[float, bool]:
+        """Say how well a text finds the cluster's members, by its length, and whether it does."""
+        pieces = pieces_of(text)
+        said = set(map(unpointed, pieces)) if beyond_latin(text) else pieces
+        rows = [self.rows[word] for word in said & self.rows.keys()]
+        length = float(len(pieces))
+        if has_runs(text):  # a word without blanks beside it has two letters or more
+            rows += [row for term, row in self.rows.items() if has_runs(term) and term in text]
+            length += len("".join(runs_of(text))) / 2
+        if not rows:
+            return 0.0, False
+        score = self.rewards[rows].sum(axis=0).tolist()
+        typical, own, rival = score[0], score[1], max(score[2:])
+        found = own > rival
+        worth = typical * (own / (own + rival)) ** 2 if own else 0.0
+        return worth * (1 if found else _NOT_FOUND) / math.sqrt(length + _PADDING), found
+
+    def telling_first(self) -> Iterator[str]:
+        """Yield the keywords, those behind that find a rival's members before the cluster's own."""
+        split = [[self.rows[w] for w in term.split() if w in self.rows] for term in self.keywords]
+        known = [(term, rows) for term, rows in zip(self.keywords, split, strict=True) if rows]
+        if known:
+            starts = np.cumsum([0, *(len(rows) for _, rows in known[:-1])])
+            said = np.add.reduceat(self.rewards[list(chain(*split)), 1:], starts)
+            tells = (said[:, 0] > said[:, 1:].max(axis=1)).tolist()
+            yield from (term for (term, _), does in zip(known, tells, strict=True) if does)
+            telling = {term for (term, _), does in zip(known, tells, strict=True) if does}
+            yield from (term for term in self.keywords if term not in telling)
+        else:
+            yield from self.keywords
+
+
+@dataclass(frozen=True)
+class Namer:
+    """Proposes labels of the clusters of a level, each by itself.
+
+    Attributes:
+        level: its name.
+        common: of entities, what is no name, from `common_nouns`.
+    """
+
+    level: str
+    common: frozenset[str] = frozenset()
+
+    def propose(self, members: Columns, central: I64, words: Words) -> Proposal:
+        """Propose labels of a cluster.
+
+        Args:
+            members: its items.
+            central: (n,) their rows, the most central first.
+            words: of their texts.
+        """
+        if self.level == "entities":
+            return self._entity(members, central)
+        texts = _texts(members, central, self.level)
+        if not texts:
+            return Proposal([], [], [])
+        phrases = _phrases(words, texts)
+        triggers = _triggers(members) if self.level == "events" else []
+        ranked = _ranked(texts, words, triggers)
+        tellers = [*triggers[:1], *phrases, *words.keywords]
+        if not ranked:
+            whole = _from_phrases(phrases) or shorten(texts[0]) or texts[0].strip()[:LONGEST]
+            ranked, tellers = [whole] if whole else [], []
+        return Proposal(ranked, tellers, phrases[:_PHRASES])
+
+    def _entity(self, members: Columns, central: I64) -> Proposal:
+        entity = name_entity(members["title"].tolist(), self.common)
+        if entity is None:
+            return Proposal([], [], [])
+        around = _around(members["sentence"][central[: 2 * CENTRAL]].tolist(), entity)
+        label = shorten(entity.name)
+        if entity.kind == "pronoun":
+            kind = next(filter(None, members["entity_type"].tolist()), "")
+            label = f"unnamed {_UNNAMED.get(kind, 'entity')}"
+        day = [str(t)[:10] for t in members["start_time"][central].tolist() if t][:1]
+        tellers = [*day, *around] if kind_of_time(members) else [*around, *day]
+        ranked = [label]
+        if entity.kind != "name" and tellers:
+            known = [f"{label} ({teller})" for teller in tellers[:3] if len(teller) < LONGEST // 2]
+            ranked = known or ranked
+        return Proposal(ranked, tellers, around[:_PHRASES], entity)
+
+
+def days_of(members: Columns) -> list[str]:
+    """Return the first days of a cluster, which tell it from others at the last."""
+    return sorted({str(t)[:10] for t in members["start_time"].tolist() if t is not None})[:_DAYS]
+
+
+def kind_of_time(members: Columns) -> bool:
+    """Whether the members are dates or times."""
+    return next(filter(None, members["entity_type"].tolist()), "") in ("DATE", "TIME")
+
+
+def _texts(members: Columns, central: I64, level: str) -> list[str]:
+    """Return the different texts of the most central members, most central first."""
+    rows = central[:CENTRAL]
+    texts = members["title"][rows].tolist()
+    if level == "events":
+        sentences_ = members["sentence"][rows].tolist()
+        texts = [s or t for s, t in zip(sentences_, texts, strict=True)]
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def _triggers(members: Columns) -> list[str]:
+    """Return the words that the events have for what happens, the most frequent first."""
+    counts = Counter(m for m in members["mention"].tolist() if m and len(m) <= LONGEST // 3)
+    named = {m: n for m, n in counts.items() if not stands_for_a_name(m)} or counts
+    return sorted(named, key=lambda m: (-named[m], -len(m), m))
+
+
+def _ranked(texts: list[str], words: Words, triggers: list[str]) -> list[str]:
+    """Return the labels that may be given, the best first."""
+    best = texts
+    if len(texts) > _CUT_UP:
+        chosen = sorted(texts, key=lambda text: -words.fit(text)[0])[:_CUT_UP]
+        best = [text for text in texts if text in chosen]
+    worth = _worth(best, words, triggers)
+    if not worth and best is not texts:
+        worth = _worth(texts, words, triggers)
+    # rounded: the last bits depend on the processor's logarithm
+    return sorted(worth, key=lambda label: (-round(worth[label], 5), len(label), label))
+
+
+def _worth(texts: list[str], words: Words, triggers: list[str]) -> dict[str, float]:
+    """Return what of the texts may be a label, and how good it would be."""
+    worth: dict[str, float] = {}
+    split = list(enumerate(_split(texts)))
+    # what is short first: to shorten a sentence takes most of the time
+    for rank, sentence in sorted(split, key=lambda each: len(each[1]) > LONGEST):
+        if len(sentence) > LONGEST and len(worth) >= _ENOUGH:
+            break
+        within = subclauses(sentence) if triggers and len(sentence) > LONGEST else []
+        for clause in [*clauses(sentence), *within]:
+            value = (words.fit(clause)[0] + 1e-6) * plainness(clause) * _LESS_CENTRAL**rank
+            if len(clause) < len(sentence):
+                value *= 0.5 + (_SHORTENED - 0.5) * len(clause) / min(len(sentence), LONGEST)
+            if triggers and not any(holds(clause, trigger) for trigger in triggers):
+                value *= _WITHOUT_TRIGGER
+            worth[clause] = max(value, worth.get(clause, 0.0))
+    if triggers and len(worth) < _ENOUGH and (template := _template(triggers[0], texts)):
+        verb = is_verb(triggers[0])
+        worth[template] = (words.fit(template)[0] + 1e-6) * _TEMPLATE * (_VERB if verb else 1)
+    return worth
+
+
+def _split(texts: list[str]) -> list[str]:
+    """Cut texts into sentences, also where one text begins within another one."""
+    found = list(dict.fromkeys(s for text in texts for s in sentences(text)[:_SENTENCES]))
+    starts = [s[:_SAME] for s in found if len(s) >= _SAME]
+    cut = list[str]()
+    for sentence in found:
+        start = next((s for s in starts if sentence.find(s, 16) >= 0), "")
+        cut += split_before(sentence, start) if start else [sentence]
+    return list(dict.fromkeys(cut))
+
+
+def _template(trigger: str, texts: list[str]) -> str:
+    """Say what happens, and of whom or where, of an event whose sentences cannot be shortened."""
+    act = NOUN_OF.get(trigger.lower(), trigger)
+    told = [name for name in _names(texts[:_SHOWN]) if not holds(name, trigger)][:2]
+    label = f"{act[:1].upper()}{act[1:]}: {', '.join(told)}"
+    return label if told and len(label) <= LONGEST else ""
+
+
+def _from_phrases(phrases: list[str]) -> str:
+    label = ", ".join(phrases[:_PHRASES])
+    return label[:1].upper() + label[1:] if len(label) <= LONGEST else ""
+
+
+def _phrases(words: Words, texts: list[str]) -> list[str]:
+    """Return the keywords that tell the cluster from its rivals best, as its texts write them."""
+    shown = [mended(text[:_READ]) for text in texts[:_SHOWN]]
+    names = {name: name.lower().split() for name in _names(shown)}
+    tokens = [WORD.findall(text) for text in shown]
+    said_in = [[token.lower() for token in each] for each in tokens]
+    found, taken = list[str](), set[str]()
+    for term in words.telling_first():
+        phrase = _as_written(term, tokens, said_in, names)
+        low = phrase.lower().split()
+        if phrase and len(phrase) <= LONGEST // 2 and taken.isdisjoint(low):
+            found.append(phrase)
+            taken.update(low)
+            if len(found) > _PHRASES:
+                break
+    return found
+
+
+def _as_written(
+    term: str, tokens: list[list[str]], said_in: list[list[str]], names: dict[str, list[str]]
+) -> str:
+    """Return a term as texts write it: a name whole, with the small words between its words."""
+    first, _, second = term.partition(" ")
+    if not second:
+        whole = next((n for n, parts in names.items() if first in parts and len(parts) <= 3), "")
+        if whole or has_runs(term):
+            return whole or term
+    found: dict[str, int] = {}
+    for own, low in zip(tokens, said_in, strict=True):
+        if first in low:
+            at = low.index(first)
+            end = _end(low, at, second) if second else at + 1
+            if end:
+                form = " ".join(own[at:end])
+                found[form] = found.get(form, 0) + 1
+    # of equals the one with fewer capitals: a headline has them on every word
+    written = min(found, key=lambda f: (-found[f], sum(map(str.isupper, f)), f), default="")
+    return written or ("" if second else term)
+
+
+def _end(low: list[str], at: int, second: str) -> int:
+    """Find where a pair of words ends that begins at a word; 0 where more is between them."""
+    for end in range(at + 1, min(at + 2 + _BETWEEN, len(low))):
+        if low[end] == second:
+            return end + 1
+        if len(low[end]) > _SMALL_WORD:
+            break
+    return 0
+
+
+def _names(texts: Iterable[str]) -> list[str]:
+    """Return the names in texts, the most frequent first; headlines in capitals have none."""
+    counts = Counter(name for text in texts for name in dict.fromkeys(names_in(text)))
+    return sorted(counts, key=lambda name: (-counts[name] * (1 + (" " in name)), name))
+
+
+def _around(sentences_: Iterable[str | None], entity: Entity) -> list[str]:
+    """Return the names that stand beside an entity most often."""
+    own = pieces_of(" ".join([entity.name, *entity.counts]))
+    counts = Counter[str]()
+    for sentence in filter(None, sentences_):
+        counts.update(set(names_in(mended(sentence[:_READ]))))
+    beside = [name for name in counts if own.isdisjoint(pieces_of(name)) and len(name) < 40]
+    return sorted(beside, key=lambda name: (-counts[name] * (1 + (" " in name)), name))[:6]

@@ -1,0 +1,161 @@
+"""Sentences, clauses and how plain they are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
+from clustering_tasks.steps.label.mending import mended
+from clustering_tasks.steps.label.plainness import plainness
+from clustering_tasks.steps.label.sentences import sentences
+from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole
+
+
+@pytest.mark.parametrize(
+    ("tokenised", "text"),
+    [
+        ("A `` quiet '' town , police said .", "A \u201cquiet\u201d town, police said."),
+        ("Chargers ' Jackson", "Chargers' Jackson"),
+        ("the team \u2019 s star", "the team\u2019s star"),
+        ("a hit - and - run crash", "a hit-and-run crash"),
+        ("won 65 - 53", "won 65\u201353"),
+        ("2, 117 points at 7: 21", "2,117 points at 7:21"),
+        ("a $2. 6 million heist", "a $2.6 million heist"),
+        ("Man shot - police", "Man shot - police"),
+        ("Leaders meet in Rome", "Leaders meet in Rome"),
+    ],
+)
+def test_what_a_tokeniser_left_is_mended(tokenised: str, text: str) -> None:
+    assert mended(tokenised) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Storm hits. Two died.", ["Storm hits", "Two died"]),
+        ("Gov. Smith met Dr. J. Doe in Mt. Vernon.", ["Gov. Smith met Dr. J. Doe in Mt. Vernon"]),
+        (
+            "Ellen to host Oscars in 2014 This will be her second time",
+            ["Ellen to host Oscars in 2014", "This will be her second time"],
+        ),
+        (
+            "Jackson arrested on suspicion of arson Jackson was arrested early on Tuesday night",
+            [
+                "Jackson arrested on suspicion of arson",
+                "Jackson was arrested early on Tuesday night",
+            ],
+        ),
+        (
+            "Killer of Lakewood Stn. Deputy Ortiz held",
+            ["Killer of Lakewood Stn. Deputy Ortiz held"],
+        ),
+        (
+            "Hepatitis A outbreak: doctors tracked the hepatitis A outbreak",
+            ["Hepatitis A outbreak: doctors tracked the hepatitis A outbreak"],
+        ),
+        ("北京奥运会开幕。世界关注。", ["北京奥运会开幕", "世界关注"]),
+        ("", []),
+    ],
+)
+def test_a_text_is_cut_into_sentences(text: str, parts: list[str]) -> None:
+    assert sentences(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("sentence", "clause"),
+    [
+        ("Ferry sinks off Crete - Reuters Online", "Ferry sinks off Crete"),
+        ("LONDON (Reuters) - Ministers agreed on a budget", "Ministers agreed on a budget"),
+        (
+            "The ferry sank off the coast of Crete, officials said",
+            "The ferry sank off the coast of Crete",
+        ),
+        (
+            "The company said that it would close both of its plants",
+            "It would close both of its plants",
+        ),
+        (
+            (
+                "Fred LaRue, a White House aide and key player in the Watergate scandal, was found"
+                " dead in his room at a motel, it was reported Wednesday"
+            ),
+            "Fred LaRue was found dead in his room at a motel",
+        ),
+        (
+            (
+                "The inmate escaped from a prison van after pulling a gun on two guards who were"
+                " taking him from one prison to another prison"
+            ),
+            "The inmate escaped from a prison van after pulling a gun on two guards",
+        ),
+    ],
+)
+def test_a_clause_of_a_sentence_can_stand_alone(sentence: str, clause: str) -> None:
+    assert clauses(sentence)[0] == clause
+
+
+def test_a_sentence_that_cannot_be_shortened_gives_no_clause() -> None:
+    # the relative clause is all that comes before the end of a label
+    climber = (
+        "An Australian climber who survived two nights stuck on a mountain in New Zealand after"
+    )
+    assert clauses(f"{climber} seeing his brother die also narrowly escaped being buried") == []
+    assert clauses("word " * 40) == []
+
+
+def test_a_clause_within_a_sentence_has_its_own_subject() -> None:
+    sentence = (
+        "Police intervened when more than a hundred people joined in a vigil in Brooklyn, where "
+        "the teenager Kimani Gray was shot by police on Saturday, and so on and so on"
+    )
+    found = subclauses(sentence)
+    assert "The teenager Kimani Gray was shot by police on Saturday" in found
+    assert "More than a hundred people joined in a vigil in Brooklyn" in found
+
+
+@pytest.mark.parametrize(
+    ("whole", "open_"),
+    [
+        ("Leaders meet", "Leaders meet in"),
+        ('He said "no"', 'He said "no'),
+        ("Rates rise (again)", "Rates rise (again"),
+        ("Rates rise", "Rates rise\u2026"),
+    ],
+)
+def test_what_is_cut_is_not_whole(whole: str, open_: str) -> None:
+    assert is_whole(whole)
+    assert not is_whole(open_)
+    assert plainness(open_) < plainness(whole)
+
+
+@pytest.mark.parametrize(
+    ("plain", "vague"),
+    [
+        ("Storm hits the coast", "It hits the coast"),
+        ("Storm hits the coast", "Said storm hits the coast"),
+        ("Storm hits the coast", "STORM HITS THE COAST"),
+        ("Storm hits the coast", "Updated Monday, 28 November 2005"),
+        ("Storm hits the coast", "Why do storms hit us?"),
+    ],
+)
+def test_a_plain_text_stands_before_a_vague_one(plain: str, vague: str) -> None:
+    assert plainness(vague) < plainness(plain)
+
+
+def test_a_clause_does_not_end_before_what_its_verb_needs() -> None:
+    assert is_clause("Smith was sentenced to death")
+    assert not is_clause("Smith said he was surprised to learn")
+
+
+def test_a_participle_behind_a_noun_is_no_verb() -> None:
+    assert has_verb("Jackson arrested on suspicion of arson")
+    assert not has_verb("A man arrested on suspicion of arson")
+    assert not has_verb("W. Mark Felt")
+
+
+@given(st.text(max_size=900))
+def test_no_text_makes_it_fail(text: str) -> None:
+    for sentence in sentences(text):
+        for clause in [*clauses(sentence), *subclauses(sentence)]:
+            assert 0 < len(clause) <= LONGEST
+            assert 0 <= plainness(clause) <= 1
