@@ -81,6 +81,11 @@ STEPS = (
         erased_by="cut",
     ),
     Step(
+        "tag",
+        "tags clusters, and the members that their tags apply to",
+        reads=("snapshot", "merge"),
+    ),
+    Step(
         "identify",
         "gives each cluster the id that it had in the runs before, or a new one",
         reads=("snapshot", "merge"),
@@ -89,7 +94,7 @@ STEPS = (
     Step(
         "label",
         "gives each cluster a label, keywords and representatives",
-        reads=("snapshot", "merge", "identify"),
+        reads=("snapshot", "merge", "identify", "tag"),
     ),
     Step(
         "map",

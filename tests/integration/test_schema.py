@@ -119,7 +119,7 @@ READS = [
     ("clusters", "search @@ 'summit'", "search"),
     ("clusters", """keywords @> '["summit"]'""", "keywords"),
     ("clusters", """document_ids @> '["doc_001"]'""", "document_ids"),
-    ("clusters", """tags @> '["war"]'""", "tags"),
+    ("clusters", """tags @> '[{{"tag": "war"}}]'""", "tags"),
     ("clusters", "cluster_id = 'event_1' AND load_id = {run}", "pkey"),
     ("members", "vector_id = 'a' AND load_id = {run}", "pkey"),
     ("members", "source_id = 'doc_0000001'", "source_id"),

@@ -19,6 +19,7 @@ from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
 from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
+from clustering_tasks.steps.label.tags import Tags
 from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
@@ -29,19 +30,25 @@ _SAMPLE = 1000  # texts that show the level's usual language
 
 def label(run: Run) -> Result:
     """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
-    snapshot, merge, identify = (run.result(name) for name in ("snapshot", "merge", "identify"))
+    names = ("snapshot", "merge", "identify", "tag")
+    snapshot, merge, identify, tag = (run.result(name) for name in names)
     # Records carry the run and its time, so the artefact belongs to this run alone.
     former = former_labels(run, identify)
     extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest]
-    key = artefact_key("label", [snapshot, merge, identify], run.settings.model_dump(), extra)
+    key = artefact_key("label", [snapshot, merge, identify, tag], run.settings.model_dump(), extra)
     return perform(
-        run, "label", key, lambda attempt: _write(run, snapshot, merge, identify, former, attempt)
+        run,
+        "label",
+        key,
+        lambda attempt: _write(run, snapshot, merge, identify, tag, former, attempt),
     )
 
 
-def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: Attempt) -> None:
+def write(
+    run: Run, snapshot: Result, merge: Result, identify: Result, tag: Result, attempt: Attempt
+) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
-    _write(run, snapshot, merge, identify, former_labels(run, identify), attempt)
+    _write(run, snapshot, merge, identify, tag, former_labels(run, identify), attempt)
 
 
 def _write(
@@ -49,6 +56,7 @@ def _write(
     snapshot: Result,
     merge: Result,
     identify: Result,
+    tag: Result,
     former: FormerLabels,
     attempt: Attempt,
 ) -> None:
@@ -56,9 +64,10 @@ def _write(
     labels = labels.fill_null(-1).to_numpy()
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
+    tags = Tags(tag, labels, int(merge.metrics["clusters"] or 0))
     lasting = former.read(run.as_of)
     ids, sizes = write_clusters(
-        _records(run, snapshot, merge, identify, labels, marks, lasting),
+        _records(run, snapshot, merge, identify, labels, marks, tags, lasting),
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),
         attempt.new_file("clusters_csv", "clusters.csv"),
     )
@@ -67,16 +76,18 @@ def _write(
         snapshot.path("items"),
         merge.path("assignments"),
         ids,
+        tags.texts,
         attempt.new_file("members_parquet", "members.parquet"),
         attempt.new_file("members_csv", "members.csv"),
     )
-    report = make_report(run, snapshot, merge, sizes) | {"corrections": marks.report(merge)}
+    report = make_report(run, snapshot, merge, tag, sizes) | {"corrections": marks.report(merge)}
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
         **{name: merge.metrics[name] for name in (*COUNTS, *QUALITY)},
         "coverage": report["coverage"],
         "outlier_share": report["outlier_share"],
         "raw_outlier_share": report["raw_outlier_share"],
+        **{f"tags.{name}": value for name, value in report["tags"].items()},
     }
 
 
@@ -87,6 +98,7 @@ def _records(
     identify: Result,
     labels: I32,
     marks: Marks,
+    tags: Tags,
     lasting: LastingLabels,
 ) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
@@ -110,7 +122,7 @@ def _records(
         )
         changed = cluster.identity["changed"]
         named = lasting.on(record(run, cluster), changed, members["title"])
-        yield marks.on(named, number)
+        yield marks.on(tags.on(named, number, members["source_id"]), number)
 
 
 def _keywords(items: UPath, labels: I32, clusters: int) -> Keywords:

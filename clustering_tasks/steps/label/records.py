@@ -86,6 +86,8 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
         "keywords": cluster.keywords,
         "representatives": _representatives(members, central[: settings.label.representatives]),
         "near_duplicates": _near_duplicates(members, order),
+        "tags": [],
+        "member_tags": [],
         "corrections": [],
         "metadata": {
             "algorithm": cluster.algorithm,

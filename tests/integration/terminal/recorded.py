@@ -133,7 +133,16 @@ SUMMARY: Json = {
     "mean_probability": 0.9,
     "keywords": ["summit", "leaders"],
     "primary_entities": ["G7"],
-    "tags": [],
+    "tags": [
+        {
+            "category": "topic",
+            "tag": "summits",
+            "confidence": 0.86,
+            "members": 30,
+            "applied": 9,
+            "conflicts": 2,
+        }
+    ],
 }
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {

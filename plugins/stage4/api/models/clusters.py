@@ -1,12 +1,25 @@
 """Answers about clusters."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from stage4.api.models.shared import CUT, Line, OfLoad, Page, Record
 from stage4.api.parameters import LevelName
+
+
+class ClusterTag(BaseModel):
+    """A tag of a cluster."""
+
+    category: Line
+    tag: Line
+    confidence: float = Field(
+        description="Share of the members that bear it, weighted by their probabilities."
+    )
+    members: int = Field(description="Members that bear it themselves.")
+    applied: int = Field(description="Members that got it from the cluster.")
+    conflicts: int = Field(description="Members that kept others of the category instead.")
 
 
 class ClusterSummary(BaseModel):
@@ -24,7 +37,7 @@ class ClusterSummary(BaseModel):
     mean_probability: float | None
     keywords: list[Line]
     primary_entities: list[Line]
-    tags: list[Any]
+    tags: list[ClusterTag] = Field(description="The surest first.")
 
 
 class ClusterPage(OfLoad, Page):

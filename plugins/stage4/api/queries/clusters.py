@@ -25,7 +25,7 @@ Order = Literal["size", "start", "label"]
 _DETAILS = ("representatives", "document_ids", "record")
 # The type is the level's; the centroid takes most of a row, and few ask for it.
 _LEFT_OUT = {"cluster_type", "centroid", *_DETAILS}
-SUMMARY = (*(name for name in CLUSTERS if name not in _LEFT_OUT), "tags")
+SUMMARY = tuple(name for name in CLUSTERS if name not in _LEFT_OUT)
 # HNSW looks at this many candidates, and at more while filters leave too few of them.
 _LEAST_CANDIDATES = 100
 
@@ -43,6 +43,7 @@ class ClusterFilter:
         min_size: members at least.
         max_size: members at most.
         document_id: of a document that the cluster has items of.
+        tag: as it is written, of any category.
         text: words, "phrases", -exclusions, `or`: PostgreSQL's websearch form; of the last word
             the beginning.
         only: ids of the clusters among which to look.
@@ -57,6 +58,7 @@ class ClusterFilter:
     min_size: int | None = None
     max_size: int | None = None
     document_id: str | None = None
+    tag: str | None = None
     text: str | None = None
     only: tuple[str, ...] | None = None
     hidden: tuple[str, ...] | None = None
@@ -72,6 +74,7 @@ _CONDITIONS = {
     "min_size": "size >= %(min_size)s",
     "max_size": "size <= %(max_size)s",
     "document_id": "document_ids @> jsonb_build_array(%(document_id)s::text)",
+    "tag": "tags @> jsonb_build_array(jsonb_build_object('tag', %(tag)s::text))",
     "text": "search @@ {query}",
     "only": "cluster_id = ANY(%(only)s)",
     "hidden": "cluster_id <> ALL(%(hidden)s)",

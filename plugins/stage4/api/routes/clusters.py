@@ -56,6 +56,7 @@ class Filters(BaseModel):
     min_size: Size | None = Field(None, description="Members at least.")
     max_size: Size | None = Field(None, description="Members at most.")
     document_id: Id | None = Field(None, description="Only clusters with items of it.")
+    tag: Text | None = Field(None, description="Only clusters with this tag, of any category.")
     pinned: bool = Field(False, description="Only clusters that a person pinned.")
     hidden: bool = Field(False, description="Clusters that a person hid, too.")
 

@@ -3,13 +3,13 @@
 import { get } from "./api.js";
 import { correctionsOf } from "./corrections.js";
 import { h, text } from "./dom.js";
-import { between, count, decimal, time, words } from "./format.js";
+import { between, count, decimal, share, time, words } from "./format.js";
 import { historyOf } from "./history.js";
 
 const MEMBERS = 20;
 const TITLES = ["title", "event_description", "entity_text", "storyline_summary", "name"];
 
-// `acts`: open(id), moved(id), search(words), close(). An id may be a former one: then the API leads to
+// `acts`: open(id), moved(id), search(words), tagged(tag), close(). An id may be a former one: then the API leads to
 // the cluster that it went into, names the parts of one that was split, or tells that it is gone.
 export async function clusterPage(asked, loadId, acts) {
   let cluster;
@@ -41,7 +41,7 @@ export async function clusterPage(asked, loadId, acts) {
     facts(cluster),
     chips("Keywords", cluster.keywords, acts.search),
     chips("Entities", cluster.primary_entities, acts.search),
-    chips("Tags", cluster.tags.map(String), acts.search),
+    tags(cluster.tags, acts.tagged),
     part("Representatives", cluster.representatives.length ? h("ol", {}, cluster.representatives.map(
       (one) => h("li", {}, text(one.title ?? one.id), similarity(one.similarity)))) : null),
     part(`Members (${count(cluster.size)})`, members, more),
@@ -93,6 +93,15 @@ function chips(title, values, search) {
     h("li", {}, h("button", { type: "button", onclick: () => search(value) }, text(value)))))) : null;
 }
 
+function tags(values, tagged) {
+  return values.length ? part("Tags", h("ul", { class: "chips" }, values.map((one) =>
+    h("li", {}, h("button", { type: "button", title: tagTitle(one), onclick: () => tagged(one.tag) },
+      text(one.tag), h("small", {}, ` ${share(one.confidence)}`)))))) : null;
+}
+
+const tagTitle = (one) => `${words(one.category)}: ${count(one.members)} members bear it` +
+  `, ${count(one.applied)} got it, ${count(one.conflicts)} kept another`;
+
 function part(title, ...content) {
   return content[0] === null ? null : h("section", {}, h("h3", {}, title), content);
 }
@@ -116,6 +125,8 @@ function member(one, corrections) {
       h("summary", {}, text(title ?? one.source_id), similarity(one.similarity)),
       h("p", { class: "quiet" }, text(one.source_id), one.occurred_at ? `, ${time(one.occurred_at)}` : "",
         one.assignment === "nearest" ? ", assigned to the nearest cluster" : ""),
+      one.tags.length ? h("p", { class: "quiet" }, "got the tags ", one.tags.flatMap((tag, at) =>
+        [at ? ", " : "", text(tag.tag), ` (${share(tag.confidence)})`])) : null,
       corrections?.leave(one.vector_id),
       h("pre", { dir: "auto" }, JSON.stringify(one.metadata, null, 2))));
 }

@@ -8,7 +8,7 @@ import { makeMap } from "./map.js";
 import { timeline } from "./timeline.js";
 
 const LISTED = 12;
-const state = { level: "events", view: "map", cluster: null, q: null, load_id: null, job: null };
+const state = { level: "events", view: "map", cluster: null, q: null, tag: null, load_id: null, job: null };
 const levels = [...document.querySelectorAll("[data-level]")];
 
 const map = makeMap(byId("canvas"), {
@@ -129,7 +129,7 @@ let latest = 0;
 async function showPanel() {
   const mine = ++latest;
   const panel = byId("panel");
-  panel.hidden = !state.cluster && !state.q;
+  panel.hidden = !state.cluster && !state.q && !state.tag;
   map.select(state.cluster);
   const place = state.cluster && map.placeOf(state.cluster);
   if (place) map.show(...place);
@@ -146,7 +146,7 @@ async function showPanel() {
   } catch (error) {
     if (mine === latest) {
       panel.replaceChildren(h("div", { class: "head" }, h("p", { class: "error" }, error.message),
-        closeButton(() => go({ cluster: null, q: null }))));
+        closeButton(() => go({ cluster: null, q: null, tag: null }))));
     }
   }
 }
@@ -159,21 +159,35 @@ function clusterContent() {
       history.replaceState(null, "", address());
       map.select(id);
     },
-    search: (q) => go({ q, cluster: null }),
+    search: (q) => go({ q, tag: null, cluster: null }),
+    tagged: (tag) => go({ tag, q: null, cluster: null }),
     close: () => go({ cluster: null }),
   });
 }
 
 async function results() {
+  return state.tag ? tagged() : found();
+}
+
+async function tagged() {
+  const { level, tag, load_id } = state;
+  const { clusters } = await get("clusters", { level, tag, load_id, order: "size", limit: 50 });
+  return listOf("Tagged ", tag, clusters, () => go({ tag: null }), "No cluster has this tag.");
+}
+
+async function found() {
   const asked = { level: state.level, text: state.q, limit: 50 };
   if (state.load_id) asked.load_id = Number(state.load_id);
   const { clusters } = await post("clusters/search", asked);
+  return listOf("Found for ", state.q, clusters, () => go({ q: null }),
+    "No cluster has these words in its label, keywords or entities.");
+}
+
+function listOf(title, words, clusters, close, nothing) {
   return h("article", {},
-    h("div", { class: "head" }, h("h2", {}, "Found for ", text(state.q)),
-      closeButton(() => go({ q: null }))),
+    h("div", { class: "head" }, h("h2", {}, title, text(words)), closeButton(close)),
     clusters.length ? h("ol", { class: "clusters" }, clusters.map((one) =>
-      h("li", {}, clusterButton(one, (id) => go({ cluster: id })))))
-      : h("p", {}, "No cluster has these words in its label, keywords or entities."));
+      h("li", {}, clusterButton(one, (id) => go({ cluster: id }))))) : h("p", {}, nothing));
 }
 
 const closeButton = (act) => h("button",
@@ -199,7 +213,7 @@ document.querySelector("[data-zoom=out]").addEventListener("click", map.zoomOut)
 document.querySelector("[data-zoom=all]").addEventListener("click", map.all);
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  go({ q: byId("text").value.trim() || null, cluster: null });
+  go({ q: byId("text").value.trim() || null, tag: null, cluster: null });
 });
 window.addEventListener("popstate", () => {
   read();
