@@ -8,7 +8,7 @@ CLUSTERS = (
     *("cluster_id", "cluster_type", "label", "size", "domain", "event_type", "entity_type"),
     *("start_time", "end_time", "intra_cluster_similarity", "mean_probability", "centroid"),
     *("keywords", "representatives", "primary_entities", "document_ids", "record"),
-    "tags",
+    *("tags", "trend", "rate", "earlier_rate", "growth"),
 )
 MEMBERS = (
     *("vector_id", "source_id", "document_id", "cluster_id", "status", "assignment"),

@@ -144,6 +144,44 @@ class MemberTag(ItemTag):
 
 
 @with_config(_CLOSED)
+class Trend(TypedDict):
+    """How many members came in the last days, beside the cluster's own history."""
+
+    state: Annotated[
+        Literal["growing", "steady", "fading", "unknown"],
+        Field(
+            description="`growing`, `fading`: the interval of `ratio` lies above, below 1; also "
+            "`fading`: all members are older than both periods. `unknown`: too few items."
+        ),
+    ]
+    dated: Annotated[_Count, Field(description="Members with a date.")]
+    recent: Annotated[_Count, Field(description="Members of the last days.")]
+    recent_days: Annotated[
+        float, Field(gt=0, description="How many days, up to the level's last item.")
+    ]
+    earlier: Annotated[
+        _Count,
+        Field(description="Members of the days before; not the first, which begins the history."),
+    ]
+    earlier_days: Annotated[
+        float, Field(ge=0, description="How many days, from the cluster's first member on.")
+    ]
+    rate: Annotated[float, Field(ge=0, description="Members a day in the last days.")]
+    earlier_rate: Annotated[
+        float | None, Field(description="Members a day before; null where there are no days.")
+    ]
+    ratio: Annotated[
+        float | None, Field(description="`rate` / `earlier_rate`; null where it is not defined.")
+    ]
+    ratio_low: Annotated[
+        float | None, Field(description="Lower bound of the ratio's mid-p interval.")
+    ]
+    ratio_high: Annotated[
+        float | None, Field(description="Upper bound; null where it is infinite.")
+    ]
+
+
+@with_config(_CLOSED)
 class RecordMetadata(TypedDict):
     """How and when the cluster was found."""
 
@@ -322,6 +360,7 @@ class Shared(TypedDict):
             "order of the vector ids."
         ),
     ]
+    trend: Annotated[Trend | None, Field(description="Null where no member has a date.")]
     corrections: Annotated[
         list[CorrectionMark],
         Field(description="Corrections by people that the run applied here, the earliest first."),

@@ -674,6 +674,31 @@ class TagSettings(_Group):
     )
 
 
+class TrendSettings(_Group):
+    """Trends: which clusters grow and which fade."""
+
+    window_days: float = Field(
+        3.0,
+        gt=0,
+        le=365,
+        description="Days up to the level's last item whose items per day are compared with those "
+        "before. More react later, and to smaller changes.",
+    )
+    history_days: float = Field(
+        28.0,
+        gt=0,
+        le=3650,
+        description="Days before that: most of a cluster's own history that counts.",
+    )
+    confidence: float = Field(
+        0.95,
+        ge=0.5,
+        lt=1,
+        description="A cluster grows or fades if the interval of this confidence around the ratio "
+        "of the rates lies above or below 1. Higher names fewer clusters.",
+    )
+
+
 class MapSettings(_Group):
     """Map: the picture of the level in the explorer."""
 
@@ -868,6 +893,7 @@ class RunSettings(_Group):
     incremental: IncrementalSettings = Field(default_factory=IncrementalSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
     tags: TagSettings = Field(default_factory=TagSettings)
+    trends: TrendSettings = Field(default_factory=TrendSettings)
     map: MapSettings = Field(default_factory=MapSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)

@@ -97,6 +97,7 @@ def measured(n: int, level: str, folder: Path | None = None) -> Iterator[tuple[s
         if folder is None:
             shutil.rmtree(indices)
         yield "tag", step("tag", level, workspace)
+        yield "trend", step("trend", level, workspace)
         yield "identify", step("identify", level, workspace)
         yield "label", step("label", level, workspace)
 

@@ -218,6 +218,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
             "near_duplicates": [],
             "tags": [],
             "member_tags": [],
+            "trend": None,
             "corrections": [],
             "event_ids": ids,
             "metadata": {

@@ -16,13 +16,14 @@ from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.steps.tag.tag import tag
+from clustering_tasks.steps.trend.trend import trend
 from clustering_tasks.warm_up import warm_up
 from clustering_tasks.workspace.artefacts import Result, Run, part_name
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.benchmarks.contenders import recall, sampled
 from tests.benchmarks.ours import new_run, quiet
 
-STEPS = ("snapshot", "plan", "cluster", "merge", "tag", "identify", "label")
+STEPS = ("snapshot", "plan", "cluster", "merge", "tag", "trend", "identify", "label")
 
 
 class TimedRun:
@@ -61,6 +62,7 @@ class TimedRun:
             cluster(run, part.part)
         merge(run)
         tag(run)
+        trend(run)
         identify(run)
         return label(run)
 

@@ -216,7 +216,7 @@ def test_runs_stay_beside_each_other(results: Results, tmp_path: Path) -> None:
         ("clusters_csv", replacing(b"[1.0,", b"["), "one_dimension"),
         ("clusters_csv", replacing(b"[1.0,", b"[NaN,"), "NaN"),
         ("clusters_csv", replacing(b"2025-12-10", b"2025-13-10"), "out of range"),
-        ("clusters_csv", lambda _: b"", "got 1, expected 18"),
+        ("clusters_csv", lambda _: b"", "got 1, expected 22"),
     ],
 )
 def test_files_that_break_their_contract_are_refused(

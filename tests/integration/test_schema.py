@@ -116,6 +116,7 @@ READS = [
     ("clusters", "TRUE ORDER BY size DESC, cluster_id LIMIT 2", "size_cluster_id"),
     ("clusters", "(size, cluster_id) = (4, 'x') ORDER BY size DESC, cluster_id", "size_cluster_id"),
     ("clusters", "start_time <= now() AND end_time >= '2025-01-01'", "start_time"),
+    ("clusters", "TRUE ORDER BY growth DESC NULLS LAST, cluster_id LIMIT 2", "growth_cluster_id"),
     ("clusters", "search @@ 'summit'", "search"),
     ("clusters", """keywords @> '["summit"]'""", "keywords"),
     ("clusters", """document_ids @> '["doc_001"]'""", "document_ids"),

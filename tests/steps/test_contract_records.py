@@ -33,6 +33,8 @@ def records(workbench: Workbench, level: str) -> list[Json]:
     for record in found:  # as of a run with corrections, and with tags
         record["corrections"] = [{"correction_id": 1, "kind": "pin"}]
         record["tags"] = [{**tag, "members": 5, "applied": 1, "conflicts": 0}]
+        if record["trend"]:
+            record["trend"] |= {"earlier_rate": 2.0, "ratio": 1.5, "ratio_low": 1, "ratio_high": 2}
         record["member_tags"] = [{**tag, "id": record["member_ids"][0], "source": "text"}]
     return found
 

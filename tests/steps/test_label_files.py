@@ -103,7 +103,15 @@ def test_counts_agree_everywhere(result: Result) -> None:
     assert report["largest_cluster_share"] == max(sizes) / counts["clustered"]
     assert report["coverage"] == counts["clustered"] / 30
     assert report["outlier_share"] == counts["noise"] / 30
-    assert set(report["seconds"]) == {"snapshot", "plan", "cluster", "merge", "tag", "identify"}
+    assert set(report["seconds"]) == {
+        "snapshot",
+        "plan",
+        "cluster",
+        "merge",
+        "tag",
+        "trend",
+        "identify",
+    }
     assert report["input"]["undated"] == 1
     assert report["tags"]["of_stage3"] == 29  # the domain of all items but one
     assert (report["errors"]["failed_parts"], report["errors"]["total"]) == (0, 0)

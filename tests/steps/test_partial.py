@@ -17,6 +17,7 @@ from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.steps.tag.tag import tag
+from clustering_tasks.steps.trend.trend import trend
 from clustering_tasks.workspace.artefacts import Run
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs
@@ -82,6 +83,7 @@ def test_on_request_its_items_are_unassigned_and_the_rest_is_kept(workbench: Wor
     perform_all_but(run, "health_medical")
     merge(run)
     tag(run)
+    trend(run)
     identify(run)
     result = label(run)
     metrics = result.metrics
@@ -112,6 +114,7 @@ def test_the_clusters_of_the_other_parts_are_those_of_a_whole_run(workbench: Wor
     clusters = []
     for run in (whole, partial):
         tag(run)
+        trend(run)
         identify(run)
         lines = Path(label(run).files["clusters_jsonl"]).read_text().splitlines()
         clusters.append({frozenset(json.loads(line)["member_ids"]) for line in lines})
@@ -125,6 +128,7 @@ def test_with_nothing_left_all_is_unassigned(workbench: Workbench) -> None:
     plan(run)
     assert merge(run).metrics["unassigned"] == 48
     tag(run)
+    trend(run)
     identify(run)
     assert label(run).metrics["clusters"] == 0
 

@@ -20,6 +20,7 @@ from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
 from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.steps.label.tags import Tags
+from clustering_tasks.steps.label.trends import Trends
 from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
@@ -30,25 +31,33 @@ _SAMPLE = 1000  # texts that show the level's usual language
 
 def label(run: Run) -> Result:
     """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
-    names = ("snapshot", "merge", "identify", "tag")
-    snapshot, merge, identify, tag = (run.result(name) for name in names)
+    names = ("snapshot", "merge", "identify", "tag", "trend")
+    snapshot, merge, identify, tag, trend = (run.result(name) for name in names)
     # Records carry the run and its time, so the artefact belongs to this run alone.
     former = former_labels(run, identify)
     extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest]
-    key = artefact_key("label", [snapshot, merge, identify, tag], run.settings.model_dump(), extra)
+    key = artefact_key(
+        "label", [snapshot, merge, identify, tag, trend], run.settings.model_dump(), extra
+    )
     return perform(
         run,
         "label",
         key,
-        lambda attempt: _write(run, snapshot, merge, identify, tag, former, attempt),
+        lambda attempt: _write(run, snapshot, merge, identify, tag, trend, former, attempt),
     )
 
 
 def write(
-    run: Run, snapshot: Result, merge: Result, identify: Result, tag: Result, attempt: Attempt
+    run: Run,
+    snapshot: Result,
+    merge: Result,
+    identify: Result,
+    tag: Result,
+    trend: Result,
+    attempt: Attempt,
 ) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
-    _write(run, snapshot, merge, identify, tag, former_labels(run, identify), attempt)
+    _write(run, snapshot, merge, identify, tag, trend, former_labels(run, identify), attempt)
 
 
 def _write(
@@ -57,6 +66,7 @@ def _write(
     merge: Result,
     identify: Result,
     tag: Result,
+    trend: Result,
     former: FormerLabels,
     attempt: Attempt,
 ) -> None:
@@ -65,9 +75,9 @@ def _write(
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
     tags = Tags(tag, labels, int(merge.metrics["clusters"] or 0))
-    lasting = former.read(run.as_of)
+    trends, lasting = Trends(trend), former.read(run.as_of)
     ids, sizes = write_clusters(
-        _records(run, snapshot, merge, identify, labels, marks, tags, lasting),
+        _records(run, snapshot, merge, identify, labels, marks, tags, trends, lasting),
         attempt.new_file("clusters_jsonl", "clusters.jsonl"),
         attempt.new_file("clusters_csv", "clusters.csv"),
     )
@@ -80,7 +90,10 @@ def _write(
         attempt.new_file("members_parquet", "members.parquet"),
         attempt.new_file("members_csv", "members.csv"),
     )
-    report = make_report(run, snapshot, merge, tag, sizes) | {"corrections": marks.report(merge)}
+    report = make_report(run, snapshot, merge, tag, sizes) | {
+        "trends": dict(trend.metrics),
+        "corrections": marks.report(merge),
+    }
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
         **{name: merge.metrics[name] for name in (*COUNTS, *QUALITY)},
@@ -99,6 +112,7 @@ def _records(
     labels: I32,
     marks: Marks,
     tags: Tags,
+    trends: Trends,
     lasting: LastingLabels,
 ) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
@@ -122,7 +136,8 @@ def _records(
         )
         changed = cluster.identity["changed"]
         named = lasting.on(record(run, cluster), changed, members["title"])
-        yield marks.on(tags.on(named, number, members["source_id"]), number)
+        described = trends.on(tags.on(named, number, members["source_id"]), number)
+        yield marks.on(described, number)
 
 
 def _keywords(items: UPath, labels: I32, clusters: int) -> Keywords:

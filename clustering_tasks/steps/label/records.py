@@ -88,6 +88,7 @@ def _shared(run: Run, cluster: Cluster, central: I64) -> Shared:
         "near_duplicates": _near_duplicates(members, order),
         "tags": [],
         "member_tags": [],
+        "trend": None,
         "corrections": [],
         "metadata": {
             "algorithm": cluster.algorithm,

@@ -43,6 +43,9 @@ CLUSTER_SCHEMA = text_schema(
         "end_time": _TIME,
         "intra_cluster_similarity": pa.float64(),
         "mean_probability": pa.float64(),
+        "rate": pa.float64(),
+        "earlier_rate": pa.float64(),
+        "growth": pa.float64(),
     },
 )
 
@@ -138,6 +141,7 @@ def _line(record: Record, centroid: bytes) -> bytes:
 
 def _cluster_row(record: Record, centroid: bytes) -> dict[str, Any]:
     start, end = record["temporal_span"] or (None, None)
+    trend = record["trend"]
     stored = {k: v for k, v in record.items() if k not in _STORED_APART}
     return {
         "cluster_id": record["cluster_id"],
@@ -158,6 +162,10 @@ def _cluster_row(record: Record, centroid: bytes) -> dict[str, Any]:
         "document_ids": to_json(record["document_ids"]),
         "record": to_json(stored),
         "tags": to_json(record["tags"]),
+        "trend": trend and trend["state"],
+        "rate": trend and trend["rate"],
+        "earlier_rate": trend and trend["earlier_rate"],
+        "growth": trend and trend["ratio_low"],
     }
 
 

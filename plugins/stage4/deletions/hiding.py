@@ -39,6 +39,7 @@ _UNDRAW = "DELETE FROM {points} WHERE vector_id = ANY(%(vectors)s) OR cluster_id
 _BLANK = """
 UPDATE {clusters} clusters SET label = %(label)s, size = found.size, keywords = '[]',
     representatives = '[]', primary_entities = '[]', tags = '[]', record = '{{}}',
+    trend = NULL, rate = NULL, earlier_rate = NULL, growth = NULL,
     document_ids = document_ids - %(document)s::text,
     start_time = found.first_time, end_time = found.last_time
 FROM (

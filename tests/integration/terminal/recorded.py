@@ -143,6 +143,10 @@ SUMMARY: Json = {
             "conflicts": 2,
         }
     ],
+    "trend": "growing",
+    "rate": 4.0,
+    "earlier_rate": 1.25,
+    "growth": 1.4,
 }
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {

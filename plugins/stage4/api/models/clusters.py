@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 from stage4.api.models.shared import CUT, Line, OfLoad, Page, Record
 from stage4.api.parameters import LevelName
 
+Trend = Literal["growing", "steady", "fading", "unknown"]
+
 
 class ClusterTag(BaseModel):
     """A tag of a cluster."""
@@ -38,6 +40,12 @@ class ClusterSummary(BaseModel):
     keywords: list[Line]
     primary_entities: list[Line]
     tags: list[ClusterTag] = Field(description="The surest first.")
+    trend: Trend | None = Field(
+        description="Items of the last days beside the cluster's own history; null without dates."
+    )
+    rate: float | None = Field(description="Members a day in the last days.")
+    earlier_rate: float | None = Field(description="Members a day in the days before.")
+    growth: float | None = Field(description="Lower bound of `rate` / `earlier_rate`.")
 
 
 class ClusterPage(OfLoad, Page):

@@ -82,11 +82,14 @@ function facts(cluster) {
     "mean similarity": decimal(cluster.intra_cluster_similarity),
     "mean probability": decimal(cluster.mean_probability),
     documents: count(cluster.document_ids.length),
+    trend: cluster.trend && cluster.trend !== "unknown" ? trendOf(cluster) : null,
     id: cluster.cluster_id,
   };
   return h("dl", {}, Object.entries(rows).filter(([, value]) => value)
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, text(value)))));
 }
+
+export const trendOf = (one) => `${one.trend}: ${decimal(one.rate)} a day, ${decimal(one.earlier_rate)} before`;
 
 function chips(title, values, search) {
   return values.length ? part(title, h("ul", { class: "chips" }, values.map((value) =>

@@ -1,7 +1,7 @@
 // The explorer: a level's map or timeline, a search, and a cluster beside it. The address tells which.
 
 import { get, post } from "./api.js";
-import { clusterButton, clusterPage } from "./cluster.js";
+import { clusterButton, clusterPage, trendOf } from "./cluster.js";
 import { byId, h, show, text, visible } from "./dom.js";
 import { count, time, words } from "./format.js";
 import { makeMap } from "./map.js";
@@ -30,7 +30,7 @@ const map = makeMap(byId("canvas"), {
 // What another level or run has left would pass for this one's.
 function nothing(error) {
   byId("points").textContent = "";
-  for (const name of ["legend", "list", "timeline"]) byId(name).replaceChildren();
+  for (const name of ["legend", "list", "timeline", "trends"]) byId(name).replaceChildren();
   show(error);
 }
 
@@ -50,7 +50,7 @@ function read() {
   for (const name of Object.keys(state)) state[name] = asked.get(name);
   state.load_id ??= asked.get("run"); // its name in addresses that were kept
   if (!levels.some((one) => one.dataset.level === state.level)) state.level = "events";
-  if (state.view !== "timeline") state.view = "map";
+  if (!["timeline", "trends"].includes(state.view)) state.view = "map";
 }
 
 function render(change) {
@@ -60,10 +60,13 @@ function render(change) {
   }
   byId("map").hidden = state.view !== "map";
   byId("timeline").hidden = state.view !== "timeline";
+  byId("trends").hidden = state.view !== "trends";
+  byId("list").parentElement.hidden = state.view === "trends";
   byId("text").value = state.q ?? "";
   const whole = !change || "level" in change || "load_id" in change || "view" in change;
   if (whole && state.view === "map") map.start();
   if (whole && state.view === "timeline") attempt(showTimeline);
+  if (whole && state.view === "trends") attempt(showTrends);
   if (!change || "level" in change || "load_id" in change) attempt(showWhich);
   attempt(showPanel);
 }
@@ -122,6 +125,31 @@ async function showTimeline() {
     h("li", {}, clusterButton(one, (id) => go({ cluster: id })))));
   byId("list-title").textContent = "Largest clusters";
   show(null);
+}
+
+async function showTrends() {
+  const { level, load_id } = state;
+  const of = async (trend, order) =>
+    (await get("clusters", { level, load_id, trend, order, limit: LISTED })).clusters;
+  let growing, fading;
+  try {
+    [growing, fading] = await Promise.all([of("growing", "growth"), of("fading", "size")]);
+  } catch (error) {
+    return nothing(error);
+  }
+  if (level !== state.level || load_id !== state.load_id) return; // an answer that came late
+  byId("trends").replaceChildren(
+    trendList("Growing", "No cluster grows surely.", growing),
+    trendList("Fading, the largest first", "No cluster fades surely.", fading));
+  show(null);
+}
+
+function trendList(title, none, clusters) {
+  return h("section", {}, h("h2", {}, title), clusters.length
+    ? h("ol", { class: "clusters" }, clusters.map((one) => h("li", {},
+      clusterButton(one, (id) => go({ cluster: id })),
+      h("span", { class: "quiet" }, ` ${trendOf(one)}`))))
+    : h("p", { class: "quiet" }, none));
 }
 
 let latest = 0;
