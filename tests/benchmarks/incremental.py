@@ -269,7 +269,9 @@ def _steps(
     parts = [_timed(["cluster", *common, "--part", str(p["part"])]) for p in record["parts"]]
     processor, wall, memory = zip(*parts, strict=True)
     found["cluster"] = (sum(processor), sum(wall), max(memory))
-    return found | {step: _timed([step, *common]) for step in ("merge", "identify", "label")}
+    return found | {
+        step: _timed([step, *common]) for step in ("merge", "tag", "trend", "identify", "label")
+    }
 
 
 def _timed(arguments: list[str]) -> tuple[float, float, float]:

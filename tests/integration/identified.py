@@ -101,6 +101,7 @@ class Identified(Label):
                 **dict.fromkeys(("keywords", "representatives", "primary_entities"), "[]"),
                 "document_ids": orjson.dumps(sorted(map(document, items))),
                 "record": "{}",
+                "tags": "[]",
             }
 
     def member_rows(self) -> Iterator[Json]:
@@ -113,6 +114,7 @@ class Identified(Label):
                 "status": "clustered" if item in of_item else "noise",
                 "cluster_id": of_item.get(item),
                 "metadata": "{}",
+                "tags": "[]",
             }
 
     def report(self) -> Json:

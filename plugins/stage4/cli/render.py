@@ -211,9 +211,10 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     """Yield a cluster, and its members where they were asked for."""
     names = ("cluster_id", "label", "size", "level", "load_id", "domain", "event_type")
     more = ("entity_type", "start_time", "end_time", "intra_cluster_similarity", "mean_probability")
-    lists = ("key_phrases", "keywords", "primary_entities", "tags")
+    lists = ("key_phrases", "keywords", "primary_entities")
     shown = {name: found[name] for name in (*names, *more, *lists)} | {
-        "load_id": str(found["load_id"])
+        "load_id": str(found["load_id"]),
+        "tags": [f"{each['tag']} ({each['confidence']:.0%})" for each in found["tags"]],
     }
     yield facts({name.replace("_", " "): value for name, value in shown.items()})
     yield ""

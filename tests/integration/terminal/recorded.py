@@ -143,7 +143,20 @@ SUMMARY: Json = {
     "mean_probability": 0.9,
     "keywords": ["summit", "leaders"],
     "primary_entities": ["G7"],
-    "tags": [],
+    "tags": [
+        {
+            "category": "topic",
+            "tag": "summits",
+            "confidence": 0.86,
+            "members": 30,
+            "applied": 9,
+            "conflicts": 2,
+        }
+    ],
+    "trend": "growing",
+    "rate": 4.0,
+    "earlier_rate": 1.25,
+    "growth": 1.4,
 }
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {

@@ -63,15 +63,16 @@ def test_limits_hold_at_the_limit_and_not_beyond(level: str) -> None:
     at = SOUND | {
         "quality.silhouette": limits.min_silhouette,
         "raw_outlier_share": limits.max_raw_outlier_share,
-        "tags.per_item": 2.0,
+        "tags.per_item": limits.min_tags_per_item,
     }
     assert find_alerts(level, at, [], DEFAULTS) == []
     beyond = {
         "quality.silhouette": math.nextafter(limits.min_silhouette, -1),
         "raw_outlier_share": math.nextafter(limits.max_raw_outlier_share, 1),
-        "tags.per_item": 1.99,
+        "tags.per_item": math.nextafter(limits.min_tags_per_item or 3.0, 0),
     }
-    found = find_alerts(level, SOUND | beyond, [], DEFAULTS)
+    asked = DEFAULTS if limits.min_tags_per_item else AlertSettings(min_tags_per_item=3.0)
+    found = find_alerts(level, SOUND | beyond, [], asked)
     assert {each.name: each.value for each in found} == {
         f"limit.{name}": value for name, value in beyond.items()
     }

@@ -13,6 +13,7 @@ from stage4.api.models.clusters import (
     ClusterSummary,
     Similar,
     SimilarClusters,
+    Trend,
 )
 from stage4.api.models.items import Member, MemberPage
 from stage4.api.openapi import OF_A_CLUSTER, OF_A_RUN
@@ -56,6 +57,8 @@ class Filters(BaseModel):
     min_size: Size | None = Field(None, description="Members at least.")
     max_size: Size | None = Field(None, description="Members at most.")
     document_id: Id | None = Field(None, description="Only clusters with items of it.")
+    tag: Text | None = Field(None, description="Only clusters with this tag, of any category.")
+    trend: Trend | None = Field(None, description="Only clusters with this trend.")
     pinned: bool = Field(False, description="Only clusters that a person pinned.")
     hidden: bool = Field(False, description="Clusters that a person hid, too.")
 
@@ -81,7 +84,7 @@ class ListParameters(Filters, LoadParameters):
     level: Level
     q: Text | None = Field(None, description=WORDS)
     order: stored.Order = Field(
-        "size", description="Largest first, latest first, or by label's alphabet."
+        "size", description="Largest first, latest first, by label's alphabet, or growing first."
     )
     limit: Limit = DEFAULT_ROWS
     cursor: CursorText | None = None

@@ -3,13 +3,13 @@
 import { get } from "./api.js";
 import { correctionsOf } from "./corrections.js";
 import { h, text } from "./dom.js";
-import { between, count, decimal, time, words } from "./format.js";
+import { between, count, decimal, share, time, words } from "./format.js";
 import { historyOf } from "./history.js";
 
 const MEMBERS = 20;
 const TITLES = ["title", "event_description", "entity_text", "storyline_summary", "name"];
 
-// `acts`: open(id), moved(id), search(words), close(). An id may be a former one: then the API leads to
+// `acts`: open(id), moved(id), search(words), tagged(tag), close(). An id may be a former one: then the API leads to
 // the cluster that it went into, names the parts of one that was split, or tells that it is gone.
 export async function clusterPage(asked, loadId, acts) {
   let cluster;
@@ -42,7 +42,7 @@ export async function clusterPage(asked, loadId, acts) {
     chips("Key phrases", cluster.key_phrases, acts.search),
     chips("Keywords", cluster.keywords, acts.search),
     chips("Entities", cluster.primary_entities, acts.search),
-    chips("Tags", cluster.tags.map(String), acts.search),
+    tags(cluster.tags, acts.tagged),
     part("Representatives", cluster.representatives.length ? h("ol", {}, cluster.representatives.map(
       (one) => h("li", {}, text(one.title ?? one.id), similarity(one.similarity)))) : null),
     part(`Members (${count(cluster.size)})`, members, more),
@@ -83,16 +83,28 @@ function facts(cluster) {
     "mean similarity": decimal(cluster.intra_cluster_similarity),
     "mean probability": decimal(cluster.mean_probability),
     documents: count(cluster.document_ids.length),
+    trend: cluster.trend && cluster.trend !== "unknown" ? trendOf(cluster) : null,
     id: cluster.cluster_id,
   };
   return h("dl", {}, Object.entries(rows).filter(([, value]) => value)
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, text(value)))));
 }
 
+export const trendOf = (one) => `${one.trend}: ${decimal(one.rate)} a day, ${decimal(one.earlier_rate)} before`;
+
 function chips(title, values, search) {
   return values.length ? part(title, h("ul", { class: "chips" }, values.map((value) =>
     h("li", {}, h("button", { type: "button", onclick: () => search(value) }, text(value)))))) : null;
 }
+
+function tags(values, tagged) {
+  return values.length ? part("Tags", h("ul", { class: "chips" }, values.map((one) =>
+    h("li", {}, h("button", { type: "button", title: tagTitle(one), onclick: () => tagged(one.tag) },
+      text(one.tag), h("small", {}, ` ${share(one.confidence)}`)))))) : null;
+}
+
+const tagTitle = (one) => `${words(one.category)}: ${count(one.members)} members bear it` +
+  `, ${count(one.applied)} got it, ${count(one.conflicts)} kept another`;
 
 function part(title, ...content) {
   return content[0] === null ? null : h("section", {}, h("h3", {}, title), content);
@@ -117,6 +129,8 @@ function member(one, corrections) {
       h("summary", {}, text(title ?? one.source_id), similarity(one.similarity)),
       h("p", { class: "quiet" }, text(one.source_id), one.occurred_at ? `, ${time(one.occurred_at)}` : "",
         one.assignment === "nearest" ? ", assigned to the nearest cluster" : ""),
+      one.tags.length ? h("p", { class: "quiet" }, "got the tags ", one.tags.flatMap((tag, at) =>
+        [at ? ", " : "", text(tag.tag), ` (${share(tag.confidence)})`])) : null,
       corrections?.leave(one.vector_id),
       h("pre", { dir: "auto" }, JSON.stringify(one.metadata, null, 2))));
 }

@@ -10,7 +10,7 @@ const { tasks: TASKS, timed: TIMED } = JSON.parse(byId("pipeline").textContent);
 const SECONDS = TIMED.map((step) => `seconds.${step}`);
 const METRICS = [
   "coverage", "outlier_share", "quality.silhouette", "quality.intra_cluster_similarity",
-  ...SECONDS,
+  "tags.coverage", ...SECONDS,
 ];
 const FINISHED = new Set(["completed", "failed", "canceled"]);
 const ACTS = {
@@ -189,6 +189,8 @@ function facts(level, run, jobs) {
     outliers: share(run.outlier_share),
     "largest cluster": share(run.largest_cluster_share),
     silhouette: decimal(run.report.quality.silhouette),
+    tagged: share(run.report.tags?.coverage),
+    "tags per item": decimal(run.report.tags?.per_item),
     algorithm: words(run.algorithm),
     "failed runs": finished.length ? `${failed} of the last ${finished.length}` : "–",
   };
@@ -216,7 +218,8 @@ function charts(run, trend) {
     bars("Clusters by size", sizes, whole),
     lines("Shares",
       [{ name: "coverage", values: of("coverage") },
-        { name: "outliers", values: of("outlier_share") }], labels, share, { low: 0, high: 1 }),
+        { name: "outliers", values: of("outlier_share") },
+        { name: "tagged", values: of("tags.coverage") }], labels, share, { low: 0, high: 1 }),
     lines("Quality",
       [{ name: "similarity", values: of("quality.intra_cluster_similarity") },
         { name: "silhouette", values: of("quality.silhouette") }], labels, decimal),
