@@ -101,8 +101,7 @@ def test_the_dashboard_shows_how_far_a_run_is(page: Page, address: str, failing_
 
 
 def test_a_run_is_acted_on_from_the_dashboard(page: Page, address: str, failing_run: None) -> None:
-    token_of_a_user = [{"name": "_token", "value": token("user", "uma"), "url": address}]
-    page.context.add_cookies(token_of_a_user)
+    page.context.add_cookies([{"name": "_token", "value": token("user", "uma"), "url": address}])
     page.goto(f"{address}/dashboard")
     job = page.locator("#running .job")
     expect(page.locator("#runs .acts button")).to_have_text(["retry"])
