@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 from clustering_tasks.settings.run import LARGEST
 
 _GUARDED = re.compile(
-    r"/api/v2/(?:dags/(?:cluster_\w+|roll_back|delete_document|housekeeping)/dagRuns"
+    r"/api/v2/(?:dags/(?:cluster_\w+|roll_back|delete_document|housekeeping|send_events)/dagRuns"
     r"|assets/events|backfills)/?"
 )
 _LONG = re.compile(rb"\d{19}")

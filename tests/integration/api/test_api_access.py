@@ -122,7 +122,10 @@ def test_the_cookie_of_airflows_pages_opens_too(stranger: TestClient) -> None:
 
 def changes(method: str, path: str) -> bool:
     """Whether a route needs the right to start runs."""
-    return method == "DELETE" or (method, path) == ("POST", "/corrections")
+    return method == "DELETE" or (method, path) in {
+        ("POST", "/corrections"),
+        ("POST", "/events/resend"),
+    }
 
 
 OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live"}

@@ -17,6 +17,7 @@ ROUTES = (
     "metrics",
     "map",
     "jobs",
+    "events",
     "health",
 )
 
