@@ -112,6 +112,47 @@ def corrections(found: Sequence[Json]) -> Iterator[RenderableType]:
     yield table(heads, rows) if rows else "no corrections"
 
 
+def events(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield a list of events, a line for each delivery."""
+    rows = [
+        (
+            moment(each["created_at"]),
+            each["job_id"],
+            str(each["sequence"]),
+            each["type"].removeprefix("clustering."),
+            delivery["receiver"],
+            delivery["state"].replace("_", " "),
+            str(delivery["attempts"]),
+            delivery["last_error"],
+            each["event_id"],
+        )
+        for each in found
+        for delivery in each["deliveries"] or [_NOBODY]
+    ]
+    heads = ("written", "job", "seq", "what", "receiver", "state", "tries", "error", "id")
+    yield table(heads, rows) if rows else "no events"
+
+
+def receivers(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield what each receiver has not taken."""
+    rows = [
+        (
+            each["receiver"],
+            f"{each['pending']:,}",
+            f"{each['given_up']:,}",
+            moment(each["oldest_pending_at"]),
+            moment(each["retry_at"]),
+            each["last_error"],
+        )
+        for each in found
+    ]
+    heads = ("receiver", "pending", "given up", "oldest pending", "next attempt", "error")
+    yield table(heads, rows) if rows else "every receiver has taken its events"
+
+
+_NOBODY = {"receiver": None, "state": "no receiver", "attempts": 0, "last_error": None}
+
+
 def _what(found: Json) -> str:
     if found["cluster_id"] is not None:
         name = f" to {found['label']}" if found["label"] is not None else ""

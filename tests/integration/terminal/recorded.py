@@ -297,6 +297,35 @@ CORRECTION: Json = {
     "state": "holds",
 }
 
+EVENT: Json = {
+    "event_id": "0d5f3c1e-6f0e-4a4e-9f3b-0f3f5d1f1a11",
+    "job_id": "cluster_events.manual__1",
+    "level": "events",
+    "sequence": 3,
+    "type": "clustering.job.failed",
+    "created_at": "2026-03-01T12:00:00Z",
+    "data": {"event_type": "clustering.job.failed"},
+    "deliveries": [
+        {
+            "receiver": "hook",
+            "state": "given_up",
+            "attempts": 8,
+            "last_error": "status 400",
+            "next_attempt_at": None,
+            "delivered_at": None,
+        }
+    ],
+}
+RECEIVER: Json = {
+    "receiver": "hook",
+    "pending": 12,
+    "given_up": 1,
+    "oldest_pending_at": "2026-03-01T12:00:00Z",
+    "failures": 3,
+    "retry_at": "2026-03-01T12:05:00Z",
+    "last_error": "status 503",
+}
+
 DELETION: Json = {
     "deletion_id": 7,
     "state": "requested",

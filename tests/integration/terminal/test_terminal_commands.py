@@ -11,7 +11,16 @@ from urllib.parse import quote
 import pytest
 from pydantic import BaseModel, ConfigDict, create_model
 
-from stage4.api.models import clusters, corrections, installation, items, jobs, metrics, runs
+from stage4.api.models import (
+    clusters,
+    corrections,
+    events,
+    installation,
+    items,
+    jobs,
+    metrics,
+    runs,
+)
 from tests.integration.terminal import recorded
 from tests.integration.terminal.conftest import Command, Script
 from tests.integration.terminal.recorded import CLUSTER_ID, JOB_ID
@@ -37,6 +46,8 @@ REPO = Path(__file__).parents[3]
         (installation.Resources, recorded.RESOURCES),
         (items.Deletion, recorded.DELETION),
         (corrections.Correction, recorded.CORRECTION),
+        (events.OutgoingEvent, recorded.EVENT),
+        (events.ReceiverQueue, recorded.RECEIVER),
     ],
 )
 def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
@@ -549,6 +560,23 @@ def test_corrections_are_listed_and_undone(script: Script, terminal: Command) ->
     assert undone.code == 0
     assert "vera" in undone.out
     assert terminal("undo", "0").code == 64
+
+
+def test_events_are_listed_counted_and_sent_again(script: Script, terminal: Command) -> None:
+    script.stage4("GET events", {"events": [recorded.EVENT], "next_cursor": None})
+    shown = terminal("events", "list", "--level", "event", "--state", "given_up", "--json")
+    assert shown.code == 0
+    assert json.loads(shown.out)["events"] == [recorded.EVENT]
+    assert "hook" in terminal("events", "list").out
+    script.stage4("GET events/receivers", {"receivers": [recorded.RECEIVER]})
+    assert "12" in terminal("events", "receivers").out
+    script.stage4("POST events/resend", {"deliveries": 2})
+    sent = terminal("events", "resend", "--receiver", "hook")
+    assert (sent.code, sent.out.split()[0]) == (0, "2")
+    assert script.asked[-1].body == {"receiver": "hook"}
+    event = recorded.EVENT["event_id"]
+    assert terminal("events", "resend", event, event).out.split()[0] == "4"
+    assert script.asked[-1].body == {"event_id": event}
 
 
 @pytest.mark.parametrize("name", ["", "..", "a\nb"])
