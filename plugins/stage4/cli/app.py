@@ -50,7 +50,12 @@ FormerRunId = Annotated[int | None, typer.Option("--run", hidden=True)]
 def options(
     context: typer.Context,
     url: Annotated[str | None, typer.Option(help=f"Airflow's address. Default: ${URL}.")] = None,
-    user: Annotated[str | None, typer.Option(help=f"Default: ${TOKEN}, else ${USER}.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Name of the user who logs in. Default: nobody, where ${TOKEN} is set; else ${USER}."
+        ),
+    ] = None,
     password_file: Annotated[
         str | None,
         typer.Option(
@@ -349,7 +354,9 @@ def undo_command(
 @app.command("delete-document")
 def delete_document_command(
     context: typer.Context,
-    document_id: Annotated[str, typer.Argument(metavar="DOCUMENT_ID")],
+    document_id: Annotated[
+        str, typer.Argument(metavar="DOCUMENT_ID", help="As Stage 3 names it: doc_001.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
     as_json: Json = False,
 ) -> None:
