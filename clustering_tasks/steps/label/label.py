@@ -10,6 +10,7 @@ from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
+from clustering_tasks.identity.words import CHANGES
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
@@ -70,7 +71,10 @@ def _write(
         attempt.new_file("members_parquet", "members.parquet"),
         attempt.new_file("members_csv", "members.csv"),
     )
-    report = make_report(run, snapshot, merge, sizes) | {"corrections": marks.report(merge)}
+    report = make_report(run, snapshot, merge, sizes) | {
+        "corrections": marks.report(merge),
+        "lineage": _lineage(identify),
+    }
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
         **{name: merge.metrics[name] for name in (*COUNTS, *QUALITY)},
@@ -78,6 +82,12 @@ def _write(
         "outlier_share": report["outlier_share"],
         "raw_outlier_share": report["raw_outlier_share"],
     }
+
+
+def _lineage(identify: Result) -> dict[str, int]:
+    """Count ids by what became of them in the run."""
+    changes = read_columns(identify.path("lineage"), ["change"])["change"].to_pylist()
+    return {change: changes.count(change) for change in CHANGES}
 
 
 def _records(
