@@ -53,7 +53,8 @@ def options(
     user: Annotated[
         str | None,
         typer.Option(
-            help=f"Name of the user who logs in. Default: nobody, where ${TOKEN} is set; else ${USER}."
+            help="Name of the user who logs in. Default: nobody, where "
+            f"${TOKEN} is set; else ${USER}."
         ),
     ] = None,
     password_file: Annotated[

@@ -155,6 +155,8 @@ function facts(level, run, jobs) {
     "largest cluster": share(run.largest_cluster_share),
     silhouette: decimal(run.report.quality.silhouette),
     algorithm: words(run.algorithm),
+    mode: mode(run.report.mode),
+    ids: lineage(run.report.lineage),
     "failed runs": finished.length ? `${failed} of the last ${finished.length}` : "–",
   };
   return h("div", {},
@@ -163,6 +165,14 @@ function facts(level, run, jobs) {
     idleSettings(run.report.idle_settings),
     h("p", {}, h("a", { href: explorer({ level }) }, `Explore ${level}`)));
 }
+
+function mode(made) {
+  if (!made) return "–";
+  return made.asked === "full" ? made.taken : text(`${made.taken} (asked for: ${made.asked}; ${made.reason})`);
+}
+
+const lineage = (ids) => Object.entries(ids ?? {}).filter(([, many]) => many)
+  .map(([change, many]) => `${count(many)} ${change}`).join(", ") || "–";
 
 function charts(run, trend) {
   const labels = trend.map((one) => date(one.as_of));
