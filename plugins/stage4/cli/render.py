@@ -170,7 +170,8 @@ def _mode(found: Json) -> str | None:
 
 
 def _lineage(found: Mapping[str, int]) -> str | None:
-    return ", ".join(f"{number(ids)} {change}" for change, ids in found.items() if ids) or None
+    most_first = sorted(found.items(), key=lambda each: -each[1])
+    return ", ".join(f"{number(ids)} {change}" for change, ids in most_first if ids) or None
 
 
 def _idle_settings(found: Iterable[Json], *, of_levels: bool = False) -> Iterator[RenderableType]:

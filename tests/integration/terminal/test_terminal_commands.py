@@ -229,7 +229,7 @@ def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Comman
     for text in ("running", "50 %", "1,684 of 5,053", "1 of 3", "1 success, 2 running", "0.42"):
         assert text in shown.out
     assert "incremental (asked for: auto; continues run cluster_events.1)" in shown.out
-    assert "3 born, 7 continued, 2 grew " in shown.out
+    assert "7 continued, 3 born, 2 grew " in shown.out
 
 
 def test_list_goes_on_page_by_page(script: Script, terminal: Command) -> None:

@@ -171,7 +171,7 @@ function mode(made) {
   return made.asked === "full" ? made.taken : text(`${made.taken} (asked for: ${made.asked}; ${made.reason})`);
 }
 
-const lineage = (ids) => Object.entries(ids ?? {}).filter(([, many]) => many)
+const lineage = (ids) => Object.entries(ids ?? {}).filter(([, many]) => many).sort((a, b) => b[1] - a[1])
   .map(([change, many]) => `${count(many)} ${change}`).join(", ") || "–";
 
 function charts(run, trend) {
