@@ -11,6 +11,7 @@ from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
+from clustering_tasks.identity.words import CHANGES
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.free_labels import FreeLabels
@@ -106,6 +107,7 @@ def _write(
     report = make_report(run, snapshot, merge, tag, sizes) | {
         "trends": dict(trend.metrics),
         "corrections": marks.report(merge),
+        "lineage": _lineage(identify),
     }
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
@@ -115,6 +117,12 @@ def _write(
         "raw_outlier_share": report["raw_outlier_share"],
         **{f"tags.{name}": value for name, value in report["tags"].items()},
     }
+
+
+def _lineage(identify: Result) -> dict[str, int]:
+    """Count ids by what became of them in the run."""
+    changes = read_columns(identify.path("lineage"), ["change"])["change"].to_pylist()
+    return {change: changes.count(change) for change in CHANGES}
 
 
 def _records(

@@ -51,7 +51,13 @@ FormerRunId = Annotated[int | None, typer.Option("--run", hidden=True)]
 def options(
     context: typer.Context,
     url: Annotated[str | None, typer.Option(help=f"Airflow's address. Default: ${URL}.")] = None,
-    user: Annotated[str | None, typer.Option(help=f"Default: ${TOKEN}, else ${USER}.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the user who logs in. Default: nobody, where "
+            f"${TOKEN} is set; else ${USER}."
+        ),
+    ] = None,
     password_file: Annotated[
         str | None,
         typer.Option(
@@ -473,7 +479,9 @@ def resend_command(
 @app.command("delete-document")
 def delete_document_command(
     context: typer.Context,
-    document_id: Annotated[str, typer.Argument(metavar="DOCUMENT_ID")],
+    document_id: Annotated[
+        str, typer.Argument(metavar="DOCUMENT_ID", help="As Stage 3 names it: doc_001.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -105,7 +105,17 @@ RUN: Json = {
     "published_at": "2026-03-01T12:08:30Z",
 }
 
-FULL_RUN: Json = RUN | {"report": {"quality": {"silhouette": 0.42}}}
+FULL_RUN: Json = RUN | {
+    "report": {
+        "quality": {"silhouette": 0.42},
+        "mode": {
+            "asked": "auto",
+            "taken": "incremental",
+            "reason": "continues run cluster_events.1",
+        },
+        "lineage": {"born": 3, "continued": 7, "grew": 2, "merged": 0},
+    }
+}
 FAILED_TASKS: Json = {
     "task_instances": [
         {"task_id": "cluster", "map_index": 2, "try_number": 3},
@@ -160,6 +170,7 @@ SUMMARY: Json = {
 }
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {
+    "marks": [],
     "level": "events",
     "key_phrases": ["Fumio Kishida"],
     "load_id": 17,
@@ -289,6 +300,8 @@ CORRECTION: Json = {
     "others": ["event_emb_doc_002_event_3"],
     "cluster_id": None,
     "label": None,
+    "clusters": [],
+    "names": {"event_emb_doc_001_event_0": "Ministers meet"},
     "reason": "another summit",
     "made_by": "ulla",
     "made_at": "2026-03-01T12:00:00Z",

@@ -238,6 +238,7 @@ def test_wait_follows_a_job_to_its_end(script: Script, terminal: Command, as_jso
     else:
         assert shown.err.count("cluster 1/3") == 1
         assert "758" in shown.out
+        assert "incremental" in shown.out
 
 
 def test_a_job_that_fails_fails_the_command(script: Script, terminal: Command) -> None:
@@ -271,6 +272,8 @@ def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Comman
     assert shown.code == 0
     for text in ("running", "50 %", "1,684 of 5,053", "1 of 3", "1 success, 2 running", "0.42"):
         assert text in shown.out
+    assert "incremental (asked for: auto; continues run cluster_events.1)" in shown.out
+    assert "7 continued, 3 born, 2 grew " in shown.out
 
 
 def test_list_goes_on_page_by_page(script: Script, terminal: Command) -> None:
@@ -542,10 +545,11 @@ def test_what_is_no_correction_is_not_sent(
 
 def test_a_contradiction_is_shown_in_the_servers_words(script: Script, terminal: Command) -> None:
     words = "It contradicts correction 17 (together, by ulla on 2026-03-01)"
-    script.stage4("POST corrections", (409, {"detail": words}))
+    script.stage4("POST corrections", (409, {"detail": words, "against": [17]}))
     refused = terminal("correct", "hide", CLUSTER_ID)
     assert refused.code == 64
     assert words in refused.err
+    assert "stage4 undo 17" in refused.err
 
 
 def test_corrections_are_listed_and_undone(script: Script, terminal: Command) -> None:
@@ -553,7 +557,8 @@ def test_corrections_are_listed_and_undone(script: Script, terminal: Command) ->
     script.stage4("GET corrections", page)
     shown = terminal("corrections", "--level", "event", "--cluster", CLUSTER_ID)
     assert shown.code == 0
-    assert "apart event_emb_doc_001_event_0" in " ".join(shown.out.split())
+    line = " ".join(shown.out.split())
+    assert "apart event_emb_doc_001_event_0 (Ministers meet) from event_emb_doc_002" in line
     gone = recorded.CORRECTION | {"state": "undone", "undone_by": "vera"}
     script.stage4("DELETE corrections/17", gone)
     undone = terminal("undo", "17")
@@ -577,6 +582,36 @@ def test_events_are_listed_counted_and_sent_again(script: Script, terminal: Comm
     event = recorded.EVENT["event_id"]
     assert terminal("events", "resend", event, event).out.split()[0] == "4"
     assert script.asked[-1].body == {"event_id": event}
+
+
+def test_a_correction_is_listed_by_the_clusters_that_were_named_and_whole(
+    script: Script, terminal: Command
+) -> None:
+    reason = "the same summit " * 20
+    made = recorded.CORRECTION | {
+        "kind": "together",
+        "items": [f"event_emb_{n}" for n in range(10)],
+        "others": [],
+        "clusters": [CLUSTER_ID, OTHER_ID],
+        "names": {CLUSTER_ID: "A summit"},
+        "reason": reason,
+    }
+    script.stage4("GET corrections", {"corrections": [made], "next_cursor": None})
+    shown = terminal("corrections").out
+    assert f"together {CLUSTER_ID} (A summit), {OTHER_ID}" in shown
+    assert reason.strip() in shown
+    assert "event_emb_" not in shown
+
+
+def test_show_says_what_a_person_decided(script: Script, terminal: Command) -> None:
+    kinds = [("rename", "The vote"), ("hide", None)]
+    marks = [
+        {"correction_id": n, "kind": kind, "label": label} for n, (kind, label) in enumerate(kinds)
+    ]
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER | {"marks": marks})
+    shown = terminal("show", CLUSTER_ID).out
+    assert "renamed to The vote, from the next run on (correction 0)" in shown
+    assert "hidden: lists and searches omit it (correction 1)" in shown
 
 
 @pytest.mark.parametrize("name", ["", "..", "a\nb"])

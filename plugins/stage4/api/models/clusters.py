@@ -63,6 +63,14 @@ class Representative(BaseModel):
     similarity: float | None
 
 
+class Mark(BaseModel):
+    """A correction of a cluster itself, and not of its items."""
+
+    correction_id: int
+    kind: Literal["rename", "pin", "hide"]
+    label: Line | None = Field(description="Of `rename`.")
+
+
 class Cluster(OfLoad, ClusterSummary):
     """All that is stored of a cluster; its members are a list of their own."""
 
@@ -76,6 +84,9 @@ class Cluster(OfLoad, ClusterSummary):
         description=f"The line of the JSONL, without members and centroid. {CUT}"
     )
     centroid: list[float] | None = Field(description="With `centroid=true`; else null.")
+    marks: list[Mark] = Field(
+        description="Corrections of the cluster that hold now, also those that no run has applied."
+    )
 
 
 class Similar(ClusterSummary):

@@ -33,7 +33,7 @@ from stage4.api.parameters import (
 )
 from stage4.api.queries import clusters as stored
 from stage4.api.queries import members
-from stage4.api.queries.corrections import Marked, marked_clusters
+from stage4.api.queries.corrections import Marked, marked_clusters, marks_of
 from stage4.api.queries.runs import RunKey, find_run, run_of_list
 from stage4.api.routes.identities import absent
 from stage4.api.security import AccessDep
@@ -163,6 +163,7 @@ async def read_cluster(
     await access.check(level)
     async with services.database.reader() as connection:
         run = await find_run(connection, level, asked.load_id, asked.published_at)
+        marks = await marks_of(connection, cluster_id)
 
         async def make() -> Cluster:
             row = await stored.read_cluster(connection, run, cluster_id)
@@ -171,9 +172,16 @@ async def read_cluster(
             centroid = None
             if asked.centroid:
                 centroid = await stored.read_centroid(connection, run, cluster_id)
-            return Cluster(**row, level=run.level, load_id=run.load_id, centroid=centroid)
+            return Cluster(
+                **row, level=run.level, load_id=run.load_id, centroid=centroid, marks=marks
+            )
 
-        question = {"of": "cluster", "id": cluster_id, "centroid": asked.centroid}
+        question = {
+            "of": "cluster",
+            "id": cluster_id,
+            "centroid": asked.centroid,
+            "marks": [mark["correction_id"] for mark in marks],
+        }
         return await services.cache.answer(run, question, make)
 
 

@@ -9,8 +9,9 @@ import { historyOf } from "./history.js";
 const MEMBERS = 20;
 const TITLES = ["title", "event_description", "entity_text", "storyline_summary", "name"];
 
-// `acts`: open(id), moved(id), search(words), tagged(tag), close(). An id may be a former one: then the API leads to
-// the cluster that it went into, names the parts of one that was split, or tells that it is gone.
+// `acts`: open(id), moved(id), search(words), tagged(tag), corrected(), close(). An id may be a former one: then
+// the API leads to the cluster that it went into, names the parts of one that was split, or tells that it
+// is gone.
 export async function clusterPage(asked, loadId, acts) {
   let cluster;
   try {
@@ -27,7 +28,7 @@ export async function clusterPage(asked, loadId, acts) {
     get(`clusters/${id}/similar`, { load_id: loadId, limit: 8 }),
     loadId === null ? historyOf(id, acts.open) : null,  // a run that was only loaded has ids that nobody saw
   ]);
-  const corrections = loadId === null ? correctionsOf(cluster) : null;
+  const corrections = loadId === null ? correctionsOf(cluster, acts.corrected) : null;
   const members = h("ol", { class: "members" });
   const more = h("button", { type: "button" }, "More members");
   const list = paged(members, more, id, loadId, corrections);
@@ -38,6 +39,8 @@ export async function clusterPage(asked, loadId, acts) {
       h("h2", { tabindex: -1, dir: "auto", class: "text" }, cluster.label),
       h("button", { type: "button", class: "close", "aria-label": "Close", onclick: acts.close }, "×")),
     id === asked ? null : h("p", { class: "note" }, `${asked} went into this cluster.`),
+    ...cluster.marks.filter((one) => one.kind !== "rename").map((one) => h("p", { class: "note" },
+      one.kind === "hide" ? "Hidden: lists and searches omit this cluster." : "Pinned.")),
     facts(cluster),
     chips("Key phrases", cluster.key_phrases, acts.search),
     chips("Keywords", cluster.keywords, acts.search),
@@ -48,9 +51,11 @@ export async function clusterPage(asked, loadId, acts) {
     part(`Members (${count(cluster.size)})`, members, more),
     part("History of this id", history),
     part("Near clusters", similar.clusters.length ? h("ol", { class: "clusters" }, similar.clusters.map(
-      (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity), corrections?.same(one.cluster_id)))) : null),
+      (one) => h("li", {}, clusterButton(one, acts.open), similarity(one.similarity), corrections?.same(one)))) : null),
     corrections?.part,
     part("Metadata", h("details", {}, h("summary", {}, "The record, as Stage 5 gets it"),
+      h("p", { class: "quiet" }, "Without centroid_vector, member_ids, member_probabilities and " +
+        "member_similarities: the list of members and the JSONL have them."),
       h("pre", { dir: "auto" }, JSON.stringify(cluster.record, null, 2)))));
 }
 

@@ -192,6 +192,8 @@ function facts(level, run, jobs) {
     tagged: share(run.report.tags?.coverage),
     "tags per item": decimal(run.report.tags?.per_item),
     algorithm: words(run.algorithm),
+    mode: mode(run.report.mode),
+    ids: lineage(run.report.lineage),
     "failed runs": finished.length ? `${failed} of the last ${finished.length}` : "–",
   };
   return h("div", {},
@@ -200,6 +202,14 @@ function facts(level, run, jobs) {
     idleSettings(run.report.idle_settings),
     h("p", {}, h("a", { href: explorer({ level }) }, `Explore ${level}`)));
 }
+
+function mode(made) {
+  if (!made) return "–";
+  return made.asked === "full" ? made.taken : text(`${made.taken} (asked for: ${made.asked}; ${made.reason})`);
+}
+
+const lineage = (ids) => Object.entries(ids ?? {}).filter(([, many]) => many).sort((a, b) => b[1] - a[1])
+  .map(([change, many]) => `${count(many)} ${change}`).join(", ") || "–";
 
 function charts(run, trend) {
   const labels = trend.map((one) => date(one.as_of));

@@ -89,15 +89,17 @@ async function showWhich() {
 }
 
 function showSeen(view, colour, inside) {
-  const shown = view.clusters.x.length + view.members.x.length;
-  byId("points").textContent = `${count(shown)} points` + (view.complete ? "" : ", zoom in for more");
-  byId("legend").replaceChildren(...colour.names.map((name) => {
+  const [clusters, members] = [view.clusters.x.length, view.members.x.length];
+  byId("points").textContent = `${count(clusters)} clusters (circles) and ${count(members)} of their members` +
+    ` (dots): ${count(clusters + members)} points` + (view.complete ? "" : ", zoom in for more");
+  byId("legend").replaceChildren(...colour.legend.map((one) => {
     const mark = h("i");
-    mark.style.background = colour.of(name, name);
-    return h("span", {}, mark, words(name));
+    mark.style.background = one.colour;
+    return h("span", {}, mark, words(one.name));
   }));
-  const { cluster_id: id, label, size } = view.clusters;
-  byId("list").replaceChildren(...inside.slice(0, LISTED).map((i) => h("li", {},
+  const { cluster_id: id, label, size, hidden } = view.clusters;
+  const listed = inside.filter((i) => !hidden[i]).slice(0, LISTED);
+  byId("list").replaceChildren(...listed.map((i) => h("li", {},
     clusterButton({ cluster_id: id[i], label: label[i], size: size[i] }, (one) => go({ cluster: one })))));
   byId("list-title").textContent = "Largest in view";
 }
@@ -189,6 +191,7 @@ function clusterContent() {
     },
     search: (q) => go({ q, tag: null, cluster: null }),
     tagged: (tag) => go({ tag, q: null, cluster: null }),
+    corrected: () => (state.view === "map" ? map.again() : attempt(state.view === "trends" ? showTrends : showTimeline)),
     close: () => go({ cluster: null }),
   });
 }

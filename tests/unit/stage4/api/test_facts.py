@@ -22,7 +22,11 @@ from stage4.api.queries.clusters import SUMMARY, unit
 def test_answers_have_the_columns_that_are_read() -> None:
     assert set(SUMMARY) == set(ClusterSummary.model_fields)
     assert {*Member.model_fields, "cluster_id"} == set(MEMBERS)
-    assert {*MapClusters.model_fields, *MapMembers.model_fields} - {"group", "label"} <= set(POINTS)
+    assert {*MapClusters.model_fields, *MapMembers.model_fields} - {
+        "group",
+        "label",
+        "hidden",
+    } <= set(POINTS)
 
 
 def test_progress_is_the_mean_over_tasks() -> None:
