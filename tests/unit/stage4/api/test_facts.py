@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from clustering_tasks.contract.columns import MEMBERS, POINTS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label.report import QUALITY
-from stage4.api.job_progress import Instance, percent, progress_of, states_by_task
+from stage4.api.job_progress import Instance, progress_of, states_by_task
 from stage4.api.models.clusters import ClusterSummary
 from stage4.api.models.items import Member
 from stage4.api.models.jobs import JobQuality
 from stage4.api.models.map import MapClusters, MapMembers
 from stage4.api.parameters import level_of, plural
 from stage4.api.queries.clusters import SUMMARY, unit
+from stage4.events.progress import percent
 
 
 def test_answers_have_the_columns_that_are_read() -> None:

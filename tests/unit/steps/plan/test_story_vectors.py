@@ -36,7 +36,8 @@ def pulled(centred: F32, i: int) -> F32:
     weight = np.maximum(cosines[nearest] - THRESHOLD, 0) ** 2
     pull = weight @ centred[nearest]
     length = np.linalg.norm(pull)
-    return unit([centred[i] + (pull / length if length else 0)])[0]
+    moved: F32 = unit([centred[i] + (pull / length if length else 0)])[0]
+    return moved
 
 
 def smoothed(vectors: F32) -> F32:
