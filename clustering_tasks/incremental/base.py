@@ -173,7 +173,7 @@ def _files(
 ) -> Iterator[tuple[str, bool]]:
     needed = {
         "snapshot": (snapshot, ("items",)),
-        "plan": (plan, ("nodes", "node_keys", "cells")),
+        "plan": (plan, ("nodes", "node_keys", "cells", "features")),
         "merge": (merge, ("assignments", "learned")),
     }
     for name, (result, files) in needed.items():

@@ -32,7 +32,7 @@ from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.plan.continued import Continued, continued
 from clustering_tasks.steps.plan.filters import COLUMNS as FILTERED_BY
 from clustering_tasks.steps.plan.filters import kept_rows
-from clustering_tasks.steps.plan.story_vectors import load_stories, story_vectors
+from clustering_tasks.steps.plan.story_vectors import story_vectors
 from clustering_tasks.workspace.artefacts import (
     Attempt,
     Part,
@@ -157,7 +157,7 @@ def _plan(
     write_time_ranges(attempt.new_file("time_ranges", "time_ranges.npy"), snapshot, nodes)
     save_cells(attempt.new_file("cells", "cells.npz"), ordered.cells)
     if method.weights.story_similarity_floor:
-        known = None if base is None else load_stories(base.plan.path("story_vectors"))
+        known = None if base is None else base.plan.path("story_vectors")
         stories = story_vectors(snapshot, items["document_id"], nodes, documents, of_row, known)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
     parts = _parts(nodes, run, ordered.cells.keys()) if since is None else _one_part(nodes)

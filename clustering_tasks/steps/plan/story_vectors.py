@@ -22,7 +22,7 @@ from clustering_tasks.engine.unit_rows import Digests, digest_rows
 from clustering_tasks.graph.features import DocumentVectors, shrunk_mean
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.reuse import find_digests
-from clustering_tasks.workspace.array_files import read_arrays
+from clustering_tasks.workspace.array_files import Arrays, open_arrays
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import BLOCK_ROWS, open_vectors
 
@@ -64,18 +64,13 @@ class Stories:
             np.savez(file, allow_pickle=False, **self.__dict__)
 
 
-def load_stories(path: UPath) -> Stories:
-    """Read what `Stories.save` wrote."""
-    return Stories(**read_arrays(path, Stories.__annotations__))
-
-
 def story_vectors(
     snapshot: Result,
     document_ids: "pd.Series[str]",
     nodes: Nodes,
     documents: DocumentVectors,
     of_row: Digests,
-    former: Stories | None = None,
+    former: UPath | None = None,
 ) -> Stories:
     """Mix each document's vector with the mean of its items, and smooth it over its neighbours.
 
@@ -85,7 +80,8 @@ def story_vectors(
         nodes: of the level; rows that have none do not count.
         documents: the context, of the nodes; a document that it lacks is what its items are.
         of_row: (n, 2) digests of the snapshot's vectors.
-        former: of the run that is continued; documents that have not changed keep their vectors.
+        former: file of the stories of the run that is continued; documents that have not changed
+            keep their vectors.
 
     Returns:
         one vector for each document that has an item, and the document of each node.
@@ -98,18 +94,33 @@ def story_vectors(
     context = np.full(len(names), -1, dtype=np.int32)
     context[known] = documents.of_node[both[first]]
     digests = _digests(labels, of_row, context, documents)
-    if former is None or not len(former.digests):
-        every = np.arange(len(names))
-        mixed = _mixed(snapshot, labels, every, context, documents)
-        return all_smoothed(mixed, of_node, digests)
-    at = find_digests(digests, former.digests)
-    new = np.flatnonzero(at < 0)
-    mixed = _mixed(snapshot, labels, new, context, documents)
-    plain = former.plain[at]
-    plain[new] = _without(mixed, former.mean)
-    vectors = former.vectors[at]
-    vectors[new] = _moved(plain, new, former.centres)
-    return Stories(vectors, of_node, plain, digests, former.mean, former.centres)
+    if former is not None:
+        with open_arrays(former) as before:
+            at = find_digests(digests, before["digests"])
+            if len(before["digests"]):
+                new = np.flatnonzero(at < 0)
+                mixed = _mixed(snapshot, labels, new, context, documents)
+                return _continued(before, at, mixed, of_node, digests)
+    mixed = _mixed(snapshot, labels, np.arange(len(names)), context, documents)
+    return all_smoothed(mixed, of_node, digests)
+
+
+def _continued(before: Arrays, at: I64, mixed: F32, of_node: I32, digests: Digests) -> Stories:
+    """Take over the vectors of documents that were there, and make those of the others.
+
+    Args:
+        before: the former stories; one array at a time is in memory.
+        at: (m,) former number of each document, -1 for those that are made.
+        mixed: (r, d) of these; changed.
+        of_node: see `Stories`.
+        digests: see `Stories`.
+    """
+    new, mean, centres = np.flatnonzero(at < 0), before["mean"], before["centres"]
+    plain = before["plain"][at]
+    plain[new] = _without(mixed, mean)
+    vectors = before["vectors"][at]
+    vectors[new] = _moved(plain, new, centres)
+    return Stories(vectors, of_node, plain, digests, mean, centres)
 
 
 def _digests(labels: I32, of_row: Digests, context: I32, documents: DocumentVectors) -> Digests:

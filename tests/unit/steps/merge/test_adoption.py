@@ -22,8 +22,10 @@ def adopted(
     arrays = np.array(cluster, np.int32), np.array(group, np.int32)
     found = adopt(*arrays, new, weights, FIRST, most_moved).labels
     known = np.unique(found[found >= FIRST])  # new numbers have gaps
-    numbers = np.where(found >= FIRST, FIRST + np.searchsorted(known, found), found)
-    return [int(number) for number in numbers]
+    numbered: list[int] = np.where(
+        found >= FIRST, FIRST + np.searchsorted(known, found), found
+    ).tolist()
+    return numbered
 
 
 def test_without_a_new_item_nothing_changes() -> None:

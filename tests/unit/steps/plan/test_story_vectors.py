@@ -13,11 +13,12 @@ from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.plan.story_vectors import (
     NEIGHBOURS,
     THRESHOLD,
+    Stories,
     all_smoothed,
-    load_stories,
     story_vectors,
 )
 from clustering_tasks.steps.snapshot.snapshot import snapshot
+from clustering_tasks.workspace.array_files import read_arrays
 from tests.conftest import Workbench
 from tests.direct import mean_taken_off
 from tests.stage3_folder import DIMENSION, Json, blobs, plain_metadata, scattered, unit
@@ -36,8 +37,7 @@ def pulled(centred: F32, i: int) -> F32:
     weight = np.maximum(cosines[nearest] - THRESHOLD, 0) ** 2
     pull = weight @ centred[nearest]
     length = np.linalg.norm(pull)
-    moved: F32 = unit([centred[i] + (pull / length if length else 0)])[0]
-    return moved
+    return np.asarray(unit([centred[i] + (pull / length if length else 0)])[0])
 
 
 def smoothed(vectors: F32) -> F32:
@@ -115,7 +115,8 @@ def test_a_document_that_has_not_changed_keeps_its_vector(workbench: Workbench) 
     run = workbench.start("storylines", mode="incremental", **_GATE)
     workbench.stage3.write("storylines", vectors[:22], of_documents(about[:22]))
     snapshot(run)
-    former = load_stories(plan(run).path("story_vectors"))
+    path = plan(run).path("story_vectors")
+    former = Stories(**read_arrays(path, Stories.__annotations__))
     changed = vectors.copy()
     changed[2] = unit([vectors[20] + vectors[2]])[0]  # of the second document
     run = workbench.start("storylines", "next", **_GATE)
@@ -125,7 +126,7 @@ def test_a_document_that_has_not_changed_keeps_its_vector(workbench: Workbench) 
     nodes = load_nodes(result.path("nodes"))
     ids = pd.read_parquet(made.files["items"])["document_id"]
     digests = digest_rows(np.load(made.files["vectors"]))
-    given = story_vectors(made, ids, nodes, no_documents(24), digests, former)
+    given = story_vectors(made, ids, nodes, no_documents(24), digests, path)
     kept = [0, *range(2, 11)]
     np.testing.assert_array_equal(given.vectors[kept], former.vectors[kept])
     plain = np.concatenate([former.plain, np.zeros((1, DIMENSION), np.float32)])
