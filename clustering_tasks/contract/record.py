@@ -151,7 +151,7 @@ class Trend(TypedDict):
         Literal["growing", "steady", "fading", "unknown"],
         Field(
             description="`growing`, `fading`: the interval of `ratio` lies above, below 1; also "
-            "`fading`: all members are older than both periods. `unknown`: too few items."
+            "`fading`: all members are older than both periods. `unknown`: too few items to tell."
         ),
     ]
     dated: Annotated[_Count, Field(description="Members with a date.")]

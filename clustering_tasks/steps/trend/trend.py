@@ -128,9 +128,13 @@ def describe(counts: Counts, settings: TrendSettings) -> pa.Table:
 
 
 def _states(ratios: Ratios, counts: Counts, enough: Mask) -> "np.ndarray":
-    """Name the state of each cluster; one whose items are all older than both periods fades."""
+    """Name the state of each cluster; one whose items are all older than both periods fades.
+
+    Without an item in the last days none is called steady: too few came before to tell.
+    """
     rests = (counts.dated >= _FEWEST) & (counts.recent + counts.earlier == 0)
-    conditions = [enough & (ratios.low > 1), (enough & (ratios.high < 1)) | rests, enough]
+    going = enough & (counts.recent > 0)
+    conditions = [enough & (ratios.low > 1), (enough & (ratios.high < 1)) | rests, going]
     return np.select(conditions, ["growing", "fading", "steady"], "unknown")
 
 

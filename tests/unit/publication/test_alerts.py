@@ -185,7 +185,7 @@ def test_a_short_history_says_nothing() -> None:
         ({"quality__silhouette": 0.9}, None),
         ({"sizes__mean": 5.5}, "drift.sizes.mean"),
         ({"sizes__mean": 10.5}, "drift.sizes.mean"),
-        ({"seconds__merge": 400}, "drift.seconds"),
+        ({"seconds__merge": 500}, "drift.seconds"),
         ({"seconds__merge": 0}, None),
     ],
 )

@@ -141,8 +141,8 @@ async function showTrends() {
   }
   if (level !== state.level || load_id !== state.load_id) return; // an answer that came late
   byId("trends").replaceChildren(
-    trendList("Growing", "No cluster grows surely.", growing),
-    trendList("Fading, the largest first", "No cluster fades surely.", fading));
+    trendList("Growing", "No cluster grows faster than chance.", growing),
+    trendList("Fading, the largest first", "No cluster fades faster than chance.", fading));
   show(null);
 }
 

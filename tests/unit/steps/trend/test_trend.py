@@ -88,6 +88,11 @@ def test_a_new_story_grows_from_nothing_if_it_has_enough_items() -> None:
     assert few["state"] == "unknown"
 
 
+def test_a_story_of_few_items_without_a_recent_one_is_not_called_steady() -> None:
+    _, row = counted(EVERY_DAY, [70.0, 75.0, 80.0, 85.0, 90.0, 92.0])
+    assert (row["recent"], row["earlier"], row["state"]) == (0, 5, "unknown")
+
+
 def test_without_dates_there_is_no_trend_and_with_few_days_no_history() -> None:
     nan = float("nan")
     undated, partly = counted([nan] * 9, [*EVERY_DAY, nan])
