@@ -15,17 +15,26 @@ COMMENTS = {
     "stage4.clusters.cluster_id": "Lasting id: <cluster_type>_ and 12 hex digits, the same in "
     "every run as long as the story lasts.",
 }
+FORMER = {
+    "stage4.clusters.cluster_id": "<cluster_type>_ and 12 hex digits of the digest of the members' "
+    "vector ids: the same members have the same id in every run.",
+}
 
 
 def upgrade() -> None:
     """Make room for the names; earlier corrections have none."""
     op.execute(ADD)
     op.execute(INDEX)
-    for column, text in COMMENTS.items():
-        quoted = text.replace("'", "''")
-        op.get_bind().exec_driver_sql(f"COMMENT ON COLUMN {column} IS '{quoted}'")
+    _comment(COMMENTS)
 
 
 def downgrade() -> None:
     """Forget the names."""
     op.execute("ALTER TABLE stage4.corrections DROP COLUMN clusters")
+    _comment(FORMER)
+
+
+def _comment(columns: dict[str, str]) -> None:
+    for column, text in columns.items():
+        quoted = text.replace("'", "''")
+        op.get_bind().exec_driver_sql(f"COMMENT ON COLUMN {column} IS '{quoted}'")
