@@ -9,7 +9,8 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.contract.record import Record
-from clustering_tasks.steps.label.lasting_labels import LABELS, LastingLabels
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.steps.label.lasting_labels import LABELS, FormerLabels, LastingLabels
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 TODAY = datetime(2026, 1, 9, tzinfo=UTC)
@@ -67,3 +68,9 @@ def test_an_entity_keeps_its_name_with_its_label() -> None:
 def test_a_run_without_clusters_leaves_a_file(tmp_path: Path) -> None:
     LastingLabels(TODAY, {}).write(UPath(tmp_path / "labels.parquet"))
     assert pq.read_schema(tmp_path / "labels.parquet").equals(LABELS)
+
+
+def test_a_damaged_file_of_labels_is_named(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "labels-job-0.parquet")
+    with pytest.raises(BadInputError, match=r"labels-job-0\.parquet is damaged.*or remove it"):
+        FormerLabels(b"PAR1", path).read(datetime(2026, 3, 1, tzinfo=UTC))
