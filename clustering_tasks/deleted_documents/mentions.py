@@ -21,7 +21,12 @@ Redact = Callable[[Any], Any]
 _PREFIXES = tuple(level.vector_prefix for level in LEVELS.values())
 _TYPES = "|".join(level.cluster_type for level in LEVELS.values() if level.name != "documents")
 _ITEM = re.compile(rf"(.+)_(?:{_TYPES})_.*", re.DOTALL)
-_ID_FIELD = re.compile(r"(?:.*_)?ids?|.*Ids?")
+# What names a document by its bare id: `author_id` and `category_ids` name something else.
+_DOCUMENTS = frozenset({"document", "documents", "doc", "docs"})
+_ITEMS = _DOCUMENTS | {"article", "articles", "item", "items", "member", "members", "related"}
+_ITEMS |= {"source", "sources"}
+_IDS = frozenset({"id", "ids"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _KNOWN = 1 << 17  # answers that are remembered: a document is named by each of its items
 _GONE = object()
 
@@ -30,20 +35,32 @@ def redacting(deleted: Tombstones) -> Redact:
     """Return what takes ids of deleted documents and of their items out of JSON's values.
 
     An item's id goes from wherever it stands: a list loses it, a field becomes null, a key goes
-    with its value. A document's own id may be any word, so it goes only from fields that are
-    called `id`, `ids`, `..._id` or `..._ids`.
+    with its value. A document's own id may be any word or number, so it goes only from fields that
+    name documents or items, as `document_id`, `item_ids` and `source_document`, and from `id` and
+    `ids` of such a field's objects and of the outermost one.
     """
     known = lru_cache(_KNOWN)(deleted.__contains__)
 
     def gone(text: str, is_id: bool) -> bool:
         return any(map(known, _documents(text, is_id)))
 
-    return lambda said: _without(said, False, gone) if deleted.hashes else said
+    return lambda said: _without(said, "", gone) if deleted.hashes else said
 
 
 def written(document_id: str) -> str:
     """Return what a text of JSON that names a document, or an item of it, has in it."""
     return orjson.dumps(document_id).decode()[1:-1]
+
+
+def words_naming(document_id: str) -> str:
+    """Return a regular expression for a document's id, or one of its items', as a word of a text.
+
+    Args:
+        document_id: of the document; `20` is no word of `G20 summit 2026`.
+    """
+    prefixes = "|".join(_PREFIXES)
+    item = rf"_(?:{_TYPES})_[[:alnum:]_-]*"
+    return rf"(?<![\w-])(?:{prefixes})?{re.escape(document_id)}(?:{item})?(?![\w-])"
 
 
 def _documents(text: str, is_id: bool) -> Iterator[str]:
@@ -58,23 +75,44 @@ def _documents(text: str, is_id: bool) -> Iterator[str]:
         yield from (found[1].removeprefix(each) for each in _PREFIXES if text.startswith(each))
 
 
-def _without(said: Any, is_id: bool, gone: Callable[[str, bool], bool]) -> Any:
+def _without(said: Any, field: str, gone: Callable[[str, bool], bool]) -> Any:
+    """Take ids out of a value of JSON.
+
+    Args:
+        said: the value.
+        field: that it stands in; empty: it is the outermost one.
+        gone: whether a text names what is deleted, and whether it may be a document's id.
+    """
     if isinstance(said, str):
-        return _GONE if gone(said, is_id) else said
+        return _GONE if gone(said, _names_documents(field)) else said
     if isinstance(said, list):
         if not any(isinstance(each, str | list | dict) for each in said):
             return said  # numbers, as a centroid's
-        left = [_without(each, is_id, gone) for each in said]
+        left = [_without(each, field, gone) for each in said]
         same = all(one is other for one, other in zip(left, said, strict=True))
         return said if same else [each for each in left if each is not _GONE]
     if isinstance(said, dict):
-        return _fields_without(said, gone)
+        return _fields_without(said, field, gone)
     return said
 
 
-def _fields_without(said: dict[str, Any], gone: Callable[[str, bool], bool]) -> dict[str, Any]:
+@lru_cache
+def _names_documents(field: str) -> bool:
+    *_, before, last = _words(field)
+    return last in _DOCUMENTS or (last in _IDS and before in _ITEMS)
+
+
+def _words(field: str) -> list[str]:
+    """Part a name: `relatedDocIds` is `related`, `doc`, `ids`, after two empty words."""
+    return ["", "", *(word.lower() for word in _WORD.findall(field))]
+
+
+def _fields_without(
+    said: dict[str, Any], parent: str, gone: Callable[[str, bool], bool]
+) -> dict[str, Any]:
+    own = not parent or not _ITEMS.isdisjoint(_words(parent))
     left = {
-        name: _without(value, _ID_FIELD.fullmatch(name) is not None, gone)
+        name: _without(value, f"item_{name}" if own and name in _IDS else name, gone)
         for name, value in said.items()
         if not gone(name, False)
     }

@@ -15,6 +15,7 @@ from typing import Any
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.workspace.damage import refusing_damage
 from clustering_tasks.workspace.storage import copy_whole, read_json, recorded_time
 
 FOLDER = "identities"
@@ -28,6 +29,12 @@ FILES = {
     "identities": "parquet",
     "record": "json",
 }
+
+
+RESTORE = (
+    "the published ids are in it, and the next run has to go on from them; restore it from a "
+    "backup, or roll the level back to an earlier run"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def find_base(workspace: UPath, level: str, job_id: str, as_of: datetime) -> Bas
     Raises:
         BadInputError: a registry is gone or damaged.
     """
-    chain, found = _chain(workspace, level), None
+    chain, found = _chain(workspace, level, job_id), None
     for each in chain:
         if each.job_id == job_id:
             return next(chain, None)
@@ -101,12 +108,26 @@ def publish_registry(workspace: UPath, level: str, job_id: str) -> str | None:
 
 
 def find_published(workspace: UPath, level: str, job_id: str) -> str | None:
-    """Find the registry that a run has published before, None where it has none."""
+    """Find the registry that a run has published before, None where it has none (any more).
+
+    One that is lost is published again, if the run's artefact is still there.
+    """
     record = _record(workspace, level, job_id, "identify")
     wanted = published_name(job_id, record["key"]) if record else None
-    found = [path for path in registries(workspace, level) if read_record(path)["job_id"] == job_id]
+    mine = (path for path in registries(workspace, level) if _may_be_of(path, job_id))
+    found = [path for path in mine if read_record(path)["job_id"] == job_id]
     named = [path for path in found if path.name == wanted]
-    return str((named or found)[-1]) if found else None
+    if found:
+        return str((named or found)[-1])
+    kept = record is not None and all(
+        UPath(record["files"][file]).exists() for file in FILES if file != LABELS
+    )
+    return publish_registry(workspace, level, job_id) if kept else None
+
+
+def _may_be_of(registry: UPath, job_id: str) -> bool:
+    """Whether a registry's name begins with a job's: the damaged ones of others stop nothing."""
+    return registry.name.startswith(f"identities-{job_id}-")
 
 
 def published_name(job_id: str, key: str) -> str:
@@ -133,10 +154,49 @@ def beside(identities: UPath, file: str) -> UPath:
     return identities.parent / f"{file}{name}.{FILES[file]}"
 
 
-def read_record(identities: UPath) -> dict[str, Any]:
-    """Read which run left a published registry: `job_id`, `as_of`, `base`, `runs`, `digest`."""
-    record: dict[str, Any] = read_json(beside(identities, "record"))
+def read_record(identities: UPath, remedy: str = RESTORE) -> dict[str, Any]:
+    """Read which run left a published registry: `job_id`, `as_of`, `base`, `runs`, `digest`.
+
+    Raises:
+        BadInputError: it is gone or damaged; the message ends with the remedy.
+    """
+    path = beside(identities, "record")
+    with refusing_damage(path, remedy):
+        record: dict[str, Any] = read_json(path)
+        recorded_time(record["as_of"])
+        _ = record["job_id"], record["base"], record["runs"], record["digest"]
     return record
+
+
+def pointer_to_restore(workspace: UPath, level: str, what: str) -> BadInputError:
+    """Say what to do about a `published.json` that is gone or damaged.
+
+    Args:
+        workspace: that holds the level.
+        level: plural name.
+        what: is the matter with it.
+    """
+    path = workspace / level / "published.json"
+    newest = newest_registry(workspace, level)
+    again = (
+        f"or perform the run that has left the newest ids again: --job {newest['job_id']} "
+        f"--as-of {newest['as_of']}"
+        if newest
+        else "or, if it cannot be restored, remove it: the next run then begins with new ids"
+    )
+    never = f". Where no run of {level} was ever published, remove {path.parent / FOLDER} instead"
+    return BadInputError(
+        f"{path} {what}, and it names the ids that the runs of {level} go on from: restore it from "
+        f"a backup; or publish the present run again with `python -m stage4.database.roll_back "
+        f"{level} LOAD_ID` (`GET runs` has its load_id), where there is a database; {again}"
+        f"{never if newest else ''}"
+    )
+
+
+def newest_registry(workspace: UPath, level: str) -> dict[str, Any] | None:
+    """Read the record of the published registry for the latest moment, None where there is none."""
+    named = ({"name": path.name} | read_record(path) for path in registries(workspace, level))
+    return max(named, key=lambda record: recorded_time(record["as_of"]), default=None)
 
 
 def published_labels(workspace: UPath, level: str, base: str) -> UPath | None:
@@ -158,32 +218,57 @@ def label_artefact(workspace: UPath, level: str, name: str) -> UPath:
     return workspace / level / "artefacts" / name
 
 
-def _chain(workspace: UPath, level: str) -> Iterator[Base]:
-    """Yield what was published from the newest on, each the base of the one before."""
-    pointer = workspace / level / "published.json"
-    current = read_json(pointer) if pointer.exists() else {}
-    name: str | None = None
-    if current.get("identities"):
-        name = PurePosixPath(current["identities"]).name
-    elif current.get("label_uri"):
-        name = f"{LABEL}{PurePosixPath(current['label_uri']).name}"
+def _chain(workspace: UPath, level: str, job_id: str) -> Iterator[Base]:
+    """Yield what was published from the newest on, each the base of the one before.
+
+    Raises:
+        BadInputError: a registry is gone or damaged, or leads back to itself.
+    """
+    name = _published_base(workspace, level, job_id)
+    seen = set[str]()
     while name is not None:
         base = _read_base(workspace, level, name)
+        seen.add(name)
+        if base.before in seen:
+            path = workspace / level / FOLDER / name
+            raise BadInputError(f"{path} goes on from itself, by its record: {RESTORE}")
         yield base
         name = base.before
 
 
-def _read_base(workspace: UPath, level: str, name: str) -> Base:
+def _published_base(workspace: UPath, level: str, job_id: str) -> str | None:
+    """Return the name of the newest base, None where nothing was published.
+
+    Without `published.json` the run that has left the newest registry may be performed again: that
+    writes it anew.
+    """
+    pointer = workspace / level / "published.json"
+    if not pointer.exists():
+        if (newest := newest_registry(workspace, level)) is None:
+            return None
+        if newest["job_id"] != job_id:
+            raise pointer_to_restore(workspace, level, "is gone")
+        return str(newest["name"])
     try:
-        if name.startswith(LABEL):
-            return _label_base(label_artefact(workspace, level, name), name)
-        record = read_record(workspace / level / FOLDER / name)
-    except FileNotFoundError as error:
-        raise BadInputError(
-            f"the published ids {name} of {level} are gone, and this run has to go on from them "
-            f"({error}): restore them. To begin with new ids instead, set `identities` and "
-            f"`label_uri` in {workspace / level / 'published.json'} to null"
-        ) from None
+        current = read_json(pointer)
+        label, identities = current["label_uri"], current.get("identities")
+    except (ValueError, TypeError, LookupError):
+        raise pointer_to_restore(workspace, level, "is damaged") from None
+    if identities:
+        return PurePosixPath(identities).name
+    return f"{LABEL}{PurePosixPath(label).name}" if label else None
+
+
+def _read_base(workspace: UPath, level: str, name: str) -> Base:
+    begin = (
+        f"{RESTORE}. To begin with new ids instead, set `identities` and `label_uri` in "
+        f"{workspace / level / 'published.json'} to null"
+    )
+    if name.startswith(LABEL):
+        artefact = label_artefact(workspace, level, name)
+        with refusing_damage(artefact, begin):
+            return _label_base(artefact, name)
+    record = read_record(workspace / level / FOLDER / name, begin)
     as_of = recorded_time(record["as_of"])
     return Base(name, record["job_id"], as_of, record["digest"], record["base"])
 

@@ -17,8 +17,17 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from upath import UPath
 
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.identity.columns import IDENTITIES, ITEMS
-from clustering_tasks.identity.published import FOLDER, LABEL, Base, beside, label_artefact
+from clustering_tasks.identity.published import (
+    FOLDER,
+    LABEL,
+    RESTORE,
+    Base,
+    beside,
+    label_artefact,
+)
+from clustering_tasks.workspace.damage import refusing_damage
 from clustering_tasks.workspace.storage import read_json, recorded_time, to_json, write_atomically
 
 
@@ -117,22 +126,41 @@ def read_base(workspace: UPath, level: str, base: Base) -> Registry:
     return read_registry(published_files(workspace / level / FOLDER / base.name))
 
 
-def read_registry(files: RegistryFiles) -> Registry:
-    """Read a registry's files."""
-    record = read_json(files.record)
-    return Registry(
-        job_id=record["job_id"],
-        as_of=recorded_time(record["as_of"]),
-        base=record["base"],
-        runs=tuple(record["runs"]),
-        identities=_read(files.identities),
-        items=_read(files.items),
-    )
+def read_registry(files: RegistryFiles, *, verify: bool = True) -> Registry:
+    """Read a registry's files.
+
+    Args:
+        files: where they lie.
+        verify: whether to compare their digest with the recorded one; a redaction that was killed
+            has replaced some of them.
+
+    Raises:
+        BadInputError: one is gone or damaged, or has been edited.
+    """
+    with refusing_damage(files.record, RESTORE):
+        record = read_json(files.record)
+        found = Registry(
+            job_id=record["job_id"],
+            as_of=recorded_time(record["as_of"]),
+            base=record["base"],
+            runs=tuple(record["runs"]),
+            identities=_read(files.identities, IDENTITIES),
+            items=_read(files.items, ITEMS),
+        )
+        if verify and record["digest"] != _digest(files):
+            raise BadInputError(
+                f"{files.identities} or {files.items.name} beside it is not what the run wrote: "
+                f"their digest is not that of {files.record.name}; {RESTORE}"
+            )
+    return found
 
 
-def _read(path: UPath) -> pa.Table:
-    with path.open("rb") as file:
-        return pq.read_table(file)
+def _read(path: UPath, schema: pa.Schema) -> pa.Table:
+    with refusing_damage(path, RESTORE), path.open("rb") as file:
+        found = pq.read_table(file)
+        if missing := sorted({*schema.names} - {*found.column_names}):
+            raise ValueError(f"it has no columns {missing}")
+    return found
 
 
 def _digest(files: RegistryFiles) -> str:
@@ -144,7 +172,8 @@ def _digest(files: RegistryFiles) -> str:
 
 def _adopted(artefact: UPath, base: Base) -> Registry:
     """Make a registry of the clusters that a version without one has published."""
-    path = UPath(read_json(artefact / "result.json")["files"]["members_csv"])
+    with refusing_damage(artefact / "result.json", RESTORE):
+        path = UPath(read_json(artefact / "result.json")["files"]["members_csv"])
     names = ["vector_id", "document_id", "cluster_id", "status"]
     convert = pa_csv.ConvertOptions(
         include_columns=names,
@@ -153,7 +182,7 @@ def _adopted(artefact: UPath, base: Base) -> Registry:
         quoted_strings_can_be_null=False,
     )
     parse = pa_csv.ParseOptions(newlines_in_values=True)
-    with path.open("rb") as file:
+    with refusing_damage(path, RESTORE), path.open("rb") as file:
         members = pa_csv.read_csv(file, parse_options=parse, convert_options=convert)
     return adopt(members, base.job_id, base.as_of)
 

@@ -16,6 +16,7 @@ from clustering_tasks.errors import BadInputError, Stage4Error
 from clustering_tasks.identity.published import find_base
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.run import RunSettings, dotted
+from clustering_tasks.workspace.array_files import check_arrays
 from clustering_tasks.workspace.artefacts import (
     Result,
     Run,
@@ -23,11 +24,23 @@ from clustering_tasks.workspace.artefacts import (
     load_run,
     part_name,
 )
+from clustering_tasks.workspace.columns import read_through
+from clustering_tasks.workspace.damage import refusing_damage
 from clustering_tasks.workspace.source_version import source_version, step_version
-from clustering_tasks.workspace.storage import read_json, to_json
+from clustering_tasks.workspace.storage import read_json, recorded_time, to_json
+from clustering_tasks.workspace.vector_files import open_vectors
 
 MODE_RECORD = "mode.json"  # in a run's folder
 METHOD_RECORD = "method.json"
+_ANEW = "all is clustered anew"
+# Files of the steps that a run takes over from its base, and the columns of them.
+_TAKEN_OVER = {
+    "snapshot": ("items",),
+    "plan": ("nodes", "node_keys", "cells", "features"),
+    "cluster": ("graph",),
+    "merge": ("assignments", "learned"),
+}
+_COLUMNS = {"items.parquet": ["vector_id", "vector_digest"]}
 
 
 @dataclass(frozen=True)
@@ -111,23 +124,36 @@ def versions(algorithm: str) -> dict[str, str]:
 def usable_base(run: Run, job_id: str, method: Method) -> Base | str:
     """Return the base, or the reason why the run cannot take over anything from it.
 
+    Everything that is taken over is read once here, because later steps cannot turn back: what
+    cannot be read is as if it were gone.
+
     Args:
         run: with its snapshot.
         job_id: of the run before it.
         method: of the run.
     """
     folder = run.workspace / run.level.name / "runs" / job_id
+    try:
+        with refusing_damage(folder, _ANEW):
+            return _usable(run, job_id, folder, method)
+    except BadInputError as error:
+        return f"run {job_id} cannot be continued: {error}"
+
+
+def _usable(run: Run, job_id: str, folder: UPath, method: Method) -> Base | str:
     record, was = _json(folder / MODE_RECORD), _json(folder / METHOD_RECORD)
     if record is None or was is None:
         return f"run {job_id} has left no record of how it was made"
     if record["versions"] != versions(method.algorithm):
         return f"run {job_id} was made by another version of the code or another algorithm"
     try:
-        before = load_run(run.workspace, run.level, job_id)
+        with refusing_damage(folder / "run.json", _ANEW):
+            before = load_run(run.workspace, run.level, job_id)
     except Stage4Error as error:
         return f"run {job_id} cannot be read: {error}"
     if changed := _changed(before.settings, was, run.settings, method):
         return f"run {job_id} had other settings: {', '.join(changed)}"
+    recorded_time((record["full"] or record)["as_of"])
     return _artefacts(run, before)
 
 
@@ -153,11 +179,11 @@ def _shape(settings: RunSettings, method: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _artefacts(run: Run, before: Run) -> Base | str:
-    results = {name: before.find_result(name) for name in ("snapshot", "plan", "merge")}
+    results = {name: _recorded(before, name) for name in ("snapshot", "plan", "merge")}
     snapshot, plan, merge = results.values()
     if snapshot is None or plan is None or merge is None:
         return f"run {before.job_id} is not complete"
-    parts = [before.find_result(part_name(part.part)) for part in plan.parts or []]
+    parts = [_recorded(before, part_name(part.part)) for part in plan.parts or []]
     gone = sorted({name for name, there in _files(snapshot, plan, merge, parts) if not there})
     if gone:
         return f"artefacts of run {before.job_id} are gone: {', '.join(gone)}"
@@ -165,19 +191,48 @@ def _artefacts(run: Run, before: Run) -> Base | str:
         return f"run {before.job_id} differs in whether there is a context"
     if snapshot.metrics["dimension"] != run.result("snapshot").metrics["dimension"]:
         return f"run {before.job_id} had vectors of another dimension"
+    for result in (snapshot, plan, merge, *parts):
+        if result is not None and not _whole(run, result):
+            return f"artefacts of run {before.job_id} are gone: {result.step}"
     return Base(before.job_id, snapshot, plan, tuple(part for part in parts if part), merge)
+
+
+def _recorded(before: Run, name: str) -> Result | None:
+    with refusing_damage(before.folder / f"{name}.json", _ANEW):
+        return before.find_result(name)
+
+
+def _whole(run: Run, result: Result) -> bool:
+    """Read what a run takes over from an artefact of its base; False where that is gone.
+
+    Raises:
+        BadInputError: it is damaged.
+    """
+    with refusing_damage(UPath(result.uri) / "result.json", _ANEW):
+        if find_artefact(run, result.step, result.key) is None:
+            return False
+    for file in _TAKEN_OVER[result.step]:
+        path = result.path(file)
+        with refusing_damage(path, _ANEW):
+            _read(path)
+    return True
+
+
+def _read(path: UPath) -> None:
+    if path.suffix == ".npz":
+        check_arrays(path)
+    elif path.suffix == ".npy":  # as large as the vectors: only whether it is cut short
+        with open_vectors(path) as vectors:
+            vectors.read(max(vectors.shape[0] - 1, 0), vectors.shape[0])
+    else:
+        read_through(path, _COLUMNS.get(path.name))
 
 
 def _files(
     snapshot: Result, plan: Result, merge: Result, parts: list[Result | None]
 ) -> Iterator[tuple[str, bool]]:
-    needed = {
-        "snapshot": (snapshot, ("items",)),
-        "plan": (plan, ("nodes", "node_keys", "cells", "features")),
-        "merge": (merge, ("assignments", "learned")),
-    }
-    for name, (result, files) in needed.items():
-        for file in files:
+    for name, result in (("snapshot", snapshot), ("plan", plan), ("merge", merge)):
+        for file in _TAKEN_OVER[name]:
             yield name, file in result.files and result.path(file).exists()
     for part in parts:
         fits = part is not None and part.metrics["plan"] == plan.key

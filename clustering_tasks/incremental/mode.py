@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import structlog
 
 from clustering_tasks.algorithms.method import Method
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.incremental.base import (
     MODE_RECORD,
     Base,
@@ -18,6 +19,7 @@ from clustering_tasks.incremental.base import (
     usable_base,
     versions,
 )
+from clustering_tasks.incremental.undone import undone_links
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.workspace.artefacts import Metric, Result, Run
 from clustering_tasks.workspace.columns import read_columns
@@ -101,7 +103,16 @@ def _base(run: Run, job_id: str | None, method: Method) -> Base | str:
         return refused
     if job_id is None:
         return "no earlier run is published"
-    return usable_base(run, job_id, method)
+    found = usable_base(run, job_id, method)
+    if isinstance(found, str):
+        return found
+    try:
+        undone = undone_links(run, job_id)
+    except BadInputError as error:
+        return f"run {job_id} cannot be continued: {error}"
+    if undone:
+        return f"corrections of run {job_id} were undone or erased since: {undone}"
+    return found
 
 
 def _without_base(run: Run, method: Method) -> str | None:

@@ -22,7 +22,11 @@ from pydantic import (
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.identity.published import find_published, publish_registry
+from clustering_tasks.identity.published import (
+    find_published,
+    pointer_to_restore,
+    publish_registry,
+)
 from clustering_tasks.publication.report import JobId, LevelName, Report
 from clustering_tasks.workspace.storage import (
     copy_whole,
@@ -194,9 +198,8 @@ def published(workspace: str, level: str) -> PublishedRun | None:
     except FileNotFoundError:
         return None
     except (orjson.JSONDecodeError, ValidationError) as error:
-        raise BadInputError(
-            f"{path} is damaged: {error}. Restore it, or remove it and publish again"
-        ) from None
+        what = f"is damaged ({str(error).splitlines()[0]})"
+        raise pointer_to_restore(read_path(workspace), level, what) from None
 
 
 def _is_dated(level: str, name: str) -> bool:

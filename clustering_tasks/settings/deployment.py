@@ -29,7 +29,12 @@ class DeploymentSettings(BaseSettings):
     """Where and how the steps run; every field is the environment variable `STAGE4_<FIELD>`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STAGE4_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix="STAGE4_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        allow_inf_nan=False,
     )
 
     runner: RunnerName = Field(

@@ -216,6 +216,13 @@ def _torn_apart(settings: RunSettings, here: Circumstances) -> bool:
     return _has_domains(here) and not (one and settings.parts.by == "domain")
 
 
+def _cuts_alike(settings: RunSettings, here: Circumstances) -> bool:
+    """Tell whether the cut is the same in all blocks; a number of clusters has another rule."""
+    own = settings.agglomerative
+    one = here.level.blocked_by is None or here.algorithm != "agglomerative"
+    return one or own.clusters is not None or own.least_similarity is not None
+
+
 def _trims(name: str) -> Rule:
     return Rule(
         (f"{name}.trim_similarity",),
@@ -370,6 +377,33 @@ RULES: tuple[Rule, ...] = (
             != min(RunSettings().label_propagation.neighbours, settings.neighbours.k)
         ),
         ("neighbours.k",),
+    ),
+    # As `incremental.mode` decides: such a run clusters all anew, whatever it was asked for.
+    Rule(
+        ("mode", "incremental.*"),
+        "scope is level",
+        lambda settings, _: settings.scope == "level",
+        ("scope",),
+    ),
+    Rule(
+        ("mode", "incremental.*"),
+        "the algorithm is not kmeans",
+        lambda _, here: here.algorithm != "kmeans",
+        ("algorithm",),
+    ),
+    Rule(
+        ("mode", "incremental.*"),
+        "agglomerative.clusters is unset",
+        lambda settings, here: (
+            here.algorithm != "agglomerative" or settings.agglomerative.clusters is None
+        ),
+        ("agglomerative.clusters",),
+    ),
+    Rule(
+        ("mode", "incremental.*"),
+        "agglomerative.cut_similarity or agglomerative.distance_threshold is set, for entities",
+        _cuts_alike,
+        ("level",),
     ),
     Rule(
         ("incremental.*",),

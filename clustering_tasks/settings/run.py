@@ -39,7 +39,9 @@ PART_FIELDS: dict[str, tuple[str, ...]] = {
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
     @field_validator("*", mode="after")
     @classmethod

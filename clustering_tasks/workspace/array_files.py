@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -54,3 +55,14 @@ def read_arrays(path: UPath, names: Iterable[str]) -> dict[str, npt.NDArray[Any]
     """Read some arrays of a file of an artefact."""
     with open_arrays(path) as arrays:
         return {name: arrays[name] for name in names}
+
+
+def check_arrays(path: UPath) -> None:
+    """Read a file of arrays to its end, so that damage is found before they are needed.
+
+    Raises:
+        BadZipFile: a checksum is wrong, or the file is cut short.
+    """
+    with path.open("rb") as file, ZipFile(file) as arrays:
+        if (broken := arrays.testzip()) is not None:
+            raise BadZipFile(f"the checksum of {broken} is wrong")

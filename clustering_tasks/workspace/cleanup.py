@@ -176,6 +176,8 @@ def _registries(level: Path) -> list[_Registry]:
 
 def _old_registries(level: Path, oldest: float) -> list[_Registry]:
     """The registries that are old, whose runs are gone, and that no other run needs again."""
+    if not (level / "published.json").exists():
+        return []  # it was lost, and is restored by one of them
     published = _json(level / "published.json").get("identities") or ""
     found = _registries(level)
     kept = {

@@ -1,5 +1,7 @@
 """Lasting ids from Stage 3's files to the database: real runs, PostgreSQL and processes."""
 
+import json
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import read_tombstones
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.files import published
 from clustering_tasks.settings.deployment import deployment
@@ -144,6 +147,59 @@ def test_ids_last_and_a_run_again_changes_none(days: Days) -> None:
     load(old)
     assert publish_run(label_of(old))["superseded"]
     assert (days.identities(), days.shown(), published_name(days)) == (before, shown, pointer)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]"])
+def test_a_lost_pointer_replaces_no_id_and_a_roll_back_restores_it(
+    days: Days, content: str | None
+) -> None:
+    publish(days.run("documents", 1, MORNING))
+    publish(days.run("documents", 2, NOON))
+    load(three := days.run("documents", 3, EVENING))
+    pointer = Path(str(days.workspace)) / "documents" / "published.json"
+    before, was = days.states(), json.loads(pointer.read_bytes())
+    if content is None:
+        pointer.unlink()
+    else:
+        pointer.write_text(content)
+    what = "gone" if content is None else "damaged"
+    with pytest.raises(BadInputError, match=f"is {what}.*roll_back documents LOAD_ID"):
+        publish_run(label_of(three))
+    assert days.states() == before
+    roll_back.roll_back("documents", 2)
+    assert json.loads(pointer.read_bytes()) == was
+    assert publish_run(label_of(three))["published"]
+    assert days.states().keys() >= before.keys()
+
+
+def test_a_run_of_the_database_is_not_replaced_by_one_of_an_empty_workspace(days: Days) -> None:
+    publish(days.run("documents", 1, MORNING))
+    shutil.rmtree(str(days.workspace / "documents" / "identities"))
+    (days.workspace / "documents" / "published.json").unlink()
+    load(two := days.run("documents", 2, NOON))
+    with pytest.raises(BadInputError, match=r"published\.json is gone.*stage4\.published"):
+        publish_run(label_of(two))
+
+
+def test_a_roll_back_to_a_run_whose_registry_is_lost_says_so(days: Days) -> None:
+    publish(one := days.run("documents", 1, MORNING))
+    lost = published_name(days)
+    publish(days.run("documents", 2, NOON))
+    folder = days.workspace / "documents" / "identities"
+
+    def lose() -> None:
+        for path in folder.glob("*-cluster_documents.day-1-*"):
+            path.unlink()
+
+    lose()
+    assert not roll_back.roll_back("documents", 1)["ids_lost"]
+    assert published_name(days) == lost, "it is published again from the run's artefact"
+    roll_back.roll_back("documents", 2)
+    lose()
+    shutil.rmtree(one.result("identify").uri)
+    done = roll_back.roll_back("documents", 1)
+    assert done["ids_lost"]
+    assert "registry of ids of this run is gone" in roll_back._untold(done)
 
 
 def publish_again(run: Run) -> Json:

@@ -18,11 +18,13 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.stage3.json_stream import parse
 from clustering_tasks.workspace.cleanup import clean_workspace
 from clustering_tasks.workspace.exports import remove_exports
 from stage4.source_tables import export, rows
 from stage4.tasks.level import check_settings, check_stage3
 from tests.conftest import CommandLine, Workbench
+from tests.integration.conftest import Results
 from tests.integration.source_tables import News, news
 from tests.integration.test_tasks import DagRun, Kept
 from tests.stage3_folder import DIMENSION, blobs, plain_metadata, scattered, source_id, unit
@@ -34,8 +36,10 @@ SOURCE = {"input.source": "postgres", "input.table": "articles", "input.dimensio
 
 
 @pytest.fixture
-def bench(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
-    """A workspace that is the installation's, too."""
+def bench(
+    workbench: Workbench, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Workbench]:
+    """A workspace that is the installation's, too; its corrections are in the database."""
     monkeypatch.setenv("STAGE4_WORKSPACE", str(workbench.workspace))
     deployment.cache_clear()
     yield workbench
@@ -223,6 +227,41 @@ def test_rows_that_break_the_contract_are_named_all_at_once(news: News, bench: W
         assert part in message, (part, message)
     assert "good" not in message
     assert not (bench.workspace / LEVEL / "exports").exists()
+
+
+def test_values_that_a_conversion_refuses_are_named(news: News, bench: Workbench) -> None:
+    news.create("double precision[]")
+    news.install()
+    good = scattered(1)[0].tolist()
+    for name, value in (("huge", 1e300), ("good", good[0]), ("tiny", 1e-320)):
+        news.execute(
+            "INSERT INTO {table} (id, embedding) VALUES (%s, %s)", name, [value, *good[1:]]
+        )
+    news.install(articles=news.listing(normalise=True))
+    message = refused()
+    assert "huge (norm inf)" in message
+    assert "good" not in message
+    news.execute("DELETE FROM {table} WHERE id = 'huge'")
+    assert check()[1].values["exported"]["rows"] == 2
+
+
+def test_metadata_that_jsonb_cannot_hold_are_read_as_stage_3s(news: News, bench: Workbench) -> None:
+    news.create()
+    news.execute("ALTER TABLE {table} ALTER metadata TYPE json, ADD COLUMN more json")
+    fields = {"title": "title", "more": "more"}
+    news.install(articles=news.listing(fields=fields))
+    vectors = scattered(3)
+    news.fill(["a", "b", "c"], vectors, [{}] * 3)
+    for name, text in (("a", r'{"n": "x\u0000y", "title": 1}'), ("b", r'{"n": "\ud800"}')):
+        news.execute("UPDATE {table} SET metadata = %s WHERE id = %s", text, name)
+    news.execute(r"""UPDATE {table} SET title = 'T', more = '{{"deep": "\u0000"}}'""")
+    options, _ = check()
+    written = Path(f"{options['indices']}/{LEVEL}_metadata.json").read_bytes()
+    store = parse(written)["metadata_store"]
+    found = {name[-1]: entry["metadata"] for name, entry in store.items()}
+    assert found["a"] == {"n": "x\0y", "title": "T", "more": {"deep": "\0"}}
+    assert found["c"] == {"title": "T", "more": {"deep": "\0"}}
+    assert found["b"]["title"] == "T"
 
 
 def test_many_bad_rows_are_counted_and_five_are_named(news: News, bench: Workbench) -> None:
@@ -420,6 +459,149 @@ def test_a_level_column_parts_a_table(news: News, bench: Workbench) -> None:
     )
     news.install(articles=news.listing(level_column="title"))
     assert check()[1].values["exported"]["rows"] == 4
+
+
+@pytest.mark.parametrize("kind", ["integer", "boolean", "real"])
+def test_a_level_column_that_holds_no_names_is_refused(
+    news: News, bench: Workbench, kind: str
+) -> None:
+    news.create()
+    fill(news, 9)
+    news.execute(f"ALTER TABLE {{table}} ADD COLUMN kind {kind}")
+    news.install(articles=news.listing(level_column="kind"))
+    message = refused()
+    assert "column kind (level_column) is" in message
+    assert "which holds no level's name, as documents or document" in message
+
+
+@pytest.mark.parametrize("kind", ["varchar(20)", "char(20)", "name", "news.kinds"])
+def test_a_level_column_may_be_of_any_type_of_names(
+    news: News, bench: Workbench, kind: str
+) -> None:
+    news.create()
+    fill(news, 9)
+    news.execute("CREATE TYPE news.kinds AS ENUM ('document', 'event')")
+    news.execute(f"ALTER TABLE {{table}} ADD COLUMN kind {kind} DEFAULT 'document'")
+    news.install(articles=news.listing(level_column="kind"))
+    assert check()[1].values["exported"]["rows"] == 9
+
+
+WRITES: dict[str, tuple[tuple[str, ...], str]] = {
+    "a view of distinct rows": (
+        ("CREATE VIEW news.listed AS SELECT DISTINCT * FROM {table}",),
+        "cannot be updated: list a table, or a view of one table",
+    ),
+    "a materialised view": (
+        ("CREATE MATERIALIZED VIEW news.listed AS SELECT * FROM {table}",),
+        "cannot be updated: list a table, or a view of one table",
+    ),
+    "a generated column": (
+        (
+            (
+                "CREATE TABLE news.listed (id text, embedding vector(16), metadata jsonb,"
+                " cluster_id text GENERATED ALWAYS AS (id) STORED)"
+            ),
+        ),
+        "cannot be updated",
+    ),
+    "a short column": (
+        (
+            (
+                "CREATE TABLE news.listed (id text, embedding vector(16), metadata jsonb,"
+                " cluster_id varchar(9))"
+            ),
+        ),
+        "cluster_id (cluster_id) takes 9 characters, and an id has up to 22: make it text",
+    ),
+    "a role that reads": (
+        (
+            "CREATE VIEW news.listed AS SELECT * FROM {table}",
+            "ALTER ROLE {role} SET default_transaction_read_only = on",
+        ),
+        "SET default_transaction_read_only = off",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statements", "said"), WRITES.values(), ids=WRITES.keys())
+def test_what_cannot_be_written_back_is_named_before_the_run(
+    news: News, bench: Workbench, statements: tuple[str, ...], said: str
+) -> None:
+    news.create()
+    for statement in statements:
+        news.execute(statement)
+    news.execute("GRANT SELECT, UPDATE ON news.listed TO {role}")
+    news.install(articles=news.listing(table="news.listed"))
+    assert said in refused()
+    if "view" in said or "reads" in statements[0]:
+        news.install(articles=news.listing(table="news.listed", cluster_id=None))
+        assert check()[1].values["exported"]["rows"] == 0
+
+
+def test_a_view_that_can_be_updated_is_as_a_table(news: News, bench: Workbench) -> None:
+    news.create()
+    news.execute("CREATE VIEW news.listed AS SELECT * FROM {table}")
+    news.execute("GRANT SELECT, UPDATE ON news.listed TO {role}")
+    news.install(articles=news.listing(table="news.listed"))
+    assert check()[1].values["exported"]["rows"] == 0
+
+
+def test_a_view_that_a_trigger_updates_is_as_a_table(news: News, bench: Workbench) -> None:
+    news.create()
+    news.execute("CREATE VIEW news.listed AS SELECT DISTINCT * FROM {table}")
+    news.execute(
+        "CREATE FUNCTION news.pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+    )
+    news.execute(
+        "CREATE TRIGGER pass INSTEAD OF UPDATE ON news.listed FOR EACH ROW"
+        " EXECUTE FUNCTION news.pass()"
+    )
+    news.execute("GRANT SELECT, UPDATE ON news.listed TO {role}")
+    news.install(articles=news.listing(table="news.listed"))
+    assert check()[1].values["exported"]["rows"] == 0
+
+
+OWN = (
+    "source text, level text, size integer, job_id text, updated_at timestamptz,"
+    " ended_at timestamptz"
+)
+CLUSTER_TABLES = {
+    "no key": (
+        f"cluster_id text, label text, keywords jsonb, centroid vector, {OWN}",
+        'ALTER TABLE "news"."stories" ADD PRIMARY KEY (cluster_id);',
+    ),
+    "a key of two columns": (
+        (
+            f"cluster_id text, label text, keywords jsonb, centroid vector, {OWN},"
+            " PRIMARY KEY (cluster_id, source)"
+        ),
+        "ADD PRIMARY KEY (cluster_id);",
+    ),
+    "a short label": (
+        f"cluster_id text PRIMARY KEY, label varchar(5), keywords jsonb, centroid vector, {OWN}",
+        "its label takes 5 characters, and 200 are needed",
+    ),
+    "a short id": (
+        f"cluster_id varchar(12) PRIMARY KEY, label text, keywords jsonb, centroid vector, {OWN}",
+        "its cluster_id takes 12 characters, and 22 are needed",
+    ),
+    "keywords that cannot be compared": (
+        f"cluster_id text PRIMARY KEY, label text, keywords json, centroid vector, {OWN}",
+        "its keywords is json, none of jsonb, text, varchar",
+    ),
+    "missing columns": ("cluster_id text PRIMARY KEY", "has no column source, level, label"),
+}
+
+
+@pytest.mark.parametrize(("columns", "said"), CLUSTER_TABLES.values(), ids=CLUSTER_TABLES.keys())
+def test_a_table_of_clusters_that_cannot_be_written_is_named_before_the_run(
+    news: News, bench: Workbench, columns: str, said: str
+) -> None:
+    news.create()
+    news.execute(f"CREATE TABLE news.stories ({columns})")
+    news.execute("GRANT ALL ON news.stories TO {role}")
+    news.install(articles=news.listing(clusters="news.stories"))
+    assert said in refused()
 
 
 def test_a_missing_connection_names_the_list(

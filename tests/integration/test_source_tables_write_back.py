@@ -13,11 +13,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from psycopg import sql
 
+from clustering_tasks.settings.source_tables import SourceTable
 from stage4.database.load import load_run
 from stage4.database.publish import publish_run
 from stage4.database.roll_back import roll_back
 from stage4.source_tables import write_back as module
 from stage4.source_tables.clusters_table import ensure_clusters
+from stage4.source_tables.connection import table_database
 from stage4.tasks.write_back import write_back, write_back_all
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
@@ -229,6 +231,62 @@ def test_ids_may_be_numbers(news: News, label: Label) -> None:
     assert "clusters_inserted" not in done
     of_names = expected(label)
     assert news.clusters() == {int(numbers[name]): of_names[name] for name in numbers}
+
+
+@pytest.mark.parametrize("kind", ["double precision", "real"])
+def test_ids_that_are_fractions_find_their_rows(news: News, label: Label, kind: str) -> None:
+    news.create(id_type=kind)
+    news.install()
+    news.execute("ALTER ROLE {role} SET extra_float_digits = 0")
+    numbers = {name: str((number + 1) / 7) for number, name in enumerate(ids_of(label))}
+    news.fill([*numbers.values()], scattered(len(numbers)), [{}] * len(numbers))
+    with table_database(SourceTable.model_validate(news.listing())) as connection:
+        rows = connection.execute("SELECT id::text FROM news.articles ORDER BY id").fetchall()
+    read = dict(zip(numbers, (name for (name,) in rows), strict=True))
+    done = write_back(publish(label, ids=read))
+    assert (done["rows_assigned"], done["ids_without_row"]) == (12, 0)
+
+
+def test_published_ids_without_a_row_are_counted(articles: News, label: Label) -> None:
+    published = publish(label)
+    assert write_back(published)["ids_without_row"] == 0
+    articles.execute("DELETE FROM {table} WHERE id = ANY(%s)", ids_of(label)[:3])
+    assert write_back(published)["ids_without_row"] == 3
+
+
+def test_the_clusters_of_a_listing_that_was_renamed_end_like_its_own(
+    articles: News, label: Label
+) -> None:
+    write_back(publish(label))
+    own = replace(articles, table=CLUSTERS)
+    own.execute(
+        "INSERT INTO {table} SELECT 'theirs', 'other', level, label, size, keywords, centroid,"
+        " job_id, updated_at, NULL FROM {table} LIMIT 1"
+    )
+    articles.install(renamed=articles.listing(clusters=list(CLUSTERS)))
+    later = label.later(clusters=2, noise=6)
+    assert counts(write_back(publish(later, table="renamed"))) == (0, 4, 4, 0, 2, 1)
+    found = {(row[1], row[-1]) for row in clusters(articles)}
+    assert found == {("renamed", False), ("articles", True), ("other", False)}
+
+
+def test_a_listing_that_stays_keeps_its_clusters(articles: News, label: Label) -> None:
+    write_back(publish(label))
+    listing = articles.listing(clusters=list(CLUSTERS))
+    articles.install(articles=listing, second=listing)
+    later = label.later(clusters=2, noise=6)
+    write_back(publish(later, table="second"))
+    ended = [row[3:] for row in clusters(articles) if row[1] == "articles"]
+    assert [row[-1] for row in ended] == [False], "the listing may be published again"
+
+
+def test_a_fault_that_stays_is_not_tried_again(articles: News, label: Label) -> None:
+    """What no look beforehand can find: a rule that makes of the update something else."""
+    articles.execute(
+        "CREATE RULE refuse AS ON UPDATE TO {table} DO INSTEAD SELECT 1 / (length(NEW.id) * 0)"
+    )
+    with pytest.raises(AirflowFailException, match="division by zero"):
+        write_back(publish(label))
 
 
 def test_indexes_are_created_once(articles: News, label: Label) -> None:

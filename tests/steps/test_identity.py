@@ -248,7 +248,7 @@ def test_what_a_run_goes_on_from_is_named_where_it_is_gone(daily: Daily) -> None
     daily.publish(1, FIRST)
     shutil.rmtree(daily.workspace / "documents" / "identities")
     run = daily.run(2, SECOND)
-    with pytest.raises(BadInputError, match=r"identities-day-1-.*restore them.*published\.json"):
+    with pytest.raises(BadInputError, match=r"record-day-1-.*restore it.*published\.json"):
         run_all(run, daily.workbench.output)
 
 

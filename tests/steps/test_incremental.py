@@ -1,7 +1,10 @@
 """Runs that continue the one before: what is new finds its place, what is old keeps it."""
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +13,15 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.arrays import F32
+from clustering_tasks.corrections.correction import Correction
+from clustering_tasks.corrections.frozen import freeze
 from clustering_tasks.deleted_documents.tombstones import document_hash, key_check, tombstones
+from clustering_tasks.incremental.mode import recorded_mode
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.publication.report import read_report
+from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.redact.redact import redact
+from clustering_tasks.steps.snapshot.snapshot import snapshot
 from clustering_tasks.workspace.artefacts import Run
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs, plain_metadata, scattered, unit
@@ -36,12 +44,17 @@ class Series:
         self.workbench.stage3.write(self.level, vectors, metadata)
         return self.again(f"day-{self.days}", **settings)
 
-    def again(self, job: str, **settings: Any) -> Run:
+    def again(self, job: str, corrections: Sequence[Correction] = (), **settings: Any) -> Run:
+        run = self.start(job, corrections, **settings)
+        run_all(run, self.workbench.output)
+        return run
+
+    def start(self, job: str, corrections: Sequence[Correction] = (), **settings: Any) -> Run:
         run = self.workbench.start(self.level, job, **self.settings | settings)
-        run = replace(run, as_of=run.as_of + timedelta(days=self.days))
+        digest = freeze(run.workspace, self.level, corrections)
+        run = replace(run, as_of=run.as_of + timedelta(days=self.days), corrections=digest)
         run.start()
         self.days += 1
-        run_all(run, self.workbench.output)
         return run
 
 
@@ -347,3 +360,71 @@ def test_after_a_deletion_the_next_run_is_full_without_the_document(
     assert "artefacts of run day-1 are gone" in mode(third)["reason"]
     left = pd.read_parquet(third.result("snapshot").files["items"])["document_id"]
     assert gone not in set(left)
+
+
+def test_after_a_correction_was_undone_a_run_clusters_all_anew(
+    series: Series, vectors: F32
+) -> None:
+    was = labels(series.run(vectors))
+    names = series.workbench.stage3.write(series.level, vectors)
+    items = (names[0], names[13])
+    link = Correction(correction_id=7, kind="together", items=items)
+    pin = Correction(correction_id=9, kind="pin", cluster_id="document_000000000000")
+    with_link = series.again("day-1", corrections=[link, pin])
+    assert mode(with_link)["taken"] == "incremental"
+    found = labels(with_link)
+    assert found[0] == found[13]
+    renumbered = series.again("day-2", corrections=[link.model_copy(update={"correction_id": 1})])
+    assert mode(renumbered)["taken"] == "incremental"
+    undone = series.again("day-3")
+    assert mode(undone)["taken"] == "full"
+    assert (
+        "corrections of run day-2 were undone or erased since: together 1"
+        in (mode(undone)["reason"])
+    )
+    assert same(labels(undone), was)
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def spoil(path: Path) -> None:
+    """Change bytes in the middle, as a bad disk does."""
+    content = bytearray(path.read_bytes())
+    at = len(content) // 2
+    content[at : at + 8] = bytes(255 - each for each in content[at : at + 8])
+    path.write_bytes(content)
+
+
+def empty_list(path: Path) -> None:
+    path.write_text("[]")
+
+
+def test_a_damaged_base_is_as_a_missing_one(series: Series, vectors: F32, tmp_path: Path) -> None:
+    first = series.run(vectors)
+    series.workbench.stage3.write(series.level, np.concatenate([vectors, blobs((2,), seed=5)]))
+    workspace, kept = Path(str(series.workbench.workspace)), tmp_path / "kept"
+    shutil.copytree(workspace, kept)
+    taken = {
+        "plan": ("nodes", "node_keys", "cells"),
+        "merge": ("assignments", "learned"),
+        "cluster-0": ("graph",),
+        "snapshot": ("items",),
+    }
+    paths = [Path(first.result(name).files[file]) for name in taken for file in taken[name]]
+    records = [Path(str(first.folder)) / f"{name}.json" for name in (*taken, "run")]
+    artefact = Path(first.result("merge").uri) / "result.json"
+    cases = [(path, halve) for path in (*paths, *records, artefact)]
+    cases += [(path, spoil) for path in paths if path.suffix == ".npz"]
+    cases += [(path, empty_list) for path in records]
+    for number, (path, damage) in enumerate(cases):
+        damage(path)
+        run = series.start(f"later-{number}")
+        snapshot(run)
+        plan(run)
+        said = recorded_mode(run)
+        assert said["taken"] == "full", (path, said)
+        assert path.name in said["reason"] or path.stem in said["reason"], (path, said)
+        shutil.rmtree(workspace)
+        shutil.copytree(kept, workspace)

@@ -23,6 +23,7 @@ from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.naming import Proposal, days_of
 from clustering_tasks.steps.label.titles import shorten
 from clustering_tasks.workspace.artefacts import Result, Run
+from clustering_tasks.workspace.damage import refusing_damage
 
 LABELS = pa.schema(
     [
@@ -129,9 +130,11 @@ class FormerLabels:
 
     Attributes:
         content: of the file, Parquet of `LABELS`; None: there is none, and no label is kept.
+        path: of the file, for messages.
     """
 
     content: bytes | None
+    path: UPath | None = None
 
     @property
     def digest(self) -> str | None:
@@ -139,10 +142,15 @@ class FormerLabels:
         return None if self.content is None else hashlib.sha256(self.content).hexdigest()
 
     def read(self, as_of: datetime) -> LastingLabels:
-        """Read them for a run of this moment."""
-        if self.content is None:
+        """Read them for a run of this moment.
+
+        Raises:
+            BadInputError: the file is damaged.
+        """
+        if self.content is None or self.path is None:
             return LastingLabels(as_of, {})
-        rows = pq.read_table(pa.BufferReader(self.content), schema=LABELS).to_pylist()
+        with refusing_damage(self.path, "restore it, or remove it: all clusters are named anew"):
+            rows = pq.read_table(pa.BufferReader(self.content), schema=LABELS).to_pylist()
         return LastingLabels(as_of, {row["cluster_id"]: row for row in rows})
 
 
@@ -155,7 +163,7 @@ def former_labels(run: Run, identify: Result) -> FormerLabels:
     """
     base = identify.metrics.get("base")  # none in what a deletion made of an earlier version's run
     path = published_labels(run.workspace, run.level.name, str(base)) if base else None
-    return FormerLabels(path.read_bytes() if path else None)
+    return FormerLabels(path.read_bytes() if path else None, path)
 
 
 def said_stem(label: str, proposal: Proposal, members: Columns) -> str | None:

@@ -83,7 +83,7 @@ def _files(identify: Result) -> RegistryFiles:
 def _redact(files: RegistryFiles, deleted: Tombstones) -> bool:
     if not files.record.exists():
         return False  # being written, without deleted documents; or a killed attempt's
-    registry = read_registry(files).without(deleted.among)
+    registry = read_registry(files, verify=False).without(deleted.among)
     if registry is not None:
         registry.write(files)
     return registry is not None

@@ -34,6 +34,10 @@ class Meaning:
 
 Meanings = tuple[tuple[tuple[type[psycopg.Error], ...], Meaning], ...]
 
+# What a statement asks for is wrong: a value, a constraint, a right, an object; or the session only
+# reads. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PERMANENT = ("0A", "22", "23", "25006", "42")
+
 MEANINGS: Meanings = (
     (
         (
@@ -110,11 +114,17 @@ def _connect(conn_id: str) -> Database:
 
 
 def _as_airflow_error(error: psycopg.Error, conn_id: str, meanings: Meanings) -> AirflowException:
+    kind = AirflowFailException if _is_permanent(error) else AirflowException
     for types, meaning in meanings:
         if isinstance(error, types):
-            kind = AirflowFailException if meaning.fatal else AirflowException
+            kind = AirflowFailException if meaning.fatal else kind
             return kind(f"database of `{conn_id}`: {_message(error)}. {meaning.advice}")
-    return AirflowException(f"database of `{conn_id}`: {_message(error)} ({error.sqlstate})")
+    return kind(f"database of `{conn_id}`: {_message(error)} ({error.sqlstate})")
+
+
+def _is_permanent(error: psycopg.Error) -> bool:
+    """Whether the same statement fails again, by the class of the error's code."""
+    return (error.sqlstate or "").startswith(_PERMANENT)
 
 
 def _message(error: psycopg.Error) -> str:

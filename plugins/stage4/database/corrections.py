@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from clustering_tasks.corrections.contradictions import contradictions
 from clustering_tasks.corrections.correction import Correction
+from clustering_tasks.deleted_documents.mentions import words_naming
 from stage4.database.connection import Database
 
 # One at a time: of two that contradict each other the second must find the first.
@@ -31,11 +32,16 @@ UPDATE stage4.corrections SET undone_by = %(by)s, undone_at = now()
 WHERE correction_id = %(id)s AND undone_at IS NULL
 """
 _ERASE = "DELETE FROM stage4.corrections WHERE documents @> ARRAY[%(document)s::text]"
-# A person's own words may name a document.
+# A person's own words may name a document. They concern it alone where the cluster has held an item
+# of it: the id of another cluster's name may be a number, as that of `G20 summit 2026`.
 _UNNAME = """
-UPDATE stage4.corrections SET reason = '' WHERE position(%(document)s IN reason) > 0
+UPDATE stage4.corrections SET reason = '' WHERE reason ~ %(word)s
+AND cluster_id IN (SELECT cluster_id FROM stage4.members WHERE document_id = %(document)s)
 """
-_UNLABEL = "DELETE FROM stage4.corrections WHERE position(%(document)s IN label) > 0"
+_UNLABEL = """
+DELETE FROM stage4.corrections WHERE label ~ %(word)s
+AND cluster_id IN (SELECT cluster_id FROM stage4.members WHERE document_id = %(document)s)
+"""
 _ERASE_OF_DELETED = """
 DELETE FROM stage4.corrections USING stage4.identities
 WHERE identities.cluster_id = corrections.cluster_id AND identities.state = 'deleted'
@@ -195,14 +201,17 @@ def undo(connection: Database, correction_id: int, by: str) -> Row | None:
 def erase(connection: Database, document_id: str) -> int:
     """Erase the corrections that name items of a document, and the words that name it.
 
+    Words are those of names, marks and reasons of clusters that hold the document; its id has to be
+    a word of its own there.
+
     Args:
-        connection: inside the transaction that hides the document.
+        connection: inside the transaction that hides the document, whose rows are still there.
         document_id: of the document.
 
     Returns:
         how many were erased.
     """
-    values = {"document": document_id}
+    values = {"document": document_id, "word": words_naming(document_id)}
     erased = sum(connection.execute(each, values).rowcount for each in (_ERASE, _UNLABEL))
     connection.execute(_UNNAME, values)
     return erased

@@ -13,7 +13,8 @@ import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
-from clustering_tasks.identity.published import find_base
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.identity.published import find_base, pointer_to_restore
 from clustering_tasks.publication.completion import completion_event
 from clustering_tasks.publication.files import PublishedRun, publish_files, published
 from clustering_tasks.publication.gate import check_gate
@@ -83,6 +84,7 @@ def _publish(label: Mapping[str, Any]) -> tuple[Json | None, int]:
     with locked_pointer(report.level) as pointer:
         refuse_canceled(pointer.connection, report.job_id)
         load_id = pointer.find(report.job_id)
+        _refuse_lost_ids(pointer, report.job_id)
         _pass_gate(report, drift(pointer.connection, load_id, report))
         if pointer.as_of is not None and pointer.as_of > report.as_of:
             return _superseded(report.level, pointer.job_id), load_id
@@ -129,6 +131,18 @@ def _goes_on_from_the_published(report: Report) -> bool:
     base = find_base(workspace, report.level, report.job_id, report.as_of)
     used = tuple(identify["metrics"][name] for name in ("base", "base_digest"))
     return used == ((base.name, base.digest) if base else (None, None))
+
+
+def _refuse_lost_ids(pointer: Pointer, job_id: str) -> None:
+    """Refuse to publish over a run of the database that the workspace knows nothing of."""
+    workspace = deployment().workspace
+    if pointer.job_id in (None, job_id) or published(workspace, pointer.level) is not None:
+        return
+    lost = pointer_to_restore(UPath(workspace), pointer.level, "is gone")
+    raise BadInputError(
+        f"{lost}. To begin with new ids although run {pointer.job_id} is published, set `load_id` "
+        f"of {pointer.level} to NULL in the table stage4.published"
+    )
 
 
 def _pass_gate(report: Report, failures: list[str]) -> None:

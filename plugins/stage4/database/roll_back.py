@@ -45,6 +45,12 @@ SELECT load_id, job_id, as_of FROM stage4.runs
 WHERE level = %(level)s AND published_at IS NOT NULL
 ORDER BY as_of DESC, load_id DESC LIMIT %(limit)s
 """
+_HAD_IDS = "SELECT EXISTS (SELECT FROM stage4.load_identities WHERE load_id = %s)"
+LOST = (
+    "the registry of ids of this run is gone from the workspace: restore it from a backup and roll "
+    "back again, before the next run; that would go on from the ids of the run's clusters alone, "
+    "or, if its artefact of `label` is gone, too, begin with new ids"
+)
 
 log = structlog.get_logger()
 
@@ -80,7 +86,8 @@ def roll_back(level: str, load_id: int | None = None, *, conn_id: str | None = N
 
     Returns:
         `{"level": ..., "load_id": 17, "job_id": ..., "publication_id": 23, "changes": {...},
-        "counts": {...}, "clusters_jsonl": URI, "dated_jsonl": URI}`; `changes` as `publish_run`.
+        "ids_lost": false, "counts": {...}, "clusters_jsonl": URI, "dated_jsonl": URI}`; `changes`
+        as `publish_run`; `ids_lost`: the workspace has the run's registry of ids no more.
 
     Raises:
         AirflowFailException: there is no such run, or it was never published; the message names
@@ -98,17 +105,26 @@ def roll_back(level: str, load_id: int | None = None, *, conn_id: str | None = N
         )
         publication = pointer.move(chosen, "roll_back")
         changes = pointer.changes(publication)
+        lost = files.identities is None and _had_ids(pointer, chosen)
     log.info("published again", level=level, load_id=chosen, job_id=report.job_id)
+    if lost:
+        log.warning(LOST, level=level, load_id=chosen, job_id=report.job_id)
     return {
         "level": level,
         "load_id": chosen,
         "job_id": report.job_id,
         "publication_id": publication,
         "changes": changes and asdict(changes),
+        "ids_lost": lost,
         "counts": report.counts.model_dump(),
         "clusters_jsonl": files.clusters_jsonl,
         "dated_jsonl": files.dated_jsonl,
     }
+
+
+def _had_ids(pointer: Pointer, load_id: int) -> bool:
+    """Whether a load was made by a version with lasting ids."""
+    return pointer.connection.execute(_HAD_IDS, [load_id]).fetchone() == (True,)
 
 
 def stored_report(load_id: int, *, conn_id: str | None = None) -> Report:
@@ -172,11 +188,12 @@ def main() -> None:
 
 def _untold(done: Mapping[str, Any]) -> str:
     conf = json.dumps({"level": done["level"], "load_id": done["load_id"]})
+    lost = f" But {LOST}." if done["ids_lost"] else ""
     return (
         f"Readers of {done['level']} see load {done['load_id']} ({done['job_id']}). Neither "
         f"Stage 5 nor the followers of the asset stage4_{done['level']} were told: as soon as "
         f"Airflow is up, trigger the DAG roll_back with {conf}, which tells them and changes "
-        "nothing else."
+        f"nothing else.{lost}"
     )
 
 

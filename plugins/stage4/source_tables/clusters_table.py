@@ -1,5 +1,6 @@
 """The table that gets a listed table's clusters: made if it is missing, upserted by cluster id."""
 
+from collections.abc import Collection
 from typing import LiteralString
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -8,7 +9,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.source_tables import Relation
 from stage4.database.connection import Database
 from stage4.source_tables.choice import Chosen
-from stage4.source_tables.inspection import ARRAYS, find_columns, relation
+from stage4.source_tables.inspection import ARRAYS, find_columns, relation, wrong_clusters
 from stage4.source_tables.published import Centroids, Files
 from stage4.source_tables.staging import fill
 
@@ -30,13 +31,9 @@ CREATE TABLE {table} (
 # Which of the ended clusters held a deleted document is not known any more.
 _ERASE: LiteralString = """
 UPDATE {table} SET label = '', keywords = '[]', centroid = NULL, updated_at = now()
-WHERE source = {source} AND level = {level} AND ended_at IS NOT NULL AND label <> ''
+WHERE source = ANY({sources}) AND level = {level} AND ended_at IS NOT NULL AND label <> ''
 """
 _MOST_DIMENSIONS = 16_000  # of pgvector's type
-COLUMNS = (
-    *("cluster_id", "source", "level", "label", "size", "keywords", "centroid", "job_id"),
-    *("updated_at", "ended_at"),
-)
 _STAGE: LiteralString = """
 CREATE TEMPORARY TABLE stage4_clusters ON COMMIT DROP AS
 SELECT cluster_id, label, size, keywords, centroid FROM {table} WITH NO DATA
@@ -64,7 +61,7 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM w
 # Marked and not deleted: rows of others may refer to the id, and a story that returns has it again.
 _END: LiteralString = """
 UPDATE {table} AS old SET ended_at = now(), updated_at = now(), job_id = {job_id}
-WHERE old.source = {source} AND old.level = {level} AND old.ended_at IS NULL
+WHERE old.source = ANY({sources}) AND old.level = {level} AND old.ended_at IS NULL
 AND NOT EXISTS (
     SELECT FROM pg_temp.stage4_clusters AS new WHERE new.cluster_id = old.cluster_id
 )
@@ -80,29 +77,33 @@ def ensure_clusters(connection: Database, table: Relation, dimension: int) -> Ce
         dimension: of the centroids.
 
     Raises:
-        BadInputError: it is there, with other columns.
+        BadInputError: it is there, with other columns, or for centroids of another dimension.
     """
     columns = find_columns(connection, table)
     if columns is None:
         kind, form = _centroid_type(connection, dimension)
         connection.execute(SQL(_CREATE).format(table=relation(table), type=kind))
         return form
-    if missing := [name for name in COLUMNS if name not in columns]:
-        raise BadInputError(
-            f"table {'.'.join(table)}, which gets the clusters, has no column "
-            f"{', '.join(missing)}: add them (docs/DEPLOYMENT.md), or name another table"
-        )
+    if problems := [*wrong_clusters(table, columns, dimension)]:
+        raise BadInputError("; ".join(problems))
     return "arrays" if columns["centroid"].type in ARRAYS else "vectors"
 
 
 def write_clusters(
-    connection: Database, chosen: Chosen, table: Relation, rows: Files, *, erase: bool
+    connection: Database,
+    chosen: Chosen,
+    table: Relation,
+    rows: Files,
+    *,
+    former: Collection[str] = (),
+    erase: bool,
 ) -> dict[str, int]:
     """Upsert the clusters, and mark those that are gone; only what changes is touched.
 
     Args:
         connection: inside a transaction.
         chosen: the listed table.
+        former: names that this installation lists no more: their clusters end as its own do.
         table: of the clusters.
         rows: that are published.
         erase: whether label, keywords and centroid of all ended clusters are removed, because
@@ -116,6 +117,7 @@ def write_clusters(
     values = {
         "table": relation(table),
         "source": Literal(chosen.name),
+        "sources": Literal([chosen.name, *former]),
         "level": Literal(chosen.table.level),
         "job_id": Literal(rows.load.job_id),
     }

@@ -29,6 +29,28 @@ _MEANINGS: Meanings = (
         Meaning(True, "Give the connection's role the grants of docs/DEPLOYMENT.md."),
     ),
     (
+        (errors.ReadOnlySqlTransaction,),
+        Meaning(
+            True,
+            "The role or the server only reads: name a server that writes in the Airflow "
+            "connection, and reset the role's `default_transaction_read_only`.",
+        ),
+    ),
+    (
+        (
+            errors.GeneratedAlways,
+            errors.WrongObjectType,
+            errors.ObjectNotInPrerequisiteState,
+            errors.InvalidColumnReference,
+        ),
+        Meaning(
+            True,
+            "What is listed cannot be written so: list a table, or a view that can be updated, "
+            "with a plain column `cluster_id`, and for the clusters a table with PRIMARY KEY "
+            "(cluster_id) (docs/DEPLOYMENT.md). Nothing was changed.",
+        ),
+    ),
+    (
         (psycopg.DataError, psycopg.IntegrityError),
         Meaning(
             True,
@@ -42,6 +64,12 @@ _MEANINGS: Meanings = (
     ),
 )
 
+# Ids are compared as text, which may not depend on the settings of the role or the server.
+_FORMS = """
+SELECT set_config('extra_float_digits', '1', false), set_config('datestyle', 'ISO, YMD', false),
+    set_config('intervalstyle', 'postgres', false), set_config('bytea_output', 'hex', false)
+"""
+
 
 @contextmanager
 def table_database(table: SourceTable) -> Iterator[Database]:
@@ -52,4 +80,5 @@ def table_database(table: SourceTable) -> Iterator[Database]:
         AirflowException: an error that may pass, such as a lost connection.
     """
     with database(table.conn_id, _MEANINGS) as connection:
+        connection.execute(_FORMS)
         yield connection

@@ -31,6 +31,12 @@ COPY (
     WHERE load_id = {load_id}
 ) TO STDOUT
 """
+_SOURCES: LiteralString = """
+SELECT DISTINCT report #>> '{settings,input,table}' FROM stage4.runs
+WHERE level = %s AND published_at IS NOT NULL
+AND report #>> '{settings,input,source}' = 'postgres'
+AND report #>> '{settings,input,table}' IS NOT NULL
+"""
 Centroids = Literal["vectors", "arrays"]
 _FORMS: dict[Centroids, SQL] = {"vectors": SQL("centroid"), "arrays": SQL("centroid::real[]")}
 
@@ -44,12 +50,14 @@ class Load:
         job_id: of its run.
         dimension: of its centroids.
         table: listed table that the run was read from; None: Stage 3's folder.
+        sources: names under which published runs of the level were read from tables.
     """
 
     load_id: int
     job_id: str
     dimension: int
     table: str | None
+    sources: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,8 @@ def _load(connection: Database, level: str) -> Load | None:
     if row is None:
         return None
     load_id, job_id, dimension, source, table = row
-    return Load(load_id, job_id, dimension, table if source == "postgres" else None)
+    sources = frozenset(name for (name,) in connection.execute(_SOURCES, [level]))
+    return Load(load_id, job_id, dimension, table if source == "postgres" else None, sources)
 
 
 def _copy(

@@ -2,8 +2,9 @@
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from struct import Struct
 
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
@@ -18,11 +19,13 @@ from stage4.source_tables.inspection import Column, of_level, relation
 
 _EXAMPLES = 5
 _VECTOR_HEADER = 4  # dimension and an unused number, 16 bits each
+_DOUBLE = Struct(">4xd")  # an element's length and value
+_FLOAT8 = "_float8"
 _ARRAY_HEADER = 20  # dimensions, whether there are NULLs, type; length and lower bound of the first
 _NULL_OF_AN_ARRAY = 4  # position of the second of these
 _NO_DIMENSIONS = 12  # bytes of an empty array
 _ROWS = """
-SELECT rows.{id}::text AS id, {vector} AS vector, {metadata} AS metadata
+SELECT rows.{id}::text AS id, {vector} AS vector, {metadata} AS metadata, {fields} AS fields
 FROM {table} AS rows WHERE {condition} ORDER BY rows.{id}::text COLLATE "C"
 """
 _COUNTS = """
@@ -107,13 +110,14 @@ def read_rows(
     kind = columns[chosen.table.vector].type
     query = SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(_query(chosen.table, kind))
     with connection.cursor().copy(query) as copy:
-        copy.set_types(["text", "bytea", "text"])
-        for source_id, raw, metadata in copy.rows():
+        copy.set_types(["text", "bytea", "text", "text"])
+        for source_id, raw, *texts in copy.rows():
             if (problem := _id_problem(source_id, before)) is not None:
                 problems.note(problem, str(source_id))
                 continue
             before = source_id
-            row = _row(source_id, raw, metadata, chosen.table, kind != "vector", settings)
+            values = None if raw is None else _VALUES.get(kind, _elements)(raw)
+            row = _row(source_id, raw, values, texts, chosen.table, settings)
             if isinstance(row, Row):
                 yield row
             else:
@@ -130,6 +134,7 @@ def _query(table: SourceTable, kind: str) -> Composed:
         id=Identifier(table.id),
         vector=_vector(table.vector, kind),
         metadata=_metadata(table),
+        fields=_fields(table),
         table=relation(table.table),
         condition=SQL(" ").join(
             [of_level(table), *([skip] if table.null_vectors == "skip" else [])]
@@ -139,24 +144,31 @@ def _query(table: SourceTable, kind: str) -> Composed:
 
 def _vector(name: str, kind: str) -> Composable:
     column = SQL("rows.{}").format(Identifier(name))
-    # `halfvec` has no binary form of float32; the array's type is PostgreSQL's own
-    return column if kind in ("vector", "_float4") else column + SQL("::real[]")
+    # `halfvec` has no binary form of float32. What float32 cannot hold would end the whole COPY, so
+    # double precision is converted here, where the row has an id.
+    return column + SQL("::real[]") if kind == "halfvec" else column
 
 
 def _metadata(table: SourceTable) -> Composable:
-    """The metadata as text of JSON, NULL where there are none."""
-    own = SQL("rows.{}").format(Identifier(table.metadata)) if table.metadata else None
+    """The column of metadata as text of JSON, NULL where there is none."""
+    if table.metadata is None:
+        return SQL("NULL::text")
+    return SQL("rows.{}::text").format(Identifier(table.metadata))
+
+
+def _fields(table: SourceTable) -> Composable:
+    """The columns of further metadata as text of JSON, NULL where there are none.
+
+    As JSON, not as `jsonb`: that ends the whole COPY at a half character or a NUL.
+    """
     if not table.all_fields:
-        return SQL("NULL::text") if own is None else own + SQL("::text")
+        return SQL("NULL::text")
     columns = SQL(", ").join(
         SQL("rows.{} AS {}").format(Identifier(column), Identifier(name))
         for name, column in table.all_fields.items()
     )
-    # `to_jsonb` of a row, because `jsonb_build_object` takes no more than 50 fields
-    fields = SQL("(SELECT to_jsonb(found) FROM (SELECT {}) AS found)").format(columns)
-    if own is None:
-        return fields + SQL("::text")
-    return SQL("(coalesce({}::jsonb, '{{}}') || {})::text").format(own, fields)
+    # of a row, because `json_build_object` takes no more than 50 fields
+    return SQL("(SELECT row_to_json(found)::text FROM (SELECT {}) AS found)").format(columns)
 
 
 def _id_problem(source_id: str | None, before: str | None) -> str | None:
@@ -171,15 +183,14 @@ def _id_problem(source_id: str | None, before: str | None) -> str | None:
 def _row(
     source_id: str,
     raw: bytes | None,
-    metadata: str | None,
+    values: "array[float] | None",
+    texts: Sequence[str | None],
     table: SourceTable,
-    is_array: bool,
     settings: InputSettings,
 ) -> Row | tuple[str, str]:
     """Build a row, or name the rule that it breaks and the row."""
     if raw is None:
         return "vectors that are NULL (`null_vectors`: `skip` leaves such rows out)", source_id
-    values = _elements(raw) if is_array else _floats(raw[_VECTOR_HEADER:])
     if values is None:
         return "vectors that are no array of one dimension without NULLs", source_id
     if len(values) != settings.dimension:
@@ -189,8 +200,8 @@ def _row(
     scales = table.normalise and 0 < norm < math.inf
     if not scales and not abs(norm - 1) <= settings.norm_tolerance:  # NaN compares false
         return _norm_rule(table, settings), f"{source_id} (norm {norm:.6g})"
-    text = "{}" if metadata is None else metadata.strip()
-    if text[:1] != "{":
+    text = _object(texts)
+    if text is None:
         return "metadata that are no object", source_id
     if scales:
         values = array("f", [value / norm for value in values])
@@ -207,6 +218,22 @@ def _norm_rule(table: SourceTable, settings: InputSettings) -> str:
     )
 
 
+def _object(texts: Sequence[str | None]) -> str | None:
+    """Make one object of texts of JSON, NULLs left out; None where one is no object.
+
+    Of a name that comes twice readers take the later value: that of `fields`.
+    """
+    given = [text.strip() for text in texts if text is not None]
+    if not all(text.startswith("{") for text in given):
+        return None
+    inner = (text[1:-1].strip() for text in given)
+    return f"{{{','.join(text for text in inner if text)}}}"
+
+
+def _vector_values(raw: bytes) -> "array[float]":
+    return _floats(raw[_VECTOR_HEADER:])
+
+
 def _floats(raw: bytes) -> "array[float]":
     """Read float32 in network order as this machine's, which is little-endian."""
     values = array("f", raw)
@@ -218,6 +245,22 @@ def _elements(raw: bytes) -> "array[float] | None":
     """Read an array of float32; None for one with NULLs or of several dimensions."""
     if len(raw) == _NO_DIMENSIONS:
         return array("f")
-    if raw[3] != 1 or raw[_NULL_OF_AN_ARRAY + 3]:
+    if _is_odd(raw):
         return None
     return _floats(raw[_ARRAY_HEADER:])[1::2]  # before each element its length
+
+
+def _doubles(raw: bytes) -> "array[float] | None":
+    """Read an array of float64 as float32, as `_elements` does; too large ones are infinite."""
+    if len(raw) == _NO_DIMENSIONS:
+        return array("f")
+    if _is_odd(raw):
+        return None
+    return array("f", (value for (value,) in _DOUBLE.iter_unpack(raw[_ARRAY_HEADER:])))
+
+
+def _is_odd(raw: bytes) -> bool:
+    return raw[3] != 1 or bool(raw[_NULL_OF_AN_ARRAY + 3])
+
+
+_VALUES = {"vector": _vector_values, _FLOAT8: _doubles}

@@ -5,7 +5,7 @@ run's task comes last: each row's cluster is that of the published run, NULL whe
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, LiteralString
 
 import structlog
@@ -44,6 +44,11 @@ UPDATE {table} AS rows SET {cluster_id} = NULL
 WHERE rows.{cluster_id} IS NOT NULL AND {level}
 AND NOT EXISTS (SELECT FROM pg_temp.stage4_members AS new WHERE new.id = rows.{id})
 """
+# Rows that are gone since, or whose id is another one now.
+_WITHOUT_ROW: LiteralString = """
+SELECT count(*) FROM pg_temp.stage4_members AS new
+WHERE NOT EXISTS (SELECT FROM {table} AS rows WHERE rows.{id} = new.id AND {level})
+"""
 
 log = structlog.get_logger()
 
@@ -58,9 +63,11 @@ def write_back_level(level: str, tables: Tables, *, erase: bool = False) -> dict
 
     Returns:
         `{"table": ..., "load_id": 17, "job_id": ..., "rows_assigned": 95000, "rows_cleared": 12,
-        "rows_updated": 95012, "clusters_inserted": 2100, "clusters_updated": 0,
-        "clusters_ended": 0, "clusters_erased": 0, "indexes_created": [], "seconds": 8.1}`; only
-        changed rows are counted, because only they are touched. None: the run was not read from a
+        "rows_updated": 95012, "ids_without_row": 0, "clusters_inserted": 2100,
+        "clusters_updated": 0, "clusters_ended": 0, "clusters_erased": 0, "indexes_created": [],
+        "seconds": 8.1}`; only
+        changed rows are counted, because only they are touched; `ids_without_row`: published ids
+        that the table does not have (any more). None: the run was not read from a
         table, or nothing is to be written to it.
 
     Raises:
@@ -74,7 +81,8 @@ def write_back_level(level: str, tables: Tables, *, erase: bool = False) -> dict
         return None
     started = time.perf_counter()
     with table_database(chosen.table) as connection:
-        done = _write(connection, chosen, chosen.table.cluster_id, load.dimension, erase=erase)
+        former = load.sources - tables.keys()
+        done = _write(connection, chosen, load.dimension, former, erase=erase)
         created = ensure_indexes(connection, chosen.table, load.dimension)
     if done is None:
         return None
@@ -96,7 +104,12 @@ def _listed(load: Load, level: str, tables: Tables) -> Chosen | None:
 
 
 def _write(
-    connection: Database, chosen: Chosen, cluster_id: str, dimension: int, *, erase: bool
+    connection: Database,
+    chosen: Chosen,
+    dimension: int,
+    former: Collection[str],
+    *,
+    erase: bool,
 ) -> dict[str, Any] | None:
     table = chosen.table
     inspect_table(connection, chosen)
@@ -112,25 +125,29 @@ def _write(
                 return None
             counts: dict[str, Any] = {"load_id": rows.load.load_id, "job_id": rows.load.job_id}
             if table.clusters is not None:
-                counts |= write_clusters(connection, chosen, table.clusters, rows, erase=erase)
-            return counts | _write_members(connection, table, cluster_id, rows)
+                counts |= write_clusters(
+                    connection, chosen, table.clusters, rows, former=former, erase=erase
+                )
+            return counts | _write_members(connection, table, rows)
 
 
-def _write_members(
-    connection: Database, table: SourceTable, cluster_id: str, rows: Files
-) -> dict[str, int]:
+def _write_members(connection: Database, table: SourceTable, rows: Files) -> dict[str, int]:
     names: Mapping[str, Composable] = {
         "table": relation(table.table),
         "id": Identifier(table.id),
-        "cluster_id": Identifier(cluster_id),
+        "cluster_id": Identifier(str(table.cluster_id)),
         "level": of_level(table),
     }
     connection.execute(SQL(_STAGE).format(**names))
     fill(connection, "stage4_members", rows.members)
     assigned = connection.execute(SQL(_ASSIGN).format(**names)).rowcount
     cleared = connection.execute(SQL(_CLEAR).format(**names)).rowcount
+    (without_row,) = connection.execute(SQL(_WITHOUT_ROW).format(**names)).fetchone() or (0,)
+    if without_row:
+        log.warning("published ids have no row", table=table.shown, ids=without_row)
     return {
         "rows_assigned": assigned,
         "rows_cleared": cleared,
         "rows_updated": assigned + cleared,
+        "ids_without_row": without_row,
     }

@@ -330,7 +330,7 @@ def test_a_deleted_document_takes_its_corrections_along(made: Installation, api:
     document = item["document_id"]
     other = members(api, two)[0]
     correct(api, kind="together", items=[item["vector_id"], other], reason="kept elsewhere")
-    correct(api, kind="pin", cluster_id=two, reason=f"not like {document}")
+    correct(api, kind="pin", cluster_id=one, reason=f"not like {document}")
     run_next(made, "with", 1)
     assert made.found(document)
     assert api.ask("DELETE", f"documents/{document}").status_code == 202
@@ -344,6 +344,35 @@ def test_a_deleted_document_takes_its_corrections_along(made: Installation, api:
     assert "together" not in [each["kind"] for each in marks]
     assert made.found(f"{document}_", f'{document}"') == []
     made.adds_up()
+
+
+def test_a_name_that_holds_the_digits_of_a_deleted_document_stays(api: Api) -> None:
+    one, two = (each["cluster_id"] for each in clusters(api)[:2])
+    correct(api, kind="rename", cluster_id=one, label="G20 summit 2026 in Rome")
+    correct(api, kind="pin", cluster_id=two, reason="all 20 of document 2")
+    assert api.ask("DELETE", "documents/2").status_code == 202
+    left = {each["kind"]: each for each in api.get("corrections")["corrections"]}
+    assert left["rename"]["label"] == "G20 summit 2026 in Rome"
+    assert left["pin"]["reason"] == "all 20 of document 2"
+
+
+def test_a_deletion_takes_the_names_of_its_clusters_that_name_the_document(
+    made: Installation, api: Api
+) -> None:
+    one, two, three = (each["cluster_id"] for each in clusters(api)[:3])
+    item = next(
+        each for each in api.get(f"clusters/{one}/members")["members"] if each["document_id"]
+    )
+    document = item["document_id"]
+    correct(api, kind="rename", cluster_id=one, label=f"Story of {item['source_id']}")
+    correct(api, kind="pin", cluster_id=one, reason=f"like {document}s")
+    correct(api, kind="rename", cluster_id=two, label=f"x{document} and more")
+    correct(api, kind="hide", cluster_id=three, reason=f"as {document}-2")
+    assert api.ask("DELETE", f"documents/{document}").status_code == 202
+    left = {each["kind"]: each for each in api.get("corrections")["corrections"]}
+    assert left.keys() == {"pin", "rename", "hide"}
+    assert left["rename"]["label"] == f"x{document} and more"
+    assert left["pin"]["reason"] == f"like {document}s"
 
 
 def test_a_correction_that_later_data_contradict_is_named_and_stops_nothing(

@@ -1,13 +1,14 @@
 """Which ids lead to a deleted document, and what is left of what named them."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.deleted_documents.mentions import redacting, written
+from clustering_tasks.deleted_documents.mentions import redacting, words_naming, written
 from clustering_tasks.deleted_documents.tombstones import (
     NONE_DELETED,
     document_hash,
@@ -40,6 +41,9 @@ def redact(said: Any, *documents: str) -> Any:
         ({"related": [{"id": "a", "score": 0.5}]}, {"related": [{"id": None, "score": 0.5}]}),
         ({"weights": {"a_entity_3": 0.5, "b_entity_3": 1}}, {"weights": {"b_entity_3": 1}}),
         ({"relatedIds": [["a_event_0"]]}, {"relatedIds": [[]]}),
+        ({"relatedDocIds": ["a"]}, {"relatedDocIds": []}),
+        ({"doc_id": "a", "source_document": "a"}, {"doc_id": None, "source_document": None}),
+        ({"items": {"ids": ["a", "b"]}, "id": "a"}, {"items": {"ids": ["b"]}, "id": None}),
     ],
 )
 def test_what_is_left(said: Any, left: Any) -> None:
@@ -51,6 +55,8 @@ def test_what_is_left(said: Any, left: Any) -> None:
     [
         {"tags": ["a", "b"], "title": "a"},
         {"event_ids": ["aa_event_0", "b_event_a", "a_events_0"]},
+        {"author_id": "a", "category_ids": ["a", "b"], "resource_id": "a", "language_id": "a"},
+        {"author": {"id": "a"}, "documents_author_id": "a"},
         {"centroid_vector": [0.1, 0.2]},
         [],
     ],
@@ -66,6 +72,24 @@ def test_every_form_of_an_id_is_found(document: str, name: str, number: str, oth
     said = {"item_ids": [source, level.vector_prefix + source], "other": [other]}
     assert redact(said, document)["item_ids"] == []
     assert written(document) in (json.dumps(said, ensure_ascii=False))
+
+
+@pytest.mark.parametrize(
+    "text", ["not like a", "a: a copy", "doc_emb_a", "a_event_0 and b_event_0", "(a)", "a"]
+)
+def test_a_text_that_names_a_document(text: str) -> None:
+    assert re.search(python(words_naming("a")), text)
+
+
+@pytest.mark.parametrize("text", ["G20 summit 2026", "the board", "a-b", "b_a", "a1", "a_event"])
+def test_a_part_of_a_word_names_no_document(text: str) -> None:
+    for document in ("2", "20", "a"):
+        assert not re.search(python(words_naming(document)), text)
+
+
+def python(pattern: str) -> str:
+    """A regular expression of PostgreSQL in the form that Python reads."""
+    return pattern.replace("[:alnum:]", "0-9A-Za-z")
 
 
 @given(JSON)

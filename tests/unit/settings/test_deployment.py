@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -99,3 +100,18 @@ def test_one_cluster_task_at_a_time_has_the_gpus(
     for name, value in given.items():
         monkeypatch.setenv(f"STAGE4_{name}", value)
     assert DeploymentSettings().cluster_slots == slots
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_no_variable_takes_infinity_or_what_is_no_number(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    fields = DeploymentSettings.model_fields
+    kinds = {name: field.annotation for name, field in fields.items()}
+    names = [name for name, kind in kinds.items() if float in (kind, *get_args(kind))]
+    assert "api_body_seconds" in names
+    for name in names:
+        monkeypatch.setenv(f"STAGE4_{name.upper()}", value)
+    with pytest.raises(ValidationError) as refused:
+        DeploymentSettings()
+    assert {each["loc"][0] for each in refused.value.errors()} == {*names}

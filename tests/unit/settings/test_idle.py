@@ -127,6 +127,39 @@ def test_the_level_decides(name: str, chosen: dict[str, Any], other: str) -> Non
     assert name not in idle("events", chosen)
 
 
+@pytest.mark.parametrize(
+    ("level", "chosen", "because"),
+    [
+        ("events", {"algorithm": "kmeans"}, "the algorithm is kmeans"),
+        ("events", {"scope": "domain"}, "scope is domain"),
+        ("documents", {"agglomerative.clusters": 9}, "agglomerative.clusters is 9"),
+        ("entities", {"algorithm": "agglomerative"}, "the level is entities"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["incremental", "auto"])
+def test_a_run_that_cannot_be_continued_says_so_of_its_mode(
+    level: str, chosen: dict[str, Any], because: str, mode: str
+) -> None:
+    settings = run_settings(chosen | {"mode": mode, "incremental.vote_similarity": 0.5})
+    found = {each.setting: each.reason for each in idle_before(settings, LEVELS[level], 5000)}
+    assert found.keys() == {"mode", "incremental.vote_similarity"}
+    assert because in found["mode"]
+
+
+@pytest.mark.parametrize(
+    ("level", "chosen"),
+    [
+        ("events", {}),
+        ("documents", {}),
+        ("documents", {"algorithm": "agglomerative"}),
+        ("entities", {"algorithm": "agglomerative", "agglomerative.cut_similarity": 0.5}),
+        ("entities", {"algorithm": "hdbscan"}),
+    ],
+)
+def test_a_run_that_can_be_continued_says_nothing(level: str, chosen: dict[str, Any]) -> None:
+    assert idle(level, chosen | {"mode": "incremental"}) == []
+
+
 def test_a_run_without_database_or_map_has_no_use_for_their_settings() -> None:
     chosen = {"alerts.history": 9, "publish.max_coverage_drop": 0.2, "map.members": 5}
     assert idle("events", chosen) == []

@@ -1,5 +1,7 @@
+from typing import get_args
+
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.run import RunSettings, assignments, nested, run_settings
@@ -198,3 +200,23 @@ def test_what_is_stored_with_a_run_gives_the_settings_back() -> None:
     settings = run_settings({"scope": "domain", "publish.min_coverage": 0.25})
     assert run_settings(settings.model_dump(mode="json")) == settings
     assert RunSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def numbers() -> list[str]:
+    """The dotted names of all settings that take a number with a fraction."""
+    return [
+        f"{group}.{name}"
+        for group, field in RunSettings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for name, inner in field.annotation.model_fields.items()
+        if float in (inner.annotation, *get_args(inner.annotation))
+    ]
+
+
+def test_no_setting_takes_infinity_or_what_is_no_number() -> None:
+    names = numbers()
+    assert {"incremental.max_age_days", "publish.max_drift", "temporal.decay_days"} <= {*names}
+    for value in ("inf", "-inf", "nan", float("inf"), float("nan")):
+        message = refusal(dict.fromkeys(names, value))
+        refused = {line.removeprefix("  - ").split(":")[0] for line in message.splitlines()[1:]}
+        assert refused == {*names}, value

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.steps.label.entity_names import Entity
 from clustering_tasks.steps.label.free_labels import FreeLabels
-from clustering_tasks.steps.label.lasting_labels import LABELS, Label, LastingLabels
+from clustering_tasks.steps.label.lasting_labels import LABELS, FormerLabels, Label, LastingLabels
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.naming import Proposal
 
@@ -143,3 +144,9 @@ def test_a_name_that_people_gave_to_another_cluster_is_not_kept() -> None:
 def test_a_run_without_clusters_leaves_a_file(tmp_path: Path) -> None:
     LastingLabels(TODAY, {}).write(UPath(tmp_path / "labels.parquet"))
     assert pq.read_schema(tmp_path / "labels.parquet").equals(LABELS)
+
+
+def test_a_damaged_file_of_labels_is_named(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "labels-job-0.parquet")
+    with pytest.raises(BadInputError, match=r"labels-job-0\.parquet is damaged.*or remove it"):
+        FormerLabels(b"PAR1", path).read(datetime(2026, 3, 1, tzinfo=UTC))
