@@ -50,8 +50,8 @@ def test_every_image_is_pinned(services: dict[str, Service]) -> None:
 def test_secrets_come_from_the_environment_and_are_required(
     services: dict[str, Service],
 ) -> None:
-    # Without the first no document can be deleted, and that is all; Redis has no password.
-    optional = {"STAGE4_DELETION_SECRET", "AIRFLOW_CONN_STAGE4_REDIS"}
+    # Without them no document can be deleted, no run has a callback; Redis has no password.
+    optional = {"STAGE4_DELETION_SECRET", "STAGE4_CALLBACK_SECRET", "AIRFLOW_CONN_STAGE4_REDIS"}
     for name, service in services.items():
         for variable, value in service.get("environment", {}).items():
             if variable in optional:

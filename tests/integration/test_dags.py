@@ -207,7 +207,7 @@ def parse(airflow_home: Path, **environment: str) -> Any:
 def test_parsing_needs_no_connection_and_loads_no_engine(tmp_path: Path) -> None:
     seen = parse(tmp_path)
     assert seen["errors"] == {}
-    assert len(seen["dags"]) == len(LEVELS) + 5
+    assert len(seen["dags"]) == len(LEVELS) + 6
     assert seen["heavy"] == []
 
 
@@ -218,6 +218,13 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     assert "x-stage3://events" in timetable
     assert operators.count("DockerStepOperator") == len(STEPS)
     assert "Cron" in seen["dags"]["cluster_documents"][0]
+
+
+def test_events_are_sent_where_somebody_receives_them(tmp_path: Path) -> None:
+    for receivers, sent in (("", False), ("hook", True)):
+        timetable, _ = parse(tmp_path, STAGE4_EVENT_RECEIVERS=receivers)["dags"]["send_events"]
+        assert ("* * * * *" in timetable) == sent
+        assert ("x-stage4://events" in timetable) == sent
 
 
 def test_a_wrong_cron_stops_the_dag_of_its_level_alone(tmp_path: Path) -> None:
