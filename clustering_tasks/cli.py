@@ -31,6 +31,7 @@ from clustering_tasks.errors import (
 )
 from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.installed_tags import with_installed_tags
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, assignments, run_settings
 from clustering_tasks.stage3.text import escape_unseen
@@ -235,7 +236,7 @@ def _new_run(
         job_id=_job_id(job),
         indices=str(UPath(indices).absolute()) if "://" not in indices else indices,
         as_of=_time(as_of),
-        settings=settings,
+        settings=with_installed_tags(settings, deployment().tags),
         corrections=_frozen(corrections, _workspace(workspace), _level(level)),
     )
     run.start()

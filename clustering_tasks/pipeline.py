@@ -31,8 +31,9 @@ def run_all(
             only the explorer reads, from the database.
 
     Returns:
-        the paths of the files (with a map also `points_csv`), the counts, the duration, the
-        settings without effect, and whether the run was published; if not, why.
+        the paths of the files (with a map also `points_csv`), the counts, the mode that was taken,
+        the ids by what became of them, the duration, the settings without effect, and whether the
+        run was published; if not, why.
 
     Raises:
         SettingsError: the gate is to compare with a history, which only the database has, or the
@@ -55,6 +56,7 @@ def run_all(
     results = perform_steps(run, deleted, with_map=with_map)
     label = results["label"]
     report = read_report(label.files["report"])
+    made = report.model_extra or {}
     failures = check_gate(report, run.settings.publish)
     superseded = False
     if not failures:
@@ -73,6 +75,8 @@ def run_all(
         **{name: label.files[name] for name in ("clusters_jsonl", "members_parquet", "report")},
         **(results["map"].files if with_map else {}),
         **report.counts.model_dump(),
+        "mode": made["mode"]["taken"],
+        "lineage": {change: ids for change, ids in made["lineage"].items() if ids},
         "idle_settings": report.without_effect(database=False, map=with_map),
         "seconds": round(seconds, 3),
         "items_per_second": round(report.counts.read / seconds, 1),

@@ -28,6 +28,7 @@ from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.engine.silhouette_cut import choose_cut
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
+from clustering_tasks.engine.text_digests import digest_texts
 from clustering_tasks.engine.time_gaps import find_gaps, split_at_gaps
 from clustering_tasks.engine.tsne import Grid, push_on_grid, tsne
 from clustering_tasks.engine.unit_rows import checked, digest_rows, unit_rows
@@ -48,6 +49,7 @@ def warm_up() -> float:
     checked(np.eye(12, dtype=np.float32))
     vectors = unit_rows(np.eye(12, dtype=np.float32))
     digest_rows(vectors)
+    digest_texts(np.arange(2), b"a")
     with Path(os.devnull).open("rb") as nothing:
         read_rows(nothing.fileno(), 0, np.arange(1), np.empty_like(vectors))
     find_marks(b"{}", 0, 1)

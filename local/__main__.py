@@ -1,16 +1,18 @@
-"""`python -m local up|down|demo|clean`: see the Makefile."""
+"""`python -m local up|down|demo|clean`: see the Makefile. `exec COMMAND`: as a part of `up`."""
 
 import argparse
+import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from local.configuration import USER
+from local.configuration import MARKER, PLUGINS, USER
 from local.errors import LocalError
 from local.postgres import RESULTS
 from local.signals import raise_keyboard_interrupt
 from local.stack import Stack
-from local.state import State
+from local.state import REPO, State
 
 
 def up() -> None:
@@ -20,6 +22,7 @@ def up() -> None:
     if not started:
         print("Airflow is up already")
     print(f"Stage 3:   {stage3_folder(stack)}")
+    print(f"Results:   {stack.environment['STAGE4_OUTPUT']}")
     print(f"Database:  {stack.database.psql(RESULTS)}")
     print(f"Logs:      {stack.state.logs}")
     print(f"User:      {USER}")
@@ -58,6 +61,24 @@ def demo() -> None:
     run()
 
 
+def execute(command: Sequence[str]) -> int:
+    """Run a command with the settings and connections of `up`; returns its exit code.
+
+    The database runs meanwhile, also when nothing else does.
+
+    Raises:
+        LocalError: there is no such command, or `up` has never been.
+    """
+    stack = Stack(State.open())
+    path = os.pathsep.join((str(REPO), str(PLUGINS)))
+    given = {key: value for key, value in stack.environment.items() if key != MARKER}
+    with stack.database_up():
+        try:
+            return subprocess.run(command, env=given | {"PYTHONPATH": path}, check=False).returncode
+        except (FileNotFoundError, PermissionError) as error:
+            raise LocalError(f"{command[0]} cannot be run ({error.strerror})") from None
+
+
 def clean() -> None:
     """Stop Airflow and remove all its data."""
     state = State.open()
@@ -71,11 +92,16 @@ COMMANDS: dict[str, Callable[[], None]] = {"up": up, "down": down, "demo": demo,
 def main() -> int:
     """Run the command named on the command line; 1 with a message when it fails."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=COMMANDS)
-    command = COMMANDS[parser.parse_args().command]
+    parser.add_argument("command", choices=[*COMMANDS, "exec"])
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of exec: a command")
+    given = parser.parse_args()
+    if (given.command == "exec") != bool(given.arguments):
+        parser.error("exec takes a command, the others take nothing")
     raise_keyboard_interrupt()
     try:
-        command()
+        if given.command == "exec":
+            return execute(given.arguments)
+        COMMANDS[given.command]()
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -108,6 +109,25 @@ class Stack:
                 self._stop()
                 raise
             return True
+
+    @contextmanager
+    def database_up(self) -> Iterator[None]:
+        """Let PostgreSQL run until the block ends; what did not run before is stopped again.
+
+        Raises:
+            LocalError: there is no data yet.
+        """
+        if self.database.pid() is not None:
+            yield
+            return
+        if not (self.database.data / "PG_VERSION").exists():
+            raise LocalError("The local Airflow has never been started: run `make up`")
+        with self.state.lock():
+            self.database.start()
+            try:
+                yield
+            finally:
+                self.database.stop()
 
     def down(self) -> None:
         """Stop everything that belongs to this state, also after a crash."""

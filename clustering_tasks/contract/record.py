@@ -75,6 +75,112 @@ class CorrectionMark(TypedDict):
     ]
 
 
+_Category = Annotated[
+    _Id,
+    Field(
+        description="`domain`, `category` or `tag` of Stage 3's values, else a category of the "
+        "installation's list.",
+        examples=["topic"],
+    ),
+]
+_Tag = Annotated[_Id, Field(description="The tag.", examples=["climate"])]
+_Count = Annotated[int, Field(ge=0)]
+
+
+@with_config(_CLOSED)
+class ClusterTag(TypedDict):
+    """A tag of the cluster."""
+
+    category: _Category
+    tag: _Tag
+    confidence: Annotated[
+        _Probability,
+        Field(
+            description="Share of the members that bear it, weighted by their probabilities; six "
+            "decimals.",
+            examples=[0.86],
+        ),
+    ]
+    members: Annotated[
+        _Count,
+        Field(description="Members that bear it, by Stage 3's fields or their own text."),
+    ]
+    applied: Annotated[
+        _Count, Field(description="Members that got it from the cluster: in `member_tags`.")
+    ]
+    conflicts: Annotated[
+        _Count,
+        Field(
+            description="Members that kept others of the category instead: what they bear of it is "
+            "none of the cluster's tags."
+        ),
+    ]
+
+
+class ItemTag(TypedDict):
+    """A tag that an item got beside Stage 3's."""
+
+    category: _Category
+    tag: _Tag
+    confidence: Annotated[
+        _Probability,
+        Field(
+            description="Of `cluster`: the tag's confidence in the cluster times the member's "
+            "probability, six decimals. Of `text`: 1.",
+            examples=[0.81],
+        ),
+    ]
+    source: Annotated[
+        Literal["cluster", "text"],
+        Field(description="`cluster`: its cluster has it. `text`: its text has a listed phrase."),
+    ]
+
+
+@with_config(_CLOSED)
+class MemberTag(ItemTag):
+    """A tag that a member got beside Stage 3's."""
+
+    id: Annotated[_Id, Field(description="Its source id.", examples=["doc_001_event_0"])]
+
+
+@with_config(_CLOSED)
+class Trend(TypedDict):
+    """How many members came in the last days, beside the cluster's own history."""
+
+    state: Annotated[
+        Literal["growing", "steady", "fading", "unknown"],
+        Field(
+            description="`growing`, `fading`: the interval of `ratio` lies above, below 1; also "
+            "`fading`: all members are older than both periods. `unknown`: too few items to tell."
+        ),
+    ]
+    dated: Annotated[_Count, Field(description="Members with a date.")]
+    recent: Annotated[_Count, Field(description="Members of the last days.")]
+    recent_days: Annotated[
+        float, Field(gt=0, description="How many days, up to the level's last item.")
+    ]
+    earlier: Annotated[
+        _Count,
+        Field(description="Members of the days before; not the first, which begins the history."),
+    ]
+    earlier_days: Annotated[
+        float, Field(ge=0, description="How many days, from the cluster's first member on.")
+    ]
+    rate: Annotated[float, Field(ge=0, description="Members a day in the last days.")]
+    earlier_rate: Annotated[
+        float | None, Field(description="Members a day before; null where there are no days.")
+    ]
+    ratio: Annotated[
+        float | None, Field(description="`rate` / `earlier_rate`; null where it is not defined.")
+    ]
+    ratio_low: Annotated[
+        float | None, Field(description="Lower bound of the ratio's mid-p interval.")
+    ]
+    ratio_high: Annotated[
+        float | None, Field(description="Upper bound; null where it is infinite.")
+    ]
+
+
 @with_config(_CLOSED)
 class RecordMetadata(TypedDict):
     """How and when the cluster was found."""
@@ -258,6 +364,15 @@ class Shared(TypedDict):
             examples=[[["doc_001_event_0", "doc_002_event_3"]]],
         ),
     ]
+    tags: Annotated[list[ClusterTag], Field(description="Tags of the cluster, the surest first.")]
+    member_tags: Annotated[
+        list[MemberTag],
+        Field(
+            description="Tags that members got beside Stage 3's, which stay as they are, in the "
+            "order of the vector ids."
+        ),
+    ]
+    trend: Annotated[Trend | None, Field(description="Null where no member has a date.")]
     corrections: Annotated[
         list[CorrectionMark],
         Field(description="Corrections by people that the run applied here, the earliest first."),

@@ -15,7 +15,7 @@ from clustering_tasks.engine.candidates import candidates, most_similar, offer
 from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.codes import codes_for, panels_of, write_codes
 from clustering_tasks.engine.kmeans import lloyd
-from clustering_tasks.engine.neighbours import Cells, Neighbours, exact_neighbours, search
+from clustering_tasks.engine.neighbours import Cells, Neighbours, all_cells, search_rows
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import tile_threads
 
@@ -86,18 +86,41 @@ def find_neighbours(vectors: F32, k: int, exact_rows: int, probes: int) -> Neigh
         exact_rows: most rows that are searched exactly.
         probes: cells that a row is compared with among more.
     """
+    centres = centres_of(vectors, exact_rows)
+    return find_neighbours_of(vectors, np.arange(len(vectors)), k, centres, probes)
+
+
+def centres_of(vectors: F32, exact_rows: int) -> F32:
+    """Train the cells of vectors in memory, (n, d): their centres; none up to `exact_rows`."""
     n = len(vectors)
     if n <= exact_rows:
-        return exact_neighbours(vectors, 0, n, k)
-    count = cell_count(n)
-    sample = vectors[:: sample_step(n)]
-    found = nearest_cells(vectors, train_cells(sample, count), min(probes, count))
+        return np.empty((0, vectors.shape[1]), np.float32)
+    return train_cells(vectors[:: sample_step(n)], cell_count(n))
+
+
+def find_neighbours_of(vectors: F32, rows: I64, k: int, centres: F32, probes: int) -> Neighbours:
+    """Find the k nearest others of some rows of vectors in memory.
+
+    Args:
+        vectors: (n, d) unit vectors.
+        rows: (m,) ascending.
+        k: neighbours per row.
+        centres: (c, d) of the cells; none: the search is exact.
+        probes: cells that a row is compared with.
+    """
+    if not len(centres):
+        return search_rows(vectors, all_cells(len(vectors)), rows, k)
+    found = nearest_cells(vectors, centres, min(probes, len(centres)))
     order = np.argsort(found[:, 0], kind="stable")
-    cells = Cells(bounds_of(found[order, 0], count), found[order])
-    local = search(vectors[order], cells, 0, n, k)
+    wanted = np.zeros(len(vectors), dtype=bool)
+    wanted[rows] = True
+    queries = np.flatnonzero(wanted[order])
+    cells = Cells(bounds_of(found[order, 0], len(centres)), found[order])
+    local = search_rows(vectors[order], cells, queries, k)
+    at = np.searchsorted(rows, order[queries])
     ids, distances = np.empty_like(local.ids), np.empty_like(local.distances)
-    ids[order] = np.where(local.ids >= 0, order[local.ids], -1)
-    distances[order] = local.distances
+    ids[at] = np.where(local.ids >= 0, order[local.ids], -1)
+    distances[at] = local.distances
     return Neighbours(ids, distances)
 
 

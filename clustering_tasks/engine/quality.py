@@ -48,9 +48,9 @@ class Fit:
     sampled: F32
 
 
-def fit(blocks: Blocks, labels: I32, sums: ClusterSums) -> Fit:
+def fit(blocks: Blocks, labels: I32, sums: ClusterSums, effort: float = 1) -> Fit:
     """Compare each row with its own cluster, and gather the rows that `silhouette` needs."""
-    sample = item_sample(labels, len(sums.sizes))
+    sample = item_sample(labels, len(sums.sizes), effort)
     sampled = np.empty((len(sample), sums.vectors.shape[1]), dtype=np.float32)
     products = np.zeros(len(labels))
     for start, block in blocks:
@@ -61,19 +61,26 @@ def fit(blocks: Blocks, labels: I32, sums: ClusterSums) -> Fit:
     return Fit(products, sample, sampled)
 
 
-def item_sample(labels: I32, clusters: int) -> I64:
-    """Choose the rows whose silhouette is taken: all clustered ones of a small level, sorted."""
-    rows = np.flatnonzero(labels >= 0)
-    if len(rows) <= _MOST_ITEMS and len(rows) * clusters <= ITEM_PAIRS:
+def item_sample(labels: I32, clusters: int, effort: float = 1) -> I64:
+    """Choose the rows whose silhouette is taken: all clustered ones of a small level, sorted.
+
+    Args:
+        labels: (n,) clusters, negative for none.
+        clusters: their number.
+        effort: share of the usual number of pairs that are compared.
+    """
+    rows, pairs = np.flatnonzero(labels >= 0), int(effort * ITEM_PAIRS)
+    if len(rows) <= _MOST_ITEMS and len(rows) * clusters <= pairs:
         return rows
-    return _choose(rows, min(max(ITEM_PAIRS // clusters, _LEAST_ITEMS), _MOST_ITEMS))
+    return _choose(rows, min(max(pairs // clusters, _LEAST_ITEMS), _MOST_ITEMS))
 
 
-def cluster_sample(clusters: int) -> I64:
+def cluster_sample(clusters: int, effort: float = 1) -> I64:
     """Choose the clusters that are compared with all: every one of few, sorted."""
-    if clusters * clusters <= CLUSTER_PAIRS:
+    pairs = int(effort * CLUSTER_PAIRS)
+    if clusters * clusters <= pairs:
         return np.arange(clusters)
-    return _choose(np.arange(clusters), max(CLUSTER_PAIRS // clusters, _LEAST_CLUSTERS))
+    return _choose(np.arange(clusters), max(pairs // clusters, _LEAST_CLUSTERS))
 
 
 def _choose(rows: I64, count: int) -> I64:
@@ -139,12 +146,15 @@ def _most_similar(vectors: F32, own: I32, sums: ClusterSums) -> I32:
     return best
 
 
-def separation(spread: F64, sums: ClusterSums) -> tuple[Estimate | None, Estimate | None]:
+def separation(
+    spread: F64, sums: ClusterSums, effort: float = 1
+) -> tuple[Estimate | None, Estimate | None]:
     """Compare each cluster with its worst and its nearest rival.
 
     Args:
         spread: (c,) mean distance of a cluster's members to their mean.
         sums: of the same clusters.
+        effort: share of the usual number of pairs that are compared.
 
     Returns:
         The Davies-Bouldin index (1979) under Euclidean distance to mean vectors, None where two of
@@ -154,7 +164,7 @@ def separation(spread: F64, sums: ClusterSums) -> tuple[Estimate | None, Estimat
     count = len(sums.sizes)
     if count < 2:
         return None, None
-    sample = cluster_sample(count)
+    sample = cluster_sample(count, effort)
     sizes = np.maximum(sums.sizes, 1)
     squares = sums.squares / np.square(sizes)
     worst, nearest = _rivals(sample, spread, squares, sums)

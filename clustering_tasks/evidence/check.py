@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 import structlog
-from scipy.optimize import brentq
 
 from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.arrays import F32, F64, I32, I64
@@ -162,6 +161,9 @@ def learn_decay(links: Pairs, facts: NodeFacts) -> float | None:
     def excess(log_days: float) -> float:
         within = _lost(seen, log_days).mean() - wrong * _lost(chance, log_days).mean()
         return float(within / (1 - wrong) - _LOST)
+
+    # a quarter of what `merge` imports, and few runs learn a decay
+    from scipy.optimize import brentq
 
     fastest, slowest = np.log(_FASTEST), np.log(_SLOWEST)
     if excess(slowest) > 0:

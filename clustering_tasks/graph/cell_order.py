@@ -5,8 +5,8 @@ cut into cells, and every node gets the cells that it is compared with.
 """
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,11 @@ from clustering_tasks.engine.cells import (
     train_cells,
 )
 from clustering_tasks.engine.neighbours import Cells
-from clustering_tasks.engine.unit_rows import Digests, digest_rows
 from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.run import NeighbourSettings
 from clustering_tasks.workspace.array_files import open_arrays
-from clustering_tasks.workspace.vector_files import new_vectors
+from clustering_tasks.workspace.vector_files import VectorFile, new_vectors
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def order_by_cell(
         probes = _probe(features, bounds, centres, counts)
     else:
         counts |= {block: own.shape[1] for block, own in known.probes.items()}
-        probes = _probe(_new_ones(features, known, nodes), bounds, centres, counts)
+        probes = _probe(features, bounds, centres, counts, _new_rows(known, nodes, centres))
         _enter_known(probes, known, nodes)
     order = np.lexsort((nodes.row, probes[:, 0], nodes.block))
     cells = {}
@@ -105,11 +104,10 @@ def order_by_cell(
     return CellOrder(nodes, features.of(nodes, order), cells, centres, order)
 
 
-def _new_ones(features: Features, known: KnownCells, nodes: Nodes) -> Features:
-    """Leave out the nodes whose cells are known."""
+def _new_rows(known: KnownCells, nodes: Nodes, centres: Iterable[int]) -> I64:
+    """Rows of the nodes of blocks in cells whose cells are not known, ascending."""
     there = np.isin(nodes.block, list(known.probes)) & (known.row >= 0)
-    skipped = (features.position >= 0) & there[features.position]
-    return replace(features, position=np.where(skipped, -1, features.position))
+    return np.sort(nodes.row[np.isin(nodes.block, list(centres)) & ~there])
 
 
 def _enter_known(probes: npt.NDArray[np.int16], known: KnownCells, nodes: Nodes) -> None:
@@ -118,28 +116,35 @@ def _enter_known(probes: npt.NDArray[np.int16], known: KnownCells, nodes: Nodes)
         probes[here, : own.shape[1]] = own[known.row[here]]
 
 
-def write_features(path: UPath, layout: CellOrder) -> Digests:
-    """Write the features in the order of the nodes, (m, d) float32; return their digests."""
-    digests = np.empty((len(layout.nodes.row), 2), np.uint64)
-    with new_vectors(path, (len(layout.nodes.row), layout.features.file.shape[1])) as file:
-
-        def write(nodes: I64, vectors: F32) -> None:
-            file.write(nodes, vectors)
-            digests[nodes] = digest_rows(vectors)
-
-        deque(layout.features.each(write), maxlen=0)
-    return digests
+def write_features(path: UPath, layout: CellOrder) -> None:
+    """Write the features in the order of the nodes, (m, d) float32."""
+    with new_vectors(path, _shape(layout)) as file:
+        deque(layout.features.each(file.write), maxlen=0)
 
 
-def feature_digests(features: Features, count: int) -> Digests:
-    """Make the digests of the features of `count` nodes: (m, 2)."""
-    digests = np.empty((count, 2), np.uint64)
+def write_continued(path: UPath, layout: CellOrder, former: I32, before: VectorFile) -> None:
+    """Write the features in the order of the nodes, those of former nodes as they were.
 
-    def digest(nodes: I64, vectors: F32) -> None:
-        digests[nodes] = digest_rows(vectors)
+    Args:
+        path: of the new file.
+        layout: m nodes.
+        former: (m,) row of each in the former file, -1 for new ones.
+        before: the former file.
+    """
+    node = np.full(before.shape[0], -1, dtype=np.int64)
+    old = np.flatnonzero(former >= 0)
+    node[former[old]] = old
+    with new_vectors(path, _shape(layout)) as file:
+        for start, block in before.blocks():
+            own = node[start : start + len(block)]
+            there = np.flatnonzero(own >= 0)
+            file.write(own[there], block if len(there) == len(own) else block[there])
+        new = np.sort(layout.nodes.row[former < 0])
+        deque(layout.features.each(file.write, new), maxlen=0)
 
-    deque(features.each(digest), maxlen=0)
-    return digests
+
+def _shape(layout: CellOrder) -> tuple[int, int]:
+    return len(layout.nodes.row), layout.features.file.shape[1]
 
 
 def save_cells(path: UPath, cells: Mapping[int, Cells]) -> None:
@@ -181,8 +186,17 @@ def _probe(
     bounds: I64,
     centres: Mapping[int, F32],
     counts: Mapping[int, int],
+    rows: I64 | None = None,
 ) -> npt.NDArray[np.int16]:
-    """Find the cells of every node of a large block: (m, most of them); 0 for the others."""
+    """Find the cells of every node of a large block: (m, most of them); 0 for the others.
+
+    Args:
+        features: of the m nodes.
+        bounds: (b + 1,) of the blocks.
+        centres: (c, d) of the cells of large blocks.
+        counts: of the cells that a node is compared with.
+        rows: of the nodes that are looked at, ascending; default: all.
+    """
     cells = np.zeros((int(bounds[-1]), max(counts.values())), dtype=np.int16)
     block_of = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
 
@@ -193,5 +207,5 @@ def _probe(
             found = nearest_of_some(some, own, counts[block])
             cells[nodes[here], : counts[block]] = found
 
-    deque(features.each(probe), maxlen=0)
+    deque(features.each(probe, rows), maxlen=0)
     return cells

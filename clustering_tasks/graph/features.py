@@ -23,7 +23,7 @@ from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.array_files import read_arrays
 from clustering_tasks.workspace.artefacts import Result
-from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
+from clustering_tasks.workspace.vector_files import BLOCK_ROWS, VectorFile, open_vectors
 
 _Result = TypeVar("_Result")
 
@@ -100,22 +100,37 @@ class Features:
     context_weight: float
     mean: F32
 
-    def each(self, work: Callable[[I64, F32], _Result]) -> Iterator[_Result]:
+    def each(
+        self, work: Callable[[I64, F32], _Result], rows: I64 | None = None
+    ) -> Iterator[_Result]:
         """Let threads work on numbers of nodes, (m,), and their unit vectors, (m, d).
+
+        Args:
+            work: gets them.
+            rows: of the snapshot, ascending, that are read; default: all.
 
         Yields:
             what `work` returns, in the snapshot's order.
         """
 
-        def on(part: tuple[int, F32]) -> _Result:
-            start, block = part
-            nodes = self.position[start : start + len(block)]
+        def on(part: tuple[I64, F32]) -> _Result:
+            some, block = part
+            nodes = self.position[some]
             here = np.flatnonzero(nodes >= 0)
             vectors = block if len(here) == len(block) else block[here]
             return work(nodes[here], self._featured(vectors, nodes[here]))
 
         with tile_threads() as pool:
-            yield from in_turn(pool, on, self.file.blocks())
+            yield from in_turn(pool, on, self._blocks(rows))
+
+    def _blocks(self, rows: I64 | None) -> Iterator[tuple[I64, F32]]:
+        if rows is None:
+            for start, block in self.file.blocks():
+                yield np.arange(start, start + len(block)), block
+            return
+        for start in range(0, len(rows), BLOCK_ROWS):
+            some = rows[start : start + BLOCK_ROWS]
+            yield some, self.file.take(some)
 
     def take(self, rows: I64) -> F32:
         """Compute the unit vectors of some rows of the snapshot, ascending: (m, d)."""

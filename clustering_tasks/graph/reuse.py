@@ -1,8 +1,9 @@
 """What a graph leaves behind for the next one, which takes over the rows of what has not changed.
 
-A node is known again by its feature vector and by what evidence reads of its first item, whatever
-its id. So that a vector that has not changed has the same features, what all items together decide
-(the mean that is taken off, the share of the context, the cells) stays that of the last full run.
+A node is known again by what its features are made of and by what evidence reads of its first
+item, whatever its id. So that a vector that has not changed has the same features, what all items
+together decide (the mean that is taken off, the share of the context, the cells) stays that of the
+last full run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,8 +16,11 @@ import pyarrow as pa
 from upath import UPath
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
-from clustering_tasks.engine.unit_rows import Digests
+from clustering_tasks.engine.text_digests import digest_texts
+from clustering_tasks.engine.unit_rows import Digests, digest_rows
+from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.neighbour_graph import Graph
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.columns import read_columns
 
@@ -78,21 +82,53 @@ def fact_digests(items: UPath, columns: Iterable[str]) -> npt.NDArray[np.uint64]
     mixed: npt.NDArray[np.uint64] = np.zeros((), dtype=np.uint64)
     for column in columns:
         values = read_columns(items, [column])[column]
-        if not pa.types.is_string(values.type):
-            values = values.cast(pa.int64())
-        coded = values.dictionary_encode()
-        texts = coded.dictionary.to_numpy(zero_copy_only=False)
-        hashes = np.append(pd.util.hash_array(texts, categorize=False), _MISSING)
-        of_item = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
-        mixed = (mixed * _FACTOR) ^ hashes[of_item]
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        mixed = (mixed * _FACTOR) ^ np.where(missing, _MISSING, _value_digests(values))
     return mixed
 
 
-def with_facts(digests: Digests, facts: npt.NDArray[np.uint64]) -> Digests:
-    """Mix into the nodes' digests, (m, 2), what evidence reads of them, (m,)."""
-    mixed = digests.copy()
-    mixed[:, 0] ^= facts
+def _value_digests(values: pa.Array) -> npt.NDArray[np.uint64]:
+    """Make a digest of each text or number of a column, anything where there is none."""
+    if not pa.types.is_string(values.type):
+        numbers = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        return np.asarray(numbers.astype(np.uint64) * _FACTOR)
+    _, offsets, texts = values.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[values.offset :][: len(values) + 1]
+    return digest_texts(bounds, texts or b"")
+
+
+def node_digests(
+    of_row: Digests, nodes: Nodes, features: Features, facts: npt.NDArray[np.uint64] | None
+) -> Digests:
+    """Make a digest of what each node's features are made of, and of its facts: (m, 2).
+
+    Features of one mean and one share of the context are the same where this digest is.
+
+    Args:
+        of_row: (n, 2) of the snapshot's vectors.
+        nodes: of the level.
+        features: of the nodes.
+        facts: (n,) what evidence reads of the items; None: nothing.
+    """
+    mixed = of_row[nodes.row]
+    of_node = features.documents.of_node
+    known = np.flatnonzero(of_node >= 0)
+    if features.context_weight and len(known):
+        context = digest_rows(features.documents.vectors)[of_node[known]]
+        mixed[known] = (mixed[known] * _FACTOR) ^ context
+    if facts is not None:
+        mixed[:, 0] ^= facts[nodes.row]
     return mixed
+
+
+def find_digests(digests: Digests, before: Digests) -> I64:
+    """Return the row of each digest, (m, 2), among others, (b, 2): (m,), -1 where it is none."""
+    if not len(before):
+        return np.full(len(digests), -1, dtype=np.int64)
+    order = np.argsort(before[:, 0], kind="stable")
+    at = np.searchsorted(before[order, 0], digests[:, 0])
+    there = order[np.minimum(at, len(order) - 1)]
+    return np.where((before[there] == digests).all(axis=1), there, -1)
 
 
 def same_blocks(names: npt.NDArray[np.str_], before: npt.NDArray[np.str_]) -> I64:
@@ -109,14 +145,8 @@ def same_nodes(digests: Digests, block: I64, before: Digests, block_before: I32)
         before: (b, 2) of the former nodes.
         block_before: (b,) their blocks.
     """
-    found = np.full(len(digests), -1, dtype=np.int32)
-    if not len(before):
-        return found
-    order = np.argsort(before[:, 0], kind="stable")
-    at = np.searchsorted(before[order, 0], digests[:, 0])
-    there = order[np.minimum(at, len(order) - 1)].astype(np.int32)
-    same = (before[there] == digests).all(axis=1) & (block_before[there] == block)
-    found[same] = there[same]
+    found = find_digests(digests, before).astype(np.int32)
+    found[np.append(block_before, np.int32(-1))[found] != block] = -1
     _, first = np.unique(found, return_index=True)
     once = np.zeros(len(found), dtype=bool)
     once[first] = True

@@ -13,6 +13,7 @@ from upath import UPath
 
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.errors import BadInputError, Stage4Error
+from clustering_tasks.identity.published import find_base
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.run import RunSettings, dotted
 from clustering_tasks.workspace.artefacts import (
@@ -23,7 +24,7 @@ from clustering_tasks.workspace.artefacts import (
     part_name,
 )
 from clustering_tasks.workspace.source_version import source_version, step_version
-from clustering_tasks.workspace.storage import read_json, recorded_time, to_json
+from clustering_tasks.workspace.storage import read_json, to_json
 
 MODE_RECORD = "mode.json"  # in a run's folder
 METHOD_RECORD = "method.json"
@@ -89,20 +90,16 @@ def load_base(run: Run, plan: Result) -> Base | None:
 
 
 def previous_run(run: Run) -> dict[str, str] | None:
-    """Return `job_id` and `as_of` of the newest published run that is earlier; None without one.
+    """Return `job_id` and `as_of` of the run whose published ids a run goes on from, None without.
 
-    `published.json` names the newest of all; each run has recorded the one before it. So a run
-    that is performed again, published or not, finds the same one.
+    So the clusters continue the same run as their ids, and a run that is performed again,
+    published or not, continues the same one.
+
+    Raises:
+        BadInputError: a published registry is gone or damaged.
     """
-    level = run.workspace / run.level.name
-    record, seen = _json(level / "published.json"), set[str]()
-    while record and record["job_id"] not in seen:
-        job_id, as_of = str(record["job_id"]), str(record["as_of"])
-        if job_id != run.job_id and recorded_time(as_of) < run.as_of:
-            return {"job_id": job_id, "as_of": as_of}
-        seen.add(job_id)
-        record = (_json(level / "runs" / job_id / MODE_RECORD) or {}).get("previous")
-    return None
+    base = find_base(run.workspace, run.level.name, run.job_id, run.as_of)
+    return None if base is None else {"job_id": base.job_id, "as_of": base.as_of.isoformat()}
 
 
 def versions(algorithm: str) -> dict[str, str]:
@@ -176,7 +173,7 @@ def _files(
 ) -> Iterator[tuple[str, bool]]:
     needed = {
         "snapshot": (snapshot, ("items",)),
-        "plan": (plan, ("nodes", "node_keys", "cells")),
+        "plan": (plan, ("nodes", "node_keys", "cells", "features")),
         "merge": (merge, ("assignments", "learned")),
     }
     for name, (result, files) in needed.items():

@@ -44,10 +44,12 @@ class Limits:
     Attributes:
         min_silhouette: below, clusters are not what the level can give.
         max_raw_outlier_share: above, too little is in clusters.
+        min_tags_per_item: below, tags are missing; 0: any number will do.
     """
 
     min_silhouette: float
     max_raw_outlier_share: float
+    min_tags_per_item: float = 0.0
 
 
 # One limit for all would be wrong: gold itself has a silhouette of .20 for events and .18 for
@@ -55,7 +57,7 @@ class Limits:
 # once only. Of 30 sound runs none is beyond these, of 15 on vectors with as much noise as signal or
 # more, all are (docs/METRICS.md).
 LIMITS = {
-    "documents": Limits(min_silhouette=0.2, max_raw_outlier_share=0.5),
+    "documents": Limits(min_silhouette=0.2, max_raw_outlier_share=0.5, min_tags_per_item=2.0),
     "events": Limits(min_silhouette=0.15, max_raw_outlier_share=0.6),
     "entities": Limits(min_silhouette=0.15, max_raw_outlier_share=0.5),
     "storylines": Limits(min_silhouette=0.2, max_raw_outlier_share=0.3),
@@ -443,17 +445,21 @@ def _beyond_limits(level: str, metrics: Metrics, settings: AlertSettings) -> Ite
     yield from _outliers(level, metrics.get("raw_outlier_share"), settings)
     yield from _contradicted(level, metrics, settings)
     yield from _unread(level, metrics)
+    yield from _untagged(level, metrics, settings)
+
+
+def _untagged(level: str, metrics: Metrics, settings: AlertSettings) -> Iterator[Alert]:
     tags = metrics.get("tags.per_item")
-    if tags is not None and tags < settings.min_tags_per_item:
+    least = given_or(settings.min_tags_per_item, LIMITS[level].min_tags_per_item)
+    if tags is not None and tags < least:
         yield Alert(
             name="limit.tags.per_item",
             severity="warning",
-            message=f"{level}: {tags:.4g} tags per item, at least {settings.min_tags_per_item:g} "
-            "are expected",
-            action="Look at `tags.untagged` and at the log of the tagging: some answers may be "
-            "missing.",
+            message=f"{level}: {tags:.4g} tags per item, at least {least:g} are expected",
+            action="Look at the items' `categories` and `tags`, and at `tags.listed` "
+            "(docs/TAGS.md): a source may have stopped to send them, or the list may not fit.",
             value=tags,
-            limit_value=settings.min_tags_per_item,
+            limit_value=least,
         )
 
 

@@ -131,6 +131,12 @@ class DeploymentSettings(BaseSettings):
         "level, table and columns (docs/DEPLOYMENT.md). A run chooses one by "
         "`input.source=postgres` and `input.table`. Empty: none.",
     )
+    tags: str | None = Field(
+        None,
+        description="File of the tags that clusters and items may get beside Stage 3's own, one a "
+        "line (docs/TAGS.md): a path or an fsspec URI that the worker can read. Runs that set "
+        "`tags.listed` have their own. Unset: none.",
+    )
     stage5_conn_id: str | None = Field(
         None,
         description="Id of the Airflow HTTP connection to Stage 5's webhook, which is notified of "

@@ -396,9 +396,16 @@ RULES: tuple[Rule, ...] = (
         ("publish.min_clusters",),
     ),
     Rule(
-        ("alerts.min_tags_per_item",),
-        "items have tags, which no step of this version sets",
-        lambda _settings, _here: False,
+        ("tags.listed",),
+        "tags.sources has categories, tags or text",
+        lambda settings, _: settings.tags.sources != ["domains"],
+        ("tags.sources",),
+    ),
+    Rule(
+        ("tags.outliers",),
+        "tags.listed is set",
+        lambda settings, _: settings.tags.listed is not None,
+        ("tags.listed",),
     ),
     Rule(
         ("alerts.*", "publish.max_coverage_drop"),

@@ -19,6 +19,7 @@ from pydantic import (
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.renamed import with_current_names
+from clustering_tasks.settings.tag_list import TagList, TagSources
 from clustering_tasks.settings.types import Domains, End, Names, Start
 
 if TYPE_CHECKING:
@@ -632,6 +633,72 @@ class LabelSettings(_Group):
     )
 
 
+class TagSettings(_Group):
+    """Tags: what clusters are tagged with, and which of their members get the tags."""
+
+    sources: TagSources = Field(
+        None,
+        description="What tags are read from: `domains`, `categories` and `tags` of Stage 3's "
+        "items, and `text`, in which the phrases of `tags.listed` are looked for. Unset: all four.",
+    )
+    listed: TagList = Field(
+        None,
+        description="The controlled list, one tag a line: `topic/climate = climate change | global "
+        "warming` is the tag `climate` of the category `topic`, and what stands for it. A value of "
+        "`categories` or `tags` that stands in the list counts as the listed tag. Unset: the list "
+        "of STAGE4_TAGS, else only Stage 3's own values.",
+    )
+    min_confidence: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Least confidence of a cluster's tag: the share of the members that have it, "
+        "weighted by their membership probability. Lower gives clusters more tags.",
+    )
+    count: int = Field(
+        10, ge=1, le=50, description="Most tags of a cluster, those of the highest confidence."
+    )
+    auto_apply_threshold: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Least confidence at which a member gets a tag of its cluster: the tag's "
+        "confidence in the cluster times the member's probability. Higher tags fewer items. At 1 "
+        "only certain ones.",
+    )
+    outliers: Literal["auto", "none", "individual"] = Field(
+        "auto",
+        description="Items in no cluster: `individual` tags each by the phrases of `tags.listed` "
+        "in its own text; `none` leaves them with Stage 3's tags. `auto` is `individual` with "
+        "outliers.policy=individual, else `none`.",
+    )
+
+
+class TrendSettings(_Group):
+    """Trends: which clusters grow and which fade."""
+
+    window_days: float = Field(
+        3.0,
+        gt=0,
+        le=365,
+        description="Days up to the level's last item whose items per day are compared with those "
+        "before. More react later, and to smaller changes.",
+    )
+    history_days: float = Field(
+        28.0,
+        gt=0,
+        le=3650,
+        description="Days before that: most of a cluster's own history that counts.",
+    )
+    confidence: float = Field(
+        0.95,
+        ge=0.5,
+        lt=1,
+        description="A cluster grows or fades if the interval of this confidence around the ratio "
+        "of the rates lies above or below 1. Higher names fewer clusters.",
+    )
+
+
 class MapSettings(_Group):
     """Map: the picture of the level in the explorer."""
 
@@ -741,11 +808,12 @@ class AlertSettings(_Group):
         "the median of at least 3 previous published runs (0.25: from 0.8 to below 0.6). Longer "
         "histories are also watched for smaller changes, see `alerts.min_share_change`.",
     )
-    min_tags_per_item: float = Field(
-        2.0,
+    min_tags_per_item: float | None = Field(
+        None,
         ge=0,
-        description="Alert if the items have fewer tags than this on average. Without any tags "
-        "there is no alert.",
+        description="Alert if the items have fewer tags than this on average. Unset: 2 for "
+        "documents; none for the other levels, whose items have a domain at most. Where no item "
+        "has a tag and none is listed there is no alert.",
     )
     history: int = Field(
         30,
@@ -824,6 +892,8 @@ class RunSettings(_Group):
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     incremental: IncrementalSettings = Field(default_factory=IncrementalSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
+    tags: TagSettings = Field(default_factory=TagSettings)
+    trends: TrendSettings = Field(default_factory=TrendSettings)
     map: MapSettings = Field(default_factory=MapSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)

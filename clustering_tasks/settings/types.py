@@ -1,5 +1,6 @@
 """How settings that are no plain number or word are read, and what one that is not given means."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from typing import Annotated, Any, TypeVar
 
@@ -8,7 +9,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from clustering_tasks.settings.levels import DOMAINS
 
 
-def _names(value: object) -> object:
+def names(value: object) -> object:
     """Take a comma-separated text for a list; none of it is as if it had not been given."""
     if isinstance(value, str):
         value = value.split(",")
@@ -18,15 +19,15 @@ def _names(value: object) -> object:
 
 
 def _domains(value: object) -> object:
-    names = _names(value)
-    if not isinstance(names, list):
-        return names
+    found = names(value)
+    if not isinstance(found, list):
+        return found
     known = {**DOMAINS, **{long: long for long in DOMAINS.values()}}
-    if unknown := [name for name in names if str(name).lower() not in known]:
+    if unknown := [name for name in found if str(name).lower() not in known]:
         raise ValueError(
             f"no such domain as {', '.join(map(str, unknown))}; known are {', '.join(known)}"
         )
-    return list(dict.fromkeys(known[str(name).lower()] for name in names))
+    return list(dict.fromkeys(known[str(name).lower()] for name in found))
 
 
 def _start(value: object) -> object:
@@ -61,12 +62,19 @@ def _schema(kind: dict[str, Any]) -> WithJsonSchema:
 
 
 _LIST = {"type": "array", "items": {"type": "string"}}
+
+
+def list_schema(examples: Sequence[str] = ()) -> WithJsonSchema:
+    """Describe an optional list of texts; examples are what Airflow's form offers."""
+    return _schema(_LIST | ({"examples": list(examples)} if examples else {}))
+
+
 # Airflow's form offers examples as a list to choose from.
 _DOMAINS = _LIST | {"examples": list(DOMAINS.values())}
 # No format: Airflow's form would refuse a date without a time.
 _TEXT = _schema({"type": "string"})
 
-Names = Annotated[list[str] | None, BeforeValidator(_names), _schema(_LIST)]
+Names = Annotated[list[str] | None, BeforeValidator(names), _schema(_LIST)]
 Domains = Annotated[list[str] | None, BeforeValidator(_domains), _schema(_DOMAINS)]
 Start = Annotated[datetime | None, BeforeValidator(_start), _TEXT]
 End = Annotated[datetime | None, BeforeValidator(_end), _TEXT]

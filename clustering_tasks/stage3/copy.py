@@ -62,7 +62,10 @@ def find_pair(indices: UPath, level: Level) -> tuple[UPath, UPath]:
         BadInputError: naming what is missing and what is there instead.
     """
     if not indices.is_dir():
-        raise BadInputError(f"Stage 3's folder {indices} does not exist: set STAGE4_INDICES")
+        raise BadInputError(
+            f"Stage 3's folder {indices} does not exist: name the one that it writes, by --indices "
+            "or, in Airflow, by STAGE4_INDICES"
+        )
     pair = indices / level.pair[0], indices / level.pair[1]
     for path in pair:
         _refuse_irregular(path)

@@ -81,6 +81,16 @@ STEPS = (
         erased_by="cut",
     ),
     Step(
+        "tag",
+        "tags clusters, and the members that their tags apply to",
+        reads=("snapshot", "merge"),
+    ),
+    Step(
+        "trend",
+        "compares how many members came in the last days with the days before",
+        reads=("snapshot", "merge"),
+    ),
+    Step(
         "identify",
         "gives each cluster the id that it had in the runs before, or a new one",
         reads=("snapshot", "merge"),
@@ -89,7 +99,7 @@ STEPS = (
     Step(
         "label",
         "gives each cluster a label, keywords and representatives",
-        reads=("snapshot", "merge", "identify"),
+        reads=("snapshot", "merge", "identify", "tag", "trend"),
     ),
     Step(
         "map",

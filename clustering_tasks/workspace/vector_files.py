@@ -24,6 +24,9 @@ from clustering_tasks.workspace.storage import is_local, read_exactly
 # memory is that of the one before. Of 32,768 rows each is new memory from the system: reading
 # them took half as long again.
 BLOCK_ROWS = 4096
+# Where fewer than one of so many rows is wanted, each is read by itself: a read costs as much as
+# the bytes of some eight rows.
+_SPARSE = 8
 
 
 def write_vectors(path: UPath, shape: tuple[int, int], blocks: Iterable[F32]) -> None:
@@ -70,18 +73,26 @@ class VectorFile:
     def take(self, rows: I64) -> F32:
         """Gather rows, in the order given: (len(rows), d) float32.
 
-        Reads the file once from the first row wanted to the last, in blocks, so that it costs as
-        little for rows in disorder.
+        Reads the file once from the first row wanted to the last, so that it costs as little for
+        rows in disorder: in blocks, and where few of a block are wanted, these alone.
         """
         taken = np.empty((len(rows), self.shape[1]), dtype=np.float32)
         order = np.argsort(rows, kind="stable")
         wanted = rows[order]
-        for start in range(0, self.shape[0], BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, self.shape[0])
-            here = slice(*np.searchsorted(wanted, [start, stop]))
-            if here.stop > here.start:
-                taken[order[here]] = self.read(start, stop)[wanted[here] - start]
+        bounds = np.append(np.flatnonzero(np.diff(wanted // BLOCK_ROWS, prepend=-1)), len(wanted))
+        for here in map(slice, bounds[:-1].tolist(), bounds[1:].tolist()):
+            taken[order[here]] = self._some(wanted[here])
         return taken
+
+    def _some(self, wanted: I64) -> F32:
+        """Gather rows of one block, (m,) ascending."""
+        first, last = int(wanted[0]), int(wanted[-1]) + 1
+        if last - first <= _SPARSE * len(wanted):
+            return self.read(first, last)[wanted - first]
+        starts = np.flatnonzero(np.diff(wanted, prepend=-2) != 1)
+        lasts = np.append(starts[1:], len(wanted)) - 1
+        runs = zip(wanted[starts].tolist(), wanted[lasts].tolist(), strict=True)
+        return np.concatenate([self.read(first, last + 1) for first, last in runs])
 
 
 class FileRows:
@@ -136,8 +147,10 @@ class VectorWriter:
         """Write rows, (m, d), to their positions, (m,); neighbours in one go."""
         if not len(positions):
             return
-        order = np.argsort(positions)
-        positions, rows = positions[order], np.ascontiguousarray(rows[order], dtype="<f4")
+        if (np.diff(positions) < 0).any():
+            order = np.argsort(positions)
+            positions, rows = positions[order], rows[order]
+        rows = np.ascontiguousarray(rows, dtype="<f4")
         starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
         width, data = rows.shape[1] * 4, rows.data.cast("B")
         bounds = (np.append(starts, len(positions)) * width).tolist()

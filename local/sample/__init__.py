@@ -12,12 +12,15 @@ MIN_DOCUMENTS = 10
 """Below this no story has room for two documents beside the singles."""
 
 
-def write_sample(folder: Path, documents: int = 420, seed: int = 0) -> dict[str, int]:
+def write_sample(
+    folder: Path, documents: int = 420, seed: int = 0, days: int | None = None
+) -> dict[str, int]:
     """Write the four index pairs and `gold.json` to `folder`; return the vectors of each level.
 
     The folder appears complete or not at all. The same `documents` and `seed` give the same bytes.
-    Raises ValueError if `documents` is under `MIN_DOCUMENTS`, FileExistsError if `folder` exists
-    and is not an empty directory.
+    With `days` it has the documents that are published in the first days of the sample's 60, each
+    as in the whole sample. Raises ValueError if `documents` is under `MIN_DOCUMENTS` or no document
+    is left, FileExistsError if `folder` exists and is not an empty directory.
     """
     # Imported here: naming this package (as the command line does) must not load FAISS.
     from local.sample.writer import write_folder
@@ -27,4 +30,4 @@ def write_sample(folder: Path, documents: int = 420, seed: int = 0) -> dict[str,
             f"the sample needs at least {MIN_DOCUMENTS} documents, got {documents}: "
             f"ask for {MIN_DOCUMENTS} or more"
         )
-    return write_folder(folder, documents, seed)
+    return write_folder(folder, documents, seed, days)

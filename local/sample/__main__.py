@@ -14,9 +14,12 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where to write the folder; new or empty")
     parser.add_argument("--documents", type=int, default=420, help="news documents (420)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other news (0)")
+    parser.add_argument(
+        "--days", type=int, help="only what is published in the first days of the sample's 60"
+    )
     given = parser.parse_args()
     try:
-        print(json.dumps(write_sample(given.folder, documents=given.documents, seed=given.seed)))
+        print(json.dumps(write_sample(given.folder, given.documents, given.seed, given.days)))
     except (ValueError, FileExistsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 64

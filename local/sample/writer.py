@@ -13,6 +13,7 @@ import orjson
 
 from local.sample.articles import Article, write_articles
 from local.sample.encoder import DIMENSION, TextEncoder
+from local.sample.newsroom import FIRST_DAY
 from local.sample.records import (
     Record,
     document_record,
@@ -43,10 +44,14 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
         yield records[start : start + _BATCH]
 
 
-def _write_index(path: Path, records: list[Record], encoder: TextEncoder) -> None:
+def _write_index(
+    path: Path, records: list[Record], shown: frozenset[str], encoder: TextEncoder
+) -> None:
+    """Write the vectors of some records; all are encoded, because noise is drawn row by row."""
     index = faiss.IndexFlatIP(DIMENSION)
     for batch in _batches(records):
-        index.add(encoder.encode([r.thing for r in batch], [r.context for r in batch]))
+        vectors = encoder.encode([r.thing for r in batch], [r.context for r in batch])
+        index.add(vectors[[r.vector_id in shown for r in batch]])
     faiss.write_index(index, str(path))
 
 
@@ -65,21 +70,33 @@ def _metadata(records: list[Record]) -> dict[str, Any]:
     }
 
 
-def _write_levels(folder: Path, documents: int, seed: int) -> dict[str, int]:
+def _write_levels(folder: Path, documents: int, seed: int, days: int | None) -> dict[str, int]:
     articles = sorted(write_articles(documents, seed), key=lambda article: article.source_id)
     encoder = _encoder(articles, seed)
     gold, counts = {}, {}
     for level, make in _RECORDS.items():
-        records = [record for article in articles for record in make(article)]
-        _write_index(folder / f"{level}.index", records, encoder)
-        (folder / f"{level}_metadata.json").write_bytes(orjson.dumps(_metadata(records)))
-        gold[level] = {record.vector_id: record.gold for record in records}
-        counts[level] = len(records)
+        made = {article.source_id: [*make(article)] for article in articles}
+        records = [record for each in made.values() for record in each]
+        shown = [
+            record
+            for article in articles
+            if days is None or (article.published.date() - FIRST_DAY).days < days
+            for record in made[article.source_id]
+        ]
+        names = frozenset(record.vector_id for record in shown)
+        _write_index(folder / f"{level}.index", records, names, encoder)
+        (folder / f"{level}_metadata.json").write_bytes(orjson.dumps(_metadata(shown)))
+        gold[level] = {record.vector_id: record.gold for record in shown}
+        counts[level] = len(shown)
+    if not counts["documents"]:
+        raise ValueError(f"no document is of the first {days} days: ask for more")
     (folder / "gold.json").write_bytes(orjson.dumps(gold))
     return counts
 
 
-def write_folder(folder: Path, documents: int, seed: int) -> dict[str, int]:
+def write_folder(
+    folder: Path, documents: int, seed: int, days: int | None = None
+) -> dict[str, int]:
     """Write the sample beside `folder` and rename it there; return the counts per level.
 
     Raises FileExistsError if `folder` exists and is not an empty directory.
@@ -89,7 +106,7 @@ def write_folder(folder: Path, documents: int, seed: int) -> dict[str, int]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     half_written = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        counts = _write_levels(half_written, documents, seed)
+        counts = _write_levels(half_written, documents, seed, days)
         half_written.chmod(0o755)
         half_written.rename(folder)
     finally:

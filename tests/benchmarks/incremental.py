@@ -28,6 +28,8 @@ from upath import UPath
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.pipeline import run_all
+from clustering_tasks.publication.files import publish_files
+from clustering_tasks.publication.report import read_report
 from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
 from tests.benchmarks.collection import Collection, read_collection, write_collection
@@ -267,7 +269,9 @@ def _steps(
     parts = [_timed(["cluster", *common, "--part", str(p["part"])]) for p in record["parts"]]
     processor, wall, memory = zip(*parts, strict=True)
     found["cluster"] = (sum(processor), sum(wall), max(memory))
-    return found | {step: _timed([step, *common]) for step in ("merge", "identify", "label")}
+    return found | {
+        step: _timed([step, *common]) for step in ("merge", "tag", "trend", "identify", "label")
+    }
 
 
 def _timed(arguments: list[str]) -> tuple[float, float, float]:
@@ -287,10 +291,15 @@ def _timed(arguments: list[str]) -> tuple[float, float, float]:
 
 
 def _publish(workspace: Path, level: str, job: str) -> None:
-    """Name a run as the published one, without the files of a publication."""
-    run = json.loads((workspace / level / "runs" / job / "run.json").read_bytes())
-    record = {"job_id": job, "level": level, "as_of": run["as_of"], "label_uri": None}
-    (workspace / level / "published.json").write_text(json.dumps(record))
+    """Publish a run, so that the next one continues it."""
+    record = json.loads((workspace / level / "runs" / job / "label.json").read_bytes())
+    publish_files(
+        read_report(record["files"]["report"]),
+        clusters_jsonl=record["files"]["clusters_jsonl"],
+        label_uri=record["uri"],
+        workspace=str(workspace),
+        output=str(workspace / "output"),
+    )
 
 
 def main() -> None:

@@ -96,6 +96,8 @@ def measured(n: int, level: str, folder: Path | None = None) -> Iterator[tuple[s
         merge_truth(run, indices)
         if folder is None:
             shutil.rmtree(indices)
+        yield "tag", step("tag", level, workspace)
+        yield "trend", step("trend", level, workspace)
         yield "identify", step("identify", level, workspace)
         yield "label", step("label", level, workspace)
 

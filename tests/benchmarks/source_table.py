@@ -134,7 +134,9 @@ def perform(folder: Path, job: str, indices: str, *settings: str) -> dict[str, J
     done["plan"] = step("plan", *where)
     for part in done["plan"]["parts"]:
         step("cluster", *where, "--part", str(part["part"]))
-    return done | {name: step(name, *where) for name in ("merge", "identify", "label")}
+    return done | {
+        name: step(name, *where) for name in ("merge", "tag", "trend", "identify", "label")
+    }
 
 
 def step(*arguments: str) -> Json:

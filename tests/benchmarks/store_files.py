@@ -159,6 +159,7 @@ def _write_label(
         UPath(items),
         UPath(assignments),
         ids,
+        lambda start, stop: pa.array(["[]"] * (stop - start), pa.string()),
         UPath(paths["members_parquet"]),
         UPath(paths["members_csv"]),
     )
@@ -217,6 +218,9 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
                 {"id": name, "title": writer.text(8), "similarity": 0.9} for name in ids[:3]
             ],
             "near_duplicates": [],
+            "tags": [],
+            "member_tags": [],
+            "trend": None,
             "corrections": [],
             "event_ids": ids,
             "metadata": {

@@ -15,13 +15,15 @@ from clustering_tasks.steps.label.label import label
 from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
+from clustering_tasks.steps.tag.tag import tag
+from clustering_tasks.steps.trend.trend import trend
 from clustering_tasks.warm_up import warm_up
 from clustering_tasks.workspace.artefacts import Result, Run, part_name
 from clustering_tasks.workspace.vector_files import open_vectors
 from tests.benchmarks.contenders import recall, sampled
 from tests.benchmarks.ours import new_run, quiet
 
-STEPS = ("snapshot", "plan", "cluster", "merge", "identify", "label")
+STEPS = ("snapshot", "plan", "cluster", "merge", "tag", "trend", "identify", "label")
 
 
 class TimedRun:
@@ -59,6 +61,8 @@ class TimedRun:
         for part in plan(run).parts or []:
             cluster(run, part.part)
         merge(run)
+        tag(run)
+        trend(run)
         identify(run)
         return label(run)
 

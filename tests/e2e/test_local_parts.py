@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
@@ -11,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from local.__main__ import stage3_folder
+from local.__main__ import execute, stage3_folder
 from local.airflow_api import Json, log_lines
 from local.configuration import MARKER, Options, environment
 from local.errors import LocalError
@@ -254,3 +255,30 @@ def test_stage5_receiver_takes_events_from_whoever_has_the_token() -> None:
         assert client.post(stage5.url, json={"n": 5}, headers=good).status_code == 204
     assert stage5.received == [{"n": 1}, {"n": 5}]
     assert stage5.refused == 1
+
+
+CONNECTING = (
+    "import json, os, psycopg, stage4.database;"
+    "it = json.loads(os.environ['AIRFLOW_CONN_STAGE4_POSTGRES']);"
+    "psycopg.connect(host=it['host'], user=it['login'], dbname=it['schema'])"
+)
+
+
+def test_a_command_gets_the_settings_and_the_database_of_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE4_STATE", str(tmp_path / "state"))
+    stack = Stack(State.open())
+    with pytest.raises(LocalError, match="never been started"):
+        execute([sys.executable, "-c", CONNECTING])
+    try:
+        stack.database.start()
+        assert execute([sys.executable, "-c", CONNECTING]) == 0
+        assert stack.database.pid() is not None
+        stack.database.stop()
+        assert execute([sys.executable, "-c", f"{CONNECTING}; raise SystemExit(3)"]) == 3
+        assert stack.database.pid() is None
+        with pytest.raises(LocalError, match="no-such-program cannot be run"):
+            execute(["no-such-program"])
+    finally:
+        stack.clean()

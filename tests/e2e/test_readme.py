@@ -47,6 +47,16 @@ def test_the_one_process_run_ends_with_the_result_that_is_shown(tmp_path: Path) 
     )
 
 
+def test_the_second_day_continues_the_first(tmp_path: Path) -> None:
+    [script] = blocks("Day after day", "sh")
+    script = script.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+    script = script.replace(".venv/bin/python", sys.executable)
+    first, second = (each for each in objects(sh(script)) if "mode" in each)
+    assert (first["mode"], second["mode"]) == ("full", "incremental")
+    assert first["lineage"] == {"born": first["clusters"]}
+    assert second["lineage"]["continued"] > second["lineage"].get("born", 0)
+
+
 @pytest.mark.airflow
 def test_address_and_password_are_those_that_up_prints(airflow: Airflow) -> None:
     *_, script = blocks("What a newcomer gets", "sh")
@@ -89,6 +99,7 @@ def test_a_run_is_started_by_rest_and_its_results_are_found(airflow: Airflow) ->
 READING = (
     "What a newcomer gets",
     "One level, one process, no Airflow",
+    "Day after day",
     "Starting a run in Airflow",
     "From a terminal",
     "Look-ups by REST",

@@ -19,7 +19,7 @@ from tests.e2e.readers import published, served
 pytestmark = pytest.mark.airflow
 
 STEPS = [
-    *("check_stage3", "snapshot", "plan", "merge", "identify", "label", "map"),
+    *("check_stage3", "snapshot", "plan", "merge", "tag", "trend", "identify", "label", "map"),
     *("load_postgres", "publish"),
 ]
 

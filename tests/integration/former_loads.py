@@ -4,11 +4,11 @@ The statements are those of that time's `stage4.database.load` and `.pointer`: t
 writes at the newest revision only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psycopg
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 from psycopg.types.json import Jsonb
 
 from clustering_tasks.publication.report import Report, read_report
@@ -32,7 +32,10 @@ CREATE TABLE {table} (
 );
 ALTER TABLE {table} ALTER run_id SET DEFAULT {number}, ADD PRIMARY KEY (run_id, {key})
 """
-COPY = "COPY {table} ({columns}) FROM STDIN (FORMAT csv, HEADER match, ENCODING 'UTF8')"
+# By way of a table that has the files' later columns, too.
+STAGE = "CREATE TEMP TABLE staged AS SELECT {had} FROM {table} WITH NO DATA"
+COPY = "COPY staged ({columns}) FROM STDIN (FORMAT csv, HEADER match, ENCODING 'UTF8')"
+UNSTAGE = "INSERT INTO {table} ({had}) SELECT {had} FROM staged; DROP TABLE staged"
 CHECKS = """
 ALTER TABLE {clusters} ADD CONSTRAINT one_dimension CHECK (vector_dims(centroid) = {dimension});
 ALTER TABLE {members} ADD CONSTRAINT cluster_exists
@@ -105,9 +108,28 @@ def _fill(connection: psycopg.Connection, parent: str, number: int, file: str) -
     connection.execute(SQL(TABLE).format(table=table, parent=name, number=number, key=key))
     content = Path(file).read_bytes()
     header = content.partition(b"\n")[0].decode().replace('"', "").strip().split(",")
-    columns = SQL(", ").join(map(Identifier, header))
-    with connection.cursor().copy(SQL(COPY).format(table=table, columns=columns)) as target:
+    had = _columns(connection, parent)
+    parts = {
+        "table": table,
+        "columns": _listed(header),
+        "had": _listed(name for name in header if name in had),
+    }
+    connection.execute(SQL(STAGE).format(**parts))
+    for later in header:
+        if later not in had:
+            connection.execute(SQL("ALTER TABLE staged ADD {} text").format(Identifier(later)))
+    with connection.cursor().copy(SQL(COPY).format(**parts)) as target:
         target.write(content)
+    connection.execute(SQL(UNSTAGE).format(**parts))
+
+
+def _columns(connection: psycopg.Connection, parent: str) -> set[str]:
+    query = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+    return {name for (name,) in connection.execute(query, [f"stage4.{parent}"]).fetchall()}
+
+
+def _listed(names: Iterable[str]) -> Composed:
+    return SQL(", ").join(map(Identifier, names))
 
 
 def _check_and_index(connection: psycopg.Connection, number: int, dimension: int) -> None:

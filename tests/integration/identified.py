@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from clustering_tasks.contract.columns import COLUMNS, file_of
+from stage4.database.clusters_changed import Act
 from stage4.database.load import load_run
-from stage4.database.pointer import Act, locked_pointer
+from stage4.database.pointer import locked_pointer
 from tests.integration.label_files import Label, csv_line, report_of
 
 Json = dict[str, Any]
@@ -101,6 +102,7 @@ class Identified(Label):
                 **dict.fromkeys(("keywords", "representatives", "primary_entities"), "[]"),
                 "document_ids": orjson.dumps(sorted(map(document, items))),
                 "record": "{}",
+                "tags": "[]",
             }
 
     def member_rows(self) -> Iterator[Json]:
@@ -113,6 +115,7 @@ class Identified(Label):
                 "status": "clustered" if item in of_item else "noise",
                 "cluster_id": of_item.get(item),
                 "metadata": "{}",
+                "tags": "[]",
             }
 
     def report(self) -> Json:

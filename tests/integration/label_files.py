@@ -82,6 +82,7 @@ class Label:
                 "representatives": orjson.dumps([]),
                 "primary_entities": orjson.dumps(["G7"]),
                 "document_ids": orjson.dumps(["doc_001"]),
+                "tags": "[]",
                 "record": orjson.dumps(self._record(number)),
             }
 
@@ -137,6 +138,7 @@ class Label:
             "status": status,
             "probability": 0.5,
             "metadata": orjson.dumps({"mark": self.mark, "title": self.text}),
+            "tags": "[]",
             **more,
         }
 

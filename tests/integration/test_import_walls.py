@@ -116,6 +116,8 @@ def test_the_terminal_needs_its_own_packages_alone(tmp_path: Path) -> None:
         ("plan", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
         ("cluster", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
         ("merge", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
+        ("tag", {"numpy", "pyarrow"}),
+        ("trend", {"numpy", "pyarrow", "scipy"}),
         ("identify", {"numpy", "pyarrow"}),
         ("label", {"numpy", "pyarrow"}),
         ("map", {"numba", "numpy", "pyarrow", "scipy"}),

@@ -76,7 +76,7 @@ def decide(results: Results, what: str, dag_id: str = DAG_ID, run_id: str = RUN_
 def known_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever `dag.test` calls the run, it is the one that people decide about."""
     ids = governing_ids(DAG_ID, RUN_ID)
-    monkeypatch.setattr(job_controls.job_ids, "governing_ids", lambda *_: ids)
+    monkeypatch.setattr("stage4.job_ids.governing_ids", lambda *_: ids)
     monkeypatch.setattr(pausing, "governing_ids", lambda *_: ids)
 
 

@@ -182,7 +182,17 @@ def test_a_runner_runs_the_steps_of_a_dag_and_a_sink_gets_what_it_published(
     }
     found = graph(copy, tmp_path, **own)
     by_us = [task for task, name in found["operators"].items() if name == "NiceStepOperator"]
-    assert by_us == ["snapshot", "plan", "cluster", "merge", "identify", "label", "map"]
+    assert by_us == [
+        "snapshot",
+        "plan",
+        "cluster",
+        "merge",
+        "tag",
+        "trend",
+        "identify",
+        "label",
+        "map",
+    ]
     assert "publish" in found["upstream"]["write_counts"]
     assert "\n| `write_counts` | writes the counts as CSV |\n" in found["page"]
 

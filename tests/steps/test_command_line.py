@@ -40,6 +40,8 @@ def test_the_steps_one_by_one(cli: CommandLine, published: Published) -> None:
         ("plan", *place),
         ("cluster", *place, "--part", 0),
         ("merge", *place),
+        ("tag", *place),
+        ("trend", *place),
         ("identify", *place),
         ("label", *place),
         ("map", *place),
@@ -99,7 +101,7 @@ def test_wrong_usage_is_fatal(cli: CommandLine, arguments: tuple[str, ...]) -> N
 def test_help_is_no_failure(cli: CommandLine) -> None:
     outcome = cli("--help")
     assert outcome.code == 0
-    steps = ("snapshot", "plan", "cluster", "merge", "identify", "label", "map")
+    steps = ("snapshot", "plan", "cluster", "merge", "tag", "trend", "identify", "label", "map")
     for step in (*steps, "run", "redact"):
         assert step in outcome.stdout
 

@@ -29,8 +29,13 @@ def records(workbench: Workbench, level: str) -> list[Json]:
     done = workbench.perform(level, hdbscan=HDBSCAN)
     found = [json.loads(line) for line in Path(done["clusters_jsonl"]).read_text().splitlines()]
     assert len(found) == 4
-    for record in found:  # as of a run with corrections
+    tag = {"category": "topic", "tag": "climate", "confidence": 0.9}
+    for record in found:  # as of a run with corrections, and with tags
         record["corrections"] = [{"correction_id": 1, "kind": "pin"}]
+        record["tags"] = [{**tag, "members": 5, "applied": 1, "conflicts": 0}]
+        if record["trend"]:
+            record["trend"] |= {"earlier_rate": 2.0, "ratio": 1.5, "ratio_low": 1, "ratio_high": 2}
+        record["member_tags"] = [{**tag, "id": record["member_ids"][0], "source": "text"}]
     return found
 
 

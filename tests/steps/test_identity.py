@@ -123,6 +123,13 @@ def test_ids_stay_while_a_collection_grows(daily: Daily) -> None:
     three = daily.publish(3, SECOND)
     assert set(three) == set(two)
     assert {record["lineage"] for record in three.values()} == {"continued"}
+    run = daily.run(4, FIRST)
+    daily.publish_run(run)
+    report = json.loads(Path(run.result("label").files["report"]).read_bytes())
+    assert {change: ids for change, ids in report["lineage"].items() if ids} == {
+        "continued": 2,
+        "dormant": 1,
+    }
     made = {name: record["labelled_at"] for name, record in two.items()}
     assert {name: record["labelled_at"] for name, record in three.items()} == made
 

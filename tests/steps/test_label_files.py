@@ -103,9 +103,17 @@ def test_counts_agree_everywhere(result: Result) -> None:
     assert report["largest_cluster_share"] == max(sizes) / counts["clustered"]
     assert report["coverage"] == counts["clustered"] / 30
     assert report["outlier_share"] == counts["noise"] / 30
-    assert set(report["seconds"]) == {"snapshot", "plan", "cluster", "merge", "identify"}
+    assert set(report["seconds"]) == {
+        "snapshot",
+        "plan",
+        "cluster",
+        "merge",
+        "tag",
+        "trend",
+        "identify",
+    }
     assert report["input"]["undated"] == 1
-    assert set(report["tags"].values()) == {None}
+    assert report["tags"]["of_stage3"] == 29  # the domain of all items but one
     assert (report["errors"]["failed_parts"], report["errors"]["total"]) == (0, 0)
 
 
@@ -121,6 +129,7 @@ def test_the_columns_of_members_parquet(result: Result) -> None:
         "probability": number,
         "similarity": number,
         "metadata": text,
+        "tags": text,
     }
     rows = members.to_pylist()
     assert [row["vector_id"] for row in rows] == sorted(row["vector_id"] for row in rows)
@@ -170,6 +179,7 @@ def test_null_is_an_empty_field_without_quotes(result: Result) -> None:
         "similarity",
         "occurred_at",
         "metadata",
+        "tags",
     ]
     (undated,) = [row for row in table(result, "members_csv") if not row["occurred_at"]]
     start = content.index(undated["vector_id"])
@@ -188,9 +198,10 @@ def test_clusters_csv_holds_the_record_but_for_what_is_stored_apart(result: Resu
         assert (row["cluster_id"], row["label"]) == (record["cluster_id"], record["cluster_label"])
         assert int(row["size"]) == record["cluster_size"]
         apart = {"centroid_vector", "member_ids", "member_probabilities", "member_similarities"}
+        apart |= {"member_tags"}
         assert json.loads(row["record"]) == {k: v for k, v in record.items() if k not in apart}
         assert json.loads(row["centroid"]) == record["centroid_vector"]
-        for name in ("keywords", "representatives", "primary_entities", "document_ids"):
+        for name in ("keywords", "representatives", "primary_entities", "document_ids", "tags"):
             assert json.loads(row[name]) == record[name]
         assert row["start_time"].startswith(record["temporal_span"][0][:10])
         assert row["entity_type"] == ""

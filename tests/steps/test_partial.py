@@ -16,6 +16,8 @@ from clustering_tasks.steps.label.label import label
 from clustering_tasks.steps.merge.merge import merge
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
+from clustering_tasks.steps.tag.tag import tag
+from clustering_tasks.steps.trend.trend import trend
 from clustering_tasks.workspace.artefacts import Run
 from tests.conftest import Workbench
 from tests.stage3_folder import blobs
@@ -80,6 +82,8 @@ def test_on_request_its_items_are_unassigned_and_the_rest_is_kept(workbench: Wor
     run = started(workbench, allow_partial=True)
     perform_all_but(run, "health_medical")
     merge(run)
+    tag(run)
+    trend(run)
     identify(run)
     result = label(run)
     metrics = result.metrics
@@ -109,6 +113,8 @@ def test_the_clusters_of_the_other_parts_are_those_of_a_whole_run(workbench: Wor
     merge(partial)
     clusters = []
     for run in (whole, partial):
+        tag(run)
+        trend(run)
         identify(run)
         lines = Path(label(run).files["clusters_jsonl"]).read_text().splitlines()
         clusters.append({frozenset(json.loads(line)["member_ids"]) for line in lines})
@@ -121,6 +127,8 @@ def test_with_nothing_left_all_is_unassigned(workbench: Workbench) -> None:
     run = started(workbench, allow_partial=True)
     plan(run)
     assert merge(run).metrics["unassigned"] == 48
+    tag(run)
+    trend(run)
     identify(run)
     assert label(run).metrics["clusters"] == 0
 

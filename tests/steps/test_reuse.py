@@ -21,7 +21,7 @@ from clustering_tasks.workspace.artefacts import Result, Run
 from tests.conftest import CommandLine, Workbench
 from tests.stage3_folder import DIMENSION, blobs
 
-STEPS = ("snapshot", "plan", "cluster-0", "merge", "identify", "label", "map")
+STEPS = ("snapshot", "plan", "cluster-0", "merge", "tag", "trend", "identify", "label", "map")
 OF_ANY_RUN = set(STEPS) - {"identify", "label", "map"}  # ids and records carry the run
 
 

@@ -61,7 +61,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_benchmark_measures_every_step(tmp_path: Path) -> None:
     costs = dict(benchmark.measured(N, "events", tmp_path / "indices"))
-    assert list(costs) == ["snapshot", "nodes of plan", "identify", "label"]
+    assert list(costs) == ["snapshot", "nodes of plan", "tag", "trend", "identify", "label"]
     for cost in costs.values():
         assert cost.cpu > 0
         assert cost.wall > 0

@@ -32,12 +32,15 @@ class Written(GenerateJsonSchema):
     """The schema of what is written: every field is there, and none has a default or a title."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002 - pydantic's
+        """Every field is there."""
         return True
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's
+        """No field has a title."""
         return False
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """A default is not shown."""
         return self.generate_inner(schema["schema"])
 
 

@@ -5,7 +5,7 @@ differs.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import typer
@@ -30,10 +30,18 @@ def terminal_page() -> str:
         "progress and errors are on standard error.",
         "    stage4 [OPTIONS] COMMAND",
         _options(program),
-        *(_section(name, command) for name, command in commands.items()),
+        *_sections(commands),
         "## Exit codes",
         table(("code", "meaning"), sorted(_codes())),
     )
+
+
+def _sections(commands: Mapping[str, Any], group: str = "") -> Iterator[str]:
+    for name, command in commands.items():
+        if own := getattr(command, "commands", None):
+            yield from _sections(own, f"{group}{name} ")
+        else:
+            yield _section(f"{group}{name}", command)
 
 
 def _section(name: str, command: Any) -> str:

@@ -11,6 +11,7 @@ from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
+from clustering_tasks.identity.words import CHANGES
 from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.free_labels import FreeLabels
@@ -23,7 +24,9 @@ from clustering_tasks.steps.label.records import Cluster, most_central, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
 from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
+from clustering_tasks.steps.label.tags import Tags
 from clustering_tasks.steps.label.titles import name_of_id
+from clustering_tasks.steps.label.trends import Trends
 from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
@@ -36,19 +39,33 @@ _SAMPLE = 1000  # texts that show the level's usual language
 
 def label(run: Run) -> Result:
     """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
-    snapshot, merge, identify = (run.result(name) for name in ("snapshot", "merge", "identify"))
+    names = ("snapshot", "merge", "identify", "tag", "trend")
+    snapshot, merge, identify, tag, trend = (run.result(name) for name in names)
     # Records carry the run and its time, so the artefact belongs to this run alone.
     former = former_labels(run, identify)
     extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest]
-    key = artefact_key("label", [snapshot, merge, identify], run.settings.model_dump(), extra)
+    key = artefact_key(
+        "label", [snapshot, merge, identify, tag, trend], run.settings.model_dump(), extra
+    )
     return perform(
-        run, "label", key, lambda attempt: _write(run, snapshot, merge, identify, former, attempt)
+        run,
+        "label",
+        key,
+        lambda attempt: _write(run, snapshot, merge, identify, tag, trend, former, attempt),
     )
 
 
-def write(run: Run, snapshot: Result, merge: Result, identify: Result, attempt: Attempt) -> None:
+def write(
+    run: Run,
+    snapshot: Result,
+    merge: Result,
+    identify: Result,
+    tag: Result,
+    trend: Result,
+    attempt: Attempt,
+) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
-    _write(run, snapshot, merge, identify, former_labels(run, identify), attempt)
+    _write(run, snapshot, merge, identify, tag, trend, former_labels(run, identify), attempt)
 
 
 def _write(
@@ -56,6 +73,8 @@ def _write(
     snapshot: Result,
     merge: Result,
     identify: Result,
+    tag: Result,
+    trend: Result,
     former: FormerLabels,
     attempt: Attempt,
 ) -> None:
@@ -63,7 +82,8 @@ def _write(
     labels = labels.fill_null(-1).to_numpy()
     corrections = read_frozen(run.workspace, run.level.name, run.corrections)
     marks = read_marks(corrections, snapshot.path("items"), labels)
-    lasting = former.read(run.as_of)
+    tags = Tags(tag, labels, int(merge.metrics["clusters"] or 0))
+    trends, lasting = Trends(trend), former.read(run.as_of)
     sizes = np.bincount(labels[labels >= 0])
     identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
     with ThreadPoolExecutor(1) as beside:  # the interpreter has little part in it
@@ -72,25 +92,37 @@ def _write(
             snapshot.path("items"),
             merge.path("assignments"),
             [each["cluster_id"] for each in identities],
+            tags.texts,
             attempt.new_file("members_parquet", "members.parquet"),
             attempt.new_file("members_csv", "members.csv"),
         )
         write_clusters(
-            _records(run, snapshot, merge, identities, labels, marks, lasting),
+            _records(run, snapshot, merge, identities, labels, marks, tags, trends, lasting),
             sizes,
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
             attempt.new_file("clusters_csv", "clusters.csv"),
         )
         writing.result()
     lasting.write(attempt.new_file("labels", "labels.parquet"))
-    report = make_report(run, snapshot, merge, sizes) | {"corrections": marks.report(merge)}
+    report = make_report(run, snapshot, merge, tag, sizes) | {
+        "trends": dict(trend.metrics),
+        "corrections": marks.report(merge),
+        "lineage": _lineage(identify),
+    }
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {
         **{name: merge.metrics[name] for name in (*COUNTS, *QUALITY)},
         "coverage": report["coverage"],
         "outlier_share": report["outlier_share"],
         "raw_outlier_share": report["raw_outlier_share"],
+        **{f"tags.{name}": value for name, value in report["tags"].items()},
     }
+
+
+def _lineage(identify: Result) -> dict[str, int]:
+    """Count ids by what became of them in the run."""
+    changes = read_columns(identify.path("lineage"), ["change"])["change"].to_pylist()
+    return {change: changes.count(change) for change in CHANGES}
 
 
 def _records(
@@ -100,6 +132,8 @@ def _records(
     identities: list[dict[str, Any]],
     labels: I32,
     marks: Marks,
+    tags: Tags,
+    trends: Trends,
     lasting: LastingLabels,
 ) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
@@ -129,7 +163,8 @@ def _records(
             algorithm=algorithm,
             parameters=parameters,
         )
-        yield marks.on(record(run, cluster), number)
+        tagged = tags.on(record(run, cluster), number, members["source_id"])
+        yield marks.on(trends.on(tagged, number), number)
 
 
 def _most_central_id(members: Columns) -> str:

@@ -89,6 +89,9 @@ def _shared(run: Run, cluster: Cluster) -> Shared:
         "key_phrases": cluster.proposal.phrases,
         "representatives": _representatives(members, central[: settings.label.representatives]),
         "near_duplicates": _near_duplicates(members, order),
+        "tags": [],
+        "member_tags": [],
+        "trend": None,
         "corrections": [],
         "metadata": {
             "algorithm": cluster.algorithm,

@@ -52,18 +52,19 @@ GROWTH = (
     "vote_agreement",
     "vote_agreement_error",
 )
-# Null until items are tagged, by a language model.
-TAGS = ("tagged", "untagged", "per_item", "per_cluster")
-UNCOUNTED = ("llm_failures", "llm_timeouts", "parsing", "conflicts", "database")
+UNCOUNTED = ("llm_failures", "llm_timeouts", "parsing", "database")
 
 
-def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[str, Any]:
+def make_report(
+    run: Run, snapshot: Result, merge: Result, tag: Result, sizes: I64
+) -> dict[str, Any]:
     """Sum a run up; a share of nothing is null.
 
     Args:
         run: the run.
         snapshot: its metrics say what was odd with the input.
         merge: its metrics hold counts and quality.
+        tag: its metrics are of the tags; all null where there are none.
         sizes: of the clusters.
     """
     counts = {name: int(merge.metrics[name] or 0) for name in COUNTS}
@@ -91,8 +92,8 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
         "quality": {name: merge.metrics[name] for name in QUALITY},
         "sizes": describe_sizes(sizes),
         "input": dict(snapshot.metrics),
-        "tags": dict.fromkeys(TAGS),
-        "errors": _errors(run, merge),
+        "tags": dict(tag.metrics),
+        "errors": _errors(run, merge, tag),
         "seconds": _seconds(run),
     }
 
@@ -100,14 +101,15 @@ def make_report(run: Run, snapshot: Result, merge: Result, sizes: I64) -> dict[s
 def _mode(run: Run, merge: Result, kept: int) -> dict[str, Any]:
     """Describe how the run was made.
 
-    `may_differ` estimates the share of the items that a full run would put elsewhere: those that
-    came since the last one, by the share of known items that the vote would misplace.
+    `may_differ` estimates the share of the items that a full run would put elsewhere: what the
+    level clustered anew has elsewhere, or, on a large level, the items that came since the last
+    full run, by the share of known items that the vote would misplace.
     """
     record = recorded_mode(run)
     growth = {name: merge.metrics.get(name) for name in GROWTH}
     agreement = growth["vote_agreement"]
     assigned = _share(growth["new_since_full"], kept)
-    differing = None
+    differing = merge.metrics.get("elsewhere_anew")
     if agreement is not None and assigned is not None:
         differing = min(assigned, 1.0) * (1 - float(agreement))
     previous, full = (record.get(name) or {} for name in ("previous", "full"))
@@ -133,10 +135,16 @@ def _evidence(merge: Result) -> dict[str, dict[str, Metric]]:
     return pieces
 
 
-def _errors(run: Run, merge: Result) -> dict[str, int | None]:
+def _errors(run: Run, merge: Result, tag: Result) -> dict[str, Metric]:
     """Count what went wrong; null is what nobody counts yet."""
     failed = len(run.result("plan").parts or []) - int(merge.metrics["parts"] or 0)
-    return {"failed_parts": failed, **dict.fromkeys(UNCOUNTED), "total": failed}
+    conflicts = tag.metrics["conflicts"]
+    return {
+        "failed_parts": failed,
+        **dict.fromkeys(UNCOUNTED),
+        "conflicts": conflicts,
+        "total": failed + int(conflicts or 0),
+    }
 
 
 def _share(part: Metric, whole: int) -> float | None:

@@ -3,7 +3,7 @@
 Clusters as JSONL and as CSV for COPY, members as Parquet and as CSV.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, BinaryIO
@@ -42,6 +42,9 @@ CLUSTER_SCHEMA = text_schema(
         "end_time": _TIME,
         "intra_cluster_similarity": pa.float64(),
         "mean_probability": pa.float64(),
+        "rate": pa.float64(),
+        "earlier_rate": pa.float64(),
+        "growth": pa.float64(),
     },
 )
 
@@ -83,7 +86,12 @@ def write_clusters(records: Iterable[Record], sizes: I64, jsonl: UPath, csv: UPa
 
 
 def write_members(
-    items: UPath, assignments: UPath, cluster_ids: list[str], parquet: UPath, csv: UPath
+    items: UPath,
+    assignments: UPath,
+    cluster_ids: list[str],
+    tags: Callable[[int, int], pa.Array],
+    parquet: UPath,
+    csv: UPath,
 ) -> None:
     """Write one row per input vector, in the order of their ids.
 
@@ -91,6 +99,7 @@ def write_members(
         items: the snapshot's.
         assignments: merge's, row by row for the same items.
         cluster_ids: of the clusters that `assignments` number.
+        tags: that the items of some rows got, from one up to another, as JSON.
         parquet: the file of `MEMBER_SCHEMA`.
         csv: the file for COPY.
     """
@@ -105,13 +114,18 @@ def write_members(
         def write(batch: pa.Table) -> None:
             one.write_table(batch.select(MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA))
 
-        for batch in _members(items, assignments, pa.array(cluster_ids, pa.string())):
+        for batch in _members(items, assignments, pa.array(cluster_ids, pa.string()), tags):
             writing = beside.submit(write, batch)
             other.write_table(batch.select(_LOADED_SCHEMA.names).cast(_LOADED_SCHEMA))
             writing.result()
 
 
-def _members(items: UPath, assignments: UPath, cluster_ids: pa.Array) -> Iterator[pa.Table]:
+def _members(
+    items: UPath,
+    assignments: UPath,
+    cluster_ids: pa.Array,
+    tags: Callable[[int, int], pa.Array],
+) -> Iterator[pa.Table]:
     with assignments.open("rb") as file:
         assigned = pq.read_table(file, columns=["cluster", *_ASSIGNED])
     start = 0
@@ -123,7 +137,7 @@ def _members(items: UPath, assignments: UPath, cluster_ids: pa.Array) -> Iterato
             table = table.append_column("cluster_id", of_row)
             for name in _ASSIGNED:
                 table = table.append_column(name, here[name])
-            yield table
+            yield table.append_column("tags", tags(start, start + len(batch)))
             start += len(batch)
 
 
@@ -133,6 +147,7 @@ def _line(record: Record, centroid: bytes) -> bytes:
 
 def _cluster_row(record: Record, centroid: bytes, size: int) -> dict[str, Any]:
     start, end = record["temporal_span"] or (None, None)
+    trend = record["trend"]
     stored = {k: v for k, v in record.items() if k not in _STORED_APART}
     return {
         "cluster_id": record["cluster_id"],
@@ -152,6 +167,11 @@ def _cluster_row(record: Record, centroid: bytes, size: int) -> dict[str, Any]:
         "primary_entities": to_json(record["primary_entities"]),
         "document_ids": to_json(record["document_ids"]),
         "record": to_json(stored),
+        "tags": to_json(record["tags"]),
+        "trend": trend and trend["state"],
+        "rate": trend and trend["rate"],
+        "earlier_rate": trend and trend["earlier_rate"],
+        "growth": trend and trend["ratio_low"],
     }
 
 
@@ -161,4 +181,5 @@ _STORED_APART = (
     "member_ids",
     "member_probabilities",
     "member_similarities",
+    "member_tags",
 )

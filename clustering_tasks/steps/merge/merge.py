@@ -38,7 +38,7 @@ from clustering_tasks.steps.merge.assignments import (
 from clustering_tasks.steps.merge.blocks import blocks, evidence
 from clustering_tasks.steps.merge.corrections import apply_corrections, probability_of_placed
 from clustering_tasks.steps.merge.damped_evidence import adapt
-from clustering_tasks.steps.merge.growth import grow, known_evidence
+from clustering_tasks.steps.merge.growth import Anew, grow, known_evidence, renew
 from clustering_tasks.steps.merge.learned import Learned, learned
 from clustering_tasks.steps.merge.leftover import without_gaps
 from clustering_tasks.steps.merge.lone_items import without_lone_items
@@ -56,7 +56,7 @@ from clustering_tasks.steps.merge.quality import (
     measure_membership,
     measure_vectors,
 )
-from clustering_tasks.steps.merge.stability import stability
+from clustering_tasks.steps.merge.stability import LARGEST, stability
 from clustering_tasks.steps.merge.time_gaps import Checked, check_gaps
 from clustering_tasks.workspace.artefacts import (
     Attempt,
@@ -71,6 +71,11 @@ from clustering_tasks.workspace.source_version import source_version
 from clustering_tasks.workspace.vector_files import VectorFile, open_vectors
 
 log = structlog.get_logger()
+
+# Of the pairs that a full run compares to measure quality: at 200,000 items they were half of an
+# incremental run's `merge`. The samples of large levels get smaller, their errors up to twice as
+# large.
+_EFFORT_CONTINUED = 1 / 8
 
 
 @dataclass
@@ -199,7 +204,8 @@ def _merge(
             sums = cluster_sums(vectors.blocks(), corrected.core, clusters, vectors.shape[1])
         labels, core = corrected.labels, corrected.core
         # centroids and quality are the core's: an outlier policy distorts neither
-        measured = measure_vectors(vectors, core, sums)
+        effort = 1 if base is None else _EFFORT_CONTINUED
+        measured = measure_vectors(vectors, core, sums, effort)
         enter_similarity(measured.similarity, vectors, core, labels, sums)
     found = clustering.labels
     attempt.metrics = {
@@ -267,8 +273,20 @@ def _cluster(
     nodes: Nodes,
     graph: Graph,
     known: CheckedEvidence | None,
+    *,
+    measured: bool = True,
 ) -> Clustering:
-    """Cluster each block of the graph; one with a missing part stays unassigned."""
+    """Cluster each block of the graph; one with a missing part stays unassigned.
+
+    Args:
+        run: that does.
+        method: of it.
+        plan: of it.
+        nodes: of the level.
+        graph: of the level.
+        known: the evidence.
+        measured: whether the clusters' stability is, on levels where that is done.
+    """
     n = len(nodes.row)
     clustering = Clustering(
         labels=np.full(n, UNASSIGNED, dtype=np.int32),
@@ -282,18 +300,28 @@ def _cluster(
             found = algorithm(block, run.settings, method)
             clustering.add(number, rows, found)
             clustering.offers.enter(rows, nearest_clusters(block, found.labels, run.settings))
-            again = stability(block, found, run.settings, method, n)
+            clusters = int(found.labels.max(initial=-1)) + 1
+            again = np.full(clusters, np.nan)
+            if measured:
+                again = stability(block, found, run.settings, method, n)
             clustering.stability = np.append(clustering.stability, again)
     return clustering
 
 
 def _all_anew(
-    run: Run, method: Method, snapshot: Result, plan: Result, nodes: Nodes, graph: Graph
+    run: Run,
+    method: Method,
+    snapshot: Result,
+    plan: Result,
+    nodes: Nodes,
+    graph: Graph,
+    *,
+    measured: bool = True,
 ) -> Clustering:
     check = run.settings.evidence.check
     known = evidence(snapshot, plan, nodes, graph, method, check=check)
     adapted = adapt(method, run.settings, known, plan, nodes, graph)
-    clustering = _cluster(run, adapted, plan, nodes, graph, known)
+    clustering = _cluster(run, adapted, plan, nodes, graph, known, measured=measured)
     clustering.evidence = measure_evidence(known) if known else {}
     clustering.learned = learned(known, clustering.facts)
     clustering.facts = clustering.facts | {"new_since_full": 0}
@@ -310,7 +338,14 @@ def _continued(
     graph: Graph,
 ) -> Clustering:
     """Go on from the base's clustering; an outlier policy goes over all noise again."""
-    grown = grow(run, method, base, snapshot, plan, nodes, graph)
+    checked = {n: v for n, v in base.merge.metrics.items() if n.startswith("evidence.")}
+    if _clustered_anew(run, nodes, graph):
+        anew = _all_anew(run, method, snapshot, plan, nodes, graph, measured=False)
+        checked = anew.evidence
+        found = Anew(anew.labels, anew.probabilities, anew.outlier_scores, anew.learned)
+        grown = renew(base, plan, nodes, found)
+    else:
+        grown = grow(run, method, base, snapshot, plan, nodes, graph)
     clusters, first = np.unique(grown.labels, return_index=True)
     clustering = Clustering(
         labels=grown.labels,
@@ -320,7 +355,7 @@ def _continued(
         facts=dict(grown.learned.facts) | grown.metrics,
         stability=np.full(int((clusters >= 0).sum()), np.nan),
         offers=no_offers(len(nodes.row)),
-        evidence={n: v for n, v in base.merge.metrics.items() if n.startswith("evidence.")},
+        evidence=checked,
         learned=grown.learned,
     )
     if run.settings.outliers.policy in ("nearest", "target"):
@@ -330,6 +365,12 @@ def _continued(
                 own = without_gaps(grown.labels[rows])
                 clustering.offers.enter(rows, nearest_clusters(block, own, run.settings))
     return clustering
+
+
+def _clustered_anew(run: Run, nodes: Nodes, graph: Graph) -> bool:
+    """Whether a continued run clusters the level anew: where that costs less than a second."""
+    asked_to_vote = run.settings.incremental.vote_similarity is not None
+    return len(nodes.row) <= LARGEST and not asked_to_vote and bool(graph.complete.all())
 
 
 def _counts(labels: I32, clusters: int, parts: int) -> dict[str, Metric]:

@@ -45,17 +45,20 @@ class Measured:
     metrics: dict[str, Metric]
 
 
-def measure_vectors(vectors: VectorFile, labels: I32, sums: ClusterSums) -> Measured:
+def measure_vectors(
+    vectors: VectorFile, labels: I32, sums: ClusterSums, effort: float = 1
+) -> Measured:
     """Measure the clusters on the items' vectors, as Stage 3 gave them.
 
     Args:
         vectors: of the snapshot, n rows.
         labels: (n,) clusters from 0, negative for none.
         sums: of the clusters.
+        effort: share of the usual number of pairs that samples of a large level compare.
     """
     started = time.perf_counter()
-    fitted = fit(vectors.blocks(), labels, sums)
-    index, inter = separation(mean_spread(fitted, labels, sums), sums)
+    fitted = fit(vectors.blocks(), labels, sums, effort)
+    index, inter = separation(mean_spread(fitted, labels, sums), sums, effort)
     measured = Measured(
         similarity=centroid_similarity(fitted, labels, sums),
         metrics={

@@ -8,15 +8,16 @@ from upath import UPath
 
 from clustering_tasks.arrays import I32, I64
 from clustering_tasks.engine.neighbours import Cells
-from clustering_tasks.graph.cell_order import KnownCells, feature_digests, load_cells
+from clustering_tasks.engine.unit_rows import Digests
+from clustering_tasks.graph.cell_order import KnownCells, load_cells
 from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.reuse import (
     NodeKeys,
     load_node_keys,
+    node_digests,
     same_blocks,
     same_nodes,
-    with_facts,
 )
 from clustering_tasks.incremental.base import Base
 from clustering_tasks.workspace.artefacts import Metric
@@ -40,11 +41,14 @@ class Continued:
     cells: KnownCells
     count: int
 
-    def save(self, path: UPath, order: I64 | None) -> None:
-        """Write `former` in the order that the nodes got."""
-        former = self.former if order is None else self.former[order]
+    def ordered(self, order: I64 | None) -> "Continued":
+        """Return it in the order that the nodes got."""
+        return self if order is None else replace(self, former=self.former[order])
+
+    def save(self, path: UPath) -> None:
+        """Write `former`."""
         with path.open("wb") as file:
-            np.save(file, former, allow_pickle=False)
+            np.save(file, self.former, allow_pickle=False)
 
     def counts(self, nodes: Nodes) -> dict[str, Metric]:
         """Count nodes that are new, and those of the base that are gone."""
@@ -57,6 +61,7 @@ def continued(
     features: Features,
     nodes: Nodes,
     names: npt.NDArray[np.str_],
+    of_row: Digests,
     facts: npt.NDArray[np.uint64] | None,
 ) -> Continued:
     """Find the base's nodes among those of a run.
@@ -65,6 +70,7 @@ def continued(
         base: of the run.
         features: of the nodes, nothing taken off.
         nodes: of the run.
+        of_row: (n, 2) digests of the snapshot's vectors.
         names: (b,) of its blocks.
         facts: (n,) digests of what evidence reads of the items; None: nothing.
     """
@@ -73,9 +79,7 @@ def continued(
         load_nodes(base.plan.path("nodes")),
     )
     features = replace(features, mean=keys.mean, context_weight=keys.context_weight)
-    digests = feature_digests(features, len(nodes.row))
-    if facts is not None:
-        digests = with_facts(digests, facts[nodes.row])
+    digests = node_digests(of_row, nodes, features, facts)
     blocks = same_blocks(names, keys.block_names)
     former = same_nodes(digests, blocks[nodes.block], keys.digests, before.block)
     cells = _known(keys, load_cells(base.plan.path("cells")), before, blocks, former)

@@ -9,14 +9,20 @@ import pyarrow.parquet as pq
 
 from clustering_tasks.algorithms.costs import forecast_level
 from clustering_tasks.algorithms.method import Method, record_method, resolve_method
+from clustering_tasks.engine.unit_rows import Digests
 from clustering_tasks.evidence.context_trust import checked_context
-from clustering_tasks.graph.cell_order import order_by_cell, save_cells, write_features
+from clustering_tasks.graph.cell_order import (
+    order_by_cell,
+    save_cells,
+    write_continued,
+    write_features,
+)
 from clustering_tasks.graph.coded_cells import shared_blocks, write_codes
 from clustering_tasks.graph.features import Features, centred, document_vectors, make_features
 from clustering_tasks.graph.missing_types import fill_missing_types
 from clustering_tasks.graph.nodes import Nodes, block_names, make_nodes, part_fields
 from clustering_tasks.graph.parts import Parts, make_parts
-from clustering_tasks.graph.reuse import NodeKeys, fact_digests, with_facts
+from clustering_tasks.graph.reuse import NodeKeys, fact_digests, node_digests
 from clustering_tasks.graph.time_ranges import write_time_ranges
 from clustering_tasks.graph.whole_blocks import whole_blocks
 from clustering_tasks.incremental.base import Base
@@ -36,7 +42,7 @@ from clustering_tasks.workspace.artefacts import (
     made_by_another_version,
     perform,
 )
-from clustering_tasks.workspace.columns import read_columns
+from clustering_tasks.workspace.columns import digests_of, read_columns
 from clustering_tasks.workspace.resources import available_disk, available_memory, check_fits
 from clustering_tasks.workspace.vector_files import open_vectors
 
@@ -92,7 +98,7 @@ def _plan(
 ) -> None:
     columns = ["first_identical_row", *FILTERED_BY]
     with snapshot.path("items").open("rb") as file:
-        if missing := set(columns) - set(pq.read_schema(file).names):
+        if missing := {*columns, "vector_digest"} - set(pq.read_schema(file).names):
             raise made_by_another_version("snapshot", snapshot.uri, f"column {sorted(missing)}")
         items = pd.read_parquet(file, columns=columns)
     if run.level.blocked_by and items[run.level.blocked_by].isna().any():
@@ -120,34 +126,39 @@ def _plan(
     documents = document_vectors(items["document_id"].iloc[nodes.row], context)
     with open_vectors(snapshot.path("vectors")) as file:
         features = make_features(file, nodes, documents, method)
-        facts = _facts(snapshot, method)
+        facts, of_row = _facts(snapshot, method), _row_digests(snapshot)
         names = block_names(items, run.level, run.settings, nodes)
         since: Continued | None = None
         if base is None:
             features = _fitted(run, method, features, nodes)
         else:
-            since = continued(base, features, nodes, names, facts)
+            since = continued(base, features, nodes, names, of_row, facts)
             features, nodes = since.features, since.nodes
         cells = None if since is None else since.cells
         ordered = order_by_cell(features, nodes, run.settings.neighbours, cells)
+        since = None if since is None else since.ordered(ordered.order)
         written = attempt.new_file("features", "features.npy")
-        digests = write_features(written, ordered)
+        if since is None or base is None:
+            write_features(written, ordered)
+        else:
+            with open_vectors(base.plan.path("features")) as before:
+                write_continued(written, ordered, since.former, before)
     features = ordered.features
     nodes, documents = ordered.nodes, features.documents
     nodes.save(attempt.new_file("nodes", "nodes.npz"))
-    if facts is not None:
-        digests = with_facts(digests, facts[nodes.row])
+    digests = node_digests(of_row, nodes, features, facts)
     keys = NodeKeys(digests, names, features.mean, features.context_weight, ordered.centres)
     keys.save(attempt.new_file("node_keys", "node_keys.npz"))
     if since is not None and base is not None:
         base.save(attempt.new_file("base", "base.json"))
-        since.save(attempt.new_file("former", "former.npy"), ordered.order)
+        since.save(attempt.new_file("former", "former.npy"))
     if method.weights.document_weight:
         documents.save(attempt.new_file("documents", "documents.npz"))
     write_time_ranges(attempt.new_file("time_ranges", "time_ranges.npy"), snapshot, nodes)
     save_cells(attempt.new_file("cells", "cells.npz"), ordered.cells)
     if method.weights.story_similarity_floor:
-        stories = story_vectors(snapshot, items["document_id"], nodes, documents)
+        known = None if base is None else base.plan.path("story_vectors")
+        stories = story_vectors(snapshot, items["document_id"], nodes, documents, of_row, known)
         stories.save(attempt.new_file("story_vectors", "story_vectors.npz"))
     parts = _parts(nodes, run, ordered.cells.keys()) if since is None else _one_part(nodes)
     with attempt.new_file("part_of_node", "part_of_node.npy").open("wb") as file:
@@ -181,6 +192,10 @@ def _fitted(run: Run, method: Method, features: Features, nodes: Nodes) -> Featu
 def _facts(snapshot: Result, method: Method) -> npt.NDArray[np.uint64] | None:
     """Digest what evidence reads of the items; None where nothing but the vectors counts."""
     return fact_digests(snapshot.path("items"), FACTS) if method.weights.any() else None
+
+
+def _row_digests(snapshot: Result) -> Digests:
+    return digests_of(read_columns(snapshot.path("items"), ["vector_digest"])["vector_digest"])
 
 
 def _one_part(nodes: Nodes) -> Parts:

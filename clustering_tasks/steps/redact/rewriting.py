@@ -40,7 +40,8 @@ def rewrite(run: Run, records: dict[str, Result], deleted: Tombstones) -> list[R
     """Make what replaces the run's artefacts, then replace its records of them."""
     made = _cut(run, records, deleted)
     for step in STEPS:
-        if step.erased_by == "redo" and step.name in records:
+        # a version without tags has no `tag`, which `label` reads
+        if step.erased_by == "redo" and (step.name in records or not step.optional):
             made[step.name] = _redo(run, step, made, deleted)
     write_atomically(run.folder / f"{COMPLETE}.json", to_json({"replaces": list(REPLACED)}))
     replace_records(run.folder)

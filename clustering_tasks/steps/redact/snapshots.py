@@ -8,7 +8,7 @@ from clustering_tasks.arrays import I64, Mask
 from clustering_tasks.deleted_documents.mentions import Redact
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.dates import PlausibleDates
-from clustering_tasks.stage3.items import item_batch
+from clustering_tasks.stage3.items import SCHEMA, item_batch
 from clustering_tasks.stage3.json_stream import parse
 from clustering_tasks.stage3.oddities import Oddities, without_examples
 from clustering_tasks.workspace.artefacts import Attempt, Result
@@ -52,7 +52,7 @@ def cut_snapshot(
             mine = pa.array(first[written : written + len(kept)])
             written += len(kept)
             kept = _with_column(kept, column, mine)
-            writer.write_table(_redacted(kept, column, level, plausible, redact))
+            writer.write_table(_redacted(kept, level, plausible, redact))
     with open_vectors(old.path("vectors")) as vectors:
         blocks = (block[stays[start : start + len(block)]] for start, block in vectors.blocks())
         shape = int(stays.sum()), vectors.shape[1]
@@ -72,7 +72,6 @@ def _with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Recor
 
 def _redacted(
     batch: pa.RecordBatch,
-    column: str,
     level: Level,
     plausible: PlausibleDates,
     redact: Redact,
@@ -81,7 +80,6 @@ def _redacted(
 
     Args:
         batch: items, m rows.
-        column: of the first identical rows.
         level: of the items.
         plausible: the run's range of dates.
         redact: takes the ids out of an item's metadata.
@@ -94,11 +92,14 @@ def _redacted(
     rows = [row for row in range(len(said)) if left[row] is not said[row]]
     if not rows:
         return pa.Table.from_batches([batch])
-    names = {name: batch[name].take(pa.array(rows)) for name in ("vector_id", "source_id", column)}
+    of_vectors = [name for name in batch.schema.names if name not in SCHEMA.names]
+    kept = ("vector_id", "source_id", *of_vectors)
+    names = {name: batch[name].take(pa.array(rows)) for name in kept}
     ids = zip(names["vector_id"].to_pylist(), names["source_id"].to_pylist(), rows, strict=True)
     entries = {name: {"source_id": source, "metadata": left[row]} for name, source, row in ids}
     made = item_batch(entries, level, Oddities(), plausible)
-    made = pa.RecordBatch.from_arrays([*made.columns, names[column]], schema=batch.schema)
+    beside = [names[name] for name in of_vectors]
+    made = pa.RecordBatch.from_arrays([*made.columns, *beside], schema=batch.schema)
     order = np.arange(len(batch))
     order[rows] = len(batch) + np.arange(len(rows))
     return pa.Table.from_batches([batch, made]).take(pa.array(order))

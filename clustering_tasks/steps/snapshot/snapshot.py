@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import ParquetWriter
@@ -22,7 +21,7 @@ from clustering_tasks.arrays import F64, I64
 from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.engine.threads import in_turn
-from clustering_tasks.engine.unit_rows import checked, unit_rows
+from clustering_tasks.engine.unit_rows import Digests, checked, unit_rows
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import InputSettings
@@ -58,7 +57,7 @@ from clustering_tasks.workspace.artefacts import (
     find_artefact,
     perform,
 )
-from clustering_tasks.workspace.columns import read_columns
+from clustering_tasks.workspace.columns import binary_digests, read_columns
 from clustering_tasks.workspace.resources import check_count
 from clustering_tasks.workspace.storage import is_local
 from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
@@ -68,7 +67,9 @@ from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
 _ITEMS = 128
 _WRITTEN_ITEMS = 2048  # a row group of the file
 _COLLECTED_AT = 1_000_000  # new objects; 128 entries of 30 lists and objects have 3,840
-_SCHEMA = SCHEMA.append(pa.field("first_identical_row", pa.int64(), nullable=False))
+_SCHEMA = SCHEMA.append(pa.field("first_identical_row", pa.int64(), nullable=False)).append(
+    pa.field("vector_digest", pa.binary(16), nullable=False)
+)
 # Columns in which values recur; looking for repetition in the others is most of the writing.
 _REPEATED = [
     *("document_id", "domain", "event_type", "entity_type", "sentence"),
@@ -182,10 +183,11 @@ def _convert(
         writing = beside.submit(
             _write_vectors, attempt.new_file("vectors", "vectors.npy"), index, rows
         )
-        first_identical_row = _first_identical_rows(digests[rows])
+        digests = digests[rows]
         entries = _redacted(deleted, read_entries(metadata, order, _ITEMS))
         items = attempt.new_file("items", "items.parquet")
-        odd = _write_items(items, entries, level, plausible, first_identical_row)
+        first_identical_row = _first_identical_rows(digests)
+        odd = _write_items(items, entries, level, plausible, first_identical_row, digests)
         writing.result()
     attempt.metrics = {
         "items": len(order),
@@ -248,7 +250,7 @@ def _redacted(
         yield {name: each | {"metadata": redact(each["metadata"])} for name, each in some.items()}
 
 
-def _check(index: FlatIndex) -> tuple[F64, npt.NDArray[np.uint64]]:
+def _check(index: FlatIndex) -> tuple[F64, Digests]:
     """Measure all vectors in the order of the file; see `checked`."""
     blocks = (checked(index.take(rows)) for rows in _blocks(np.arange(len(index.ids))))
     norms, digests = zip((np.empty(0), np.empty((0, 2), np.uint64)), *blocks, strict=True)
@@ -277,7 +279,7 @@ def _refuse_long(norms: F64, vector_ids: pa.Array, file_name: str, settings: Inp
         )
 
 
-def _first_identical_rows(digests: npt.NDArray[np.uint64]) -> I64:
+def _first_identical_rows(digests: Digests) -> I64:
     """Return for each row the first row with the same digest, (n, 2): (n,) int64."""
     one, other = digests.T
     order = np.lexsort((other, one))  # stable: the first of equals comes first
@@ -300,16 +302,28 @@ def _write_items(
     level: Level,
     plausible: PlausibleDates,
     first_identical_row: I64,
+    digests: Digests,
 ) -> Oddities:
-    """Write the items with `first_identical_row`, some entries at a time; count oddities."""
+    """Write the items and what is known of their vectors, some entries at a time; count oddities.
+
+    Args:
+        path: of the new file.
+        entries: in the order of the rows.
+        level: of the items.
+        plausible: dates.
+        first_identical_row: (n,) of the rows.
+        digests: (n, 2) of their unit vectors.
+    """
     odd = Oddities()
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         for some in entries:
+            rows = slice(start, start + len(some))
             columns = [
                 *item_batch(some, level, odd, plausible).columns,
-                pa.array(first_identical_row[start:][: len(some)]),
+                pa.array(first_identical_row[rows]),
+                binary_digests(digests[rows]),
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
             start += len(some)

@@ -71,7 +71,7 @@ class Actor:
         run_id = None if key is None else _run_id(key)
         if run_id is not None and await run_in_threadpool(_is_known, dag, run_id, conf):
             return Run(dag, run_id), False
-        body = {"logical_date": None, "conf": conf}
+        body: Json = {"logical_date": None, "conf": conf}
         body |= {} if run_id is None else {"dag_run_id": run_id}
         answer = await self._airflow.call("POST", f"/dags/{dag}/dagRuns", body)
         if answer.status == HTTPStatus.CONFLICT and run_id is not None:  # at the same moment

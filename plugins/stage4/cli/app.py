@@ -51,7 +51,13 @@ FormerRunId = Annotated[int | None, typer.Option("--run", hidden=True)]
 def options(
     context: typer.Context,
     url: Annotated[str | None, typer.Option(help=f"Airflow's address. Default: ${URL}.")] = None,
-    user: Annotated[str | None, typer.Option(help=f"Default: ${TOKEN}, else ${USER}.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the user who logs in. Default: nobody, where "
+            f"${TOKEN} is set; else ${USER}."
+        ),
+    ] = None,
     password_file: Annotated[
         str | None,
         typer.Option(
@@ -407,10 +413,75 @@ def undo_command(
     _show(found, as_json, render.correction(found))
 
 
+events_app = typer.Typer(help="Events to receivers outside.", no_args_is_help=True)
+app.add_typer(events_app, name="events")
+
+
+@events_app.command("list")
+def list_events_command(
+    context: typer.Context,
+    level: OneLevel = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only pending, delivered or given_up ones.")
+    ] = None,
+    receiver: Annotated[
+        str | None, typer.Option(help="Only those that it gets: a connection, or callback.")
+    ] = None,
+    job: Annotated[str | None, typer.Option(help="Only those of this job.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most events.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List events and whether their receivers have taken them, newest first."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    which = {"level": _level(level) if level else None, "state": state, "receiver": receiver}
+    with _server(context) as server:
+        rows = list(server.rows(f"{STAGE4}/events", "events", limit, job_id=job, **which))
+    _show({"events": rows}, as_json, render.events(rows))
+
+
+@events_app.command("receivers")
+def receivers_command(context: typer.Context, as_json: Json = False) -> None:
+    """Show what each receiver has not taken."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    with _server(context) as server:
+        found = server.get(f"{STAGE4}/events/receivers")
+    _show(found, as_json, render.receivers(found["receivers"]))
+
+
+@events_app.command("resend")
+def resend_command(
+    context: typer.Context,
+    event: Annotated[
+        list[str], typer.Argument(metavar="[EVENT]...", help="Ids of events. Default: all.")
+    ] = [],  # noqa: B006  (typer copies it)
+    level: OneLevel = None,
+    receiver: Annotated[
+        str | None, typer.Option(help="Only to this one: a connection, or callback.")
+    ] = None,
+    job: Annotated[str | None, typer.Option(help="Only those of this job.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Send events again that were given up, with the same ids."""
+    from stage4.cli.server import STAGE4
+
+    which = {"level": _level(level) if level else None, "receiver": receiver, "job_id": job}
+    given = {name: value for name, value in which.items() if value}
+    bodies = [given | {"event_id": each} for each in event] or [given]
+    with _server(context) as server:
+        sent = sum(server.post(f"{STAGE4}/events/resend", body)["deliveries"] for body in bodies)
+    _show({"deliveries": sent}, as_json, [f"{sent:,} deliveries are sent again"])
+
+
 @app.command("delete-document")
 def delete_document_command(
     context: typer.Context,
-    document_id: Annotated[str, typer.Argument(metavar="DOCUMENT_ID")],
+    document_id: Annotated[
+        str, typer.Argument(metavar="DOCUMENT_ID", help="As Stage 3 names it: doc_001.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
     as_json: Json = False,
 ) -> None:

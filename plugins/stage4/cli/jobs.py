@@ -82,5 +82,5 @@ def _run(server: Server, job: Json) -> Json | None:
     for run in server.rows(path, "runs", _RUNS_LOOKED_AT, level=job["level"]):
         if run["job_id"] == job["job_id"]:
             report = server.get(f"{path}/{job['level']}/{run['load_id']}")["report"]
-            return run | {"quality": report.get("quality") or {}}
+            return run | {name: report.get(name) or {} for name in ("quality", "mode", "lineage")}
     return None

@@ -89,25 +89,38 @@ def size(count: int | None) -> str | None:
     return None if count is None else f"{count / (1 << 30):.1f} GiB"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Make a table; numbers stand on the right."""
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], most: int | None = _MOST_IN_TABLE
+) -> Table:
+    """Make a table; numbers stand on the right.
+
+    Args:
+        header: names of the columns.
+        rows: their values.
+        most: characters of a value that are shown; None: all.
+    """
     rows = [tuple(row) for row in rows]
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column, name in enumerate(header):
         numeric = any(isinstance(row[column], int | float) for row in rows)
         made.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for first, *others in rows:
-        made.add_row(cell(first), *(cell(value, _MOST_IN_TABLE) for value in others))
+        made.add_row(cell(first), *(cell(value, most) for value in others))
     return made
 
 
-def facts(values: Mapping[str, object]) -> Table:
-    """Make a table of names and values."""
+def facts(values: Mapping[str, object], most: int | None = _MOST_IN_FACTS) -> Table:
+    """Make a table of names and values.
+
+    Args:
+        values: by name.
+        most: characters of a value that are shown; None: all.
+    """
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="bold")
     made.add_column(overflow="fold")
     for name, value in values.items():
-        made.add_row(name, cell(value, _MOST_IN_FACTS))
+        made.add_row(name, cell(value, most))
     return made
 
 

@@ -89,7 +89,8 @@ def correction(found: Json) -> Iterator[RenderableType]:
             "made": moment(found["made_at"]),
             "undone by": found["undone_by"],
             "undone": moment(found["undone_at"]),
-        }
+        },
+        most=None,
     )
     if found["state"] == "holds":
         yield "The runs that start from now on apply it."
@@ -109,15 +110,64 @@ def corrections(found: Sequence[Json]) -> Iterator[RenderableType]:
         for each in found
     ]
     heads = ("number", "level", "what", "by", "made", "why")
-    yield table(heads, rows) if rows else "no corrections"
+    yield table(heads, rows, most=None) if rows else "no corrections"
+
+
+def events(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield a list of events, a line for each delivery."""
+    rows = [
+        (
+            moment(each["created_at"]),
+            each["job_id"],
+            str(each["sequence"]),
+            each["type"].removeprefix("clustering."),
+            delivery["receiver"],
+            delivery["state"].replace("_", " "),
+            str(delivery["attempts"]),
+            delivery["last_error"],
+            each["event_id"],
+        )
+        for each in found
+        for delivery in each["deliveries"] or [_NOBODY]
+    ]
+    heads = ("written", "job", "seq", "what", "receiver", "state", "tries", "error", "id")
+    yield table(heads, rows) if rows else "no events"
+
+
+def receivers(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield what each receiver has not taken."""
+    rows = [
+        (
+            each["receiver"],
+            f"{each['pending']:,}",
+            f"{each['given_up']:,}",
+            moment(each["oldest_pending_at"]),
+            moment(each["retry_at"]),
+            each["last_error"],
+        )
+        for each in found
+    ]
+    heads = ("receiver", "pending", "given up", "oldest pending", "next attempt", "error")
+    yield table(heads, rows) if rows else "every receiver has taken its events"
+
+
+_NOBODY = {"receiver": None, "state": "no receiver", "attempts": 0, "last_error": None}
 
 
 def _what(found: Json) -> str:
+    """Name what a correction is about: clusters that were named stand for their members."""
+    kind, names, clusters = found["kind"], found["names"], found["clusters"]
     if found["cluster_id"] is not None:
         name = f" to {found['label']}" if found["label"] is not None else ""
-        return f"{found['kind']} {found['cluster_id']}{name}"
-    other = f" from {', '.join(found['others'])}" if found["others"] else ""
-    return f"{found['kind']} {', '.join(found['items'])}{other}"
+        return f"{kind} {_with_names([found['cluster_id']], names)}{name}"
+    if kind == "apart":
+        stay = clusters or found["others"]
+        return f"{kind} {_with_names(found['items'], names)} from {_with_names(stay, names)}"
+    return f"{kind} {_with_names(clusters or found['items'], names)}"
+
+
+def _with_names(ids: Sequence[str], names: Json) -> str:
+    return ", ".join(f"{each} ({names[each]})" if each in names else each for each in ids)
 
 
 def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
@@ -145,10 +195,25 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
         yield ""
         shown = {name: run[name] for name in (*names, "coverage")}
         quality = run["quality"].get("silhouette")
-        yield facts({"load": str(run["load_id"])} | shown | {"silhouette": quality})
+        made = {"mode": _mode(run["mode"]), "ids": _lineage(run["lineage"])}
+        yield facts({"load": str(run["load_id"])} | made | shown | {"silhouette": quality})
     for error in found["errors"]:
         yield ""
         yield Text(_failed(error), style="red")
+
+
+def _mode(found: Json) -> str | None:
+    """Name the mode that a run took; where another was asked for, or may be, the reason."""
+    if not found:
+        return None  # of a version before there were modes
+    if found["asked"] == "full":
+        return str(found["taken"])
+    return f"{found['taken']} (asked for: {found['asked']}; {found['reason']})"
+
+
+def _lineage(found: Mapping[str, int]) -> str | None:
+    most_first = sorted(found.items(), key=lambda each: -each[1])
+    return ", ".join(f"{number(ids)} {change}" for change, ids in most_first if ids) or None
 
 
 def _idle_settings(found: Iterable[Json], *, of_levels: bool = False) -> Iterator[RenderableType]:
@@ -211,11 +276,13 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     """Yield a cluster, and its members where they were asked for."""
     names = ("cluster_id", "label", "size", "level", "load_id", "domain", "event_type")
     more = ("entity_type", "start_time", "end_time", "intra_cluster_similarity", "mean_probability")
-    lists = ("key_phrases", "keywords", "primary_entities", "tags")
+    lists = ("key_phrases", "keywords", "primary_entities")
     shown = {name: found[name] for name in (*names, *more, *lists)} | {
-        "load_id": str(found["load_id"])
+        "load_id": str(found["load_id"]),
+        "tags": [f"{each['tag']} ({each['confidence']:.0%})" for each in found["tags"]],
     }
     yield facts({name.replace("_", " "): value for name, value in shown.items()})
+    yield from (_mark(each, found["label"]) for each in found["marks"])
     yield ""
     named = _rows(found["representatives"], ("id", "similarity", "title"))
     yield table(("representative", "similarity", "title"), named)
@@ -224,6 +291,17 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
         titled = [each | {"title": _title(each["metadata"], found["level"])} for each in members]
         yield ""
         yield table(("member", "title", "document", *columns[3:]), _rows(titled, columns))
+
+
+def _mark(found: Json, label: str) -> Text:
+    """Say what a person decided about the cluster itself."""
+    told = {
+        "pin": "pinned",
+        "hide": "hidden: lists and searches omit it",
+        "rename": f"renamed to {found['label']}"
+        + ("" if found["label"] == label else ", from the next run on"),
+    }[found["kind"]]
+    return Text(f"{clean(told)} (correction {found['correction_id']})", style="yellow")
 
 
 def successors(found: Json) -> Iterator[RenderableType]:
@@ -252,7 +330,7 @@ def history(found: Json) -> Iterator[RenderableType]:
             each["change"] + (" (withdrawn)" if each["withdrawn"] else ""),
             each["size"],
             each["job_id"],
-            [_shares(other) for other in each["related"]],
+            [_shares(other, found["cluster_id"]) for other in each["related"]],
         )
         for each in found["lineage"]
     ]
@@ -260,8 +338,9 @@ def history(found: Json) -> Iterator[RenderableType]:
     yield table(("run of", "change", "size", "job", "shares members with"), rows)
 
 
-def _shares(other: Json) -> str:
-    return f"{other['cluster_id']} {other['shared']} ({other['of_it']:.0%} of it)"
+def _shares(other: Json, cluster_id: str) -> str:
+    name = "itself" if other["cluster_id"] == cluster_id else other["cluster_id"]
+    return f"{name} {other['shared']} ({other['of_it']:.0%} of it)"
 
 
 def _title(metadata: Json, level: str) -> str | None:

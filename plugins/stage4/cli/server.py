@@ -242,7 +242,8 @@ def said(answer: httpx.Response) -> str:
         content = None
     detail = content.get("detail") if isinstance(content, dict) else None
     if isinstance(detail, str):
-        return "\n  - ".join([detail, *_violations(content.get("errors") or ())])
+        advice = [f"stage4 undo {number}" for number in content.get("against") or ()]
+        return "\n  - ".join([detail, *_violations(content.get("errors") or ()), *advice])
     if isinstance(detail, list):  # FastAPI's own
         return "\n  - ".join(["the request is not valid:", *_violations(detail)])
     if isinstance(detail, dict):

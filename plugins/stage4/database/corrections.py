@@ -1,6 +1,6 @@
 """The corrections of the results database: what holds, and how it is changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,9 +20,9 @@ WHERE level = %s AND undone_at IS NULL ORDER BY correction_id
 """
 _ENTER = """
 INSERT INTO stage4.corrections
-    (level, kind, items, others, cluster_id, label, documents, reason, made_by)
+    (level, kind, items, others, cluster_id, label, documents, clusters, reason, made_by)
 VALUES (%(level)s, %(kind)s, %(items)s, %(others)s, %(cluster_id)s, %(label)s, %(documents)s,
-    %(reason)s, %(made_by)s)
+    %(clusters)s, %(reason)s, %(made_by)s)
 RETURNING *
 """
 _READ = "SELECT * FROM stage4.corrections WHERE correction_id = ANY(%s) ORDER BY correction_id"
@@ -59,6 +59,7 @@ class Row:
         cluster_id: lasting id.
         label: of a rename.
         documents: of the items.
+        clusters: ids of the clusters that the user named, for which items stand.
         reason: why, in the user's words.
         made_by: the user's name.
         made_at: when.
@@ -74,6 +75,7 @@ class Row:
     cluster_id: str | None
     label: str | None
     documents: list[str]
+    clusters: list[str]
     reason: str
     made_by: str
     made_at: datetime
@@ -110,9 +112,17 @@ def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def enter(
-    connection: Database, level: str, new: Correction, *, reason: str, by: str
+    connection: Database,
+    level: str,
+    new: Correction,
+    *,
+    reason: str,
+    by: str,
+    clusters: Sequence[str] = (),
 ) -> tuple[Row, bool]:
     """Enter a correction; one that holds already is not entered again.
+
+    A name takes the place of the cluster's former one, which is undone by the same user.
 
     Args:
         connection: in autocommit mode.
@@ -120,6 +130,7 @@ def enter(
         new: its `correction_id` is ignored.
         reason: in the user's words.
         by: the user's name.
+        clusters: that the user named, of `together` and `apart`.
 
     Returns:
         the correction as it is stored, and whether it is new.
@@ -135,21 +146,30 @@ def enter(
         hold = corrections_that_hold(connection, level)
         if (same := next((each for each in hold if _same(each, new)), None)) is not None:
             return read(connection, [same.correction_id])[0], False
+        former = [each for each in hold if _renames(each, new)]
+        hold = [each for each in hold if each not in former]
         if len(hold) >= MOST_HELD:
             raise TooManyError
         for found in contradictions([*hold, new]):
             if found.correction_id == NEWEST:
                 raise ContradictionError(read(connection, found.against))
+        for each in former:
+            undo(connection, each.correction_id, by)
         values = new.model_dump(exclude={"correction_id"}) | {
             "level": level,
             "reason": reason,
             "made_by": by,
+            "clusters": list(clusters),
             **{name: list(getattr(new, name)) for name in ("items", "others", "documents")},
         }
         with connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(_ENTER, values).fetchone()
     assert row is not None  # noqa: S101 - it was entered above
     return Row(**row), True
+
+
+def _renames(one: Correction, other: Correction) -> bool:
+    return one.kind == other.kind == "rename" and one.cluster_id == other.cluster_id
 
 
 def _same(one: Correction, other: Correction) -> bool:

@@ -12,7 +12,7 @@ from stage4 import job_ids
 from stage4.database.connection import Database
 
 _PAUSE = """
-INSERT INTO stage4.job_controls (job_id, dag_id, run_id, paused_by, paused_at)
+INSERT INTO stage4.job_controls (job_id, dag_id, dag_run, paused_by, paused_at)
 VALUES (%(job)s, %(dag)s, %(run)s, %(by)s, now())
 ON CONFLICT (job_id) DO UPDATE SET
     paused_by = coalesce(job_controls.paused_by, excluded.paused_by),
@@ -20,7 +20,7 @@ ON CONFLICT (job_id) DO UPDATE SET
 """
 _RESUME = "UPDATE stage4.job_controls SET paused_by = NULL, paused_at = NULL WHERE job_id = %(job)s"
 _CANCEL = """
-INSERT INTO stage4.job_controls (job_id, dag_id, run_id, canceled_by, canceled_at)
+INSERT INTO stage4.job_controls (job_id, dag_id, dag_run, canceled_by, canceled_at)
 VALUES (%(job)s, %(dag)s, %(run)s, %(by)s, now())
 ON CONFLICT (job_id) DO UPDATE SET
     canceled_by = coalesce(job_controls.canceled_by, excluded.canceled_by),
@@ -30,7 +30,7 @@ _TAKE_BACK = (
     "UPDATE stage4.job_controls SET canceled_by = NULL, canceled_at = NULL WHERE job_id = %(job)s"
 )
 _READ = """
-SELECT job_id, dag_id, run_id, paused_at IS NOT NULL, canceled_at IS NOT NULL
+SELECT job_id, dag_id, dag_run, paused_at IS NOT NULL, canceled_at IS NOT NULL
 FROM stage4.job_controls
 WHERE (paused_at IS NOT NULL OR canceled_at IS NOT NULL)
 """

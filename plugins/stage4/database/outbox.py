@@ -52,11 +52,14 @@ SELECT job_id, level, run_id FROM stage4.event_jobs
 WHERE ended_at IS NULL AND run_id IS NOT NULL ORDER BY job_id
 """
 _PRUNE_EVENTS = """
-DELETE FROM stage4.outbox WHERE created_at < now() - make_interval(days => %s)
+DELETE FROM stage4.outbox USING stage4.event_jobs
+WHERE outbox.job_id = event_jobs.job_id AND level = %(level)s
+AND created_at < now() - make_interval(days => %(days)s)
 """
 # A job that is cleared later on numbers its events from the start again.
 _PRUNE_JOBS = """
-DELETE FROM stage4.event_jobs WHERE changed_at < now() - make_interval(days => %s)
+DELETE FROM stage4.event_jobs
+WHERE level = %(level)s AND changed_at < now() - make_interval(days => %(days)s)
 AND NOT EXISTS (SELECT FROM stage4.outbox WHERE outbox.job_id = event_jobs.job_id)
 """
 
@@ -111,11 +114,12 @@ def unfinished(connection: "Database") -> Iterator[JobName]:
         yield JobName(job_id, level, run_id)
 
 
-def prune(connection: "Database", keep_days: int) -> int:
-    """Remove events of more than so many days ago, delivered or not; returns their number."""
+def prune(connection: "Database", level: str, keep_days: int) -> int:
+    """Remove a level's events of so many days ago, delivered or not; returns their number."""
+    values = {"level": level, "days": keep_days}
     with connection.transaction():
-        removed = connection.execute(_PRUNE_EVENTS, [keep_days]).rowcount
-        connection.execute(_PRUNE_JOBS, [keep_days])
+        removed = connection.execute(_PRUNE_EVENTS, values).rowcount
+        connection.execute(_PRUNE_JOBS, values)
     return removed
 
 

@@ -31,7 +31,7 @@ GROUP BY 1 HAVING count(members.vector_id) < 2
 """
 _DISSOLVE = """
 UPDATE {members} SET cluster_id = NULL, status = 'noise', assignment = NULL, similarity = NULL,
-    probability = 0
+    probability = 0, tags = '[]'
 WHERE cluster_id = ANY(%(removed)s) RETURNING vector_id
 """
 _REMOVE = "DELETE FROM {clusters} WHERE cluster_id = ANY(%(removed)s)"
@@ -39,6 +39,7 @@ _UNDRAW = "DELETE FROM {points} WHERE vector_id = ANY(%(vectors)s) OR cluster_id
 _BLANK = """
 UPDATE {clusters} clusters SET label = %(label)s, size = found.size, keywords = '[]',
     representatives = '[]', primary_entities = '[]', tags = '[]', record = '{{}}',
+    trend = NULL, rate = NULL, earlier_rate = NULL, growth = NULL,
     document_ids = document_ids - %(document)s::text,
     start_time = found.first_time, end_time = found.last_time
 FROM (
@@ -47,6 +48,9 @@ FROM (
     FROM {members} WHERE cluster_id = ANY(%(touched)s) GROUP BY cluster_id
 ) found
 WHERE clusters.cluster_id = found.cluster_id
+"""
+_UNTAG = """
+UPDATE {members} SET tags = '[]' WHERE cluster_id = ANY(%(touched)s) AND tags <> '[]'
 """
 _RESIZE = """
 UPDATE {points} points SET size = clusters.size FROM {clusters} clusters
@@ -124,6 +128,7 @@ def _hide_in_run(connection: Database, load_id: int, document_id: str) -> dict[s
     dissolved = execute(_DISSOLVE, removed=removed)
     execute(_REMOVE, removed=removed)
     execute(_BLANK, label=BLANK_LABEL, document=document_id, touched=changed)
+    execute(_UNTAG, touched=changed)
     if _exists(connection, f"stage4.points_{load_id}"):
         execute(_UNDRAW, vectors=[vector for vector, _, _ in gone], removed=removed)
         execute(_RESIZE, touched=changed)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GUARDED = {
     *(f"cluster_{level}" for level in LEVELS),
-    *("cluster_all", "roll_back", "delete_document", "housekeeping"),
+    *("cluster_all", "roll_back", "delete_document", "housekeeping", "send_events"),
 }
 
 

@@ -56,7 +56,7 @@ class ResumeTrigger(BaseTrigger):
     """Fires when a job is paused no longer."""
 
     def __init__(self, dag_id: str, run_id: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.of_dag = dag_id
         self.of_run = run_id
 
@@ -71,7 +71,7 @@ class ResumeTrigger(BaseTrigger):
             # A database that is down says nothing: what was paused stays so.
             found = await sync_to_async(_try_to_read)(self.of_dag, self.of_run)
             if found is not None and (not found[0] or found[1]):
-                yield TriggerEvent("resumed")
+                yield TriggerEvent("resumed")  # type: ignore[no-untyped-call]
                 return
             await asyncio.sleep(POLL_SECONDS)
 

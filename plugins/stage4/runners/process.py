@@ -53,7 +53,7 @@ class ProcessStepOperator(StepOperator):
         if self._process is not None:
             _end(self._process)
 
-    def _start(self, arguments: list[str], own: Mapping[str, str]) -> subprocess.Popen[str]:
+    def _start(self, arguments: list[str], own: dict[str, str]) -> subprocess.Popen[str]:
         command = [deployment().python or sys.executable, "-m", "clustering_tasks", *arguments]
         self.log.info("starting the step", command=command)
         return subprocess.Popen(

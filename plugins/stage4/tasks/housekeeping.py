@@ -11,11 +11,15 @@ Json = dict[str, Any]
 
 
 def prune(level: str) -> Json:
-    """Remove a level's runs that are older than the installation keeps them."""
-    from stage4.database import retention
+    """Remove a level's runs and events that are older than the installation keeps them."""
+    from stage4.database import outbox, retention
+    from stage4.database.connection import database
 
+    days = deployment().retention_days
     with airflow_errors():
-        return retention.prune(level, deployment().retention_days)
+        pruned = retention.prune(level, days)
+        with database() as connection:
+            return pruned | {"removed_events": outbox.prune(connection, level, days)}
 
 
 def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:

@@ -20,6 +20,7 @@ from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.installed_tags import with_installed_tags
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import InputSettings, run_settings
 from clustering_tasks.stage3.index_header import promised_vectors
@@ -82,7 +83,7 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
     """
     with airflow_errors():
         check_callback(callback_url(dag_run.conf))
-        settings = run_settings(chosen(dag_run.conf))
+        settings = with_installed_tags(run_settings(chosen(dag_run.conf)), deployment().tags)
         refuse_filters(settings, LEVELS[level])
         table = chosen_table(settings, level, deployment().source_tables)
         settings = with_choice(settings, table)

@@ -125,9 +125,11 @@ def test_the_cookie_of_airflows_pages_opens_too(stranger: TestClient) -> None:
 
 def changes(method: str, path: str) -> bool:
     """Whether a route needs the right to start or change runs."""
-    return method in ("DELETE", "PATCH") or (
-        method == "POST" and path in ("/corrections", "/batch")
-    )
+    return method in ("DELETE", "PATCH") or (method, path) in {
+        ("POST", "/corrections"),
+        ("POST", "/batch"),
+        ("POST", "/events/resend"),
+    }
 
 
 OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live"}

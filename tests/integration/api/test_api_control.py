@@ -82,7 +82,7 @@ def state(api: Client, job: Json) -> str:
     return str(by_id)
 
 
-def begin(job: Json, *parts: str) -> None:
+def begin(job: Json, *parts: str | None) -> None:
     """Let a job be in the middle of `cluster`."""
     run_id = job["dag_run_id"]
     set_states(DAG, run_id, dict.fromkeys(("check_stage3", "snapshot", "plan"), "success"), None)
@@ -152,7 +152,12 @@ def test_a_key_that_is_submitted_twice_is_one_job(api: Client) -> None:
     again = api.submit(**asked)
     assert (first["created"], again["created"]) == (True, False)
     assert (again["job_id"], again["state"]) == (first["job_id"], "completed")
-    for other in ({"settings": {"neighbours.k": 21}}, {"settings": {}}, {"level": "documents"}):
+    others: list[Json] = [
+        {"settings": {"neighbours.k": 21}},
+        {"settings": {}},
+        {"level": "documents"},
+    ]
+    for other in others:
         body = {"level": "events"} | asked | other
         assert "another" in api.ask("POST", "batch", 409, body)["detail"]
 
@@ -256,7 +261,7 @@ def test_a_job_that_has_ended_is_left_alone(api: Client) -> None:
 
 def test_a_job_of_all_levels_takes_its_levels_along(api: Client) -> None:
     job = api.submit("all")
-    child = {"logical_date": None, "dag_run_id": f"{job['dag_run_id']}__events", "conf": {}}
+    child: Json = {"logical_date": None, "dag_run_id": f"{job['dag_run_id']}__events", "conf": {}}
     api.client.post(
         f"/api/v2/dags/{DAG}/dagRuns", json=child, headers=api.headers
     ).raise_for_status()

@@ -155,13 +155,15 @@ def test_a_name_a_pin_and_what_is_hidden(made: Installation, api: Api) -> None:
     assert two not in {each["cluster_id"] for each in clusters(api)}
     assert two in {each["cluster_id"] for each in clusters(api, hidden="true")}
     assert two not in {each["cluster_id"] for each in api.search(level="events")["clusters"]}
-    assert api.get(f"clusters/{two}")["cluster_id"] == two
+    [mark] = api.get(f"clusters/{two}")["marks"]
+    assert mark == {"correction_id": hidden["correction_id"], "kind": "hide", "label": None}
     run_next(made, "next", 1)
     assert api.get(f"clusters/{one}")["label"] == "The vote"
     marks = [each["kind"] for each in api.get(f"clusters/{one}")["record"]["corrections"]]
     assert marks == ["rename", "pin"]
     undo(api, hidden)
     assert two in {each["cluster_id"] for each in clusters(api)}
+    assert api.get(f"clusters/{two}")["marks"] == []
 
 
 def test_what_contradicts_is_refused_by_name(api: Api) -> None:
@@ -171,18 +173,38 @@ def test_what_contradicts_is_refused_by_name(api: Api) -> None:
     refused = correct(api, 409, kind="apart", items=[inside[0]], others=[inside[2]])
     for each in (first, second):
         assert f"{each['correction_id']} (together, by ulla on " in refused["detail"]
+        assert each["correction_id"] in refused["against"]
     assert len(api.get("corrections")["corrections"]) == 2
     undo(api, second)
     correct(api, kind="apart", items=[inside[0]], others=[inside[2]])
 
 
-def test_a_second_name_is_refused_by_the_number_of_the_first(api: Api) -> None:
+def test_a_second_name_takes_the_place_of_the_first(made: Installation, api: Api) -> None:
     cluster = clusters(api)[0]["cluster_id"]
     first = correct(api, kind="rename", cluster_id=cluster, label="A vote")
     again = correct(api, 200, kind="rename", cluster_id=cluster, label="A vote")
     assert again["correction_id"] == first["correction_id"]
-    refused = correct(api, 409, kind="rename", cluster_id=cluster, label="Another vote")
-    assert f"{first['correction_id']} (rename" in refused["detail"]
+    second = correct(api, kind="rename", cluster_id=cluster, label="Another vote")
+    rows = {each["correction_id"]: each for each in api.get("corrections")["corrections"]}
+    assert (rows[first["correction_id"]]["state"], second["state"]) == ("undone", "holds")
+    assert rows[first["correction_id"]]["undone_by"] == "ulla"
+    run_next(made, "named", 1)
+    assert api.get(f"clusters/{cluster}")["label"] == "Another vote"
+
+
+def test_a_correction_keeps_the_clusters_that_were_named(api: Api) -> None:
+    one, two = clusters(api)[:2]
+    names = {each["cluster_id"]: each["label"] for each in (one, two)}
+    together = correct(api, kind="together", clusters=[*names])
+    assert together["clusters"] == [*names]
+    assert together["names"].items() >= names.items()
+    gone = undo(api, together)
+    leaving = members(api, one["cluster_id"])[-1]
+    apart = correct(api, kind="apart", items=[leaving], cluster_id=one["cluster_id"])
+    assert (apart["clusters"], apart["cluster_id"]) == ([one["cluster_id"]], None)
+    title = api.get(f"items/events/{source(leaving)}")["metadata"]["event_description"]
+    assert apart["names"][leaving] == title
+    assert api.get("corrections", cluster_id=two["cluster_id"])["corrections"] == [gone]
 
 
 def test_what_is_undone_stays_as_a_row_and_changes_the_next_run_back(

@@ -8,7 +8,7 @@ import pytest
 from psycopg.sql import SQL
 
 from stage4.database.load import load_run
-from tests.integration.api.conftest import Api, Corpus
+from tests.integration.api.conftest import Api, Corpus, bearer
 from tests.integration.conftest import CONNECTION_VARIABLE
 from tests.integration.label_files import Label, report_of
 
@@ -34,6 +34,19 @@ def test_the_whole_map_is_every_point(viewer: Api, corpus: Corpus, level: str) -
 
 def points(corpus: Corpus, level: str) -> pd.DataFrame:
     return pd.read_csv(corpus.runs[level].files["points_csv"])
+
+
+def test_a_view_marks_what_a_person_hid(viewer: Api, corpus: Corpus) -> None:
+    view = viewer.get("map/events")["clusters"]
+    assert view["hidden"] == [False] * len(view["cluster_id"])
+    largest = view["cluster_id"][0]
+    user = Api(viewer.client, bearer("user", "ulla"))
+    body = {"level": "events", "kind": "hide", "cluster_id": largest}
+    made = user.ask("POST", "corrections", json=body).json()
+    after = viewer.get("map/events")["clusters"]
+    assert after["hidden"] == [name == largest for name in after["cluster_id"]]
+    user.ask("DELETE", f"corrections/{made['correction_id']}")
+    assert viewer.get("map/events")["clusters"] == view
 
 
 @pytest.mark.parametrize("bbox", ["-0.5,-0.5,0.5,0.5", "0,0,1,1", "-0.1,-1,0.1,1", "0.9,0.9,0,0"])

@@ -1,6 +1,7 @@
 """The pages in a real browser, with a real API and database behind them."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -101,8 +102,7 @@ def test_the_dashboard_shows_how_far_a_run_is(page: Page, address: str, failing_
 
 
 def test_a_run_is_acted_on_from_the_dashboard(page: Page, address: str, failing_run: None) -> None:
-    token_of_a_user = [{"name": "_token", "value": token("user", "uma"), "url": address}]
-    page.context.add_cookies(token_of_a_user)
+    page.context.add_cookies([{"name": "_token", "value": token("user", "uma"), "url": address}])
     page.goto(f"{address}/dashboard")
     job = page.locator("#running .job")
     expect(page.locator("#runs .acts button")).to_have_text(["retry"])
@@ -120,7 +120,11 @@ def test_a_run_is_acted_on_from_the_dashboard(page: Page, address: str, failing_
 def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus) -> None:
     largest = max(corpus.runs["events"].records.values(), key=lambda each: each["cluster_size"])
     page.goto(f"{address}/explorer")
-    expect(page.locator("#points")).to_contain_text("points")
+    expect(page.locator("#points")).to_have_text(
+        re.compile(
+            r"^[\d,]+ clusters \(circles\) and [\d,]+ of their members \(dots\): [\d,]+ points"
+        )
+    )
     shoot(page, "map")
     page.fill("#text", str(largest["keywords"][0]))
     page.keyboard.press("Enter")
@@ -343,10 +347,24 @@ def test_a_cluster_is_corrected_on_its_page(
     page.get_by_role("button", name="Hide").click()
     expect(status).to_contain_text("contradicts correction")
     page.locator("#panel .members summary").first.click()
-    page.get_by_role("button", name="Does not belong").first.click()
+    leave = page.get_by_role("button", name="Does not belong").first
+    leave.click()
+    page.get_by_role("button", name="Yes: does not belong").click()
     expect(rows).to_have_count(3)
-    page.get_by_role("button", name="Same story").first.click()
+    same = page.locator("#panel .act", has_text="Same story").first
+    same.get_by_role("button", name="Same story").click()
+    shoot(page, "question")
+    same.get_by_role("button", name="No", exact=True).click()
+    expect(page.locator("#panel .question")).to_have_count(0)
+    expect(rows).to_have_count(3)
+    same.get_by_role("button", name="Same story").click()
+    same.get_by_role("button", name="Yes: same story").click()
+    expect(same.locator("[role=status]")).to_contain_text("holds from the next run on")
     expect(rows).to_have_count(4)
+    expect(rows.first).to_contain_text(f"({largest['cluster_id']})")
+    undo = page.get_by_role("button", name="Undo correction").first.bounding_box()
+    assert undo is not None
+    assert undo["height"] < 50
     assert fits(page)
     shoot(page, "corrections")
     page.get_by_role("button", name="Undo correction").first.click()
@@ -354,6 +372,48 @@ def test_a_cluster_is_corrected_on_its_page(
     expect(rows).to_have_count(4)
     expect(page.get_by_role("button", name="Undo correction")).to_have_count(3)
     page.context.close()
+
+
+def test_a_name_of_nothing_is_refused_with_what_is_wrong(
+    browser: Browser, address: str, corpus: Corpus, forgotten: None
+) -> None:
+    page = clusters_page(browser, address, "user", next(iter(corpus.runs["events"].records)))
+    page.get_by_role("button", name="Rename").click()
+    expect(page.locator("#panel [role=status]")).to_contain_text("body.label: ")
+    page.context.close()
+
+
+def test_a_hidden_cluster_leaves_the_lists_at_once(
+    browser: Browser, address: str, corpus: Corpus, forgotten: None
+) -> None:
+    largest = max(corpus.runs["events"].records.values(), key=lambda each: each["cluster_size"])
+    page = clusters_page(browser, address, "user", largest["cluster_id"])
+    listed = page.locator(f"#list [data-cluster={largest['cluster_id']}]")
+    expect(listed).to_be_visible()
+    before = page.locator("#points").inner_text()
+    page.get_by_role("button", name="Hide").click()
+    expect(listed).to_have_count(0)
+    expect(page.locator("#points")).to_have_text(before)
+    page.reload()
+    expect(page.locator("#list [data-cluster]").first).to_be_visible()
+    expect(listed).to_have_count(0)
+    page.context.close()
+
+
+def test_a_domain_has_the_same_colour_in_every_view(page: Page, address: str) -> None:
+    page.goto(f"{address}/explorer?level=events")
+    expect(page.locator("#legend span").first).to_be_visible()
+    colours = page.evaluate(
+        """async () => {
+          const { colours } = await import("./static/colours.js");
+          const one = colours(["general_news", "legal_judicial", "legal_judicial", "tides", null]);
+          const other = colours(["legal_judicial", "political_events"]);
+          const named = one.legend.map(({ name }) => name);
+          return [named, one.of("legal_judicial") === other.of("legal_judicial"),
+            one.of("tides") === one.legend.at(-1).colour];
+        }"""
+    )
+    assert colours == [["legal_judicial", "general_news", "other"], True, True]
 
 
 def test_a_reader_is_told_that_the_right_is_missing(

@@ -52,7 +52,7 @@ def test_a_cluster_shows_its_history(page: Page) -> None:
     open_cluster(page, MAIN)
     rows = page.locator("#panel .history > li")
     expect(rows).to_have_count(3)
-    expect(rows.first).to_contain_text("goes on, 14 members")
+    expect(rows.first).to_contain_text("continued, 14 members")
     expect(rows.first).to_contain_text("1 Mar 2026")
     rows.first.locator("summary").click()
     expect(rows.first).to_contain_text("cluster_events.run__3")

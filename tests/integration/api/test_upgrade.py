@@ -46,7 +46,8 @@ class FormerInstallation(Installation):
         with self.results.server.connect(self.results.database, self.results.loader) as connection:
             number = former_loads.load(connection, files)
             former_loads.publish(connection, number, run.level.name)
-        (run.folder / "identify.json").unlink()
+        for step in ("identify", "tag", "trend"):
+            (run.folder / f"{step}.json").unlink()
         publish_files(
             read_report(label["files"]["report"]),
             clusters_jsonl=label["files"]["clusters_jsonl"],

@@ -1,12 +1,14 @@
 """Ten thousand events through an outage of their receiver.
 
-`python -m pytest -n 0 -s tests/integration/events/test_outage.py` prints what
+`python -m pytest -n 0 -m heavy -s tests/integration/events/test_outage.py` prints what
 docs/RELIABILITY.md shows.
 """
 
 import time
 from collections import defaultdict
 from datetime import timedelta
+
+import pytest
 
 from stage4.database.connection import database
 from stage4.database.job_events import Progressed, Started
@@ -31,6 +33,7 @@ def write() -> None:
             note(connection, name, facts)
 
 
+@pytest.mark.heavy
 def test_none_is_lost_and_their_order_is_kept(results: Results, hook: WebhookServer) -> None:
     hook.status = 503
     started = time.perf_counter()

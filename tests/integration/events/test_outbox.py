@@ -135,12 +135,13 @@ def test_what_is_known_is_written_once(results: Results, hook: WebhookServer) ->
 def test_old_events_go_and_their_job_with_them(results: Results, hook: WebhookServer) -> None:
     noted(Started(NOON))
     with database() as connection:
-        assert stored.prune(connection, 90) == 2
+        assert stored.prune(connection, "documents", 90) == 0
+        assert stored.prune(connection, "events", 90) == 2
         assert outbox(results) == []
         jobs = "SELECT count(*) FROM stage4.event_jobs"
         assert results.rows(jobs, user=results.loader) == [(1,)]  # it has just changed
         connection.execute("UPDATE stage4.event_jobs SET changed_at = '2025-01-01'")
-        stored.prune(connection, 90)
+        stored.prune(connection, "events", 90)
         assert results.rows(jobs, user=results.loader) == [(0,)]
 
 

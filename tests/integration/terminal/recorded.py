@@ -105,7 +105,17 @@ RUN: Json = {
     "published_at": "2026-03-01T12:08:30Z",
 }
 
-FULL_RUN: Json = RUN | {"report": {"quality": {"silhouette": 0.42}}}
+FULL_RUN: Json = RUN | {
+    "report": {
+        "quality": {"silhouette": 0.42},
+        "mode": {
+            "asked": "auto",
+            "taken": "incremental",
+            "reason": "continues run cluster_events.1",
+        },
+        "lineage": {"born": 3, "continued": 7, "grew": 2, "merged": 0},
+    }
+}
 FAILED_TASKS: Json = {
     "task_instances": [
         {"task_id": "cluster", "map_index": 2, "try_number": 3},
@@ -143,10 +153,24 @@ SUMMARY: Json = {
     "mean_probability": 0.9,
     "keywords": ["summit", "leaders"],
     "primary_entities": ["G7"],
-    "tags": [],
+    "tags": [
+        {
+            "category": "topic",
+            "tag": "summits",
+            "confidence": 0.86,
+            "members": 30,
+            "applied": 9,
+            "conflicts": 2,
+        }
+    ],
+    "trend": "growing",
+    "rate": 4.0,
+    "earlier_rate": 1.25,
+    "growth": 1.4,
 }
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {
+    "marks": [],
     "level": "events",
     "key_phrases": ["Fumio Kishida"],
     "load_id": 17,
@@ -276,12 +300,43 @@ CORRECTION: Json = {
     "others": ["event_emb_doc_002_event_3"],
     "cluster_id": None,
     "label": None,
+    "clusters": [],
+    "names": {"event_emb_doc_001_event_0": "Ministers meet"},
     "reason": "another summit",
     "made_by": "ulla",
     "made_at": "2026-03-01T12:00:00Z",
     "undone_by": None,
     "undone_at": None,
     "state": "holds",
+}
+
+EVENT: Json = {
+    "event_id": "0d5f3c1e-6f0e-4a4e-9f3b-0f3f5d1f1a11",
+    "job_id": "cluster_events.manual__1",
+    "level": "events",
+    "sequence": 3,
+    "type": "clustering.job.failed",
+    "created_at": "2026-03-01T12:00:00Z",
+    "data": {"event_type": "clustering.job.failed"},
+    "deliveries": [
+        {
+            "receiver": "hook",
+            "state": "given_up",
+            "attempts": 8,
+            "last_error": "status 400",
+            "next_attempt_at": None,
+            "delivered_at": None,
+        }
+    ],
+}
+RECEIVER: Json = {
+    "receiver": "hook",
+    "pending": 12,
+    "given_up": 1,
+    "oldest_pending_at": "2026-03-01T12:00:00Z",
+    "failures": 3,
+    "retry_at": "2026-03-01T12:05:00Z",
+    "last_error": "status 503",
 }
 
 DELETION: Json = {

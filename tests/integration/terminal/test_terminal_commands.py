@@ -11,7 +11,16 @@ from urllib.parse import quote
 import pytest
 from pydantic import BaseModel, ConfigDict, create_model
 
-from stage4.api.models import clusters, corrections, installation, items, jobs, metrics, runs
+from stage4.api.models import (
+    clusters,
+    corrections,
+    events,
+    installation,
+    items,
+    jobs,
+    metrics,
+    runs,
+)
 from tests.integration.terminal import recorded
 from tests.integration.terminal.conftest import Command, Script
 from tests.integration.terminal.recorded import CLUSTER_ID, JOB_ID
@@ -37,6 +46,8 @@ REPO = Path(__file__).parents[3]
         (installation.Resources, recorded.RESOURCES),
         (items.Deletion, recorded.DELETION),
         (corrections.Correction, recorded.CORRECTION),
+        (events.OutgoingEvent, recorded.EVENT),
+        (events.ReceiverQueue, recorded.RECEIVER),
     ],
 )
 def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
@@ -227,6 +238,7 @@ def test_wait_follows_a_job_to_its_end(script: Script, terminal: Command, as_jso
     else:
         assert shown.err.count("cluster 1/3") == 1
         assert "758" in shown.out
+        assert "incremental" in shown.out
 
 
 def test_a_job_that_fails_fails_the_command(script: Script, terminal: Command) -> None:
@@ -260,6 +272,8 @@ def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Comman
     assert shown.code == 0
     for text in ("running", "50 %", "1,684 of 5,053", "1 of 3", "1 success, 2 running", "0.42"):
         assert text in shown.out
+    assert "incremental (asked for: auto; continues run cluster_events.1)" in shown.out
+    assert "7 continued, 3 born, 2 grew " in shown.out
 
 
 def test_list_goes_on_page_by_page(script: Script, terminal: Command) -> None:
@@ -531,10 +545,11 @@ def test_what_is_no_correction_is_not_sent(
 
 def test_a_contradiction_is_shown_in_the_servers_words(script: Script, terminal: Command) -> None:
     words = "It contradicts correction 17 (together, by ulla on 2026-03-01)"
-    script.stage4("POST corrections", (409, {"detail": words}))
+    script.stage4("POST corrections", (409, {"detail": words, "against": [17]}))
     refused = terminal("correct", "hide", CLUSTER_ID)
     assert refused.code == 64
     assert words in refused.err
+    assert "stage4 undo 17" in refused.err
 
 
 def test_corrections_are_listed_and_undone(script: Script, terminal: Command) -> None:
@@ -542,13 +557,61 @@ def test_corrections_are_listed_and_undone(script: Script, terminal: Command) ->
     script.stage4("GET corrections", page)
     shown = terminal("corrections", "--level", "event", "--cluster", CLUSTER_ID)
     assert shown.code == 0
-    assert "apart event_emb_doc_001_event_0" in " ".join(shown.out.split())
+    line = " ".join(shown.out.split())
+    assert "apart event_emb_doc_001_event_0 (Ministers meet) from event_emb_doc_002" in line
     gone = recorded.CORRECTION | {"state": "undone", "undone_by": "vera"}
     script.stage4("DELETE corrections/17", gone)
     undone = terminal("undo", "17")
     assert undone.code == 0
     assert "vera" in undone.out
     assert terminal("undo", "0").code == 64
+
+
+def test_events_are_listed_counted_and_sent_again(script: Script, terminal: Command) -> None:
+    script.stage4("GET events", {"events": [recorded.EVENT], "next_cursor": None})
+    shown = terminal("events", "list", "--level", "event", "--state", "given_up", "--json")
+    assert shown.code == 0
+    assert json.loads(shown.out)["events"] == [recorded.EVENT]
+    assert "hook" in terminal("events", "list").out
+    script.stage4("GET events/receivers", {"receivers": [recorded.RECEIVER]})
+    assert "12" in terminal("events", "receivers").out
+    script.stage4("POST events/resend", {"deliveries": 2})
+    sent = terminal("events", "resend", "--receiver", "hook")
+    assert (sent.code, sent.out.split()[0]) == (0, "2")
+    assert script.asked[-1].body == {"receiver": "hook"}
+    event = recorded.EVENT["event_id"]
+    assert terminal("events", "resend", event, event).out.split()[0] == "4"
+    assert script.asked[-1].body == {"event_id": event}
+
+
+def test_a_correction_is_listed_by_the_clusters_that_were_named_and_whole(
+    script: Script, terminal: Command
+) -> None:
+    reason = "the same summit " * 20
+    made = recorded.CORRECTION | {
+        "kind": "together",
+        "items": [f"event_emb_{n}" for n in range(10)],
+        "others": [],
+        "clusters": [CLUSTER_ID, OTHER_ID],
+        "names": {CLUSTER_ID: "A summit"},
+        "reason": reason,
+    }
+    script.stage4("GET corrections", {"corrections": [made], "next_cursor": None})
+    shown = terminal("corrections").out
+    assert f"together {CLUSTER_ID} (A summit), {OTHER_ID}" in shown
+    assert reason.strip() in shown
+    assert "event_emb_" not in shown
+
+
+def test_show_says_what_a_person_decided(script: Script, terminal: Command) -> None:
+    kinds = [("rename", "The vote"), ("hide", None)]
+    marks = [
+        {"correction_id": n, "kind": kind, "label": label} for n, (kind, label) in enumerate(kinds)
+    ]
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER | {"marks": marks})
+    shown = terminal("show", CLUSTER_ID).out
+    assert "renamed to The vote, from the next run on (correction 0)" in shown
+    assert "hidden: lists and searches omit it (correction 1)" in shown
 
 
 @pytest.mark.parametrize("name", ["", "..", "a\nb"])

@@ -9,7 +9,9 @@ from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours as module
 from clustering_tasks.engine.approximation import link_back, recall
 from clustering_tasks.engine.cells import (
+    centres_of,
     find_neighbours,
+    find_neighbours_of,
     nearest_cells,
     probe_count,
     train_cells,
@@ -117,6 +119,16 @@ def test_many_vectors_in_memory_are_searched_in_cells() -> None:
     assert 0.7 < same < 1
     lengths = np.linalg.norm(vectors[:, None] - vectors[found.ids], axis=2)
     np.testing.assert_allclose(found.distances, lengths, atol=1e-6)
+
+
+def test_some_vectors_find_in_known_cells_what_all_find() -> None:
+    vectors = blobs([300, 200], noise=500, dimension=16)
+    rows = np.sort(np.random.default_rng(0).permutation(1000)[:90])
+    for exact_rows in (999, 1000):
+        all_of_them = find_neighbours(vectors, 8, exact_rows, probes=12)
+        centres = centres_of(vectors, exact_rows)
+        found = find_neighbours_of(vectors, rows, 8, centres, probes=12)
+        assert_same(found, Neighbours(all_of_them.ids[rows], all_of_them.distances[rows]))
 
 
 def test_an_edge_is_offered_to_its_other_end() -> None:

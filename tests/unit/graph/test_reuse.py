@@ -10,19 +10,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from clustering_tasks.arrays import F32
 from clustering_tasks.engine.neighbours import exact_neighbours
-from clustering_tasks.engine.unit_rows import digest_rows
+from clustering_tasks.engine.unit_rows import Digests, digest_rows
+from clustering_tasks.graph.features import DocumentVectors, Features
 from clustering_tasks.graph.neighbour_graph import Graph
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.reuse import (
     NodeKeys,
     fact_digests,
     load_node_keys,
+    node_digests,
     reused_rows,
     same_blocks,
     same_nodes,
-    with_facts,
 )
-from tests.stage3_folder import scattered
+from clustering_tasks.workspace.vector_files import open_vectors, write_vectors
+from tests.stage3_folder import DIMENSION, scattered
 
 RNG = np.random.default_rng(0)
 
@@ -67,8 +71,33 @@ def test_other_facts_make_another_node(tmp_path: Path) -> None:
     assert (digests() == first).all()
     assert (digests(mention=["b", None, "a"]) != first).tolist() == [True, False, False]
     assert (digests(time=[day, day, day]) != first).tolist() == [False, True, False]
-    nodes = digest_rows(scattered(3))
-    assert (with_facts(nodes, first) != nodes).tolist() == [[True, False]] * 3
+
+
+def test_a_node_is_another_with_another_vector_context_or_facts(tmp_path: Path) -> None:
+    rows, facts = digest_rows(scattered(3)), np.array([5, 6, 7], np.uint64)
+    each = np.arange(3, dtype=np.int32)
+    nodes = Nodes(np.arange(3), each, each * 0, each * 0, each, np.array(["all"]))
+    write_vectors(UPath(tmp_path / "vectors.npy"), (3, DIMENSION), [scattered(3)])
+
+    def digests(context: F32, weight: float, facts: npt.NDArray[np.uint64] | None) -> Digests:
+        documents = DocumentVectors(context, np.array([0, 1, -1], np.int32))
+        with open_vectors(UPath(tmp_path / "vectors.npy")) as file:
+            mean = np.zeros(DIMENSION, np.float32)
+            features = Features(file, np.arange(3), documents, weight, mean)
+            return node_digests(rows, nodes, features, facts)
+
+    context, other = scattered(2, seed=1), scattered(2, seed=1)
+    other[0] = scattered(1, seed=2)
+    assert (digests(context, 0, None) == rows).all()
+    first = digests(context, 0.5, facts)
+    assert (first != rows).tolist() == [[True, True], [True, True], [True, False]]
+    changed = (digests(other, 0.5, facts) != first).any(axis=1)
+    assert changed.tolist() == [True, False, False]
+    changed = (digests(context, 0.5, facts + np.uint64(1)) != first).any(axis=1)
+    assert changed.all()
+    # a vector and the same one as its context make no digest that others have
+    own = digests(scattered(3)[:2], 0.5, None)
+    assert len({*map(tuple, own.tolist())}) == 3
 
 
 def test_blocks_are_known_by_name() -> None:

@@ -277,3 +277,24 @@ def test_no_path_of_this_machine_in_the_files(sample: Sample) -> None:
 )
 def test_tidy_mends_what_slots_leave(raw: str, mended: str) -> None:
     assert tidy(raw) == mended
+
+
+def test_the_first_days_are_a_part_of_the_sample_and_grow(tmp_path: Path) -> None:
+    whole, some, more = (
+        read_sample(folder, write_sample(folder, documents=40, days=days))
+        for folder, days in ((tmp_path / "a", None), (tmp_path / "b", 30), (tmp_path / "c", 40))
+    )
+    for level in PREFIXES:
+        assert some.items(level).items() < more.items(level).items() <= whole.items(level).items()
+        vectors = [vectors_of(each, level) for each in (whole, some)]
+        assert vectors[1].items() <= vectors[0].items()
+        assert some.gold[level].keys() == some.items(level).keys()
+    with pytest.raises(ValueError, match="no document is of the first 0 days"):
+        write_sample(tmp_path / "d", documents=40, days=0)
+    assert not (tmp_path / "d").exists()
+
+
+def vectors_of(sample: Sample, level: str) -> dict[str, bytes]:
+    index = faiss.read_index(str(sample.folder / f"{level}.index"))
+    rows = sample.files[level]["id_map"]
+    return {name: index.reconstruct(row).tobytes() for name, row in rows.items()}

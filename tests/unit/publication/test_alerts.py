@@ -63,15 +63,16 @@ def test_limits_hold_at_the_limit_and_not_beyond(level: str) -> None:
     at = SOUND | {
         "quality.silhouette": limits.min_silhouette,
         "raw_outlier_share": limits.max_raw_outlier_share,
-        "tags.per_item": 2.0,
+        "tags.per_item": limits.min_tags_per_item,
     }
     assert find_alerts(level, at, [], DEFAULTS) == []
     beyond = {
         "quality.silhouette": math.nextafter(limits.min_silhouette, -1),
         "raw_outlier_share": math.nextafter(limits.max_raw_outlier_share, 1),
-        "tags.per_item": 1.99,
+        "tags.per_item": math.nextafter(limits.min_tags_per_item or 3.0, 0),
     }
-    found = find_alerts(level, SOUND | beyond, [], DEFAULTS)
+    asked = DEFAULTS if limits.min_tags_per_item else AlertSettings(min_tags_per_item=3.0)
+    found = find_alerts(level, SOUND | beyond, [], asked)
     assert {each.name: each.value for each in found} == {
         f"limit.{name}": value for name, value in beyond.items()
     }
@@ -184,7 +185,7 @@ def test_a_short_history_says_nothing() -> None:
         ({"quality__silhouette": 0.9}, None),
         ({"sizes__mean": 5.5}, "drift.sizes.mean"),
         ({"sizes__mean": 10.5}, "drift.sizes.mean"),
-        ({"seconds__merge": 400}, "drift.seconds"),
+        ({"seconds__merge": 500}, "drift.seconds"),
         ({"seconds__merge": 0}, None),
     ],
 )

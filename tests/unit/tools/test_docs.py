@@ -84,7 +84,9 @@ def test_settings_and_variables_exist(page: Path) -> None:
     text = SOURCE.sub("", page.read_text(encoding="utf-8"))
     known = set(re.findall(r"^\| `([\w.]+)` \|", settings.settings_page(), flags=re.MULTILINE))
     groups = {name.split(".")[0] for name in known if "." in name} & set(RunSettings.model_fields)
-    dotted = re.findall(rf"\b(?:{'|'.join(groups)})\.(?!json\b)[a-z_]+\b", text)
+    dotted = re.findall(
+        rf"(?<!limit\.)\b(?:{'|'.join(groups)})\.(?!(?:json|parquet)\b)[a-z_]+\b", text
+    )
     assert set(dotted) <= known
     ours = {f"STAGE4_{name.upper()}" for name in DeploymentSettings.model_fields} | OTHER_VARIABLES
     compose = set(re.findall(r"\bSTAGE4_\w+", settings.env_example()))

@@ -57,6 +57,8 @@ def test_rows_are_gathered_in_any_order_also_twice(path: UPath, rows: F32) -> No
     with open_vectors(path) as file:
         np.testing.assert_array_equal(file.take(wanted), rows[wanted])
         np.testing.assert_array_equal(file.take(wanted[:1]), rows[wanted[:1]])
+        few = np.array([69_000, 5, 4000, 4001, 4001, 8191, 9000])  # by themselves, not in blocks
+        np.testing.assert_array_equal(file.take(few), rows[few])
         assert file.take(np.empty(0, np.int64)).shape == (0, DIMENSION)
 
 

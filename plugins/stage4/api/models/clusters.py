@@ -1,12 +1,27 @@
 """Answers about clusters."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from stage4.api.models.shared import CUT, Line, OfLoad, Page, Record
 from stage4.api.parameters import LevelName
+
+Trend = Literal["growing", "steady", "fading", "unknown"]
+
+
+class ClusterTag(BaseModel):
+    """A tag of a cluster."""
+
+    category: Line
+    tag: Line
+    confidence: float = Field(
+        description="Share of the members that bear it, weighted by their probabilities."
+    )
+    members: int = Field(description="Members that bear it themselves.")
+    applied: int = Field(description="Members that got it from the cluster.")
+    conflicts: int = Field(description="Members that kept others of the category instead.")
 
 
 class ClusterSummary(BaseModel):
@@ -24,7 +39,13 @@ class ClusterSummary(BaseModel):
     mean_probability: float | None
     keywords: list[Line]
     primary_entities: list[Line]
-    tags: list[Any]
+    tags: list[ClusterTag] = Field(description="The surest first.")
+    trend: Trend | None = Field(
+        description="Items of the last days beside the cluster's own history; null without dates."
+    )
+    rate: float | None = Field(description="Members a day in the last days.")
+    earlier_rate: float | None = Field(description="Members a day in the days before.")
+    growth: float | None = Field(description="Lower bound of `rate` / `earlier_rate`.")
 
 
 class ClusterPage(OfLoad, Page):
@@ -42,6 +63,14 @@ class Representative(BaseModel):
     similarity: float | None
 
 
+class Mark(BaseModel):
+    """A correction of a cluster itself, and not of its items."""
+
+    correction_id: int
+    kind: Literal["rename", "pin", "hide"]
+    label: Line | None = Field(description="Of `rename`.")
+
+
 class Cluster(OfLoad, ClusterSummary):
     """All that is stored of a cluster; its members are a list of their own."""
 
@@ -55,6 +84,9 @@ class Cluster(OfLoad, ClusterSummary):
         description=f"The line of the JSONL, without members and centroid. {CUT}"
     )
     centroid: list[float] | None = Field(description="With `centroid=true`; else null.")
+    marks: list[Mark] = Field(
+        description="Corrections of the cluster that hold now, also those that no run has applied."
+    )
 
 
 class Similar(ClusterSummary):

@@ -12,6 +12,7 @@ from stage4.api.parameters import Level, LevelName
 
 _MOST_CLUSTERS = 20
 _LONGEST_REASON = 1000
+NAMED_ITEMS = 5
 
 _ItemId = Annotated[str, Field(min_length=1, max_length=LONGEST_VECTOR_ID, pattern=ID_PATTERN)]
 _Items = Annotated[list[_ItemId], Field(max_length=MOST_ITEMS)]
@@ -59,11 +60,18 @@ class Correction(BaseModel):
     others: list[str] = Field(description="Vector ids.")
     cluster_id: str | None
     label: Line | None
+    clusters: list[str] = Field(
+        description="Of `together` and `apart`: clusters that were named, for which items stand."
+    )
     reason: Line
     made_by: Line
     made_at: datetime
     undone_by: Line | None
     undone_at: datetime | None
+    names: dict[str, Line] = Field(
+        description="By id, as far as the published run has them: labels of the clusters, titles "
+        f"of the first {NAMED_ITEMS} items and others."
+    )
 
     @computed_field  # type: ignore[prop-decorator]
     @property

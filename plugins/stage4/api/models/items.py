@@ -6,10 +6,23 @@ from typing import Literal
 from pydantic import BaseModel, Field, computed_field
 
 from stage4.api.models.clusters import ClusterSummary
-from stage4.api.models.shared import CUT, Fields, OfLoad, Page
+from stage4.api.models.shared import CUT, Fields, Line, OfLoad, Page
 from stage4.api.parameters import LevelName
 
 Status = Literal["clustered", "noise", "filtered", "unassigned"]
+
+
+class ItemTag(BaseModel):
+    """A tag that an item got beside Stage 3's."""
+
+    category: Line
+    tag: Line
+    confidence: float = Field(
+        description="Of `cluster`: the tag's confidence there times the item's probability."
+    )
+    source: Literal["cluster", "text"] = Field(
+        description="Whether its cluster has it, or its text has a listed phrase."
+    )
 
 
 class Member(BaseModel):
@@ -23,6 +36,7 @@ class Member(BaseModel):
     probability: float | None
     similarity: float | None = Field(description="Cosine to its cluster's centroid.")
     occurred_at: datetime | None
+    tags: list[ItemTag] = Field(description="Beside Stage 3's own, which are in `metadata`.")
     metadata: Fields = Field(
         description=f"As Stage 3 wrote it, at most 200 fields of 4,096 characters. {CUT}"
     )

@@ -15,6 +15,7 @@ class MapClusters(BaseModel):
     x: list[float]
     y: list[float]
     label: list[Line | None] = Field(description="Of the first ones only.")
+    hidden: list[bool] = Field(description="Whether a person hid it: lists omit it.")
 
 
 class MapMembers(BaseModel):

@@ -20,12 +20,12 @@ from stage4.api.queries import words
 from stage4.api.queries.runs import RunKey
 from stage4.database import schema
 
-Order = Literal["size", "start", "label"]
+Order = Literal["size", "start", "label", "growth"]
 
 _DETAILS = ("representatives", "document_ids", "record")
 # The type is the level's; the centroid takes most of a row, and few ask for it.
 _LEFT_OUT = {"cluster_type", "centroid", *_DETAILS}
-SUMMARY = (*(name for name in CLUSTERS if name not in _LEFT_OUT), "tags")
+SUMMARY = tuple(name for name in CLUSTERS if name not in _LEFT_OUT)
 # HNSW looks at this many candidates, and at more while filters leave too few of them.
 _LEAST_CANDIDATES = 100
 
@@ -43,6 +43,8 @@ class ClusterFilter:
         min_size: members at least.
         max_size: members at most.
         document_id: of a document that the cluster has items of.
+        tag: as it is written, of any category.
+        trend: `growing`, `steady`, `fading` or `unknown`.
         text: words, "phrases", -exclusions, `or`: PostgreSQL's websearch form; of the last word
             the beginning.
         only: ids of the clusters among which to look.
@@ -57,6 +59,8 @@ class ClusterFilter:
     min_size: int | None = None
     max_size: int | None = None
     document_id: str | None = None
+    tag: str | None = None
+    trend: str | None = None
     text: str | None = None
     only: tuple[str, ...] | None = None
     hidden: tuple[str, ...] | None = None
@@ -72,6 +76,8 @@ _CONDITIONS = {
     "min_size": "size >= %(min_size)s",
     "max_size": "size <= %(max_size)s",
     "document_id": "document_ids @> jsonb_build_array(%(document_id)s::text)",
+    "tag": "tags @> jsonb_build_array(jsonb_build_object('tag', %(tag)s::text))",
+    "trend": "trend = %(trend)s",
     "text": "search @@ {query}",
     "only": "cluster_id = ANY(%(only)s)",
     "hidden": "cluster_id <> ALL(%(hidden)s)",
@@ -82,6 +88,7 @@ _ORDERS: dict[Order, str] = {
     "size": "size DESC, cluster_id",
     "start": "start_time DESC NULLS LAST, cluster_id",
     "label": "left(label, 100), cluster_id",
+    "growth": "growth DESC NULLS LAST, cluster_id",
 }
 # That a row comes behind another one; with nulls last, behind all that have a value.
 _BEHIND: dict[Order, str] = {
@@ -92,11 +99,16 @@ _BEHIND: dict[Order, str] = {
     " OR start_time = %(key)s::timestamptz AND cluster_id > %(last)s END",
     "label": "left(label, 100) >= %(key)s"
     " AND (left(label, 100) > %(key)s OR cluster_id > %(last)s)",
+    "growth": "CASE WHEN %(key)s::float8 IS NULL"
+    " THEN growth IS NULL AND cluster_id > %(last)s"
+    " ELSE growth IS NULL OR growth < %(key)s::float8"
+    " OR growth = %(key)s::float8 AND cluster_id > %(last)s END",
 }
 _KEYS: dict[Order, Callable[[Row], Any]] = {
     "size": lambda row: row["size"],
     "start": lambda row: row["start_time"] and row["start_time"].isoformat(),
     "label": lambda row: row["label"][:100],
+    "growth": lambda row: row["growth"],
 }
 
 
@@ -120,7 +132,8 @@ async def list_clusters(
         connection: to read from.
         run: whose clusters.
         wanted: which of them.
-        order: `size`: largest first; `start`: latest first, undated last; `label`: alphabetical.
+        order: `size`: largest first; `start`: latest first, undated last; `label`: alphabetical;
+            `growth`: the surest growth first, without a known one last.
         after: `sort_key` of the row before the page; None: from the start.
         limit: most rows.
     """

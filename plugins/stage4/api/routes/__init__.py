@@ -18,6 +18,7 @@ ROUTES = (
     "map",
     "batch",
     "jobs",
+    "events",
     "health",
 )
 

@@ -13,6 +13,7 @@ from stage4.api.models.clusters import (
     ClusterSummary,
     Similar,
     SimilarClusters,
+    Trend,
 )
 from stage4.api.models.items import Member, MemberPage
 from stage4.api.openapi import OF_A_CLUSTER, OF_A_RUN
@@ -32,7 +33,7 @@ from stage4.api.parameters import (
 )
 from stage4.api.queries import clusters as stored
 from stage4.api.queries import members
-from stage4.api.queries.corrections import Marked, marked_clusters
+from stage4.api.queries.corrections import Marked, marked_clusters, marks_of
 from stage4.api.queries.runs import RunKey, find_run, run_of_list
 from stage4.api.routes.identities import absent
 from stage4.api.security import AccessDep
@@ -56,6 +57,8 @@ class Filters(BaseModel):
     min_size: Size | None = Field(None, description="Members at least.")
     max_size: Size | None = Field(None, description="Members at most.")
     document_id: Id | None = Field(None, description="Only clusters with items of it.")
+    tag: Text | None = Field(None, description="Only clusters with this tag, of any category.")
+    trend: Trend | None = Field(None, description="Only clusters with this trend.")
     pinned: bool = Field(False, description="Only clusters that a person pinned.")
     hidden: bool = Field(False, description="Clusters that a person hid, too.")
 
@@ -81,7 +84,7 @@ class ListParameters(Filters, LoadParameters):
     level: Level
     q: Text | None = Field(None, description=WORDS)
     order: stored.Order = Field(
-        "size", description="Largest first, latest first, or by label's alphabet."
+        "size", description="Largest first, latest first, by label's alphabet, or growing first."
     )
     limit: Limit = DEFAULT_ROWS
     cursor: CursorText | None = None
@@ -160,6 +163,7 @@ async def read_cluster(
     await access.check(level)
     async with services.database.reader() as connection:
         run = await find_run(connection, level, asked.load_id, asked.published_at)
+        marks = await marks_of(connection, cluster_id)
 
         async def make() -> Cluster:
             row = await stored.read_cluster(connection, run, cluster_id)
@@ -168,9 +172,16 @@ async def read_cluster(
             centroid = None
             if asked.centroid:
                 centroid = await stored.read_centroid(connection, run, cluster_id)
-            return Cluster(**row, level=run.level, load_id=run.load_id, centroid=centroid)
+            return Cluster(
+                **row, level=run.level, load_id=run.load_id, centroid=centroid, marks=marks
+            )
 
-        question = {"of": "cluster", "id": cluster_id, "centroid": asked.centroid}
+        question = {
+            "of": "cluster",
+            "id": cluster_id,
+            "centroid": asked.centroid,
+            "marks": [mark["correction_id"] for mark in marks],
+        }
         return await services.cache.answer(run, question, make)
 
 

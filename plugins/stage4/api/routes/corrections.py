@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import psycopg
 import structlog
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from psycopg.rows import tuple_row
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -16,15 +16,15 @@ from clustering_tasks.corrections.correction import Correction as Decision
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.stage3.text import clean
 from stage4.api import cursors
-from stage4.api.models.corrections import Correction, CorrectionPage, NewCorrection
+from stage4.api.models.corrections import NAMED_ITEMS, Correction, CorrectionPage, NewCorrection
 from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit, level_of
 from stage4.api.pool import connection_parameters
-from stage4.api.problems import ProblemError
-from stage4.api.queries.corrections import Wanted, list_corrections
+from stage4.api.problems import AnswerError, ProblemError, respond
+from stage4.api.queries.corrections import Wanted, list_corrections, with_names
 from stage4.api.queries.runs import find_run
 from stage4.api.security import Access, AccessDep, own_page
-from stage4.api.services import ServicesDep
+from stage4.api.services import Services, ServicesDep
 from stage4.database import corrections as stored
 from stage4.database.connection import IN_UTC, Database
 from stage4.database.corrected_items import (
@@ -78,8 +78,9 @@ async def list_all(
     async with services.database.reader() as connection:
         run = None if asked.cluster_id is None else await find_run(connection, levels[0])
         rows = await list_corrections(connection, wanted, run, before=page.before, limit=page.rows)
-    shown, following = page.cut(rows, lambda row: (row["correction_id"],))
-    return CorrectionPage(corrections=[Correction(**row) for row in shown], next_cursor=following)
+        shown, following = page.cut(rows, lambda row: (row["correction_id"],))
+        named = await with_names(connection, shown, NAMED_ITEMS)
+    return CorrectionPage(corrections=[Correction(**row) for row in named], next_cursor=following)
 
 
 @router.post(
@@ -90,20 +91,30 @@ async def list_all(
     responses={
         200: {"description": "The same correction holds already.", "model": Correction},
         404: {"description": "The published run lacks an item or a cluster; all are named."},
-        409: {"description": "It contradicts earlier corrections, which are named."},
+        409: {"description": "It contradicts earlier corrections; `against` has their numbers."},
     },
 )
-async def correct(new: NewCorrection, access: AccessDep, answer: Response) -> Correction:
+async def correct(
+    new: NewCorrection,
+    access: AccessDep,
+    services: ServicesDep,
+    request: Request,
+    answer: Response,
+) -> Correction:
     """Correct the clusters; the runs that start from now on apply it.
 
-    `hide` and `pin` act on lists and searches at once.
+    `hide` and `pin` act on lists and searches at once. A second `rename` of a cluster undoes the
+    first.
     """
     await _check(access, new.level)
     _check_level(new)
-    row, made = await run_in_threadpool(_connected, lambda to: _enter(to, new, access))
+    try:
+        row, made = await run_in_threadpool(_connected, lambda to: _enter(to, new, access))
+    except stored.ContradictionError as error:
+        raise AnswerError(_against(request, error.against)) from None
     if not made:
         answer.status_code = HTTPStatus.OK
-    return _shown_row(row)
+    return await _shown_row(services, row)
 
 
 @router.delete(
@@ -112,7 +123,9 @@ async def correct(new: NewCorrection, access: AccessDep, answer: Response) -> Co
     dependencies=[Depends(own_page)],
     responses={404: {"description": "There is no such correction."}},
 )
-async def undo(correction_id: CorrectionPath, access: AccessDep) -> Correction:
+async def undo(
+    correction_id: CorrectionPath, access: AccessDep, services: ServicesDep
+) -> Correction:
     """Take a correction back; its row stays. Asking again changes nothing."""
     await access.readable()  # before it tells which numbers there are
     rows = await run_in_threadpool(_connected, lambda to: stored.read(to, [correction_id]))
@@ -123,11 +136,14 @@ async def undo(correction_id: CorrectionPath, access: AccessDep) -> Correction:
     row = await run_in_threadpool(_connected, lambda to: stored.undo(to, correction_id, by))
     if row is None:  # erased meanwhile, with a document
         raise _no_correction(correction_id)
-    return _shown_row(row)
+    return await _shown_row(services, row)
 
 
-def _shown_row(row: stored.Row) -> Correction:
-    return Correction(**{name: value for name, value in vars(row).items() if name != "documents"})
+async def _shown_row(services: Services, row: stored.Row) -> Correction:
+    shown = {name: value for name, value in vars(row).items() if name != "documents"}
+    async with services.database.reader() as connection:
+        [named] = await with_names(connection, [shown], NAMED_ITEMS)
+    return Correction(**named)
 
 
 async def _check(access: Access, level: str) -> None:
@@ -160,7 +176,12 @@ def _enter(connection: Database, new: NewCorrection, access: Access) -> tuple[st
             connection.execute("LOCK TABLE stage4.deletions IN SHARE MODE")
             decision = _decision(connection, new)
             return stored.enter(
-                connection, new.level, decision, reason=clean(new.reason), by=access.user.get_name()
+                connection,
+                new.level,
+                decision,
+                reason=clean(new.reason),
+                by=access.user.get_name(),
+                clusters=_clusters(new),
             )
     except UnknownNamesError as error:
         raise ProblemError(
@@ -170,14 +191,17 @@ def _enter(connection: Database, new: NewCorrection, access: Access) -> tuple[st
         ) from None
     except NothingPublishedError:
         raise ProblemError(HTTPStatus.NOT_FOUND, f"No run of {new.level} is published.") from None
-    except stored.ContradictionError as error:
-        raise ProblemError(HTTPStatus.CONFLICT, _against(error.against)) from None
     except stored.TooManyError:
         raise ProblemError(
             HTTPStatus.CONFLICT,
             f"{new.level} has {stored.MOST_HELD:,} corrections that hold, which is the most: undo "
             "some that are no longer needed.",
         ) from None
+
+
+def _clusters(new: NewCorrection) -> list[str]:
+    left = [new.cluster_id] if new.kind == "apart" and new.cluster_id else []
+    return [*dict.fromkeys([*new.clusters, *left])]
 
 
 def _decision(connection: Database, new: NewCorrection) -> Decision:
@@ -212,15 +236,17 @@ def _invalid(why: str) -> ProblemError:
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"This is no correction: {why}.")
 
 
-def _against(rows: list[stored.Row]) -> str:
+def _against(request: Request, rows: list[stored.Row]) -> Response:
     shown = [
         f"{row.correction_id} ({row.kind}, by {clean(row.made_by)} on {row.made_at:%Y-%m-%d})"
         for row in rows[:_SHOWN]
     ]
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    return (
-        f"It contradicts correction {', '.join(shown)}{more}: undo what is wrong, "
-        "`DELETE corrections/<number>`, and try again."
+    return respond(
+        request,
+        HTTPStatus.CONFLICT,
+        f"It contradicts correction {', '.join(shown)}{more}: undo what is wrong and try again.",
+        more={"against": [row.correction_id for row in rows]},
     )
 
 

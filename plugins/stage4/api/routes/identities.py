@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from stage4.api import cursors
-from stage4.api.models.corrections import Correction
+from stage4.api.models.corrections import NAMED_ITEMS, Correction
 from stage4.api.models.identities import Identity, Lineage, LineageRow, Successor, Successors
 from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import (
@@ -24,7 +24,7 @@ from stage4.api.pool import Reader, Row
 from stage4.api.problems import AnswerError, ProblemError, respond
 from stage4.api.queries import identities as stored
 from stage4.api.queries.clusters import named_clusters
-from stage4.api.queries.corrections import corrections_about
+from stage4.api.queries.corrections import corrections_about, with_names
 from stage4.api.queries.runs import RunKey
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
@@ -69,6 +69,7 @@ async def read_lineage(
             raise _never_published(cluster_id)
         rows = await stored.read_lineage(connection, cluster_id, after=page.after, limit=page.rows)
         about = [] if page.cursor else await corrections_about(connection, level, cluster_id)
+        about = await with_names(connection, about, NAMED_ITEMS)
     shown, following = page.cut(rows, stored.sort_key)
     lineage = [LineageRow(**row) for row in shown]
     corrections = [Correction(**row) for row in about]

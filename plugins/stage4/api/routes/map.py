@@ -1,5 +1,6 @@
 """`map`: where a level's clusters and members lie in the plane, a view at a time."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from stage4.api.parameters import LevelPath, LoadParameters
 from stage4.api.pool import Row
 from stage4.api.problems import ProblemError
 from stage4.api.queries import points
+from stage4.api.queries.corrections import marked_clusters
 from stage4.api.queries.runs import RunKey, find_run
 from stage4.api.security import AccessDep
 from stage4.api.services import ServicesDep
@@ -47,6 +49,7 @@ async def read_map(
     rectangle = points.Rectangle(*map(float, asked.bbox.split(",")))
     async with services.database.reader() as connection:
         run = await find_run(connection, level, asked.load_id, asked.published_at)
+        hidden = (await marked_clusters(connection, level)).hidden
 
         async def make() -> MapView:
             rows = await points.read_view(connection, run, rectangle, asked.limit + 1)
@@ -56,27 +59,40 @@ async def read_map(
                     f"Load {run.load_id} of {level} has no map: it has no clusters, was loaded "
                     "before there were maps, or its task `map` failed. The next run has one.",
                 )
-            return view_of(run, rows, asked.limit)
+            return view_of(run, rows, asked.limit, hidden)
 
-        question = {"of": "map", "limit": asked.limit} | vars(rectangle)
+        question = {"of": "map", "limit": asked.limit, "hidden": hidden} | vars(rectangle)
         return await services.cache.answer(run, question, make)
 
 
-def view_of(run: RunKey, rows: list[Row], limit: int) -> MapView:
-    """Make a view of its points, of which there is one more than `limit` where there are more."""
+def view_of(
+    run: RunKey, rows: list[Row], limit: int, hidden: Collection[str] = frozenset()
+) -> MapView:
+    """Make a view of its points, of which there is one more than `limit` where there are more.
+
+    Args:
+        run: that the map is of.
+        rows: of the points.
+        limit: most points.
+        hidden: ids of clusters that people hid.
+    """
     shown = rows[:limit]
     return MapView(
         level=run.level,
         load_id=run.load_id,
         complete=len(rows) == len(shown),
-        clusters=_clusters([row for row in shown if row["kind"] == "cluster"]),
+        clusters=_clusters([row for row in shown if row["kind"] == "cluster"], hidden),
         members=_members([row for row in shown if row["kind"] == "member"]),
     )
 
 
-def _clusters(rows: list[Row]) -> MapClusters:
+def _clusters(rows: list[Row], hidden: Collection[str]) -> MapClusters:
     columns: dict[str, Any] = _columns(rows, ("cluster_id", "size", "group", "x", "y"))
-    return MapClusters(**columns, label=[row["label"] for row in rows[:_LABELLED]])
+    return MapClusters(
+        **columns,
+        label=[row["label"] for row in rows[:_LABELLED]],
+        hidden=[row["cluster_id"] in hidden for row in rows],
+    )
 
 
 def _members(rows: list[Row]) -> MapMembers:

@@ -28,17 +28,20 @@ export function remove(path) {
 async function ask(url, options) {
   const answer = await fetch(url, { credentials: "same-origin", ...options });
   if (answer.ok) return answer.json();
-  let detail = `${answer.status} ${answer.statusText}`;
-  let content = null;
-  if ((answer.headers.get("content-type") || "").includes("json")) {
-    content = await answer.json();
-    detail = content.detail || detail;
-  }
-  if (answer.status === 401) detail = "You are no longer logged in: reload the page.";
-  const error = new Error(detail);
+  const json = (answer.headers.get("content-type") || "").includes("json");
+  const content = json ? await answer.json() : null;
+  const error = new Error(answer.status === 401 ? "You are no longer logged in: reload the page."
+    : problem(content) ?? `${answer.status} ${answer.statusText}`);
   error.status = answer.status;
   error.content = content;
   throw error;
+}
+
+// The lines of a problem+json: what happened, then each of its `errors` with its place.
+function problem(content) {
+  if (!content?.detail) return null;
+  const errors = (content.errors ?? []).map((one) => `${one.where}: ${one.message}`);
+  return [content.detail, ...errors].join("\n");
 }
 
 // A page of Airflow itself. Within Airflow's frame, which may not lead its window elsewhere, the

@@ -1,18 +1,28 @@
-// A colour for each group of clusters; without groups one for each cluster.
+// A colour for each group of clusters, the same on every day; without groups one for each cluster.
 
-const GROUPS = ["#2f6fed", "#e0601f", "#1f9e5a", "#b2379f", "#c79a00", "#0e9fb5", "#d63a4a", "#7a5cd6"];
+const GROUPS = [
+  "#2f6fed", "#e0601f", "#1f9e5a", "#b2379f", "#c79a00", "#0e9fb5", "#d63a4a", "#7a5cd6", "#6f9a1f",
+  "#e58bb0", "#8d6044", "#5f7fa8",
+];
 const OTHER = "#8a8f98";
+// Stage 2's domains, and types of entities. What is in no list is grey.
+const LISTS = [
+  ["political_events", "economic_activity", "environmental", "cultural_social", "legal_judicial",
+    "technology_science", "military_operations", "diplomatic_relations", "health_medical",
+    "sports_entertainment", "infrastructure_development", "general_news"],
+  ["PER", "ORG", "LOC", "MISC", "MONEY", "EVENT", "GPE", "NORP", "DATE", "FAC", "PRODUCT", "WORK_OF_ART"],
+];
+const KNOWN = new Map(LISTS.flatMap((names) => names.map((name, place) => [name, GROUPS[place]])));
 
-export function colours(groups) {
-  const counts = new Map();
-  for (const group of groups) if (group) counts.set(group, (counts.get(group) ?? 0) + 1);
-  const names = [...counts].sort((a, b) => b[1] - a[1]).slice(0, GROUPS.length).map(([name]) => name);
-  const known = new Map(names.map((name, place) => [name, GROUPS[place]]));
-  return {
-    fixed: groups.length > 0,
-    names,
-    of: (group, id) => known.get(group) ?? (names.length ? OTHER : GROUPS[hash(id) % GROUPS.length]),
-  };
+// `grouped`: an earlier view of the same clusters had groups.
+export function colours(groups, grouped = false) {
+  const named = new Set(groups);
+  const some = grouped || groups.some(Boolean);
+  const of = (group, id) =>
+    KNOWN.get(group) ?? (some ? OTHER : GROUPS[hash(id) % GROUPS.length]);
+  const legend = [...KNOWN].filter(([name]) => named.has(name)).map(([name, colour]) => ({ name, colour }));
+  const other = some && groups.some((group) => !KNOWN.has(group));
+  return { grouped: some, legend: other ? [...legend, { name: "other", colour: OTHER }] : legend, of };
 }
 
 function hash(value) {

@@ -1,15 +1,16 @@
 // What people corrected about a cluster, and the acts: each is a request that the API checks.
 
 import { get, post, remove } from "./api.js";
-import { h, text } from "./dom.js";
+import { h, text, visible } from "./dom.js";
 import { time } from "./format.js";
 
 const MOST = 50;
 const LONGEST_LABEL = 200;
 const LONGEST_REASON = 1000;
 
-// Of one cluster of the published run; of an earlier load there is nothing to correct.
-export function correctionsOf(cluster) {
+// Of one cluster of the published run; of an earlier load there is nothing to correct. `corrected()`:
+// something has changed that other lists show.
+export function correctionsOf(cluster, corrected) {
   const list = h("ol", { class: "corrections" });
   const status = h("p", { role: "status", class: "quiet" });
   const reason = h("input", { type: "text", maxlength: LONGEST_REASON, autocomplete: "off", id: "reason" });
@@ -20,43 +21,51 @@ export function correctionsOf(cluster) {
     list.replaceChildren(...corrections.map(row));
   }
 
-  async function attempt(act, button) {
+  function tell(place, message, isError = false) {
+    place.append(status); // the answer stands where the reader has clicked
+    status.className = isError ? "error" : "quiet";
+    status.textContent = visible(message);
+    status.scrollIntoView({ block: "nearest" });
+  }
+
+  async function attempt(act, button, place) {
     button.disabled = true;
-    status.className = "quiet";
-    status.textContent = "Sending";
+    tell(place, "Sending");
     try {
       const made = await act();
-      status.textContent = made.state === "holds"
-        ? `Correction ${made.correction_id} holds from the next run on.`
-        : `Correction ${made.correction_id} is undone from the next run on.`;
+      const held = made.state === "holds" ? "holds" : "is undone";
       reason.value = "";
       await show();
+      const shown = place.isConnected ? place : list.querySelector(`[data-correction="${made.correction_id}"]`);
+      tell(shown ?? part, `Correction ${made.correction_id} ${held} from the next run on.`);
+      corrected();
     } catch (error) {
-      status.className = "error";
-      status.textContent = error.message;
+      tell(place, error.message, true);
     } finally {
       button.disabled = false;
     }
   }
 
-  const send = (body, button) =>
-    attempt(() => post("corrections", { level, reason: reason.value.trim(), ...body }), button);
+  const send = (body, button, place) =>
+    attempt(() => post("corrections", { level, reason: reason.value.trim(), ...body }), button, place);
 
-  function act(name, body) {
+  // With a `question` it is asked first, in place: within Airflow's frame a page may open no dialog.
+  function act(name, body, question = null) {
     const button = h("button", { type: "button" }, name);
-    button.addEventListener("click", () => send(body(), button));
-    return button;
+    const place = h("div", { class: "act" }, button);
+    const now = () => send(body(), button, place);
+    button.addEventListener("click", () => (question ? ask(place, question, name, now) : now()));
+    return place;
   }
 
   function row(one) {
     const undo = h("button", { type: "button", "aria-label": `Undo correction ${one.correction_id}` }, "Undo");
-    undo.addEventListener("click", () => attempt(() => remove(`corrections/${one.correction_id}`), undo));
-    return h("li", {},
-      h("div", {}, `${one.correction_id} ${one.kind} `, what(one),
-        one.reason ? h("p", {}, text(one.reason)) : null,
-        h("p", { class: "quiet" }, text(one.made_by), `, ${time(one.made_at)}`,
-          one.undone_at ? [", undone by ", text(one.undone_by), `, ${time(one.undone_at)}`] : null)),
-      one.state === "holds" ? undo : null);
+    const about = h("div", { "data-correction": one.correction_id }, `${one.correction_id} ${one.kind} `, what(one),
+      one.reason ? h("p", {}, text(one.reason)) : null,
+      h("p", { class: "quiet" }, text(one.made_by), `, ${time(one.made_at)}`,
+        one.undone_at ? [", undone by ", text(one.undone_by), `, ${time(one.undone_at)}`] : null));
+    undo.addEventListener("click", () => attempt(() => remove(`corrections/${one.correction_id}`), undo, about));
+    return h("li", {}, about, one.state === "holds" ? undo : null);
   }
 
   const id = cluster.cluster_id;
@@ -64,23 +73,44 @@ export function correctionsOf(cluster) {
   const part = h("section", {}, h("h3", {}, "Corrections"),
     list,
     h("p", {}, h("label", { for: "reason" }, "Reason "), reason),
-    h("p", {}, h("label", { for: "new-label" }, "New name "), label,
+    h("div", { class: "acts" }, h("label", { for: "new-label" }, "New name "), label,
       act("Rename", () => ({ kind: "rename", cluster_id: id, label: label.value }))),
-    h("p", { class: "acts" }, act("Pin", () => ({ kind: "pin", cluster_id: id })),
-      act("Hide", () => ({ kind: "hide", cluster_id: id }))),
-    status);
+    h("div", { class: "acts" }, act("Pin", () => ({ kind: "pin", cluster_id: id })),
+      act("Hide", () => ({ kind: "hide", cluster_id: id }))));
   return {
     part,
     show,
-    leave: (vectorId) => act("Does not belong", () => ({ kind: "apart", items: [vectorId], cluster_id: id })),
-    same: (other) => act("Same story", () => ({ kind: "together", clusters: [id, other] })),
+    leave: (vectorId) => act("Does not belong",
+      () => ({ kind: "apart", items: [vectorId], cluster_id: id }),
+      "From the next run on this item leaves the cluster. Is it of another story?"),
+    same: (other) => act("Same story",
+      () => ({ kind: "together", clusters: [id, other.cluster_id] }),
+      ["From the next run on this cluster and ", text(other.label ?? other.cluster_id),
+        " are one. Are they one story?"]),
   };
+}
+
+function ask(place, question, name, now) {
+  place.querySelector(".question")?.remove();
+  const answer = (then) => () => {
+    asked.remove();
+    then();
+  };
+  const asked = h("div", { class: "question", role: "group", "aria-label": name },
+    h("p", {}, question),
+    h("button", { type: "button", onclick: answer(now) }, `Yes: ${name.toLowerCase()}`),
+    h("button", { type: "button", onclick: answer(() => {}) }, "No"));
+  place.append(asked);
+  asked.querySelector("button").focus();
 }
 
 function what(one) {
   if (one.label !== null) return text(one.label);
   if (one.cluster_id !== null) return null;
-  const others = one.others.length ? [" not with ", text(one.others.join(", "))] : null;
-  return [text(one.items.join(", ")), others].flat().filter((each) => each !== null)
-    .reduce((line, each) => (line.append(each), line), h("span"));
+  if (one.kind === "together") return told(one.clusters.length ? one.clusters : one.items, one);
+  return h("span", {}, told(one.items, one), " not with ",
+    told(one.clusters.length ? one.clusters : one.others, one));
 }
+
+const told = (ids, one) =>
+  text(ids.map((id) => (one.names[id] ? `${one.names[id]} (${id})` : id)).join(", "));

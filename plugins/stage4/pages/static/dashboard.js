@@ -10,7 +10,7 @@ const { tasks: TASKS, timed: TIMED } = JSON.parse(byId("pipeline").textContent);
 const SECONDS = TIMED.map((step) => `seconds.${step}`);
 const METRICS = [
   "coverage", "outlier_share", "quality.silhouette", "quality.intra_cluster_similarity",
-  ...SECONDS,
+  "tags.coverage", ...SECONDS,
 ];
 const FINISHED = new Set(["completed", "failed", "canceled"]);
 const ACTS = {
@@ -189,7 +189,11 @@ function facts(level, run, jobs) {
     outliers: share(run.outlier_share),
     "largest cluster": share(run.largest_cluster_share),
     silhouette: decimal(run.report.quality.silhouette),
+    tagged: share(run.report.tags?.coverage),
+    "tags per item": decimal(run.report.tags?.per_item),
     algorithm: words(run.algorithm),
+    mode: mode(run.report.mode),
+    ids: lineage(run.report.lineage),
     "failed runs": finished.length ? `${failed} of the last ${finished.length}` : "–",
   };
   return h("div", {},
@@ -198,6 +202,14 @@ function facts(level, run, jobs) {
     idleSettings(run.report.idle_settings),
     h("p", {}, h("a", { href: explorer({ level }) }, `Explore ${level}`)));
 }
+
+function mode(made) {
+  if (!made) return "–";
+  return made.asked === "full" ? made.taken : text(`${made.taken} (asked for: ${made.asked}; ${made.reason})`);
+}
+
+const lineage = (ids) => Object.entries(ids ?? {}).filter(([, many]) => many).sort((a, b) => b[1] - a[1])
+  .map(([change, many]) => `${count(many)} ${change}`).join(", ") || "–";
 
 function charts(run, trend) {
   const labels = trend.map((one) => date(one.as_of));
@@ -216,7 +228,8 @@ function charts(run, trend) {
     bars("Clusters by size", sizes, whole),
     lines("Shares",
       [{ name: "coverage", values: of("coverage") },
-        { name: "outliers", values: of("outlier_share") }], labels, share, { low: 0, high: 1 }),
+        { name: "outliers", values: of("outlier_share") },
+        { name: "tagged", values: of("tags.coverage") }], labels, share, { low: 0, high: 1 }),
     lines("Quality",
       [{ name: "similarity", values: of("quality.intra_cluster_similarity") },
         { name: "silhouette", values: of("quality.silhouette") }], labels, decimal),

@@ -1,14 +1,14 @@
 // The explorer: a level's map or timeline, a search, and a cluster beside it. The address tells which.
 
 import { get, post } from "./api.js";
-import { clusterButton, clusterPage } from "./cluster.js";
+import { clusterButton, clusterPage, trendOf } from "./cluster.js";
 import { byId, h, show, text, visible } from "./dom.js";
 import { count, time, words } from "./format.js";
 import { makeMap } from "./map.js";
 import { timeline } from "./timeline.js";
 
 const LISTED = 12;
-const state = { level: "events", view: "map", cluster: null, q: null, load_id: null, job: null };
+const state = { level: "events", view: "map", cluster: null, q: null, tag: null, load_id: null, job: null };
 const levels = [...document.querySelectorAll("[data-level]")];
 
 const map = makeMap(byId("canvas"), {
@@ -30,7 +30,7 @@ const map = makeMap(byId("canvas"), {
 // What another level or run has left would pass for this one's.
 function nothing(error) {
   byId("points").textContent = "";
-  for (const name of ["legend", "list", "timeline"]) byId(name).replaceChildren();
+  for (const name of ["legend", "list", "timeline", "trends"]) byId(name).replaceChildren();
   show(error);
 }
 
@@ -50,7 +50,7 @@ function read() {
   for (const name of Object.keys(state)) state[name] = asked.get(name);
   state.load_id ??= asked.get("run"); // its name in addresses that were kept
   if (!levels.some((one) => one.dataset.level === state.level)) state.level = "events";
-  if (state.view !== "timeline") state.view = "map";
+  if (!["timeline", "trends"].includes(state.view)) state.view = "map";
 }
 
 function render(change) {
@@ -60,10 +60,13 @@ function render(change) {
   }
   byId("map").hidden = state.view !== "map";
   byId("timeline").hidden = state.view !== "timeline";
+  byId("trends").hidden = state.view !== "trends";
+  byId("list").parentElement.hidden = state.view === "trends";
   byId("text").value = state.q ?? "";
   const whole = !change || "level" in change || "load_id" in change || "view" in change;
   if (whole && state.view === "map") map.start();
   if (whole && state.view === "timeline") attempt(showTimeline);
+  if (whole && state.view === "trends") attempt(showTrends);
   if (!change || "level" in change || "load_id" in change) attempt(showWhich);
   attempt(showPanel);
 }
@@ -86,15 +89,17 @@ async function showWhich() {
 }
 
 function showSeen(view, colour, inside) {
-  const shown = view.clusters.x.length + view.members.x.length;
-  byId("points").textContent = `${count(shown)} points` + (view.complete ? "" : ", zoom in for more");
-  byId("legend").replaceChildren(...colour.names.map((name) => {
+  const [clusters, members] = [view.clusters.x.length, view.members.x.length];
+  byId("points").textContent = `${count(clusters)} clusters (circles) and ${count(members)} of their members` +
+    ` (dots): ${count(clusters + members)} points` + (view.complete ? "" : ", zoom in for more");
+  byId("legend").replaceChildren(...colour.legend.map((one) => {
     const mark = h("i");
-    mark.style.background = colour.of(name, name);
-    return h("span", {}, mark, words(name));
+    mark.style.background = one.colour;
+    return h("span", {}, mark, words(one.name));
   }));
-  const { cluster_id: id, label, size } = view.clusters;
-  byId("list").replaceChildren(...inside.slice(0, LISTED).map((i) => h("li", {},
+  const { cluster_id: id, label, size, hidden } = view.clusters;
+  const listed = inside.filter((i) => !hidden[i]).slice(0, LISTED);
+  byId("list").replaceChildren(...listed.map((i) => h("li", {},
     clusterButton({ cluster_id: id[i], label: label[i], size: size[i] }, (one) => go({ cluster: one })))));
   byId("list-title").textContent = "Largest in view";
 }
@@ -124,12 +129,37 @@ async function showTimeline() {
   show(null);
 }
 
+async function showTrends() {
+  const { level, load_id } = state;
+  const of = async (trend, order) =>
+    (await get("clusters", { level, load_id, trend, order, limit: LISTED })).clusters;
+  let growing, fading;
+  try {
+    [growing, fading] = await Promise.all([of("growing", "growth"), of("fading", "size")]);
+  } catch (error) {
+    return nothing(error);
+  }
+  if (level !== state.level || load_id !== state.load_id) return; // an answer that came late
+  byId("trends").replaceChildren(
+    trendList("Growing", "No cluster grows faster than chance.", growing),
+    trendList("Fading, the largest first", "No cluster fades faster than chance.", fading));
+  show(null);
+}
+
+function trendList(title, none, clusters) {
+  return h("section", {}, h("h2", {}, title), clusters.length
+    ? h("ol", { class: "clusters" }, clusters.map((one) => h("li", {},
+      clusterButton(one, (id) => go({ cluster: id })),
+      h("span", { class: "quiet" }, ` ${trendOf(one)}`))))
+    : h("p", { class: "quiet" }, none));
+}
+
 let latest = 0;
 
 async function showPanel() {
   const mine = ++latest;
   const panel = byId("panel");
-  panel.hidden = !state.cluster && !state.q;
+  panel.hidden = !state.cluster && !state.q && !state.tag;
   map.select(state.cluster);
   const place = state.cluster && map.placeOf(state.cluster);
   if (place) map.show(...place);
@@ -146,7 +176,7 @@ async function showPanel() {
   } catch (error) {
     if (mine === latest) {
       panel.replaceChildren(h("div", { class: "head" }, h("p", { class: "error" }, error.message),
-        closeButton(() => go({ cluster: null, q: null }))));
+        closeButton(() => go({ cluster: null, q: null, tag: null }))));
     }
   }
 }
@@ -159,21 +189,36 @@ function clusterContent() {
       history.replaceState(null, "", address());
       map.select(id);
     },
-    search: (q) => go({ q, cluster: null }),
+    search: (q) => go({ q, tag: null, cluster: null }),
+    tagged: (tag) => go({ tag, q: null, cluster: null }),
+    corrected: () => (state.view === "map" ? map.again() : attempt(state.view === "trends" ? showTrends : showTimeline)),
     close: () => go({ cluster: null }),
   });
 }
 
 async function results() {
+  return state.tag ? tagged() : found();
+}
+
+async function tagged() {
+  const { level, tag, load_id } = state;
+  const { clusters } = await get("clusters", { level, tag, load_id, order: "size", limit: 50 });
+  return listOf("Tagged ", tag, clusters, () => go({ tag: null }), "No cluster has this tag.");
+}
+
+async function found() {
   const asked = { level: state.level, text: state.q, limit: 50 };
   if (state.load_id) asked.load_id = Number(state.load_id);
   const { clusters } = await post("clusters/search", asked);
+  return listOf("Found for ", state.q, clusters, () => go({ q: null }),
+    "No cluster has these words in its label, key phrases, keywords or entities.");
+}
+
+function listOf(title, words, clusters, close, nothing) {
   return h("article", {},
-    h("div", { class: "head" }, h("h2", {}, "Found for ", text(state.q)),
-      closeButton(() => go({ q: null }))),
+    h("div", { class: "head" }, h("h2", {}, title, text(words)), closeButton(close)),
     clusters.length ? h("ol", { class: "clusters" }, clusters.map((one) =>
-      h("li", {}, clusterButton(one, (id) => go({ cluster: id })))))
-      : h("p", {}, "No cluster has these words in its label, key phrases, keywords or entities."));
+      h("li", {}, clusterButton(one, (id) => go({ cluster: id }))))) : h("p", {}, nothing));
 }
 
 const closeButton = (act) => h("button",
@@ -199,7 +244,7 @@ document.querySelector("[data-zoom=out]").addEventListener("click", map.zoomOut)
 document.querySelector("[data-zoom=all]").addEventListener("click", map.all);
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  go({ q: byId("text").value.trim() || null, cluster: null });
+  go({ q: byId("text").value.trim() || null, tag: null, cluster: null });
 });
 window.addEventListener("popstate", () => {
   read();

@@ -63,8 +63,9 @@ export function makeMap(canvas, { load, open, hover, seen }) {
     if (!found) return;
     const largest = Math.max(data?.largest ?? 0, ...found.clusters.size.slice(0, 1), 1);
     data = { ...found, largest };
-    if (!colour.fixed) colour = colours(data.clusters.group);
     data.place = new Map(data.clusters.cluster_id.map((id, index) => [id, index]));
+    const ofMembers = data.members.cluster_id.map((id) => data.clusters.group[data.place.get(id)] ?? null);
+    colour = colours([...data.clusters.group, ...ofMembers], colour.grouped);
     redraw();
     seen(data, colour, clustersInView());
   }
@@ -240,6 +241,7 @@ export function makeMap(canvas, { load, open, hover, seen }) {
 
   return {
     all: () => move(WHOLE),
+    again: () => move(view, 0),
     zoomIn: () => zoom(0.7),
     zoomOut: () => zoom(1 / 0.7),
     start() {

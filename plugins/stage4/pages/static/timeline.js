@@ -1,13 +1,15 @@
 // The largest clusters over time: a bar from a cluster's first day to its last.
 
 import { colours } from "./colours.js";
-import { h, svg } from "./dom.js";
+import { h, svg, visible } from "./dom.js";
 import { between, count, date } from "./format.js";
 
 const WIDTH = 1000;
 const ROW = 18;
 const TOP = 22;
 const LEAST = 5;
+const LETTER = 6; // about the width of one
+const SHORTEST = 6; // letters of a name that tell anything
 
 export function timeline(clusters, open) {
   const dated = clusters.filter((one) => one.start_time);
@@ -23,12 +25,16 @@ export function timeline(clusters, open) {
     const width = Math.max(to - left, LEAST);
     const lane = freeLane(lanes, left, left + width + 4);
     const act = () => open(one.cluster_id);
-    return svg("rect", {
+    const bar = svg("rect", {
       class: "span", x: left, y: TOP + lane * ROW, width, height: ROW - 5, rx: 3, tabindex: 0,
       role: "button", fill: colour.of(one.domain ?? one.entity_type, one.cluster_id),
       "aria-label": told(one), onclick: act,
       onkeydown: (event) => { if (event.key === "Enter") act(); },
     }, svg("title", {}, told(one)));
+    const letters = Math.floor((width - 6) / LETTER);
+    return [bar, letters < SHORTEST ? null : svg("text",
+      { class: "span-name", x: left + 4, y: TOP + lane * ROW + 10, "aria-hidden": "true" },
+      cut(visible(one.label), letters))];
   });
   const ticks = [low, (low + high) / 2, high].map((moment, place) =>
     svg("text", { class: `tick ${["", "middle", "end"][place]}`, x: x(moment), y: 13 },
@@ -37,11 +43,12 @@ export function timeline(clusters, open) {
   return h("div", {},
     h("div", { class: "scroll" }, svg("svg",
       { viewBox: `0 0 ${WIDTH} ${height}`, class: "timeline", role: "group", "aria-label": "Timeline" },
-      low === high ? ticks[1] : ticks, drawn)),
+      low === high ? ticks[1] : ticks, drawn.flat())),
     h("p", { class: "quiet" }, `The ${count(dated.length)} largest clusters with a date` +
       (clusters.length > dated.length ? `; ${count(clusters.length - dated.length)} have none.` : ".")));
 }
 
+const cut = (name, letters) => (name.length > letters ? `${name.slice(0, letters - 1)}…` : name);
 const told = (one) =>
   `${one.label} (${count(one.size)}; ${between(one.start_time, one.end_time)})`;
 

@@ -10,19 +10,24 @@ from hypothesis import strategies as st
 from clustering_tasks.contract.columns import MEMBERS, POINTS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label.report import QUALITY
-from stage4.api.job_progress import Instance, percent, progress_of, states_by_task
+from stage4.api.job_progress import Instance, progress_of, states_by_task
 from stage4.api.models.clusters import ClusterSummary
 from stage4.api.models.items import Member
 from stage4.api.models.jobs import JobQuality
 from stage4.api.models.map import MapClusters, MapMembers
 from stage4.api.parameters import level_of, plural
 from stage4.api.queries.clusters import SUMMARY, unit
+from stage4.events.progress import percent
 
 
 def test_answers_have_the_columns_that_are_read() -> None:
     assert set(SUMMARY) == set(ClusterSummary.model_fields)
     assert {*Member.model_fields, "cluster_id"} == set(MEMBERS)
-    assert {*MapClusters.model_fields, *MapMembers.model_fields} - {"group", "label"} <= set(POINTS)
+    assert {*MapClusters.model_fields, *MapMembers.model_fields} - {
+        "group",
+        "label",
+        "hidden",
+    } <= set(POINTS)
 
 
 def test_progress_is_the_mean_over_tasks() -> None:

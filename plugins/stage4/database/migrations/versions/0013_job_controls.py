@@ -11,7 +11,7 @@ JOB_CONTROLS = """
 CREATE TABLE stage4.job_controls (
     job_id text COLLATE "C" PRIMARY KEY,
     dag_id text NOT NULL,
-    run_id text NOT NULL,
+    dag_run text NOT NULL,
     paused_by text,
     paused_at timestamptz,
     canceled_by text,
@@ -25,7 +25,7 @@ COMMENTS = {
     "a job without a row is left to itself. Tasks read it when they start.",
     "COLUMN stage4.job_controls.job_id": "`<dag_id>.<run id>`, as in files and in the REST API.",
     "COLUMN stage4.job_controls.dag_id": "Of Airflow.",
-    "COLUMN stage4.job_controls.run_id": "Of Airflow.",
+    "COLUMN stage4.job_controls.dag_run": "Its run id in Airflow.",
     "COLUMN stage4.job_controls.paused_by": "The user's name; null: it is not paused.",
     "COLUMN stage4.job_controls.paused_at": "Since when no task of it starts; null: it is not "
     "paused.",
