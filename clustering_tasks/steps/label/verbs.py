@@ -22,6 +22,7 @@ _DANGLING = re.compile(
     r"|\ban? [A-Z]\w+|\b\d+|\b(?:weeks|days|hours|months|years|minutes|shortly|soon|moments))$"
 )
 _QUOTES = {"\u201c": "\u201d", "\u00ab": "\u00bb", "(": ")", "[": "]"}
+_OPEN_QUOTE = re.compile(r"['\u2018](?<![^\s]['\u2018])(?=[^\W\d])[^'\u2019]*$")
 _FEWEST = 3  # words of a clause
 
 
@@ -32,7 +33,7 @@ def is_whole(text: str) -> bool:
         return False
     if any(text.count(opening) != text.count(closing) for opening, closing in _QUOTES.items()):
         return False
-    if text.count('"') % 2:
+    if text.count('"') % 2 or _OPEN_QUOTE.search(text):
         return False
     last = WORD.findall(text[-24:])
     return not last or (last[-1] not in ENDS_OPEN and last[-1].lower() not in BE)

@@ -119,6 +119,8 @@ def test_a_clause_within_a_sentence_has_its_own_subject() -> None:
         ("Leaders meet", "Leaders meet in"),
         ('He said "no"', 'He said "no'),
         ("Rates rise (again)", "Rates rise (again"),
+        ("Son 'begged to stay', say police", "Son 'begged to stay"),
+        ("The '90s are the workers' best years", "The \u2018best years"),
         ("Rates rise", "Rates rise\u2026"),
     ],
 )
