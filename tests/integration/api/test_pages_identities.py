@@ -82,7 +82,7 @@ def test_a_split_id_names_its_parts_to_open(page: Page) -> None:
 def test_an_id_that_is_gone_says_so_with_its_history(page: Page) -> None:
     open_cluster(page, DORMANT)
     expect(page.locator("#panel .note")).to_contain_text("a later run may have it again")
-    expect(page.locator("#panel .history > li").first).to_contain_text("pauses")
+    expect(page.locator("#panel .history > li").first).to_contain_text("dormant")
     show("events", 1, "roll_back")
     open_cluster(page, LEFT)
     expect(page.locator("#panel .note")).to_contain_text("has ended")

@@ -36,8 +36,8 @@ function row(one, id, open) {
   const size = one.size ? `, ${count(one.size)} members` : "";
   return h("li", { class: one.withdrawn ? "withdrawn" : null },
     h("details", {},
-      h("summary", {}, h("span", { title: CHANGES[one.change] }, `${one.change}${size}`),
+      h("summary", {}, h("span", {}, `${one.change}${size}`),
         h("span", { class: "quiet" }, time(one.as_of))),
-      h("p", { class: "quiet" }, one.job_id, one.withdrawn ? ", withdrawn by a roll-back" : ""),
+      h("p", { class: "quiet" }, `${CHANGES[one.change] ?? ""} (${one.job_id})`, one.withdrawn ? ", withdrawn by a roll-back" : ""),
       related.length ? h("ul", {}, related) : null));
 }
