@@ -53,9 +53,9 @@ def decode(text: str, question: Mapping[str, Any]) -> Cursor:
     try:
         load_id, key, digest = _serializer().loads(text)
     except BadData:
-        raise _refused("it is not one of this API") from None
+        raise refused("it is not one of this API") from None
     if digest != _digest(question):
-        raise _refused("it belongs to a list with other filters or another order")
+        raise refused("it belongs to a list with other filters or another order")
     return Cursor(load_id, tuple(key))
 
 
@@ -129,7 +129,8 @@ def page(question: Mapping[str, Any], limit: int, cursor: str | None) -> Page:
     return Page(question, limit, decode(cursor, question) if cursor else None)
 
 
-def _refused(why: str) -> ProblemError:
+def refused(why: str) -> ProblemError:
+    """Say why a cursor cannot be used, and what to do."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         f"`cursor` cannot be used: {why}. Hand back `next_cursor` as it is, with the same "

@@ -85,6 +85,18 @@ CursorText = Annotated[
     ),
 ]
 
+
+def _no_number(value: object) -> object:
+    """Refuse the seconds of an epoch, which pydantic would take for a time."""
+    try:
+        float(str(value))
+    except ValueError:
+        return value
+    raise ValueError("give a time in ISO 8601 with its zone, like 2026-01-31T18:00:00Z")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+
 LevelPath = Annotated[Level, Path(description="Level, singular or plural.")]
 ClusterIdPath = Annotated[
     str,
@@ -110,7 +122,7 @@ class LoadParameters(BaseModel):
         None, description="Number of a load; default: the published one."
     )
     run: LoadId | None = Field(None, description="Deprecated alias of `load_id`.", deprecated=True)
-    published_at: AwareDatetime | None = Field(
+    published_at: Moment | None = Field(
         None,
         description="A moment, instead of `load_id`: the load that was the published one then; "
         "after a deletion, without the document.",

@@ -258,6 +258,7 @@ def test_what_is_no_correction_says_why(api: Api) -> None:
         ({"kind": "rename", "cluster_id": cluster, "label": "\u200b"}, "can be seen"),
         ({"kind": "rename", "cluster_id": cluster, "label": "x" * 300}, "200 characters"),
         ({"kind": "pin", "cluster_id": cluster, "clusters": [cluster]}, "no `clusters`"),
+        ({"kind": "together", "clusters": [cluster, cluster]}, f"`{cluster}` more than once"),
     ]
     for body, said in wrong:
         assert said in correct(api, 422, **body)["detail"]
@@ -273,6 +274,15 @@ def test_a_reader_may_read_and_not_correct(made: Installation, api: Api) -> None
     nobody = api.client.post("corrections", json={"level": "events", "kind": "pin"})
     assert nobody.status_code == 401
     assert api.get("corrections")["corrections"][0]["state"] == "holds"
+
+
+def test_a_list_of_another_level_s_cluster_is_refused(api: Api) -> None:
+    cluster = clusters(api)[0]["cluster_id"]
+    correct(api, kind="pin", cluster_id=cluster)
+    assert len(api.get("corrections", level="event", cluster_id=cluster)["corrections"]) == 1
+    answer = api.ask("GET", f"corrections?level=documents&cluster_id={cluster}")
+    assert answer.status_code == 422
+    assert "is of events, not of documents" in answer.json()["detail"]
 
 
 def test_another_sites_page_cannot_correct_with_the_cookie(api: Api) -> None:

@@ -184,3 +184,23 @@ def test_who_may_not_read_a_level_learns_nothing_of_its_ids(api: Api) -> None:
     for what in ("", "/lineage"):
         answer = api.client.get(f"clusters/{FIRST}{what}")
         assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("text", ["1767225600", "-1", "1e30", "0.5", "inf", "nan"])
+def test_a_moment_is_a_time_and_no_number(api: Api, text: str) -> None:
+    for path in ("clusters?level=events&", f"clusters/{MAIN}?"):
+        answer = api.ask("GET", f"{path}published_at={text}")
+        assert answer.status_code == 422, answer.text
+    body = {"level": "events", "published_at": 1767225600}
+    assert api.ask("POST", "clusters/search", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("what", ["changes", "compare"])
+def test_a_cursor_of_another_comparison_is_refused(api: Api, what: str) -> None:
+    first = api.get(f"runs/events/{what}", base=1, other=2, limit=1)
+    following = {"base": 1, "limit": 1, "cursor": first["next_cursor"]}
+    refused = api.ask("GET", f"runs/events/{what}", params=following | {"other": 3})
+    assert refused.status_code == 422
+    assert "belongs to a list with `other`=2" in refused.json()["detail"]
+    assert api.get(f"runs/events/{what}", **following)["other"] == 2
+    assert api.get(f"runs/events/{what}", **following, other=2)["other"] == 2

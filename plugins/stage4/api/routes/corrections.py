@@ -66,7 +66,13 @@ async def list_all(
 ) -> CorrectionPage:
     """List corrections, newest first, in pages."""
     if asked.cluster_id is not None:
-        levels = await access.levels(level_of(asked.cluster_id))
+        level = level_of(asked.cluster_id)
+        if asked.level not in (None, level):
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"`cluster_id` is of {level}, not of {asked.level}: leave `level` out.",
+            )
+        levels = await access.levels(level)
     else:
         levels = await access.levels(asked.level)
     page = cursors.page(
@@ -216,6 +222,8 @@ def _decision(connection: Database, new: NewCorrection) -> Decision:
     )
     if new.clusters and new.kind != "together":
         raise _invalid(f"`{new.kind}` takes no `clusters`")
+    if twice := sorted({name for name in new.clusters if new.clusters.count(name) > 1}):
+        raise _invalid(f"`clusters` names {_list(twice)} more than once")
     named = find_named(connection, asked)
     try:
         return Decision(

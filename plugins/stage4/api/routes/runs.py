@@ -185,7 +185,14 @@ async def _other_load(
     base: stored.RunKey,
     page: cursors.Page,
 ) -> stored.RunKey:
-    """Find the load that a base is compared with; it is not the base."""
+    """Find the load that a base is compared with; it is not the base.
+
+    Raises:
+        ProblemError: 422, for the base itself, or a cursor of a list with another load; as
+            `run_of_list`.
+    """
+    if asked.other is not None and page.load_id not in (None, asked.other):
+        raise cursors.refused(f"it belongs to a list with `other`={page.load_id}")
     other = await stored.run_of_list(connection, level, asked.other, page.load_id)
     if base == other:
         raise ProblemError(
