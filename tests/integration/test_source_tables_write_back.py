@@ -280,13 +280,26 @@ def test_a_listing_that_stays_keeps_its_clusters(articles: News, label: Label) -
     assert [row[-1] for row in ended] == [False], "the listing may be published again"
 
 
-def test_a_fault_that_stays_is_not_tried_again(articles: News, label: Label) -> None:
-    """What no look beforehand can find: a rule that makes of the update something else."""
+@pytest.mark.parametrize(
+    ("code", "stays"),
+    [
+        *((code, True) for code in ("42P10", "42501", "428C9", "22001", "23514", "25006", "0A000")),
+        *((code, False) for code in ("40001", "40P01", "53300", "55P03", "57P01")),
+    ],
+)
+def test_the_class_of_an_error_decides_whether_it_is_tried_again(
+    articles: News, label: Label, code: str, stays: bool
+) -> None:
     articles.execute(
-        "CREATE RULE refuse AS ON UPDATE TO {table} DO INSTEAD SELECT 1 / (length(NEW.id) * 0)"
+        "CREATE FUNCTION news.fail() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
     )
-    with pytest.raises(AirflowFailException, match="division by zero"):
+    articles.execute(
+        "CREATE TRIGGER fail BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION news.fail()"
+    )
+    with pytest.raises(AirflowException) as failed:
         write_back(publish(label))
+    assert isinstance(failed.value, AirflowFailException) == stays, failed.value
 
 
 def test_indexes_are_created_once(articles: News, label: Label) -> None:

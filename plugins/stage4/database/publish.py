@@ -84,10 +84,10 @@ def _publish(label: Mapping[str, Any]) -> tuple[Json | None, int]:
     with locked_pointer(report.level) as pointer:
         refuse_canceled(pointer.connection, report.job_id)
         load_id = pointer.find(report.job_id)
-        _refuse_lost_ids(pointer, report.job_id)
         _pass_gate(report, drift(pointer.connection, load_id, report))
         if pointer.as_of is not None and pointer.as_of > report.as_of:
             return _superseded(report.level, pointer.job_id), load_id
+        _refuse_lost_ids(pointer, report.job_id)
         if not _goes_on_from_the_published(report):
             return None, load_id
         return _publish_load(pointer, load_id, report, label), load_id
