@@ -44,7 +44,7 @@ class Grouped(Label):
                 "size": len(group),
                 "centroid": "[1,0,0,0]",
                 **dict.fromkeys(("keywords", "representatives", "primary_entities"), "[]"),
-                **dict.fromkeys(("document_ids", "record"), "[]"),
+                **dict.fromkeys(("document_ids", "record", "tags"), "[]"),
             }
 
     def member_rows(self) -> Iterator[dict[str, Any]]:
@@ -56,6 +56,7 @@ class Grouped(Label):
                 "status": "clustered" if item in of_item else "noise",
                 "cluster_id": of_item.get(item),
                 "metadata": "{}",
+                "tags": "[]",
             }
 
     def report(self) -> dict[str, Any]:
