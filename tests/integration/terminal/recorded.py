@@ -221,6 +221,7 @@ def member(number: int) -> Json:
         "similarity": 0.9,
         "occurred_at": None,
         "metadata": {"trigger": "met"},
+        "tags": [],
     }
 
 

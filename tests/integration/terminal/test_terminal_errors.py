@@ -122,7 +122,7 @@ def test_a_wrong_password_is_no_endless_loop(
         (["submit", "paragraphs"], "is no level"),
         (["metrics", "paragraphs"], "is no level"),
         (["list", "--limit", "0"], "--limit"),
-        (["pause", "x"], "No such command"),
+        (["hold", "x"], "No such command"),
     ],
 )
 def test_wrong_use_says_what_to_give(
