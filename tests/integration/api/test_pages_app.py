@@ -130,8 +130,9 @@ def test_a_cluster_is_found_and_opened(page: Page, address: str, corpus: Corpus)
     page.keyboard.press("Enter")
     page.locator(f"#panel [data-cluster={largest['cluster_id']}]").click()
     expect(page.locator("#panel h2")).to_have_text(largest["cluster_label"])
-    for name in largest["keywords"][:3]:
-        expect(page.locator("#panel .chips").first).to_contain_text(name)
+    for place, names in enumerate((largest["key_phrases"], largest["keywords"][:3])):
+        for name in names:
+            expect(page.locator("#panel .chips").nth(place)).to_contain_text(name)
     members = page.locator("#panel .members > li")
     expect(members).to_have_count(min(20, largest["cluster_size"]))
     assert f"cluster={largest['cluster_id']}" in page.url
