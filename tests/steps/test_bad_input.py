@@ -14,8 +14,6 @@ from tests.steps.conftest import Published
 NEXT_MOVE = re.compile(
     r"[Ll]et Stage 3 (write|normalise|embed)|set input\.|name the one that it writes, by --indices"
 )
-    r"[Ll]et Stage 3 (write|normalise|embed)|set input\.|name the one that it writes, by --indices"
-)
 
 
 def snapshot(cli: CommandLine, published: Published, *more: object) -> Outcome:
