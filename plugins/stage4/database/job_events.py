@@ -224,7 +224,10 @@ def _expected_end(job: Job, at: datetime) -> datetime | None:
     """Assume that every percent takes as long as those so far."""
     if job.state != "running" or not job.percent or job.started_at is None:
         return None
-    return job.started_at + (at - job.started_at) * (100 / job.percent)
+    try:
+        return job.started_at + (at - job.started_at) * (100 / job.percent)
+    except OverflowError:
+        return None  # by so small a share it would lie beyond the calendar
 
 
 def _text(moment: datetime | None) -> str | None:
