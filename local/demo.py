@@ -25,6 +25,7 @@ from local.sample import write_sample
 from local.stack import SlowStartError, Stack
 from local.stage5_receiver import Stage5Receiver, listening
 from local.state import State
+from stage4.job_ids import level_run_id
 
 DAG = "cluster_all"
 RUN_SECONDS = 1800
@@ -49,7 +50,7 @@ def demo() -> None:
         api = stack.api()
         run = trigger(api)
         console.print(f"{DAG}: triggered {time.monotonic() - began:.0f} s after the start")
-        levels = {level: (f"cluster_{level}", f"{run}__{level}") for level in LEVELS}
+        levels = {level: (f"cluster_{level}", level_run_id(run, level)) for level in LEVELS}
         follow(console, stack, api, run, list(levels.values()))
         published = {level: api.xcom(*levels[level], "publish") for level in LEVELS}
         show_levels(console, stack.database.url(RESULTS), published)

@@ -243,5 +243,5 @@ def _json(path: UPath) -> dict[str, Any] | None:
     try:
         found = read_json(path)
     except (FileNotFoundError, orjson.JSONDecodeError):
-        return None  # a damaged `published.json` is refused by `publish`
+        return None
     return found if isinstance(found, dict) else None

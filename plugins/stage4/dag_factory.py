@@ -28,6 +28,7 @@ from clustering_tasks.settings.run import LARGEST
 from clustering_tasks.steps import MAPPED, PLANNING, REDACT, STEPS, Step
 from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
 from stage4.conf import COMMON
+from stage4.job_ids import level_run_id
 from stage4.params import run_params, settings_schema
 from stage4.runners import step_operator
 from stage4.runners.repeating import PausablePythonOperator, RepeatingOperator
@@ -331,7 +332,7 @@ def _wire_all_levels() -> None:
         checked >> TriggerDagRunOperator(
             task_id=f"cluster_{level}",
             trigger_dag_id=f"cluster_{level}",
-            trigger_run_id=f"{{{{ run_id }}}}__{level}",
+            trigger_run_id=level_run_id("{{ run_id }}", level),
             conf=f"{{{{ ti.xcom_pull('check_settings')['{level}'] | tojson }}}}",  # type: ignore[arg-type]
             # Clearing this task runs the level again, under the same job id.
             reset_dag_run=True,

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Protocol
 
+from clustering_tasks.settings.levels import LEVELS
+
 ALL_LEVELS_DAG = "cluster_all"
 LEVEL_DAG_PREFIX = "cluster_"
 
@@ -36,13 +38,20 @@ def job_id(dag_id: str, run_id: str) -> str:
     return f"{dag_id}.{safe}"
 
 
-def governing_ids(dag_id: str, run_id: str) -> list[str]:
-    """Name the jobs whose pause or end holds for a run, too: itself, and one of all levels.
+def level_run_id(run_id: str, level: str) -> str:
+    """Name the run of a level that a run of all levels starts."""
+    return f"{run_id}__{level}"
 
-    A run of all levels starts each level's run under its own run id and the level's name.
-    """
+
+def level_runs(run_id: str) -> list[tuple[str, str]]:
+    """Name the runs that a run of all levels starts, by DAG and run id."""
+    return [(f"{LEVEL_DAG_PREFIX}{level}", level_run_id(run_id, level)) for level in LEVELS]
+
+
+def governing_ids(dag_id: str, run_id: str) -> list[str]:
+    """Name the jobs whose pause or end holds for a run, too: itself, and one of all levels."""
     ids = [job_id(dag_id, run_id)]
-    ending = f"__{dag_id.removeprefix(LEVEL_DAG_PREFIX)}"
+    ending = level_run_id("", dag_id.removeprefix(LEVEL_DAG_PREFIX))
     if run_id.endswith(ending):
         ids.append(job_id(ALL_LEVELS_DAG, run_id.removesuffix(ending)))
     return ids

@@ -12,7 +12,8 @@ class Trends:
     def __init__(self, trend: Result) -> None:
         """Read the file of `trend`."""
         with trend.path("trends").open("rb") as file:
-            self._rows = pq.read_table(file)
+            # A slice and its row for each cluster took .5 s of processor time for 24,000, this .02.
+            self._rows = pq.read_table(file).to_pylist()
 
     def on(self, record: Record, number: int) -> Record:
         """Enter the trend of a cluster into its record.
@@ -21,6 +22,6 @@ class Trends:
             record: of the cluster.
             number: of the cluster in the run.
         """
-        (row,) = self._rows.slice(number, 1).to_pylist()
+        row = self._rows[number]
         record["trend"] = row if row["state"] else None
         return record

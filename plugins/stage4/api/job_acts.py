@@ -14,7 +14,7 @@ from typing import Any
 from airflow.models.dagrun import DagRun  # noqa: TID251 - the API server has Airflow's database
 from airflow.models.taskinstance import TaskInstance  # noqa: TID251
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.state import State, TaskInstanceState
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
@@ -25,7 +25,7 @@ from stage4.api.problems import ProblemError
 from stage4.api.security import dag_id
 from stage4.database import job_controls
 from stage4.database.connection import Database
-from stage4.job_ids import ALL_LEVELS_DAG
+from stage4.job_ids import ALL_LEVELS_DAG, level_runs
 
 Json = dict[str, Any]
 Decision = Callable[[Database, str, str, str], None]
@@ -152,12 +152,12 @@ def _unfinished_levels(run: Run) -> list[Run]:
     """Name the runs that a run of all levels has started and that have not ended."""
     if run.dag != ALL_LEVELS_DAG:
         return []
-    started = {dag_id(level): f"{run.run_id}__{level}" for level in LEVELS}
+    started = dict(level_runs(run.run_id))
     with create_session(scoped=False) as session:
         rows = session.execute(
             select(DagRun.dag_id, DagRun.run_id).where(
                 DagRun.run_id.in_(started.values()),
-                DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING)),
+                DagRun.state.in_(State.unfinished_dr_states),
             )
         ).all()
     return [Run(*row) for row in rows if started.get(row.dag_id) == row.run_id]

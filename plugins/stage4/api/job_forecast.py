@@ -4,12 +4,11 @@ from statistics import median
 from typing import Any
 
 from airflow.models.dagrun import DagRun  # noqa: TID251 - the API server has Airflow's database
-from airflow.utils.state import DagRunState
+from airflow.utils.state import DagRunState, State
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 _LOOKED_AT = 20
-_UNFINISHED = (DagRunState.QUEUED, DagRunState.RUNNING)
 
 
 def forecast(session: Session, run: DagRun) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def forecast(session: Session, run: DagRun) -> dict[str, Any]:
     """
     seconds = _seconds(session, run.dag_id)
     return {
-        "jobs_before": _before(session, run) if run.state in _UNFINISHED else None,
+        "jobs_before": _before(session, run) if run.state in State.unfinished_dr_states else None,
         "expected_seconds": round(median(seconds), 1) if seconds else None,
     }
 
@@ -34,7 +33,11 @@ def _before(session: Session, run: DagRun) -> int:
         session.scalar(
             select(func.count())
             .select_from(DagRun)
-            .where(DagRun.dag_id == run.dag_id, DagRun.state.in_(_UNFINISHED), DagRun.id < run.id)
+            .where(
+                DagRun.dag_id == run.dag_id,
+                DagRun.state.in_(State.unfinished_dr_states),
+                DagRun.id < run.id,
+            )
         )
         or 0
     )

@@ -9,13 +9,11 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.utils.state import DagRunState
 from sqlalchemy import ColumnElement, and_, not_, tuple_
 
-from clustering_tasks.settings.levels import LEVELS
 from stage4.api.models.jobs import JobState
 from stage4.api.pool import connected
-from stage4.api.security import dag_id
 from stage4.database import job_controls
 from stage4.database.job_controls import Control, Row
-from stage4.job_ids import ALL_LEVELS_DAG
+from stage4.job_ids import ALL_LEVELS_DAG, level_runs
 
 log = structlog.get_logger()
 
@@ -84,4 +82,4 @@ def _governed(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
     for row in rows:
         yield row.dag_id, row.run_id
         if row.dag_id == ALL_LEVELS_DAG:
-            yield from ((dag_id(level), f"{row.run_id}__{level}") for level in LEVELS)
+            yield from level_runs(row.run_id)

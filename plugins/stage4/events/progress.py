@@ -4,19 +4,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from airflow.utils.state import TaskInstanceState
+from airflow.utils.state import State
 
 from clustering_tasks.steps import MAPPED
 
-_FINISHED = frozenset(
-    {
-        TaskInstanceState.SUCCESS,
-        TaskInstanceState.FAILED,
-        TaskInstanceState.SKIPPED,
-        TaskInstanceState.UPSTREAM_FAILED,
-        TaskInstanceState.REMOVED,
-    }
-)
 _PART = re.compile(rf"{MAPPED.name}_(\d+)")
 
 
@@ -27,7 +18,8 @@ def percent(states: Mapping[str, Mapping[str, int]]) -> float:
         states: task id to the number of its instances in each state.
     """
     shares = [
-        sum(count for state, count in found.items() if state in _FINISHED) / sum(found.values())
+        sum(count for state, count in found.items() if state in State.finished)
+        / sum(found.values())
         for found in states.values()
     ]
     return round(100 * sum(shares) / len(shares), 1) if shares else 0.0
