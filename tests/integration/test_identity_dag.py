@@ -5,18 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-from airflow.models.asset import AssetDagRunQueue, AssetEvent  # noqa: TID251 - as below
-from airflow.models.dag import DagModel  # noqa: TID251 - Airflow's own database is the test's
-from airflow.models.dagbundle import DagBundleModel  # noqa: TID251 - as above
-from airflow.models.dagrun import DagRun  # noqa: TID251 - as above
 from airflow.sdk import DAG
-from airflow.utils.session import create_session
 
 from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver
 from tests.contract import checking_receiver
 from tests.integration.conftest import Results
+from tests.integration.synced_dags import synced
 from tests.integration.test_identity_runs import MORNING, NOON, SETTINGS, write
 from tests.stage3_folder import SMALL, Stage3Folder
 
@@ -42,15 +37,8 @@ def stage5(
 
 @pytest.fixture
 def dag(airflow_metadata: None, stage5: Stage5Receiver) -> Iterator[DAG]:
-    bag = DagBag(str(REPO / "dags"))
-    with create_session() as session:
-        session.merge(DagBundleModel(name="tests"))
-        session.flush()
-        sync_bag_to_db(bag, "tests", None, session=session)
-    yield bag.dags["cluster_documents"]
-    with create_session() as session:
-        for table in (AssetEvent, AssetDagRunQueue, DagRun, DagModel):
-            session.query(table).delete()
+    with synced(REPO / "dags") as bag:
+        yield bag.dags["cluster_documents"]
 
 
 def perform(dag: DAG, folder: Path, items: Any) -> dict[str, str]:

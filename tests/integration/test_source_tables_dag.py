@@ -7,15 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-from airflow.models.dag import DagModel  # noqa: TID251
-from airflow.models.dagbundle import DagBundleModel  # noqa: TID251
-from airflow.models.dagrun import DagRun  # noqa: TID251
 from airflow.sdk import DAG
-from airflow.utils.session import create_session
 
 from tests.integration.conftest import Results
 from tests.integration.source_tables import News, news
+from tests.integration.synced_dags import synced
 from tests.readme import REPO
 from tests.stage3_folder import DIMENSION, blobs, plain_metadata, source_id
 
@@ -29,15 +25,8 @@ SETTINGS = {"input.source": "postgres", "input.dimension": DIMENSION, "algorithm
 def dag(airflow_metadata: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[DAG]:
     """The DAG, whose steps are processes of this Python."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPO), str(REPO / "plugins")]))
-    bag = DagBag(str(REPO / "dags"))
-    with create_session() as session:
-        session.merge(DagBundleModel(name="tests"))
-        session.flush()
-        sync_bag_to_db(bag, "tests", None, session=session)
-    yield bag.dags[f"cluster_{LEVEL}"]
-    with create_session() as session:
-        session.query(DagRun).delete()
-        session.query(DagModel).delete()
+    with synced(REPO / "dags") as bag:
+        yield bag.dags[f"cluster_{LEVEL}"]
 
 
 def perform(dag: DAG) -> set[str]:

@@ -8,8 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from playwright.sync_api import Browser, Page
 
 from stage4_plugin import PAGES_PREFIX, URL_PREFIX, Stage4Plugin
+from tests.browser import DESKTOP
+from tests.integration.api.conftest import token
 
 BELOW = "/airflow"
 START_SECONDS = 30
@@ -53,3 +56,16 @@ def listening() -> Iterator[str]:
         yield f"http://127.0.0.1:{free.getsockname()[1]}{BELOW}{PAGES_PREFIX}"
         server.should_exit = True
         thread.join(START_SECONDS)
+
+
+@contextmanager
+def logged_in(browser: Browser, address: str) -> Iterator[Page]:
+    """A page of somebody who is logged in; every error in it fails the test."""
+    context = browser.new_context(viewport=DESKTOP, base_url=f"{address}/")
+    context.add_cookies([{"name": "_token", "value": token(), "url": address}])
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    yield opened
+    context.close()
+    assert wrong == []

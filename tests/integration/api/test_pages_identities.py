@@ -7,9 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from clustering_tasks.settings.deployment import deployment
-from tests.browser import DESKTOP, fits, launched, needs_browser, shoot
-from tests.integration.api.conftest import token
-from tests.integration.api.pages_server import listening
+from tests.browser import fits, launched, needs_browser, shoot
+from tests.integration.api.pages_server import listening, logged_in
 from tests.integration.conftest import Results
 from tests.integration.identified import DORMANT, FIRST, LEFT, MAIN, RIGHT, SPLIT, show, three_runs
 
@@ -31,15 +30,8 @@ def page(
         run.release()
     monkeypatch.setenv("STAGE4_API_REQUESTS_PER_MINUTE", "100000")
     deployment.cache_clear()
-    with listening() as address:
-        context = browser.new_context(viewport=DESKTOP, base_url=f"{address}/")
-        context.add_cookies([{"name": "_token", "value": token(), "url": address}])
-        opened = context.new_page()
-        wrong: list[str] = []
-        opened.on("pageerror", lambda error: wrong.append(str(error)))
+    with listening() as address, logged_in(browser, address) as opened:
         yield opened
-        context.close()
-        assert wrong == []
     deployment.cache_clear()
 
 

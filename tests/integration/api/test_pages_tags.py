@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database.load import load_run
-from tests.browser import DESKTOP, fits, launched, needs_browser, shoot
-from tests.integration.api.conftest import Corpus, Json, token
-from tests.integration.api.pages_server import listening
+from tests.browser import fits, launched, needs_browser, shoot
+from tests.integration.api.conftest import Corpus, Json
+from tests.integration.api.pages_server import listening, logged_in
 from tests.integration.conftest import Results
 from tests.integration.identified import show
 from tests.integration.label_files import Label, report_of
@@ -21,17 +21,15 @@ pytestmark = [needs_browser, pytest.mark.usefixtures("airflow_metadata")]
 
 
 @pytest.fixture(scope="module")
-def page(corpus: Corpus) -> Iterator[Page]:
-    """A page of somebody who is logged in; every error in it fails the tests."""
-    with launched() as browser, listening() as address:
-        context = browser.new_context(viewport=DESKTOP, base_url=f"{address}/")
-        context.add_cookies([{"name": "_token", "value": token(), "url": address}])
-        opened = context.new_page()
-        wrong: list[str] = []
-        opened.on("pageerror", lambda error: wrong.append(str(error)))
+def browser() -> Iterator[Browser]:
+    with launched() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page(corpus: Corpus, browser: Browser) -> Iterator[Page]:
+    with listening() as address, logged_in(browser, address) as opened:
         yield opened
-        context.close()
-        assert wrong == []
 
 
 def tagged(corpus: Corpus) -> Json:
@@ -99,17 +97,14 @@ class Moving(Label):
 
 
 def test_growing_clusters_come_with_the_surest_first(
-    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Results, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Moving(tmp_path, clusters=4).write()
     load_id = load_run(made["files"], report_of(made))["load_id"]
     show("events", load_id)
     monkeypatch.setenv("STAGE4_API_REQUESTS_PER_MINUTE", "100000")
     deployment.cache_clear()
-    with launched() as browser, listening() as address:
-        context = browser.new_context(viewport=DESKTOP, base_url=f"{address}/")
-        context.add_cookies([{"name": "_token", "value": token(), "url": address}])
-        page = context.new_page()
+    with listening() as address, logged_in(browser, address) as page:
         page.goto("explorer?level=events&view=trends")
         growing = page.locator("#trends section").first.locator("li")
         expect(growing).to_have_count(3)

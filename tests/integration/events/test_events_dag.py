@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-from airflow.models.asset import AssetDagRunQueue, AssetEvent  # noqa: TID251 - as below
-from airflow.models.dag import DagModel  # noqa: TID251 - Airflow's own database is the test's
-from airflow.models.dagbundle import DagBundleModel  # noqa: TID251 - as above
-from airflow.models.dagrun import DagRun  # noqa: TID251 - as above
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
-from airflow.utils.session import create_session
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.connection import database
@@ -26,6 +20,7 @@ from stage4.tasks.level import check_stage3
 from tests.events_out import NOON, WebhookServer
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.events.sending import outbox, states
+from tests.integration.synced_dags import synced
 from tests.integration.test_identity_runs import MORNING, SETTINGS, write
 from tests.stage3_folder import SMALL, Stage3Folder
 
@@ -73,15 +68,8 @@ def dag(
     monkeypatch.setenv("STAGE4_INDICES", str(tmp_path / "indices"))
     monkeypatch.setenv("PYTHONPATH", str(REPO))  # of the steps' processes
     deployment.cache_clear()
-    bag = DagBag(str(REPO / "dags"))
-    with create_session() as session:
-        session.merge(DagBundleModel(name="tests"))
-        session.flush()
-        sync_bag_to_db(bag, "tests", None, session=session)
-    yield bag.dags["cluster_documents"]
-    with create_session() as session:
-        for table in (AssetEvent, AssetDagRunQueue, DagRun, DagModel):
-            session.query(table).delete()
+    with synced(REPO / "dags") as bag:
+        yield bag.dags["cluster_documents"]
 
 
 def test_a_run_is_told_from_its_start_to_its_publication(
