@@ -38,10 +38,10 @@ def versions() -> dict[str, str]:
     [
         ("steps/snapshot/snapshot.py", {"snapshot"}),
         ("stage3/dates.py", {"snapshot"}),  # reached through stage3/items
-        ("stage3/words.py", {"label"}),
-        # `plan` compares mentions and kinds, `merge` mentions
-        ("stage3/text.py", {"snapshot", "plan", "merge", "label"}),
-        ("stage3/__init__.py", {"snapshot", "plan", "merge", "label"}),
+        ("stage3/words.py", {"tag", "label"}),
+        # `plan` compares mentions and kinds, `merge` mentions, `tag` the phrases of a list
+        ("stage3/text.py", {"snapshot", "plan", "merge", "tag", "label"}),
+        ("stage3/__init__.py", {"snapshot", "plan", "merge", "tag", "label"}),
         ("engine/modularity.py", {"merge"}),
         ("algorithms/hdbscan.py", set()),  # `merge` adds the version of the algorithm that it loads
         ("engine/tsne.py", {"map"}),
