@@ -105,7 +105,7 @@ def test_metrics_health_and_resources_answer(stage4: Program, job: dict[str, Any
     metrics = answer(stage4("metrics", "storylines", "--json"))
     assert metrics["latest"]["job_id"] == job["job_id"]
     assert metrics["latest"]["values"]["seconds.load_postgres"] > 0
-    assert metrics["latest"]["values"]["tags.per_item"] is None
+    assert metrics["latest"]["values"]["tags.per_item"] == 1.0  # each storyline has its type
     assert "coverage" in stage4("metrics", "storylines").stdout
     health = answer(stage4("health", "--json"))
     assert health["dependencies"]["postgres"]["status"] == "up"

@@ -68,7 +68,7 @@ def test_going_back_and_forth_keeps_the_runs_their_indexes_and_the_readers(
     with locked_pointer("events") as pointer:
         pointer.move(1)
     before = results.rows(INDEXES, "clusters_1", "members_1", user=results.loader)
-    assert len(before) == 15
+    assert len(before) == 16
     with database() as connection:
         migrate(connection, "0002")
         assert results.rows("SELECT count(*) FROM stage4.current_members") == [(15,)]

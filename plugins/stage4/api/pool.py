@@ -16,8 +16,8 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.database.connection import IN_UTC, Database
-from stage4.database.direct import parameters_of
+from stage4.database.connection import Database
+from stage4.database.direct import IN_UTC, parameters_of
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import LiteralString, cast
+from typing import cast
 
 import psycopg
 from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -13,12 +13,9 @@ from psycopg import errors
 from psycopg.rows import TupleRow, tuple_row
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.database.direct import IN_UTC
 
 Database = psycopg.Connection[TupleRow]
-
-# A date is the same wherever the database is: its own setting may be any zone, in which the first
-# and the last day of the calendar cannot be read.
-IN_UTC: LiteralString = "SET TIME ZONE 'UTC'"
 
 _COPY_PLACE = re.compile(r"COPY \w+, line \d+(?:, column \w+)?")
 _MESSAGE_LENGTH = 300  # an invalid vector is quoted whole

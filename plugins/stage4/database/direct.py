@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -22,6 +22,10 @@ IGNORED_EXTRA = frozenset(
         "azure_conn_id",
     }
 )
+# A date is the same wherever the database is: its own setting may be any zone, in which the first
+# and the last day of the calendar cannot be read.
+IN_UTC: LiteralString = "SET TIME ZONE 'UTC'"
+
 _SECONDS = 3
 
 
@@ -61,9 +65,10 @@ def brief_connection(connection: Any) -> Iterator[psycopg.Connection[TupleRow]]:
         "application_name": "stage4-events",
     }
     with psycopg.connect(**parameters_of(connection) | limits, autocommit=True) as connected:
+        connected.execute(IN_UTC)
         connected.execute(
-            "SELECT set_config('TimeZone', 'UTC', false),"
-            " set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
+            "SELECT set_config('statement_timeout', %s, false),"
+            " set_config('lock_timeout', %s, false)",
             [f"{_SECONDS}s", f"{_SECONDS - 1}s"],
         )
         yield connected

@@ -7,6 +7,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 # The configuration of `clusters.search`, and so of every query against it: words as they are
 # written, in small letters, no language's stop words or endings.
 SEARCH_CONFIGURATION = "simple"
+# What texts are searched in: an expression, so that key phrases came without writing rows again.
+SEARCHED = "stage4.searched(search, record)"
 # pgvector's limit of an HNSW index over `halfvec`; larger centroids are compared one by one.
 MOST_INDEXED_DIMENSIONS = 4000
 

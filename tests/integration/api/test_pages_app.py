@@ -314,8 +314,13 @@ def test_a_level_without_a_published_run_says_what_became_of_the_newest(
 
 @pytest.fixture
 def forgotten(corpus: Corpus) -> Iterator[None]:
-    """Corrections of a test go with it."""
+    """A test finds no correction of another file's tests, and leaves none."""
+    forget_corrections(corpus)
     yield
+    forget_corrections(corpus)
+
+
+def forget_corrections(corpus: Corpus) -> None:
     with corpus.results.server.connect(corpus.results.database) as connection:
         connection.execute("DELETE FROM stage4.corrections")
 

@@ -78,7 +78,7 @@ _CONDITIONS = {
     "document_id": "document_ids @> jsonb_build_array(%(document_id)s::text)",
     "tag": "tags @> jsonb_build_array(jsonb_build_object('tag', %(tag)s::text))",
     "trend": "trend = %(trend)s",
-    "text": "search @@ {query}",
+    "text": f"{schema.SEARCHED} @@ {{query}}",
     "only": "cluster_id = ANY(%(only)s)",
     "hidden": "cluster_id <> ALL(%(hidden)s)",
 }
@@ -194,12 +194,13 @@ async def search_by_text(
     A last word that is whole counts twice, so that `war` is in front of `Warsaw`.
     """
     statement = SQL(
-        "SELECT {columns}, ts_rank_cd(search, {whole}) + ts_rank_cd(search, {begun}) AS rank"
-        " FROM {table} {where}"
+        "SELECT {columns}, ts_rank_cd({searched}, {whole}) + ts_rank_cd({searched}, {begun})"
+        " AS rank FROM {table} {where}"
         " ORDER BY rank DESC, size DESC, cluster_id LIMIT %(limit)s"
     )
     composed = statement.format(
         columns=schema.columns(SUMMARY),
+        searched=SQL(schema.SEARCHED),
         whole=words.whole_words(),
         begun=words.begun_words(),
         table=schema.partition("clusters", run.load_id),

@@ -1,32 +1,29 @@
 """`corrections`: what people decided about items and clusters, and how it is taken back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-import psycopg
 import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from psycopg.rows import tuple_row
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.corrections.correction import CLUSTER_ID, Kind
 from clustering_tasks.corrections.correction import Correction as Decision
-from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.stage3.text import clean
 from stage4.api import cursors
 from stage4.api.models.corrections import NAMED_ITEMS, Correction, CorrectionPage, NewCorrection
 from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit, level_of
-from stage4.api.pool import connection_parameters
+from stage4.api.pool import connected
 from stage4.api.problems import AnswerError, ProblemError, respond
 from stage4.api.queries.corrections import Wanted, list_corrections, with_names
 from stage4.api.queries.runs import find_run
 from stage4.api.security import Access, AccessDep, own_page
 from stage4.api.services import Services, ServicesDep
 from stage4.database import corrections as stored
-from stage4.database.connection import IN_UTC, Database
+from stage4.database.connection import Database
 from stage4.database.corrected_items import (
     Asked,
     NothingPublishedError,
@@ -42,7 +39,6 @@ _LARGEST_BIGINT = 2**63 - 1
 CorrectionPath = Annotated[
     int, Path(ge=1, le=_LARGEST_BIGINT, description="Number of a correction.")
 ]
-_Answer = TypeVar("_Answer")
 
 
 class ListParameters(BaseModel):
@@ -115,7 +111,7 @@ async def correct(
     await _check(access, new.level)
     _check_level(new)
     try:
-        row, made = await run_in_threadpool(_connected, lambda to: _enter(to, new, access))
+        row, made = await run_in_threadpool(connected, lambda to: _enter(to, new, access))
     except stored.ContradictionError as error:
         raise AnswerError(_against(request, error.against)) from None
     if not made:
@@ -134,12 +130,12 @@ async def undo(
 ) -> Correction:
     """Take a correction back; its row stays. Asking again changes nothing."""
     await access.readable()  # before it tells which numbers there are
-    rows = await run_in_threadpool(_connected, lambda to: stored.read(to, [correction_id]))
+    rows = await run_in_threadpool(connected, lambda to: stored.read(to, [correction_id]))
     if not rows:
         raise _no_correction(correction_id)
     await _check(access, rows[0].level)
     by = access.user.get_name()
-    row = await run_in_threadpool(_connected, lambda to: stored.undo(to, correction_id, by))
+    row = await run_in_threadpool(connected, lambda to: stored.undo(to, correction_id, by))
     if row is None:  # erased meanwhile, with a document
         raise _no_correction(correction_id)
     return await _shown_row(services, row)
@@ -165,13 +161,6 @@ def _check_level(new: NewCorrection) -> None:
             f"The correction is of the level {new.level}, and not of this level: "
             f"{_list(others)}. A correction is of one level.",
         )
-
-
-def _connected(act: Callable[[Database], _Answer]) -> _Answer:
-    parameters = connection_parameters(deployment().postgres_conn_id)
-    with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
-        connection.execute(IN_UTC)
-        return act(connection)
 
 
 def _enter(connection: Database, new: NewCorrection, access: Access) -> tuple[stored.Row, bool]:

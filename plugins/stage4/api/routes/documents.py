@@ -4,27 +4,23 @@ from collections import Counter
 from dataclasses import asdict
 from http import HTTPStatus
 
-import psycopg
 import structlog
 from fastapi import APIRouter, Depends
-from psycopg.rows import tuple_row
 from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.airflow_jobs import start_deletion
 from stage4.api.models.items import ClusterOfDocument, Deletion, DocumentClusters, DocumentLevel
 from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import MOST_ROWS, ItemPath
-from stage4.api.pool import Reader, connection_parameters
+from stage4.api.pool import Reader, connected
 from stage4.api.problems import ProblemError
 from stage4.api.queries.clusters import named_clusters
 from stage4.api.queries.members import count_of_document
 from stage4.api.queries.runs import RunKey, current_runs
 from stage4.api.security import AccessDep, own_page
 from stage4.api.services import ServicesDep
-from stage4.database.connection import IN_UTC
 from stage4.deletions import requests
 
 log = structlog.get_logger()
@@ -72,11 +68,8 @@ async def delete_document(document_id: ItemPath, access: AccessDep) -> Deletion:
 
 
 def _hide(document_id: str, user: str) -> requests.Request:
-    parameters = connection_parameters(deployment().postgres_conn_id)
     try:
-        with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
-            connection.execute(IN_UTC)
-            return requests.request(connection, document_id, user)
+        return connected(lambda connection: requests.request(connection, document_id, user))
     except SettingsError as error:
         log.error("a deletion was refused", why=str(error))  # noqa: TRY400 - it is no defect
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None

@@ -2,13 +2,10 @@
 
 from typing import Annotated
 
-import psycopg
 from fastapi import APIRouter, Depends, Query
-from psycopg.rows import tuple_row
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from clustering_tasks.settings.deployment import deployment
 from stage4.api import cursors
 from stage4.api.models.events import (
     JobId,
@@ -21,7 +18,7 @@ from stage4.api.models.events import (
     State,
 )
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit, Text
-from stage4.api.pool import connection_parameters
+from stage4.api.pool import connected
 from stage4.api.queries import events as stored
 from stage4.api.security import AccessDep, own_page
 from stage4.api.services import ServicesDep
@@ -82,12 +79,12 @@ async def resend(asked: Resend, access: AccessDep) -> Resent:
 
 
 def _resend(asked: Resend, levels: list[str]) -> int:
-    parameters = connection_parameters(deployment().postgres_conn_id)
-    with psycopg.connect(**parameters | {"row_factory": tuple_row}) as connection:
-        return deliveries.resend(
+    return connected(
+        lambda connection: deliveries.resend(
             connection,
             levels=levels,
             receiver=asked.receiver,
             job_id=asked.job_id,
             event_id=asked.event_id,
         )
+    )

@@ -14,11 +14,10 @@ from clustering_tasks.contract.cloud_events import CloudEvent
 from stage4.events.cloud_event import body, signed_headers
 from tests.events_out import NOON, OLD_SECRET, SECRET, due
 
-NOW = datetime.now(UTC)
 
-
-def headers(*secrets: str, at: datetime = NOW) -> dict[str, str]:
-    return signed_headers(due(), body(due()), secrets, at)
+def headers(*secrets: str, at: datetime | None = None) -> dict[str, str]:
+    """Sign by the clock, unless told otherwise: receivers refuse what is minutes old."""
+    return signed_headers(due(), body(due()), secrets, at or datetime.now(UTC))
 
 
 def test_the_official_sdk_reads_the_event() -> None:
@@ -79,7 +78,7 @@ def test_while_a_secret_is_replaced_both_verify() -> None:
 def test_a_stale_event_is_told_from_one_that_is_sent_again() -> None:
     with pytest.raises(WebhookVerificationError, match="too old"):
         Webhook(SECRET).verify(body(due()), headers(SECRET, at=NOON))
-    again = headers(SECRET, at=NOW + timedelta(seconds=60))
+    again = headers(SECRET, at=datetime.now(UTC) + timedelta(seconds=60))
     Webhook(SECRET).verify(body(due()), again)
     assert again["webhook-id"] == headers(SECRET)["webhook-id"]  # what a receiver drops it by
     assert again["webhook-timestamp"] != headers(SECRET)["webhook-timestamp"]
