@@ -109,6 +109,10 @@ def submit_command(
         str | None,
         typer.Option(help="Submitted again, the same key starts nothing: it is the same job."),
     ] = None,
+    callback_url: Annotated[
+        str | None,
+        typer.Option(help="The job's own receiver of events, of a host that the server allows."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the job to its end; 1 when it fails.")
     ] = False,
@@ -119,7 +123,7 @@ def submit_command(
 
     level = _level(level, and_all=True)
     with _server(context) as server:
-        job = jobs.submit(server, level, set_, key)
+        job = jobs.submit(server, level, set_, key, callback_url)
         if wait:
             if not as_json:
                 _print([f"job {job['job_id']}"], error=True)

@@ -12,7 +12,13 @@ _RUNS_LOOKED_AT = 50
 Json = dict[str, Any]
 
 
-def submit(server: Server, level: str, pairs: Iterable[str], key: str | None = None) -> Json:
+def submit(
+    server: Server,
+    level: str,
+    pairs: Iterable[str],
+    key: str | None = None,
+    callback_url: str | None = None,
+) -> Json:
     """Start a job.
 
     Args:
@@ -20,6 +26,7 @@ def submit(server: Server, level: str, pairs: Iterable[str], key: str | None = N
         level: plural name, or `all`.
         pairs: settings, `name=value`.
         key: submitted again, it starts nothing: the answer is the same job.
+        callback_url: the job's own receiver of events; None: it has none.
 
     Returns:
         The job as Stage 4 describes it, with its place in the queue, `created`, `conf`, and
@@ -29,8 +36,9 @@ def submit(server: Server, level: str, pairs: Iterable[str], key: str | None = N
         CommandError: settings are refused, or the server does not start it.
     """
     chosen = conf(level, pairs)
-    asked = {"level": level, "settings": chosen} | ({} if key is None else {"idempotency_key": key})
-    job = server.post(f"{STAGE4}/batch", asked)
+    more = {"idempotency_key": key, "callback_url": callback_url}
+    given = {name: value for name, value in more.items() if value is not None}
+    job = server.post(f"{STAGE4}/batch", {"level": level, "settings": chosen} | given)
     return job | {"idle_settings": without_effect(level, chosen)}
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from clustering_tasks.settings.deployment import deployment
 from stage4.job_ids import job_id
 from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 from stage4_plugin import URL_PREFIX
+from tests.events_out import SECRET
 from tests.integration.api.conftest import bearer
 from tests.integration.api.whole_airflow import (
     end_run,
@@ -143,6 +145,29 @@ def test_everything_that_is_wrong_is_named_and_nothing_starts(api: Client) -> No
 )
 def test_what_it_does_not_know_is_refused(api: Client, more: Json) -> None:
     assert api.submit(status=422, **more)["errors"]
+
+
+@pytest.fixture
+def callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("STAGE4_CALLBACK_HOSTS", "hooks.example.org")
+    monkeypatch.setenv("STAGE4_CALLBACK_SECRET", SECRET)
+    deployment.cache_clear()
+    yield
+    deployment.cache_clear()
+
+
+@pytest.mark.usefixtures("callbacks")
+def test_a_callback_goes_into_the_conf_of_a_run_that_may_have_it(api: Client) -> None:
+    url = "https://hooks.example.org/done"
+    for level in ("events", "all"):
+        job = api.submit(level, callback_url=url)
+        assert job["conf"] == {"callback_url": url}
+        end_run(job["dag_id"], job["dag_run_id"], "failed")
+    elsewhere = "https://example.org/done"
+    wrong = api.submit(status=422, callback_url=elsewhere, settings={"typo": 1})["errors"]
+    assert {each["where"] for each in wrong} == {"body.callback_url", "body.settings"}
+    nested = {"callback_url": elsewhere}  # as the conf of a run has it
+    assert "allowed hosts" in str(api.submit("all", 422, settings=nested)["errors"])
 
 
 def test_a_key_that_is_submitted_twice_is_one_job(api: Client) -> None:

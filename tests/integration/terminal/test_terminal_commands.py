@@ -211,7 +211,7 @@ def test_wrong_settings_start_nothing_and_are_all_named(script: Script, terminal
 def test_what_only_the_server_can_refuse_is_said_in_its_words(
     script: Script, terminal: Command
 ) -> None:
-    detail = "The settings are refused; `errors` names everything that is wrong."
+    detail = "The job is refused; `errors` names everything that is wrong."
     errors = [{"where": "body.settings", "message": "input.table='x' is none that is listed"}]
     script.stage4("POST batch", (422, recorded.problem(422, detail) | {"errors": errors}))
     shown = terminal("submit", "events", "--json")

@@ -95,13 +95,22 @@ class NewJob(BaseModel):
         pattern=r"^[!-~]+$",
         description="Submitted again, the same key starts nothing: the answer is the same job.",
     )
+    callback_url: str | None = Field(
+        None,
+        min_length=1,
+        max_length=2000,
+        description="The job's own receiver of events (docs/EVENTS.md), of a host that the"
+        " installation allows.",
+    )
 
 
 class Submitted(Job, Forecast):
     """A job that is to be done."""
 
     created: bool = Field(description="False: the key was submitted before, and this is its job.")
-    conf: dict[str, Any] = Field(description="The settings, as the run has them.")
+    conf: dict[str, Any] = Field(
+        description="What the run has: the settings, and `callback_url` where it has one."
+    )
 
 
 class JobAct(BaseModel):
