@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.airflow_app import AirflowApp, Answer
+from stage4.api.job_notes import note_creation, note_pauses
 from stage4.api.pool import connected
 from stage4.api.problems import ProblemError
 from stage4.api.security import dag_id
@@ -77,14 +78,16 @@ class Actor:
         if answer.status == HTTPStatus.CONFLICT and run_id is not None:  # at the same moment
             await run_in_threadpool(_is_known, dag, run_id, conf)
             return Run(dag, run_id), False
-        return Run(dag, _accepted(answer)["dag_run_id"]), True
+        started = _accepted(answer)["dag_run_id"]
+        await run_in_threadpool(note_creation, dag, started, conf)
+        return Run(dag, started), True
 
     async def pause(self, run: Run, *, now: bool) -> None:
         """Let no further task of a job start; `now` ends running ones, whose work starts again."""
-        await self._decide(job_controls.pause, [run])
+        runs = await self._set_pause(job_controls.pause, run)
         if not now:
             return
-        for each in (run, *await run_in_threadpool(_unfinished_levels, run)):
+        for each in runs:
             if each.dag == ALL_LEVELS_DAG:  # its tasks only wait for the levels
                 continue
             body = {"dag_run_id": each.run_id, "only_running": True, "reset_dag_runs": False}
@@ -93,7 +96,7 @@ class Actor:
 
     async def resume(self, run: Run) -> None:
         """Let a job's tasks start again."""
-        await self._decide(job_controls.resume, [run])
+        await self._set_pause(job_controls.resume, run)
 
     async def cancel(self, run: Run) -> None:
         """End a job for good: its running tasks are ended, and nothing of it is published."""
@@ -111,6 +114,18 @@ class Actor:
         body = {"dag_run_id": run.run_id, "task_ids": tasks, "only_failed": False}
         body |= {"include_downstream": True, "dry_run": False}
         _accepted(await self._airflow.call("POST", _clearing(run), body))
+
+    async def _set_pause(self, decision: Decision, run: Run) -> list[Run]:
+        """Pause or resume a job; returns its run and those that it takes along."""
+        runs = [run, *await run_in_threadpool(_unfinished_levels, run)]
+
+        def act(connection: Database) -> None:
+            with connection.transaction():
+                decision(connection, run.dag, run.run_id, self._name)
+                note_pauses(connection, [(each.dag, each.run_id) for each in runs])
+
+        await run_in_threadpool(connected, act)
+        return runs
 
     async def _decide(self, decision: Decision, runs: Sequence[Run]) -> None:
         await run_in_threadpool(connected, lambda to: self._write(to, decision, runs))

@@ -156,6 +156,8 @@ def _start(job: Job, fact: Started) -> tuple[Job, list[Event]]:
     if job.state == "completed" and job.started_at is None:  # published before this was known
         return replace(job, started_at=fact.at), []
     started = replace(job, started_at=fact.at, ended_at=None, percent=None, progress_at=None)
+    if job.state == "paused":  # its first task begins, and waits
+        return started, [_event(started, "started", fact.at)]
     if job.state is not None:
         return _to(started, "running", "started", fact.at)
     queued, created = _to(job, "queued", "created", fact.at)

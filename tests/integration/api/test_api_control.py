@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.job_ids import job_id
+from stage4.job_ids import job_id, level_run_id
 from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 from stage4_plugin import URL_PREFIX
 from tests.events_out import SECRET
@@ -152,6 +152,7 @@ def callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("STAGE4_CALLBACK_HOSTS", "hooks.example.org")
     monkeypatch.setenv("STAGE4_CALLBACK_SECRET", SECRET)
     deployment.cache_clear()
+    assert deployment().sends_events
     yield
     deployment.cache_clear()
 
@@ -168,6 +169,46 @@ def test_a_callback_goes_into_the_conf_of_a_run_that_may_have_it(api: Client) ->
     assert {each["where"] for each in wrong} == {"body.callback_url", "body.settings"}
     nested = {"callback_url": elsewhere}  # as the conf of a run has it
     assert "allowed hosts" in str(api.submit("all", 422, settings=nested)["errors"])
+
+
+def told(api: Client, job: str) -> list[tuple[str, str, str]]:
+    """The events of a job in their order: what they say, its state by them, who gets them."""
+    found = api.ask("GET", f"events?job_id={job}&limit=100", 200)["events"]
+    return [
+        (each["type"].rpartition(".")[2], each["data"]["state"], each["level"])
+        for each in reversed(found)
+    ]
+
+
+@pytest.mark.usefixtures("callbacks")
+def test_receivers_are_told_of_submissions_and_pauses(api: Client) -> None:
+    job = api.submit("entities", callback_url="https://hooks.example.org/done")
+    for action in ("pause", "pause", "resume", "resume"):
+        api.act(job["job_id"], action)
+    assert told(api, job["job_id"]) == [
+        ("created", "queued", "entities"),
+        ("paused", "paused", "entities"),
+        ("resumed", "queued", "entities"),
+    ]
+    end_run("cluster_entities", job["dag_run_id"], "failed")
+
+
+@pytest.mark.usefixtures("callbacks")
+def test_the_levels_of_a_paused_job_of_all_are_told_of_it(api: Client) -> None:
+    everything = api.submit("all")
+    run_id = level_run_id(everything["dag_run_id"], "events")
+    body: Json = {"dag_run_id": run_id, "logical_date": None, "conf": {}}
+    started = api.client.post(f"/api/v2/dags/{DAG}/dagRuns", json=body, headers=api.headers)
+    assert started.status_code == 200, started.text
+    level = job_id(DAG, run_id)
+    api.act(level, "pause")
+    api.act(everything["job_id"], "pause")
+    api.act(everything["job_id"], "resume")  # the level has been paused on its own, too
+    assert [what for what, _, _ in told(api, level)] == ["created", "paused"]
+    api.act(level, "resume")
+    assert [what for what, _, _ in told(api, level)] == ["created", "paused", "resumed"]
+    end_run(DAG, run_id, "failed")
+    end_run("cluster_all", everything["dag_run_id"], "failed")
 
 
 def test_a_key_that_is_submitted_twice_is_one_job(api: Client) -> None:

@@ -90,6 +90,16 @@ def test_what_may_follow_a_start(facts: list[Fact], last: list[str]) -> None:
     assert caused(Started(at(0)), *facts)[2:] == last
 
 
+def test_a_job_that_is_paused_before_its_start_stays_so() -> None:
+    before = (Created(at(0)), Paused(at(1)), Started(at(2)))
+    assert [(each.type.rpartition(".")[2], each.data["state"]) for each in events(*before)] == [
+        ("created", "queued"),
+        ("paused", "paused"),
+        ("started", "paused"),
+    ]
+    assert events(*before, Resumed(at(9)))[-1].data["state"] == "running"
+
+
 def test_a_cleared_run_starts_again() -> None:
     first = (Started(at(0)), Progressed(at(10), 40.0), Ended(at(20), "failed", "label: no"))
     again = (Started(at(60)), Progressed(at(61), 10.0), Published(at(70), 4, {}))
