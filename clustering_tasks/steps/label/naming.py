@@ -12,7 +12,7 @@ from clustering_tasks.arrays import F32, I64
 from clustering_tasks.stage3.text import unpointed
 from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
-from clustering_tasks.steps.label.english import NOUN_OF
+from clustering_tasks.steps.label.english import DATES, NOUN_OF, OPENS_NOUN
 from clustering_tasks.steps.label.entity_names import (
     Entity,
     name_entity,
@@ -259,7 +259,8 @@ def _phrases(words: Words, texts: list[str]) -> list[str]:
     for term in words.telling_first():
         phrase = _as_written(term, tokens, said_in, names)
         low = phrase.lower().split()
-        if phrase and len(phrase) <= LONGEST // 2 and taken.isdisjoint(low):
+        tells = not DATES.issuperset(low)  # of no phrase nothing, and of a weekday little
+        if tells and len(phrase) <= LONGEST // 2 and taken.isdisjoint(low):
             found.append(phrase)
             taken.update(low)
             if len(found) > _PHRASES:
@@ -290,7 +291,12 @@ def _as_written(
 
 
 def _end(low: list[str], at: int, second: str) -> int:
-    """Find where a pair of words ends that begins at a word; 0 where more is between them."""
+    """Find where a pair of words ends that begins at a word; 0 where more is between them.
+
+    With "the" right behind the first word, the second begins a phrase of its own.
+    """
+    if not OPENS_NOUN.isdisjoint(low[at + 1 : at + 2]):
+        return 0
     for end in range(at + 1, min(at + 2 + _BETWEEN, len(low))):
         if low[end] == second:
             return end + 1

@@ -70,6 +70,17 @@ def test_a_label_is_a_headline_of_a_member() -> None:
     assert len(storm.phrases) <= 3
 
 
+def test_a_phrase_does_not_reach_into_the_next_one() -> None:
+    told: list[str | None] = [
+        "On Thursday the Rovinian cabinet met in the Bank of Averil",
+        "Talks went on Thursday, the Rovinian cabinet and the Bank of Averil said",
+        "Late Thursday the Rovinian cabinet left the Bank of Averil",
+    ]
+    cabinet, _ = named([told, VOTE])
+    assert "Bank of Averil" in cabinet.phrases
+    assert not [phrase for phrase in cabinet.phrases if "Thursday" in phrase]
+
+
 def test_no_two_labels_are_alike() -> None:
     clusters: list[list[str | None]] = [["Storm hits Averil"] * 3 for _ in range(4)]
     labels = [each.label for each in named(clusters)]
