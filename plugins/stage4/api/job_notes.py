@@ -11,14 +11,13 @@ import psycopg
 import structlog
 
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.settings.levels import LEVELS
 from stage4.api.pool import connected
 from stage4.conf import callback_url
 from stage4.database import job_controls
 from stage4.database.connection import Database
 from stage4.database.job_events import Created, Fact, Paused, Resumed
 from stage4.database.outbox import JobName, note
-from stage4.job_ids import LEVEL_DAG_PREFIX, governing_ids, job_id
+from stage4.job_ids import LEVEL_OF_DAG, governing_ids, job_id
 
 log = structlog.get_logger()
 
@@ -62,9 +61,8 @@ def note_pauses(connection: Database, runs: Iterable[tuple[str, str]]) -> None:
 
 
 def _told(dag_id: str) -> bool:
-    return deployment().sends_events and dag_id.removeprefix(LEVEL_DAG_PREFIX) in LEVELS
+    return deployment().sends_events and dag_id in LEVEL_OF_DAG
 
 
 def _name(dag_id: str, run_id: str, url: str | None = None) -> JobName:
-    level = dag_id.removeprefix(LEVEL_DAG_PREFIX)
-    return JobName(job_id(dag_id, run_id), level, run_id, url)
+    return JobName(job_id(dag_id, run_id), LEVEL_OF_DAG[dag_id], run_id, url)

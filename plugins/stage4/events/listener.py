@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
-from clustering_tasks.settings.levels import LEVELS
+from stage4.job_ids import LEVEL_OF_DAG
 
 if TYPE_CHECKING:
     from stage4.database.job_events import Fact
     from stage4.database.outbox import JobName
 
-_LEVEL_OF = {f"cluster_{level}": level for level in LEVELS}
 _BY_A_USER = "manually set"  # in Airflow's message
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 @hookimpl
 def on_task_instance_running(task_instance: Any) -> None:
     """Note the start of the run; the first of its tasks that can makes the note."""
-    level = _LEVEL_OF.get(task_instance.dag_id)
+    level = LEVEL_OF_DAG.get(task_instance.dag_id)
     if level is None or (task_instance.map_index or -1) > 0 or not _wanted():
         return
     from stage4.conf import callback_url
@@ -49,7 +48,7 @@ def on_task_instance_running(task_instance: Any) -> None:
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """Note that a user has ended a run."""
-    level = _LEVEL_OF.get(dag_run.dag_id)
+    level = LEVEL_OF_DAG.get(dag_run.dag_id)
     if level is None or _BY_A_USER not in msg or not _wanted():
         return
     from stage4.database.job_events import Canceled

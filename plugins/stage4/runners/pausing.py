@@ -14,11 +14,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from clustering_tasks.settings.levels import LEVELS
-from stage4.job_ids import LEVEL_DAG_PREFIX, governing_ids, job_id
+from stage4.job_ids import LEVEL_OF_DAG, governing_ids, job_id
 
 POLL_SECONDS = 5.0
-_DAGS = frozenset(f"{LEVEL_DAG_PREFIX}{level}" for level in LEVELS)
 
 log = structlog.get_logger()
 
@@ -34,7 +32,7 @@ class PausableOperator(BaseOperator):
             TaskDeferred: it is paused.
         """
         ti = context["ti"]
-        if ti.dag_id not in _DAGS:
+        if ti.dag_id not in LEVEL_OF_DAG:
             return
         paused, canceled = _read(ti.dag_id, ti.run_id)
         if canceled:
