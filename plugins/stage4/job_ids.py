@@ -10,6 +10,7 @@ from clustering_tasks.settings.levels import LEVELS
 ALL_LEVELS_DAG = "cluster_all"
 LEVEL_DAG_PREFIX = "cluster_"
 LEVEL_OF_DAG = {f"{LEVEL_DAG_PREFIX}{level}": level for level in LEVELS}
+CLUSTERING_DAGS = (*LEVEL_OF_DAG, ALL_LEVELS_DAG)
 
 _LONGEST_RUN_ID = 120  # the job id is part of file names, of which 255 bytes is the limit
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
@@ -25,6 +26,11 @@ class Moment(Protocol):
     @property
     def run_after(self) -> datetime:
         """Earliest moment at which the run may start; every run has one."""
+
+
+def dag_of(level: str) -> str:
+    """Name the DAG of a level, or of `all` of them."""
+    return f"{LEVEL_DAG_PREFIX}{level}"
 
 
 def job_id(dag_id: str, run_id: str) -> str:
@@ -46,7 +52,7 @@ def level_run_id(run_id: str, level: str) -> str:
 
 def level_runs(run_id: str) -> list[tuple[str, str]]:
     """Name the runs that a run of all levels starts, by DAG and run id."""
-    return [(f"{LEVEL_DAG_PREFIX}{level}", level_run_id(run_id, level)) for level in LEVELS]
+    return [(dag, level_run_id(run_id, level)) for dag, level in LEVEL_OF_DAG.items()]
 
 
 def governing_ids(dag_id: str, run_id: str) -> list[str]:

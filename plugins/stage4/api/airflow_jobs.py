@@ -19,7 +19,6 @@ from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import MAPPED
 from stage4.api.gpus import newest_gpus
 from stage4.api.job_errors import error_of_task, why_ended
@@ -28,16 +27,15 @@ from stage4.api.job_progress import TELLING, Instance, progress_of
 from stage4.api.job_states import in_state, job_state, read_controls
 from stage4.api.models.installation import Gpu
 from stage4.api.models.jobs import Job, JobDetails, JobState
-from stage4.api.security import DELETE_DOCUMENT_DAG, dag_id
+from stage4.api.security import DELETE_DOCUMENT_DAG
 from stage4.database.job_controls import Row, control_of
-from stage4.job_ids import governing_ids, job_id
+from stage4.job_ids import LEVEL_OF_DAG, governing_ids, job_id
 from stage4.tasks.errors import ERROR
 from stage4.tasks.level import IDLE_SETTINGS
 
 log = structlog.get_logger()
 
 _NEWEST_TASKS = 200  # some runs of all levels
-_LEVEL_OF = {dag_id(level): level for level in LEVELS}
 _ERROR_OF_TASK = and_(
     XComModel.dag_id == TaskInstance.dag_id,
     XComModel.run_id == TaskInstance.run_id,
@@ -107,7 +105,7 @@ def read_gpus() -> list[Gpu]:
     statement = (
         select(XComModel.dag_id, XComModel.run_id, XComModel.value)
         .where(
-            XComModel.dag_id.in_(_LEVEL_OF),
+            XComModel.dag_id.in_(LEVEL_OF_DAG),
             XComModel.task_id == MAPPED.name,
             XComModel.key == "return_value",
         )
@@ -140,7 +138,7 @@ def _job(run: DagRun, paused: bool, controls: Sequence[Row]) -> dict[str, Any]:
         "job_id": job_id(run.dag_id, run.run_id),
         "dag_id": run.dag_id,
         "dag_run_id": run.run_id,
-        "level": _LEVEL_OF.get(run.dag_id),
+        "level": LEVEL_OF_DAG.get(run.dag_id),
         "state": job_state(str(run.state), control_of(controls, run.dag_id, run.run_id)),
         "paused": paused,
         "queued_at": run.queued_at,

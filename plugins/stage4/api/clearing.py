@@ -13,9 +13,8 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from clustering_tasks.settings.levels import LEVELS
 from stage4.api.airflow_app import PREFIX, AirflowApp, Answer
-from stage4.api.security import dag_id
+from stage4.job_ids import LEVEL_OF_DAG
 
 Json = dict[str, Any]
 Marker = str | list[str | int]  # a task, or one instance of a mapped one: [task id, map index]
@@ -24,7 +23,6 @@ _TASKS = re.compile(rf"{PREFIX}/dags/(?P<dag>cluster_[a-z]+)/clearTaskInstances"
 _RUNS = re.compile(
     rf"{PREFIX}/dags/(?:(?:cluster_[a-z]+)/dagRuns/[^/]+/clear|(?:cluster_[a-z]+|~)/clearDagRuns)"
 )
-_OURS = frozenset(map(dag_id, LEVELS))
 _OF_RUNS = ("run_on_latest_version",)  # a note there is the run's
 _OF_TASKS = (*_OF_RUNS, "reset_dag_runs", "prevent_running_task", "note")
 
@@ -107,7 +105,7 @@ async def _clear_runs(
 def _by_run(instances: list[Json]) -> list[_Cleared]:
     tasks: dict[tuple[str, str], list[Marker]] = defaultdict(list)
     for each in instances:
-        if each["dag_id"] in _OURS:
+        if each["dag_id"] in LEVEL_OF_DAG:
             index = each.get("map_index", -1)
             marker = [each["task_id"], index] if index >= 0 else each["task_id"]
             tasks[each["dag_id"], each["dag_run_id"]].append(marker)

@@ -18,15 +18,13 @@ from airflow.utils.state import State, TaskInstanceState
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
-from clustering_tasks.settings.levels import LEVELS
 from stage4.api.airflow_app import AirflowApp, Answer
 from stage4.api.job_notes import note_creation, note_pauses
 from stage4.api.pool import connected
 from stage4.api.problems import ProblemError
-from stage4.api.security import dag_id
 from stage4.database import job_controls
 from stage4.database.connection import Database
-from stage4.job_ids import ALL_LEVELS_DAG, level_runs
+from stage4.job_ids import ALL_LEVELS_DAG, CLUSTERING_DAGS, level_runs
 
 Json = dict[str, Any]
 Decision = Callable[[Database, str, str, str], None]
@@ -151,7 +149,7 @@ def _is_known(dag: str, run_id: str, conf: Json) -> bool:
         found = session.execute(
             select(DagRun.dag_id, DagRun.conf).where(
                 DagRun.run_id == run_id,
-                DagRun.dag_id.in_([*map(dag_id, LEVELS), ALL_LEVELS_DAG]),
+                DagRun.dag_id.in_(CLUSTERING_DAGS),
             )
         ).all()
     if any(row.dag_id != dag or (row.conf or {}) != conf for row in found):

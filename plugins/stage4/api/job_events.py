@@ -16,10 +16,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.settings.levels import LEVELS
 from stage4.api import airflow_jobs, problems
-from stage4.api.security import dag_id
-from stage4.job_ids import ALL_LEVELS_DAG
+from stage4.job_ids import CLUSTERING_DAGS
 
 MEDIA_TYPE = "text/event-stream"
 # However many look on, Airflow's database is read once in this time by a process.
@@ -165,8 +163,7 @@ def _read_one(job_id: str) -> Json | None:
 
 
 def _read() -> list[Json]:
-    dags = [*map(dag_id, LEVELS), ALL_LEVELS_DAG]
-    listed = [each.job for each in airflow_jobs.list_jobs(dags, None, None, _JOBS)]
+    listed = [each.job for each in airflow_jobs.list_jobs(CLUSTERING_DAGS, None, None, _JOBS)]
     unfinished = [job.job_id for job in listed if job.state in _UNFINISHED][:_DETAILED]
     details = {name: airflow_jobs.read_job(name) for name in unfinished}
     return [(details.get(job.job_id) or job).model_dump(mode="json") for job in listed]

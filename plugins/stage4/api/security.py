@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.problems import ProblemError
-from stage4.job_ids import ALL_LEVELS_DAG
+from stage4.job_ids import CLUSTERING_DAGS, dag_of
 
 # Any value: that a page of another origin cannot set it without being asked first is the point.
 CSRF_HEADER = "X-Stage4-Request"
@@ -46,8 +46,8 @@ class Access:
         Raises:
             ProblemError: 403.
         """
-        if not await self.may(dag_id(level), "GET"):
-            raise _forbidden(f"You may not read the DAG `{dag_id(level)}`, hence not its clusters.")
+        if not await self.may(dag_of(level), "GET"):
+            raise _forbidden(f"You may not read the DAG `{dag_of(level)}`, hence not its clusters.")
 
     async def check_write(self, level: str) -> None:
         """Refuse who may not start runs of a level's DAG.
@@ -55,8 +55,8 @@ class Access:
         Raises:
             ProblemError: 403.
         """
-        if not await self.may(dag_id(level), "POST", DagAccessEntity.RUN):
-            raise _forbidden(f"You may not start runs of the DAG `{dag_id(level)}`.")
+        if not await self.may(dag_of(level), "POST", DagAccessEntity.RUN):
+            raise _forbidden(f"You may not start runs of the DAG `{dag_of(level)}`.")
 
     async def check_act(self, dag: str) -> None:
         """Refuse who may not change runs of a DAG.
@@ -78,7 +78,7 @@ class Access:
         Raises:
             ProblemError: 403.
         """
-        levels = [level for level in LEVELS if await self.may(dag_id(level), "GET")]
+        levels = [level for level in LEVELS if await self.may(dag_of(level), "GET")]
         if not levels:
             raise _forbidden("You may read none of the DAGs `cluster_<level>`.")
         return levels
@@ -100,11 +100,7 @@ class Access:
         Raises:
             ProblemError: 403.
         """
-        dags = [
-            dag
-            for dag in (*map(dag_id, LEVELS), ALL_LEVELS_DAG)
-            if await self.may(dag, "GET", DagAccessEntity.RUN)
-        ]
+        dags = [dag for dag in CLUSTERING_DAGS if await self.may(dag, "GET", DagAccessEntity.RUN)]
         if not dags:
             raise _forbidden("You may read the runs of none of the DAGs `cluster_<level>`.")
         return dags
@@ -117,11 +113,6 @@ class Access:
         """
         if not await run_in_threadpool(_sees_activity, self.user):
             raise _forbidden("You may not see the activity of this Airflow.")
-
-
-def dag_id(level: str) -> str:
-    """Name the DAG whose readers may read a level's clusters."""
-    return f"cluster_{level}"
 
 
 def _sees_activity(user: BaseUser) -> bool:

@@ -17,8 +17,8 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.stage3.text import UNSEEN
 from stage4.api.job_events import EventResponse, Progress
 from stage4.api.problems import ProblemError
-from stage4.api.security import Access, dag_id
-from stage4.job_ids import job_id
+from stage4.api.security import Access
+from stage4.job_ids import LEVEL_OF_DAG, job_id
 from stage4.pages.login_middleware import LoginMiddleware
 from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 
@@ -26,7 +26,6 @@ _HERE = Path(__file__).parent
 _PIPELINE = {"tasks": [*LEVEL_TASKS, ALL_PARTS], "timed": TIMED}
 # As a regular expression of JavaScript, in characters that pass through HTML.
 _UNSEEN = "".join(each if each in "[]|-" else f"\\u{{{ord(each):x}}}" for each in UNSEEN)
-_LEVEL_OF = {dag_id(level): level for level in LEVELS}
 
 
 @cache
@@ -71,7 +70,7 @@ def _templates() -> Environment:
 
 def _run(dag: str, run_id: str) -> Response:
     """Lead from a run's page in Airflow to its clusters; a DAG without a level to the dashboard."""
-    level = _LEVEL_OF.get(dag)
+    level = LEVEL_OF_DAG.get(dag)
     if level is None:
         return RedirectResponse("../../dashboard", 303)
     return RedirectResponse(f"../../explorer?level={level}&job={job_id(dag, run_id)}", 303)

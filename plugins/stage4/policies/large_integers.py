@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.exceptions import ParamValidationError
 from airflow.policies import hookimpl
 
-from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import LARGEST
+from stage4.job_ids import CLUSTERING_DAGS
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun  # noqa: TID251 - a type
 
 GUARDED = {
-    *(f"cluster_{level}" for level in LEVELS),
-    *("cluster_all", "roll_back", "delete_document", "housekeeping", "send_events"),
+    *CLUSTERING_DAGS,
+    *("roll_back", "delete_document", "housekeeping", "send_events"),
 }
 
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.policies import hookimpl
 
-from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import MAPPED, PLANNING
+from stage4.job_ids import LEVEL_OF_DAG
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun  # noqa: TID251 - a type
     from airflow.models.taskinstance import TaskInstance  # noqa: TID251 - a type
-
-_DAGS = {f"cluster_{level}" for level in LEVELS}
 
 
 class PartNames:
@@ -27,7 +25,7 @@ class PartNames:
         task_instance: "TaskInstance", dag_run: "DagRun | None"
     ) -> None:
         """Give an instance that has no name the one that `plan` gave its part."""
-        of_ours = task_instance.task_id == MAPPED.name and task_instance.dag_id in _DAGS
+        of_ours = task_instance.task_id == MAPPED.name and task_instance.dag_id in LEVEL_OF_DAG
         if not of_ours or dag_run is None or (task_instance.map_index or 0) < 0:
             return
         # `rendered_map_index` cannot be set; Airflow's own API sets this one

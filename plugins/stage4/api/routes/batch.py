@@ -13,10 +13,10 @@ from stage4.api.job_acts import Actor
 from stage4.api.job_settings import problems_of
 from stage4.api.models.jobs import NewJob, Submitted
 from stage4.api.problems import AnswerError, Violation
-from stage4.api.security import AccessDep, dag_id, own_page
+from stage4.api.security import AccessDep, own_page
 from stage4.conf import CALLBACK_URL, callback_url
 from stage4.events.callbacks import check_callback
-from stage4.job_ids import job_id
+from stage4.job_ids import dag_of, job_id
 
 router = APIRouter(tags=["jobs"])
 
@@ -41,7 +41,7 @@ async def submit(new: NewJob, request: Request, access: AccessDep) -> Submitted:
     await access.check_write(new.level)
     await _check(new, conf, request)
     actor = Actor(lent(request.scope), access.user.get_name())
-    run, created = await actor.submit(dag_id(new.level), conf, new.idempotency_key)
+    run, created = await actor.submit(dag_of(new.level), conf, new.idempotency_key)
     job = await run_in_threadpool(airflow_jobs.read_job, job_id(run.dag, run.run_id))
     assert job is not None  # noqa: S101 - Airflow has just named it
     return Submitted(**job.model_dump(), created=created, conf=conf)

@@ -14,8 +14,9 @@ from stage4.api.job_events import MEDIA_TYPE, EventResponse
 from stage4.api.models.jobs import JobAct, JobDetails, JobPage, JobState
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit
 from stage4.api.problems import ProblemError
-from stage4.api.security import Access, AccessDep, dag_id, own_page
+from stage4.api.security import Access, AccessDep, own_page
 from stage4.api.services import ServicesDep
+from stage4.job_ids import dag_of
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -60,7 +61,7 @@ async def list_jobs(asked: Annotated[JobParameters, Query()], access: AccessDep)
     """List jobs, newest first, in pages."""
     dags = await access.readable_jobs()
     if asked.level is not None:
-        dags = [dag for dag in dags if dag == dag_id(asked.level)]
+        dags = [dag for dag in dags if dag == dag_of(asked.level)]
     question = {"of": "jobs"} | asked.model_dump(exclude={"limit", "cursor"})
     page = cursors.page(question, asked.limit, asked.cursor)
     found = await run_in_threadpool(
