@@ -1,6 +1,6 @@
 # One front door; `make help` lists the targets from their own comments.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test chaos e2e-compose lint audit format lock images docs bench bench-full bench-store bench-api clean
+.PHONY: help setup demo up down test chaos campaign e2e-compose lint audit format lock images docs bench bench-full bench-store bench-api clean
 
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
@@ -27,6 +27,10 @@ test: setup ## Run the whole test suite, in two processes, or what ARGS=... name
 
 chaos: setup ## Run the tests left out of `make test`: cut-off demos, failed parts, a foreign Airflow, real news
 	@$(PYTHON_IN_VENV) -m pytest -m heavy -n 0 $(ARGS)
+
+campaign: setup ## Perform a million schedules of the core, a process killed in many (SEED=..., SCHEDULES=...)
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.unit.core.campaign \
+		--seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1000000)
 
 e2e-compose: setup ## Start docker-compose.yaml for real, on stand-ins for the public images (BASE_IMAGE=...)
 	@.ci/docker-engine

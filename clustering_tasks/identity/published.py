@@ -76,10 +76,21 @@ def find_base(workspace: UPath, level: str, job_id: str, as_of: datetime) -> Bas
     Raises:
         BadInputError: a registry is gone or damaged.
     """
-    chain, found = _chain(workspace, level, job_id), None
-    for each in chain:
+    return choose_base(_chain(workspace, level, job_id), job_id, as_of)
+
+
+def choose_base(published: Iterator[Base], job_id: str, as_of: datetime) -> Base | None:
+    """Choose what a run goes on from, as `find_base` says.
+
+    Args:
+        published: from the newest on, each the base of the one before.
+        job_id: of the run.
+        as_of: of the run.
+    """
+    found = None
+    for each in published:
         if each.job_id == job_id:
-            return next(chain, None)
+            return next(published, None)
         if found is None and each.as_of <= as_of:
             found = each
         if each.as_of < as_of:  # no run further down is for a later moment

@@ -65,6 +65,15 @@ class Counts(BaseModel):
         return self
 
 
+class GoesOnFrom(BaseModel):
+    """Which registry of ids a run's ids go on from; both None for none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    base: str | None
+    base_digest: str | None
+
+
 class Report(BaseModel):
     """`report.json` of `label`, as far as publishing and loading depend on it."""
 
@@ -79,6 +88,7 @@ class Report(BaseModel):
     coverage: float | None
     outlier_share: float | None
     largest_cluster_share: float | None
+    goes_on_from: GoesOnFrom | None = None  # None: not recorded, by an earlier version
 
     @computed_field  # type: ignore[prop-decorator]
     @property

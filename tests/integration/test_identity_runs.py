@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +19,21 @@ from clustering_tasks.deleted_documents.tombstones import read_tombstones
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.pipeline import perform_steps
 from clustering_tasks.publication.files import published
+from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
+from clustering_tasks.steps import find_step
 from clustering_tasks.steps.redact.redact import redact
 from clustering_tasks.workspace.artefacts import Run
 from stage4.assets import clusters_asset
-from stage4.database import roll_back
+from stage4.database import job_controls, roll_back
+from stage4.database.load import load_run
+from stage4.database.pointer import Pointer
 from stage4.database.publish import publish_run
 from stage4.deletions.requests import request
 from stage4.runners.repeating import RepeatingOperator
+from stage4.tasks import housekeeping
 from stage4.tasks import level as tasks
 from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from tests.integration.conftest import Results
@@ -266,6 +272,88 @@ def test_ids_are_made_again_where_another_run_was_published_meanwhile(days: Days
     assert loads == [(1,), (3,), (4,)], "what was loaded with other ids has been replaced"
 
 
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_nothing_stale_is_published_where_making_the_ids_again_was_cut_off(
+    days: Days, done: int
+) -> None:
+    publish(days.run("documents", 1, MORNING))
+    late = days.run("documents", 3, NOON)  # its ids go on from day 1
+    load(late)
+    before = label_of(late)
+    publish(days.run("documents", 2, NOON))
+    third = days.of(60)
+
+    def cut_off(load_id: int) -> Json:
+        for act in (partial(perform, late, "identify"), partial(perform, late, "label"))[:done]:
+            act()
+        if done == 3:
+            load_run(files_of(late), report_of(late), instead_of=load_id)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish_run(before, cut_off)
+    with pytest.raises(AirflowException, match="clear `identify`"):
+        publish_run(before)
+    assert perform_publish(late, before)[0]["published"]
+    assert days.of(60) == third
+    assert clusters_of(late) == set(days.shown()) == lines_of(done_jsonl(days))
+
+
+@pytest.mark.parametrize("by", ["the next run", "housekeeping"])
+def test_files_of_a_publication_that_was_cut_off_for_good_are_withdrawn(
+    days: Days, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(days.run("documents", 1, MORNING))
+    first, shown = days.of(0), days.shown()
+    load(two := days.run("documents", 2, NOON))
+    with monkeypatch.context() as patched:
+        patched.setattr(Pointer, "move", end_of_process)
+        with pytest.raises(KeyboardInterrupt):
+            publish_run(label_of(two))
+    assert lines_of(done_jsonl(days)) != set(shown), "the files are ahead of the database"
+    cancel(days, two)
+    if by == "housekeeping":
+        assert housekeeping.prune("documents")["withdrawn_job"] == two.job_id
+        assert lines_of(done_jsonl(days)) == set(shown)
+        assert not list(days.folder.rglob("clustered_documents_2026-03-03.jsonl"))
+        assert housekeeping.prune("documents")["withdrawn_job"] is None
+    load(three := days.run("documents", 3, NOON))
+    assert perform_publish(three)[0]["published"]
+    assert days.of(0) == first
+    assert lines_of(done_jsonl(days)) == set(days.shown())
+    minted = clusters_of(two) - set(shown)
+    assert len(minted) == 1
+    assert minted.isdisjoint(days.shown()), "nothing goes on from what was canceled"
+
+
+def end_of_process(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def cancel(days: Days, run: Run) -> None:
+    dag_id, _, run_id = run.job_id.partition(".")
+    with days.results.server.connect(days.results.database, days.results.loader) as connection:
+        job_controls.cancel(connection, dag_id, run_id, "uma")
+
+
+def perform(run: Run, step: str) -> None:
+    find_step(step).load()(run)
+
+
+def report_of(run: Run) -> Report:
+    return read_report(files_of(run)["report"])
+
+
+def done_jsonl(days: Days) -> str:
+    current = published(str(days.workspace), "documents")
+    assert current is not None
+    return current.clusters_jsonl
+
+
+def lines_of(uri: str) -> set[str]:
+    return {json.loads(line)["cluster_id"] for line in UPath(uri).read_text().splitlines()}
+
+
 def clusters_of(run: Run) -> set[str]:
     import pyarrow.parquet as pq
 
@@ -279,7 +367,7 @@ def done_uri(days: Days) -> str | None:
     return current.label_uri
 
 
-def perform_publish(run: Run) -> tuple[Json, Json]:
+def perform_publish(run: Run, label: Json | None = None) -> tuple[Json, Json]:
     """Perform the DAG's task: the steps are processes of the real runner."""
     pushed: Json = {}
     dag_id, _, run_id = run.job_id.partition(".")
@@ -293,7 +381,7 @@ def perform_publish(run: Run) -> tuple[Json, Json]:
         task_id="publish",
         level=run.level.name,
         python_callable=tasks.publish,
-        op_kwargs={"label": label_of(run)},
+        op_kwargs={"label": label or label_of(run)},
     )
     return operator.execute(context), pushed
 

@@ -108,6 +108,7 @@ def _write(
         "trends": dict(trend.metrics),
         "corrections": marks.report(merge),
         "lineage": _lineage(identify),
+        "goes_on_from": {name: identify.metrics.get(name) for name in ("base", "base_digest")},
     }
     attempt.new_file("report", "report.json").write_bytes(to_json(report))
     attempt.metrics = {

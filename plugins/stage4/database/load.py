@@ -148,10 +148,8 @@ def _insert_run(connection: Database, report: Report) -> int:
 
 
 def _insert_metrics(connection: Database, load_id: int, report: Report) -> None:
-    rows = [
-        (load_id, report.level, name, value)
-        for name, value in _numbers(report.model_dump(mode="json", exclude={"settings"}))
-    ]
+    record = report.model_dump(mode="json", exclude={"settings", "goes_on_from"})
+    rows = [(load_id, report.level, name, value) for name, value in _numbers(record)]
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO stage4.metrics (load_id, level, name, value) VALUES (%s, %s, %s, %s)", rows

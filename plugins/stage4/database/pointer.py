@@ -11,6 +11,7 @@ from datetime import datetime
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg.types.json import Jsonb
 
+from clustering_tasks.publication.report import GoesOnFrom
 from stage4.database import identities
 from stage4.database.changes import IdChange, count_changes
 from stage4.database.clusters_changed import Act, Publication, write_change
@@ -49,6 +50,7 @@ _CHANGES = """
 SELECT base_load_id, load_id, changes FROM stage4.publications
 WHERE publication_id = %s AND base_load_id IS NOT NULL
 """
+_GOES_ON_FROM = "SELECT report->'goes_on_from' FROM stage4.runs WHERE load_id = %s"
 _LOCK_POINTER = """
 SELECT runs.job_id, runs.as_of
 FROM stage4.published LEFT JOIN stage4.runs USING (level, load_id)
@@ -102,6 +104,11 @@ class Pointer:
                 f"run {job_id} of {self.level} is not in the database: clear `load_postgres`"
             )
         return int(found[0])
+
+    def goes_on_from(self, load_id: int) -> GoesOnFrom | None:
+        """Tell from which ids those of a load go on; None: an earlier version did not record it."""
+        row = self.connection.execute(_GOES_ON_FROM, [load_id]).fetchone()
+        return GoesOnFrom.model_validate(row[0]) if row and row[0] else None
 
     def move(self, load_id: int, act: Act = "publish") -> int:
         """Let readers see a load, and what its ids are with it, when the transaction commits.

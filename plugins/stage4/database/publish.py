@@ -5,7 +5,7 @@ and trying again completes what is missing.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,14 +18,16 @@ from clustering_tasks.identity.published import find_base, pointer_to_restore
 from clustering_tasks.publication.completion import completion_event
 from clustering_tasks.publication.files import PublishedRun, publish_files, published
 from clustering_tasks.publication.gate import check_gate
-from clustering_tasks.publication.report import Report, read_report
+from clustering_tasks.publication.report import GoesOnFrom, Report, read_report
 from clustering_tasks.settings.deployment import deployment
 from stage4.database import outbox
 from stage4.database.alerts import drift
+from stage4.database.cut_off import put_back
 from stage4.database.job_controls import refuse_canceled
 from stage4.database.job_events import Published
 from stage4.database.outbox import JobName
 from stage4.database.pointer import Pointer, locked_pointer
+from stage4.database.publication_order import publish_in_order
 from stage4.database.run_records import recorded
 
 # Others publish while this run's ids are made again; whoever does so three times is in a loop.
@@ -82,67 +84,116 @@ def _publish(label: Mapping[str, Any]) -> tuple[Json | None, int]:
     report = read_report(label["files"]["report"])
     _pass_gate(report, check_gate(report, report.settings.publish))
     with locked_pointer(report.level) as pointer:
-        refuse_canceled(pointer.connection, report.job_id)
-        load_id = pointer.find(report.job_id)
-        _pass_gate(report, drift(pointer.connection, load_id, report))
-        if pointer.as_of is not None and pointer.as_of > report.as_of:
-            return _superseded(report.level, pointer.job_id), load_id
-        _refuse_lost_ids(pointer, report.job_id)
-        if not _goes_on_from_the_published(report):
-            return None, load_id
-        return _publish_load(pointer, load_id, report, label), load_id
+        run = _Candidate(pointer, report, label)
+        outcome = publish_in_order(run)
+        done = None if outcome.verdict == "ids_again" else run.result(outcome.publication_id)
+    return done, outcome.load_id
 
 
-def _publish_load(pointer: Pointer, load_id: int, report: Report, label: Mapping[str, Any]) -> Json:
-    publication = publish_files(
-        report,
-        clusters_jsonl=label["files"]["clusters_jsonl"],
-        label_uri=label["uri"],
-        workspace=deployment().workspace,
-        output=deployment().output_uri,
-        database=True,
-    )
-    if publication.superseded:  # by a run of the command line, which has no database
-        return _superseded(report.level, publication.current.job_id)
-    number = pointer.move(load_id)
-    moved = pointer.changes(number)
-    changes = None if moved is None else asdict(moved)
-    _write_completion(pointer, report, publication.current, number, changes)
-    result = _result(report.level, report.job_id, publication.current, number)
-    return result | {"changes": changes}
+@dataclass
+class _Candidate:
+    """A run that is to be published, by rows of the database and files of the workspace.
 
+    Attributes:
+        pointer: of the run's level, locked.
+        report: of the run.
+        label: the result of `label`.
+    """
 
-def _write_completion(
-    pointer: Pointer, report: Report, files: PublishedRun, number: int, changes: Json | None
-) -> None:
-    """Write the event of the publication, unless it is written: one act with the pointer's move."""
-    paths = [files.clusters_jsonl, files.dated_jsonl]
-    event = completion_event(report, paths, changes, outbox.server())
-    fact = Published(datetime.now(UTC), number, dict(event))
-    outbox.note(pointer.connection, JobName(report.job_id, report.level), [fact])
+    pointer: Pointer
+    report: Report
+    label: Mapping[str, Any]
 
+    def put_back_files(self) -> None:
+        put_back(self.pointer, self.report.job_id)
 
-def _goes_on_from_the_published(report: Report) -> bool:
-    """Compare the ids that `identify` went on from with those that it would go on from now."""
-    identify = recorded(report.level, report.job_id, "identify")
-    if identify is None:  # of a version without lasting ids
-        return True
-    workspace = UPath(deployment().workspace)
-    base = find_base(workspace, report.level, report.job_id, report.as_of)
-    used = tuple(identify["metrics"][name] for name in ("base", "base_digest"))
-    return used == ((base.name, base.digest) if base else (None, None))
+    def refuse_canceled(self) -> None:
+        refuse_canceled(self.pointer.connection, self.report.job_id)
 
+    def find_load(self) -> int:
+        return self.pointer.find(self.report.job_id)
 
-def _refuse_lost_ids(pointer: Pointer, job_id: str) -> None:
-    """Refuse to publish over a run of the database that the workspace knows nothing of."""
-    workspace = deployment().workspace
-    if pointer.job_id in (None, job_id) or published(workspace, pointer.level) is not None:
-        return
-    lost = pointer_to_restore(UPath(workspace), pointer.level, "is gone")
-    raise BadInputError(
-        f"{lost}. To begin with new ids although run {pointer.job_id} is published, set `load_id` "
-        f"of {pointer.level} to NULL in the table stage4.published"
-    )
+    def pass_gate(self, load_id: int) -> None:
+        _pass_gate(self.report, drift(self.pointer.connection, load_id, self.report))
+
+    def is_superseded(self) -> bool:
+        return self.pointer.as_of is not None and self.pointer.as_of > self.report.as_of
+
+    def refuse_lost_ids(self) -> None:
+        """Refuse to publish over a run of the database that the workspace knows nothing of."""
+        known = self.pointer.job_id in (None, self.report.job_id)
+        if known or self._shown_files() is not None:
+            return
+        lost = pointer_to_restore(UPath(deployment().workspace), self.report.level, "is gone")
+        raise BadInputError(
+            f"{lost}. To begin with new ids although run {self.pointer.job_id} is published, set "
+            f"`load_id` of {self.report.level} to NULL in the table stage4.published"
+        )
+
+    def goes_on_from_the_published(self, load_id: int) -> bool:
+        """Compare the base now with that of the registry, of the JSONL and of the load.
+
+        They differ from each other where making the ids again was cut off.
+        """
+        report = self.report
+        identify = recorded(report.level, report.job_id, "identify")
+        if identify is None:  # of a version without lasting ids
+            return True
+        base = find_base(UPath(deployment().workspace), report.level, report.job_id, report.as_of)
+        now = GoesOnFrom(base=base and base.name, base_digest=base and base.digest)
+        registry = GoesOnFrom.model_validate(identify["metrics"])
+        made = (registry, report.goes_on_from, self.pointer.goes_on_from(load_id))
+        return all(each in (None, now) for each in made)
+
+    def publish_files(self) -> bool:
+        return not publish_files(
+            self.report,
+            clusters_jsonl=self.label["files"]["clusters_jsonl"],
+            label_uri=self.label["uri"],
+            workspace=deployment().workspace,
+            output=deployment().output_uri,
+            database=True,
+        ).superseded
+
+    def move_pointer(self, load_id: int) -> int:
+        return self.pointer.move(load_id)
+
+    def write_completion(self, publication_id: int) -> None:
+        files = self._shown_files()
+        assert files is not None  # noqa: S101 - they have just been published
+        paths = [files.clusters_jsonl, files.dated_jsonl]
+        changes = self._changes(publication_id)
+        event = completion_event(self.report, paths, changes, outbox.server())
+        fact = Published(datetime.now(UTC), publication_id, dict(event))
+        name = JobName(self.report.job_id, self.report.level)
+        outbox.note(self.pointer.connection, name, [fact])
+
+    def result(self, publication_id: int | None) -> Json:
+        """Describe for XCom what readers see now; without a publication, the run that is later."""
+        files = self._shown_files()
+        job_id = self.report.job_id if publication_id is not None else self._later_job(files)
+        return {
+            "published": publication_id is not None,
+            "superseded": publication_id is None,
+            "job_id": job_id,
+            "level": self.report.level,
+            "publication_id": publication_id,
+            "changes": None if publication_id is None else self._changes(publication_id),
+            "clusters_jsonl": files.clusters_jsonl if files else None,
+            "dated_jsonl": files.dated_jsonl if files else None,
+        }
+
+    def _later_job(self, files: PublishedRun | None) -> str | None:
+        if self.is_superseded() or files is None:
+            return self.pointer.job_id
+        return files.job_id  # a run of the command line, which has no database
+
+    def _changes(self, publication_id: int) -> Json | None:
+        moved = self.pointer.changes(publication_id)
+        return None if moved is None else asdict(moved)
+
+    def _shown_files(self) -> PublishedRun | None:
+        return published(deployment().workspace, self.report.level)
 
 
 def _pass_gate(report: Report, failures: list[str]) -> None:
@@ -151,22 +202,3 @@ def _pass_gate(report: Report, failures: list[str]) -> None:
             f"run {report.job_id} of {report.level} is kept, but not published: "
             + "; ".join(failures)
         )
-
-
-def _superseded(level: str, job_id: str | None) -> Json:
-    return _result(level, job_id, published(deployment().workspace, level), None)
-
-
-def _result(
-    level: str, job_id: str | None, current: PublishedRun | None, publication_id: int | None
-) -> Json:
-    return {
-        "published": publication_id is not None,
-        "superseded": publication_id is None,
-        "job_id": job_id,
-        "level": level,
-        "publication_id": publication_id,
-        "changes": None,
-        "clusters_jsonl": current.clusters_jsonl if current else None,
-        "dated_jsonl": current.dated_jsonl if current else None,
-    }

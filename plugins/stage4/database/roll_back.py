@@ -22,8 +22,8 @@ from clustering_tasks.publication.report import Report
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database.connection import database
+from stage4.database.cut_off import label_uri
 from stage4.database.pointer import Pointer, locked_pointer
-from stage4.database.run_records import recorded
 
 _SHOWN = 10
 # The run before the present one, whatever runs were rolled back from since.
@@ -99,7 +99,7 @@ def roll_back(level: str, load_id: int | None = None, *, conn_id: str | None = N
         chosen, report = _choose(pointer, load_id)
         files = publish_files_again(
             report,
-            label_uri=_label_uri(report),
+            label_uri=label_uri(report),
             workspace=deployment().workspace,
             output=deployment().output_uri,
         )
@@ -161,12 +161,6 @@ def _no_such_run(pointer: Pointer, load_id: int | None, choices: list[tuple[Any,
     )
     runs = ", ".join(f"{number} ({job}, {as_of:%Y-%m-%d %H:%M})" for number, job, as_of in choices)
     return f"{what}; published were: {runs or 'none'}"
-
-
-def _label_uri(report: Report) -> str | None:
-    """The run's artefact of `label`, where the workspace still knows it."""
-    record = recorded(report.level, report.job_id, "label")
-    return str(record["uri"]) if record else None
 
 
 def main() -> None:

@@ -11,15 +11,23 @@ Json = dict[str, Any]
 
 
 def prune(level: str) -> Json:
-    """Remove a level's runs and events that are older than the installation keeps them."""
+    """Remove a level's runs and events that are older than the installation keeps them.
+
+    Before, the files of a publication that was cut off for good are withdrawn.
+    """
     from stage4.database import outbox, retention
     from stage4.database.connection import database
+    from stage4.database.cut_off import put_back
+    from stage4.database.pointer import locked_pointer
 
     days = deployment().retention_days
     with airflow_errors():
+        with locked_pointer(level) as pointer:
+            withdrawn = put_back(pointer)
         pruned = retention.prune(level, days)
         with database() as connection:
-            return pruned | {"removed_events": outbox.prune(connection, level, days)}
+            removed = outbox.prune(connection, level, days)
+    return pruned | {"removed_events": removed, "withdrawn_job": withdrawn}
 
 
 def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
