@@ -1,6 +1,7 @@
 """What holds whenever a process may have ended, and what holds in the end."""
 
-from tests.unit.core.level import Level
+from tests.unit.core.level import Level, Receiver
+from tests.unit.core.world import Rows
 
 
 def check(level: Level) -> None:
@@ -9,7 +10,7 @@ def check(level: Level) -> None:
     _nothing_canceled_is_published(level)
     _ids_go_on(level)
     _events_are_the_rows(level)
-    _arrivals_are_in_order(level)
+    arrivals_are_in_order(level.world.rows, level.receiver)
 
 
 def check_end(level: Level) -> None:
@@ -80,14 +81,13 @@ def _events_are_the_rows(level: Level) -> None:
     assert published <= completed
 
 
-def _arrivals_are_in_order(level: Level) -> None:
+def arrivals_are_in_order(rows: Rows, receiver: Receiver) -> None:
+    """A job's events have come first in their order, but for what was given up."""
     firsts: dict[str, list[int]] = {}
-    for job, sequence, _ in dict.fromkeys(level.receiver.taken):
+    for job, sequence, _ in dict.fromkeys(receiver.taken):
         firsts.setdefault(job, []).append(sequence)
     given_up = {
-        (each.due.job_id, each.due.sequence)
-        for each in level.world.rows.deliveries
-        if each.state == "given_up"
+        (each.due.job_id, each.due.sequence) for each in rows.deliveries if each.state == "given_up"
     }
     for job, sequences in firsts.items():
         assert sequences == sorted(set(sequences))

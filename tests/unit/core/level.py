@@ -63,11 +63,13 @@ class Receiver:
     shared: bool = True
     how: str = "taken"
     hows: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
     taken: list[tuple[str, int, str]] = field(default_factory=list)
 
     def send(self, due: Due) -> Answer:
         self.world.effect()
         how = self.hows.pop(0) if self.hows else self.how
+        self.sent.append(how)
         if how == "taken":
             self.taken.append((due.job_id, due.sequence, due.event_id))
         self.world.effect()
