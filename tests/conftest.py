@@ -20,12 +20,12 @@ from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from tests.contract import check_jsonl
 from tests.isolation import isolate
-from tests.stage3_folder import SMALL, Stage3Folder
-from tests.two_processes import (  # noqa: F401 - pytest finds its hooks here
+from tests.shares import (  # noqa: F401 - pytest finds its hooks here
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
     pytest_xdist_setupnodes,
 )
+from tests.stage3_folder import SMALL, Stage3Folder
 
 isolate()
 

@@ -1,7 +1,7 @@
 import pytest
 
 from local.state import REPO
-from tests.two_processes import FOLDERS, share
+from tests.shares import FOLDERS, share
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -1,4 +1,4 @@
-"""How the whole suite is shared out to two processes (pytest-xdist).
+"""How the whole suite is shared out to processes (pytest-xdist).
 
 Tests of one share stay together and in their order. A file is a share; so are the files that wait
 for the same Airflow, or for the same published corpus, which would else be made twice. The order of
@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-PROCESSES = 2
+PROCESSES = 3  # two leave two cores idle for half of the time, waiting for Airflow and containers
 FOLDERS = ("tests/e2e/", "tests/integration/api/")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two for the whole suite; tests that are named run in pytest's own process, for debuggers."""
+    """Several for the whole suite; what is named runs in pytest's own process, for debuggers."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return PROCESSES if whole else 0
 
 
 def pytest_xdist_setupnodes() -> None:
-    """Let idle OpenMP threads sleep: they would spin on the cores that the other process needs."""
+    """Let idle OpenMP threads sleep: they would spin on the cores that the other processes need."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
