@@ -67,8 +67,15 @@ Corrections = Annotated[
 
 def _add_commands() -> None:
     for step in STEPS:
-        command = _start if step.reads_stage3 else _perform_part if step.mapped else _perform_step
-        app.command(step.name, help=_sentence(step.does))(command(step))
+        app.command(step.name, help=_sentence(step.does))(_command(step))
+
+
+def _command(step: Step) -> Callable[..., None]:
+    if step.reads_stage3:
+        return _start(step)
+    if step.mapped:
+        return _perform_part(step)
+    return _perform_with_answers(step) if step.asks else _perform_step(step)
 
 
 def _sentence(does: str) -> str:
@@ -111,6 +118,24 @@ def _perform_part(step: Step) -> Callable[..., None]:
         job: Job = "manual",
     ) -> None:
         _perform(step, level, workspace, job, part)
+
+    return command
+
+
+def _perform_with_answers(step: Step) -> Callable[..., None]:
+    def command(
+        level: LevelName,
+        workspace: Workspace,
+        job: Job = "manual",
+        answers: Annotated[
+            str | None,
+            typer.Option(
+                help="Digest of a language model's answers, which the DAG's task has got; default: "
+                "none, and the questions are written."
+            ),
+        ] = None,
+    ) -> None:
+        _perform(step, level, workspace, job, answers)
 
     return command
 
@@ -211,7 +236,7 @@ def _report_defect() -> NoReturn:
     sys.exit(INTERNAL_ERROR)
 
 
-def _perform(step: Step, level: str, workspace: str, job: str, *args: int) -> None:
+def _perform(step: Step, level: str, workspace: str, job: str, *args: int | str | None) -> None:
     # Only this step's libraries are imported: label needs no FAISS, plan no numba.
     function = step.load()
     run = load_run(_workspace(workspace), _level(level), _job_id(job))

@@ -50,7 +50,7 @@ def run_all(
             "input.source=postgres needs the database, and this command has none: drop it, or run "
             "the DAG"
         )
-    for idle in idle_before(run.settings, run.level, None, database=False, map=with_map):
+    for idle in idle_before(run.settings, run.level, None, database=False, map=with_map, llm=False):
         log.warning(str(idle))
     began = time.perf_counter()
     results = perform_steps(run, deleted, with_map=with_map)

@@ -252,6 +252,14 @@ class Shared(TypedDict):
             "the id does and under a tenth of the members change from run to run."
         ),
     ]
+    label_source: Annotated[
+        Literal["local", "llm"],
+        Field(
+            description="What made `cluster_label`: `local`, the texts of the members; `llm`, a "
+            "language model (docs/LABELS.md). A person's name for the cluster is in "
+            "`corrections`, as `rename`."
+        ),
+    ]
     cluster_size: Annotated[
         int, Field(ge=2, description="Number of members, each item once.", examples=[45])
     ]

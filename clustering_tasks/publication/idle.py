@@ -13,6 +13,7 @@ def idle_before(
     *,
     database: bool = True,
     map: bool = True,  # noqa: A002 - the step's name
+    llm: bool = True,
 ) -> list[IdleSetting]:
     """List the settings that will have no effect, as far as is known before the run.
 
@@ -22,6 +23,7 @@ def idle_before(
         items: of the level; None: not known, then `auto` may take either of its algorithms.
         database: whether the run is to be loaded into the database.
         map: whether the run is to draw the map.
+        llm: whether a language model can be asked.
 
     Raises:
         SettingsError: a filter is set that none of the level's items can pass.
@@ -31,7 +33,7 @@ def idle_before(
     return idle_settings(
         settings,
         *(
-            Circumstances(level, algorithm, items, database=database, map=map)
+            Circumstances(level, algorithm, items, database=database, map=map, llm=llm)
             for algorithm in dict.fromkeys(taken)
         ),
     )

@@ -110,6 +110,7 @@ class Report(BaseModel):
             searches=self._searches(),
             database=database,
             map=map,
+            llm=self.settings.llm.labels is False or bool((self.model_extra or {}).get("llm")),
         )
         return [each.record() for each in idle_settings(self.settings, here)]
 

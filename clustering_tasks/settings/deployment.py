@@ -142,6 +142,13 @@ class DeploymentSettings(BaseSettings):
         "line (docs/TAGS.md): a path or an fsspec URI that the worker can read. Runs that set "
         "`tags.listed` have their own. Unset: none.",
     )
+    llm_conn_id: str | None = Field(
+        None,
+        description="Id of the Airflow HTTP connection to a language model with OpenAI's API, "
+        "which is asked for labels (docs/LABELS.md): its host is the URL, its password the key, "
+        "`model` of its extra the model. Texts of clusters are sent there. Unset: labels are made "
+        "locally.",
+    )
     stage5_conn_id: str | None = Field(
         None,
         description="Id of the Airflow HTTP connection to Stage 5's webhook, which is notified of "

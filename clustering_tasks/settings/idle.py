@@ -12,7 +12,7 @@ from typing import Any
 
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import RunSettings, dotted
+from clustering_tasks.settings.run import LlmSettings, RunSettings, dotted
 from clustering_tasks.settings.types import given_or
 
 
@@ -27,6 +27,7 @@ class Circumstances:
         searches: how neighbours were found, among `exact`, `cells` and `gpu`; None: not known yet.
         database: whether the run is loaded into the database, which has the earlier runs.
         map: whether the run draws the map.
+        llm: whether a language model can be asked.
     """
 
     level: Level
@@ -35,6 +36,7 @@ class Circumstances:
     searches: frozenset[str] | None = None
     database: bool = True
     map: bool = True
+    llm: bool = True
 
 
 @dataclass(frozen=True)
@@ -445,6 +447,23 @@ RULES: tuple[Rule, ...] = (
         ("alerts.*", "publish.max_coverage_drop"),
         "the run is loaded into the database, as a DAG does",
         lambda _, here: here.database,
+    ),
+    Rule(
+        ("llm.*",),
+        "a DAG makes the run, in an installation with STAGE4_LLM_CONN_ID",
+        lambda _, here: here.llm,
+    ),
+    Rule(
+        ("llm.*",),
+        "the level is documents, events or storylines",
+        lambda _, here: here.level.name != "entities",
+        ("level",),
+    ),
+    Rule(
+        tuple(f"llm.{name}" for name in LlmSettings.model_fields if name != "labels"),
+        "llm.labels is not false",
+        lambda settings, _: settings.llm.labels is not False,
+        ("llm.labels",),
     ),
     Rule(("map.*",), "the map is drawn: by a DAG, or with --map", lambda _, here: here.map),
 )

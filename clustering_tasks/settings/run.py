@@ -635,6 +635,52 @@ class LabelSettings(_Group):
     )
 
 
+class LlmSettings(_Group):
+    """Labels by a language model, of documents, events and storylines.
+
+    These settings act only in an installation with STAGE4_LLM_CONN_ID.
+    """
+
+    labels: bool | None = Field(
+        None,
+        description="Whether a language model is asked for the labels of clusters that are new or "
+        "have changed. Its label is used where it finds the cluster's members at least as well as "
+        "the local one. Unset: true in an installation with STAGE4_LLM_CONN_ID.",
+    )
+    max_requests: int = Field(
+        200,
+        ge=1,
+        le=100_000,
+        description="Most requests of a run, repeated ones included. The largest clusters are "
+        "asked about first; the others keep their local labels.",
+    )
+    max_tokens: int = Field(
+        400_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="Most tokens of a run, questions and answers together. Before a request its "
+        "largest possible number is set aside: a byte of the question counts as one.",
+    )
+    max_minutes: float = Field(
+        10,
+        gt=0,
+        le=1440,
+        description="Most minutes that a run waits for answers; clusters without one keep their "
+        "local labels.",
+    )
+    parallel_requests: int = Field(3, ge=1, le=16, description="Most requests at the same time.")
+    requests_per_minute: int = Field(
+        120, ge=1, le=6000, description="Most requests that a run starts in a minute."
+    )
+    timeout_seconds: float = Field(
+        30,
+        gt=0,
+        le=600,
+        description="Seconds after which a request without a complete answer has timed out; it is "
+        "not repeated.",
+    )
+
+
 class TagSettings(_Group):
     """Tags: what clusters are tagged with, and which of their members get the tags."""
 
@@ -894,6 +940,7 @@ class RunSettings(_Group):
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     incremental: IncrementalSettings = Field(default_factory=IncrementalSettings)
     label: LabelSettings = Field(default_factory=LabelSettings)
+    llm: LlmSettings = Field(default_factory=LlmSettings)
     tags: TagSettings = Field(default_factory=TagSettings)
     trends: TrendSettings = Field(default_factory=TrendSettings)
     map: MapSettings = Field(default_factory=MapSettings)

@@ -26,6 +26,8 @@ class Step:
         gpu: whether it can use a GPU.
         mapped: whether each of the parts that the step before returned is a task of its own.
         optional: whether a run is published without its result.
+        asks: whether its result may have questions for a language model; it is then performed
+            again, with the answers.
         erased_by: how a deletion treats its artefact: `cut` (`redact` writes it without the
             deleted items), `redo` (the function `write` of its module writes it again from the
             artefacts that it reads), `drop`.
@@ -39,6 +41,7 @@ class Step:
     gpu: bool = False
     mapped: bool = False
     optional: bool = False
+    asks: bool = False
     erased_by: ErasedBy = "redo"
 
     def load(self, function: str | None = None) -> Callable[..., Any]:
@@ -100,6 +103,7 @@ STEPS = (
         "label",
         "gives each cluster a label, keywords and representatives",
         reads=("snapshot", "merge", "identify", "tag", "trend"),
+        asks=True,
     ),
     Step(
         "map",

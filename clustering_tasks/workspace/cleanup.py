@@ -238,9 +238,11 @@ def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list
 
 
 def _remove_unreferred(root: Path, oldest: float) -> None:
-    """Remove old files of corrections that no run refers to."""
+    """Remove old files of corrections, and a language model's answers, that no run refers to."""
     named = {_json(path).get("corrections") for path in root.glob("*/runs/*/run.json")}
-    for path in sorted(root.glob("*/corrections/*.json")):
+    for path in root.glob("*/runs/*/llm.json"):
+        named |= {*_json(path).get("answers", {}).values()}
+    for path in sorted((*root.glob("*/corrections/*.json"), *root.glob("*/llm/*.json"))):
         if path.stem not in named and all(stat.st_mtime < oldest for stat in _stats([path])):
             path.unlink(missing_ok=True)
             log.info("removed", path=str(path))

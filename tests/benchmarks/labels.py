@@ -128,7 +128,7 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
     keywords = Keywords(part["text"] for part in by_cluster(table, clusters, count))
     named = describe(found.table, found.texts, clusters, found.level, 10)
     free = FreeLabels()
-    for number, (members, terms, now) in enumerate(named):
+    for number, (members, terms, now, _) in enumerate(named):
         central = members["title"][most_central(members)].tolist()
         label = free.best(str(number), now.ranked, now.tellers, members) if now.ranked else ""
         free.take(str(number), label)
@@ -161,7 +161,7 @@ def write_sheet(found: Clustered, path: Path) -> None:
 
 def _sheet_rows(found: Clustered) -> Iterator[tuple[str, ...]]:
     named = describe(found.table, found.texts, found.clusters, found.level, 10)
-    for (members, _, now), queries in zip(named, _queries(found, found.clusters), strict=True):
+    for (members, _, now, _), queries in zip(named, _queries(found, found.clusters), strict=True):
         central = most_central(members)[:3]
         titles = [title or "" for title in members["title"][central].tolist()]
         yield (

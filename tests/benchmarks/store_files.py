@@ -198,6 +198,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
             "cluster_id": former_id(LEVELS[LEVEL].cluster_type, vectors[rows]),
             "previous_ids": [],
             "labelled_at": as_of,
+            "label_source": "local",
             "lineage": "born",
             "cluster_type": "event",
             "cluster_label": writer.text(10),

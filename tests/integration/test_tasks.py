@@ -72,6 +72,20 @@ def test_every_wrong_setting_is_named_and_nothing_is_tried_again(indices: Path) 
         assert name in str(error.value)
 
 
+def test_a_run_asks_a_language_model_where_the_installation_has_one(
+    indices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checked("events", DagRun())["settings"]["llm"]["labels"] is None
+    monkeypatch.setenv("STAGE4_LLM_CONN_ID", "llm")
+    deployment.cache_clear()
+    assert checked("events", DagRun())["settings"]["llm"]["labels"] is True
+    off = checked("events", DagRun({"llm.labels": False}))
+    assert off["settings"]["llm"]["labels"] is False
+    for name in ("llm.conn_id", "llm.model", "llm.url"):  # whoever starts a run chooses no server
+        with pytest.raises(AirflowFailException, match=name):
+            checked("events", DagRun({name: "stage5"}))
+
+
 def test_what_the_level_cannot_use_is_refused_before_anything_is_copied(indices: Path) -> None:
     with pytest.raises(AirflowFailException, match=r"filter\.entity_types"):
         checked("events", DagRun({"filter": {"entity_types": ["PER"]}}))

@@ -12,11 +12,15 @@ from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.identity.words import CHANGES
+from clustering_tasks.llm.answers import Asked, discard_asked, read_asked
+from clustering_tasks.llm.questions import FILE as QUESTIONS
 from clustering_tasks.stage3.words import words_of
+from clustering_tasks.steps.label.asking import Asking
 from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
+from clustering_tasks.steps.label.llm_labels import LlmLabels, read_llm_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
 from clustering_tasks.steps.label.members import Columns, by_cluster, read_members
 from clustering_tasks.steps.label.naming import Namer, Proposal, Words
@@ -37,22 +41,46 @@ _IN_LABEL = 5  # keywords, where there is nothing else
 _SAMPLE = 1000  # texts that show the level's usual language
 
 
-def label(run: Run) -> Result:
-    """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`."""
+def label(run: Run, answers: str | None = None) -> Result:
+    """Write `clusters.jsonl`, `members.parquet`, the files for COPY and `report.json`.
+
+    With `llm.labels` the step is performed twice: first it writes `questions.jsonl`, too, then it
+    reads what a language model has answered.
+
+    Args:
+        run: the run.
+        answers: `Asked.digest` of the answers; None: nothing was asked yet.
+
+    Raises:
+        BadInputError: the run has other answers by now.
+    """
+    asked = None
+    if answers is None:
+        discard_asked(run.folder)
+    else:
+        asked = read_asked(run.folder, answers)
     names = ("snapshot", "merge", "identify", "tag", "trend")
     snapshot, merge, identify, tag, trend = (run.result(name) for name in names)
     # Records carry the run and its time, so the artefact belongs to this run alone.
     former = former_labels(run, identify)
-    extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest]
+    extra = [run.job_id, run.as_of, run.level.name, run.corrections, former.digest, answers]
     key = artefact_key(
         "label", [snapshot, merge, identify, tag, trend], run.settings.model_dump(), extra
     )
+    asking = _asking(run) if answers is None else None
+    inputs = (snapshot, merge, identify, tag, trend)
     return perform(
         run,
         "label",
         key,
-        lambda attempt: _write(run, snapshot, merge, identify, tag, trend, former, attempt),
+        lambda attempt: _write(run, *inputs, former, asked, asking, attempt),
     )
+
+
+def _asking(run: Run) -> Asking | None:
+    """Return what collects a model's questions; None where none is asked."""
+    wanted = run.settings.llm.labels and run.level.name != "entities"
+    return Asking(run.level.name, run.settings.llm.max_requests) if wanted else None
 
 
 def write(
@@ -65,7 +93,8 @@ def write(
     attempt: Attempt,
 ) -> None:
     """Write the files of `label` into an attempt, from these results of the run."""
-    _write(run, snapshot, merge, identify, tag, trend, former_labels(run, identify), attempt)
+    former, asked = former_labels(run, identify), read_asked(run.folder)
+    _write(run, snapshot, merge, identify, tag, trend, former, asked, None, attempt)
 
 
 def _write(
@@ -76,6 +105,8 @@ def _write(
     tag: Result,
     trend: Result,
     former: FormerLabels,
+    asked: Asked | None,
+    asking: Asking | None,
     attempt: Attempt,
 ) -> None:
     labels = read_columns(merge.path("assignments"), ["cluster"])["cluster"]
@@ -84,6 +115,7 @@ def _write(
     marks = read_marks(corrections, snapshot.path("items"), labels)
     tags = Tags(tag, labels, int(merge.metrics["clusters"] or 0))
     trends, lasting = Trends(trend), former.read(run.as_of)
+    llm = read_llm_labels(run.workspace, run.level.name, asked)
     sizes = np.bincount(labels[labels >= 0])
     identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
     with ThreadPoolExecutor(1) as beside:  # the interpreter has little part in it
@@ -97,14 +129,19 @@ def _write(
             attempt.new_file("members_csv", "members.csv"),
         )
         write_clusters(
-            _records(run, snapshot, merge, identities, labels, marks, tags, trends, lasting),
+            _records(
+                run, snapshot, merge, identities, labels, marks, tags, trends, lasting, llm, asking
+            ),
             sizes,
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
             attempt.new_file("clusters_csv", "clusters.csv"),
         )
         writing.result()
     lasting.write(attempt.new_file("labels", "labels.parquet"))
-    report = make_report(run, snapshot, merge, tag, sizes) | {
+    if asking is not None:
+        with open_arrays(merge.path("centroids")) as arrays:
+            asking.write(arrays["centroids"], attempt.new_file(QUESTIONS, "questions.jsonl"))
+    report = make_report(run, snapshot, merge, tag, sizes, llm.report()) | {
         "trends": dict(trend.metrics),
         "corrections": marks.report(merge),
         "lineage": _lineage(identify),
@@ -117,6 +154,8 @@ def _write(
         "outlier_share": report["outlier_share"],
         "raw_outlier_share": report["raw_outlier_share"],
         **{f"tags.{name}": value for name, value in report["tags"].items()},
+        **{f"llm.{name}": value for name, value in report.get("llm", {}).items()},
+        **({"llm.new_labels": asking.new} if asking else {}),
     }
 
 
@@ -136,6 +175,8 @@ def _records(
     tags: Tags,
     trends: Trends,
     lasting: LastingLabels,
+    llm: LlmLabels,
+    asking: Asking | None,
 ) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
@@ -146,13 +187,18 @@ def _records(
     described = describe(table, texts, labels, run.level.name, run.settings.label.keywords)
     # what people call a cluster comes first, then what it was called before
     free = FreeLabels.without([marks.names(), lasting.may_stay(identities)])
-    for number, (members, keywords, proposal) in enumerate(described):
+    for number, (members, keywords, proposal, words) in enumerate(described):
         identity = identities[number]
         name = identity["cluster_id"]
         otherwise = ", ".join(keywords[:_IN_LABEL]) or name_of_id(_most_central_id(members), name)
-        best = free.best(name, proposal.ranked or [otherwise], proposal.tellers, members)
-        chosen = lasting.on(identity, best, proposal, members, free)
+        ranked = proposal.ranked or [otherwise]
+        best = free.best(name, llm.before(name, ranked, words), proposal.tellers, members)
+        source = llm.source(name, best, ranked)
+        chosen = lasting.on(identity, best, proposal, members, free, source)
         free.take(name, chosen.text)
+        llm.used += name in llm.answers and chosen.source == "llm"
+        if asking is not None:
+            asking.add(number, name, members, new=chosen.made == run.as_of)
         cluster = Cluster(
             identity=identity,
             members=members,
@@ -175,8 +221,8 @@ def _most_central_id(members: Columns) -> str:
 
 def describe(
     table: pa.Table, texts: pa.ChunkedArray, labels: I32, level: str, keywords: int
-) -> Iterator[tuple[Columns, list[str], Proposal]]:
-    """Yield the members of each cluster, its keywords and what it may be called.
+) -> Iterator[tuple[Columns, list[str], Proposal, Words]]:
+    """Yield the members of each cluster, its keywords, what it may be called, and its words.
 
     Args:
         table: n items, from `read_members`.
@@ -193,7 +239,8 @@ def describe(
         terms = found.top(number, max(keywords, _TERMS))
         rows = {word: row for row, word in enumerate(found.words_of(number))}
         words = Words(rows, next(rewards), terms)
-        yield members, terms[:keywords], namer.propose(members, most_central(members), words)
+        proposal = namer.propose(members, most_central(members), words)
+        yield members, terms[:keywords], proposal, words
 
 
 def _common(mentions: pa.ChunkedArray) -> frozenset[str]:

@@ -1,8 +1,9 @@
 """Labels that stay: a cluster keeps the label that its id had, as long as little of it changes.
 
 A label is kept only if members of today give it: it is among what their cluster may be called, or
-one of their texts has all of its words in this order. So it never outlives the items that it was
-taken from: a document that is deleted takes its title along.
+one of their texts has all of its words in this order; of a language model's label they have all
+names and numbers. So it never outlives the items that it was taken from: a document that is deleted
+takes its title along.
 """
 
 import hashlib
@@ -10,13 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.identity.published import published_labels
+from clustering_tasks.llm.labels import names_are_said
 from clustering_tasks.stage3.text import matching
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.members import Columns
@@ -32,12 +34,16 @@ LABELS = pa.schema(
         pa.field("labelled_at", pa.timestamp("us", tz="UTC"), nullable=False),
         # Sum of the changes of all runs since the label was the best one.
         pa.field("drift", pa.float64(), nullable=False),
+        pa.field("source", pa.string()),  # null in files of earlier versions: local
     ]
 )
 _AT_ONCE = 0.1  # change since the run before, from which on a cluster is called anew
 _IN_ALL = 0.5  # a story that has grown by half in small steps may be about something else by now
 _TOLD_APART = re.compile(r"(.*\S) \(([^()]+)\)")
 _WORD = re.compile(r"\w+")  # the same before and after a tokeniser's marks are mended
+
+
+Source = Literal["local", "llm"]
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,13 @@ class Label:
         text: one line.
         made: moment of the run that made it.
         name: of an entity that keeps an earlier name; None: its name is the one of today.
+        source: what made it.
     """
 
     text: str
     made: datetime
     name: str | None = None
+    source: Source = "local"
 
 
 @dataclass
@@ -88,6 +96,7 @@ class LastingLabels:
         proposal: Proposal,
         members: Columns,
         free: FreeLabels,
+        source: Source = "local",
     ) -> Label:
         """Return the label of a cluster: the former one, if it may stay, else the best of today.
 
@@ -97,19 +106,19 @@ class LastingLabels:
             proposal: what it may be called.
             members: its items.
             free: labels that no other cluster has.
+            source: of the label of today.
         """
         name = identity["cluster_id"]
         known = self.before.get(name)
-        label, drift = Label(best, self.as_of), 0.0
+        label, drift = Label(best, self.as_of, source=source), 0.0
         if known is not None and known["label"] == best:
-            label = Label(best, known["labelled_at"])
+            label = Label(best, known["labelled_at"], source=_source(known))
         elif known is not None and self._changed_little(identity):
-            stem = said_stem(known["label"], proposal, members)
-            if stem is not None and free.is_free(name, known["label"]):
-                label = Label(known["label"], known["labelled_at"], _canonical(stem, proposal))
-                drift = known["drift"] + identity["changed"]
+            stays = _stays(known, proposal, members)
+            if stays is not None and free.is_free(name, known["label"]):
+                label, drift = stays, known["drift"] + identity["changed"]
         row = {"cluster_id": name, "label": label.text, "labelled_at": label.made, "drift": drift}
-        self.rows.append(row)
+        self.rows.append(row | {"source": label.source})
         return label
 
     def _changed_little(self, identity: Mapping[str, Any]) -> bool:
@@ -164,6 +173,20 @@ def former_labels(run: Run, identify: Result) -> FormerLabels:
     base = identify.metrics.get("base")  # none in what a deletion made of an earlier version's run
     path = published_labels(run.workspace, run.level.name, str(base)) if base else None
     return FormerLabels(path.read_bytes() if path else None, path)
+
+
+def _source(known: Mapping[str, Any]) -> Source:
+    return "llm" if known.get("source") == "llm" else "local"
+
+
+def _stays(known: Mapping[str, Any], proposal: Proposal, members: Columns) -> Label | None:
+    """Return a former label if members of today give it."""
+    text, made = known["label"], known["labelled_at"]
+    if _source(known) == "llm":
+        said = names_are_said(text, _texts(members, proposal))
+        return Label(text, made, source="llm") if said else None
+    stem = said_stem(text, proposal, members)
+    return None if stem is None else Label(text, made, _canonical(stem, proposal))
 
 
 def said_stem(label: str, proposal: Proposal, members: Columns) -> str | None:

@@ -72,6 +72,7 @@ def _shared(run: Run, cluster: Cluster) -> Shared:
         "previous_ids": cluster.identity["previous_ids"],
         "lineage": cluster.identity["change"],
         "labelled_at": cluster.label.made,
+        "label_source": cluster.label.source,
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),

@@ -52,11 +52,21 @@ GROWTH = (
     "vote_agreement",
     "vote_agreement_error",
 )
-UNCOUNTED = ("llm_failures", "llm_timeouts", "parsing", "database")
+# Of a language model's answers, what counts as which kind of error.
+_LLM_ERRORS = {
+    "llm_failures": ("failed",),
+    "llm_timeouts": ("timed_out",),
+    "parsing": ("unreadable", "invented"),
+}
 
 
 def make_report(
-    run: Run, snapshot: Result, merge: Result, tag: Result, sizes: I64
+    run: Run,
+    snapshot: Result,
+    merge: Result,
+    tag: Result,
+    sizes: I64,
+    llm: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Sum a run up; a share of nothing is null.
 
@@ -66,6 +76,7 @@ def make_report(
         merge: its metrics hold counts and quality.
         tag: its metrics are of the tags; all null where there are none.
         sizes: of the clusters.
+        llm: how a language model was asked; None: it was not.
     """
     counts = {name: int(merge.metrics[name] or 0) for name in COUNTS}
     kept = counts["read"] - counts["filtered"]
@@ -93,7 +104,8 @@ def make_report(
         "sizes": describe_sizes(sizes),
         "input": dict(snapshot.metrics),
         "tags": dict(tag.metrics),
-        "errors": _errors(run, merge, tag),
+        **({} if llm is None else {"llm": llm}),
+        "errors": _errors(run, merge, tag, llm),
         "seconds": _seconds(run),
     }
 
@@ -135,15 +147,20 @@ def _evidence(merge: Result) -> dict[str, dict[str, Metric]]:
     return pieces
 
 
-def _errors(run: Run, merge: Result, tag: Result) -> dict[str, Metric]:
-    """Count what went wrong; null is what nobody counts yet."""
+def _errors(run: Run, merge: Result, tag: Result, llm: dict[str, Any] | None) -> dict[str, Metric]:
+    """Count what went wrong; null is what could not go wrong, or nobody counts yet."""
     failed = len(run.result("plan").parts or []) - int(merge.metrics["parts"] or 0)
     conflicts = tag.metrics["conflicts"]
+    of_llm = {
+        error: None if llm is None else sum(llm[ending] for ending in endings)
+        for error, endings in _LLM_ERRORS.items()
+    }
     return {
         "failed_parts": failed,
-        **dict.fromkeys(UNCOUNTED),
+        **of_llm,
+        "database": None,
         "conflicts": conflicts,
-        "total": failed + int(conflicts or 0),
+        "total": sum(int(count or 0) for count in (failed, conflicts, *of_llm.values())),
     }
 
 

@@ -19,6 +19,7 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.reload_marks import mark_changed
 from clustering_tasks.deleted_documents.tombstones import GONE_NAME, Tombstones
+from clustering_tasks.llm.answers import forget_answers
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.steps.redact.artefacts import Redaction, remove_artefacts
 from clustering_tasks.steps.redact.corrections import redact_corrections
@@ -47,13 +48,15 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
     Returns:
         a result without files; metrics: `runs_rewritten`, `runs_given_up` (what is left of them
         holds nothing; they begin again with `snapshot`), `artefacts_removed`, `registries_cut`
-        (of lasting ids, the published ones and those of runs), `corrections_replaced` (files).
+        (of lasting ids, the published ones and those of runs), `corrections_replaced` (files),
+        `answers_removed` (a language model's, to questions with their texts).
     """
     started = time.perf_counter()
     found = Redaction()
     for folder in runs_of(workspace, level):
         replace_records(folder)
     corrections = redact_corrections(workspace, level, deleted)
+    answers = forget_answers(workspace, level.name, deleted)
     for folder in runs_of(workspace, level):
         _redact_run(load_run(workspace, level, folder.name), deleted, found)
     cut = redact_registries(workspace, level.name, deleted)
@@ -72,6 +75,7 @@ def redact(workspace: UPath, level: Level, job_id: str, deleted: Tombstones) -> 
             "artefacts_removed": removed,
             "registries_cut": cut,
             "corrections_replaced": corrections,
+            "answers_removed": answers,
         },
         seconds=time.perf_counter() - started,
     )

@@ -12,7 +12,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
 from clustering_tasks.errors import FATAL_EXIT_CODES
+from clustering_tasks.llm.questions import FILE as QUESTIONS
+from clustering_tasks.llm.questions import read_questions
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps import PLANNING, find_step
 from clustering_tasks.workspace.exports import remove_exports
 from stage4.job_ids import as_of, job_id
@@ -158,6 +161,7 @@ class StepOperator(PausableOperator):
             AirflowFailException: the step says that trying again cannot help.
             AirflowException: it was killed, or failed in a way that may pass.
         """
+        # With questions of `label` it returns the result of a second execution.
         if self._killed:
             raise AirflowException(f"{self._name} was killed ({_end_of(exit_code)})")
         if exit_code and (self._out_of_memory or exit_code in KILLED_HARD):
@@ -165,6 +169,9 @@ class StepOperator(PausableOperator):
         if exit_code:
             self._fail(exit_code, last_error)
         result = self._read_result(context)
+        conn_id = deployment().llm_conn_id
+        if conn_id and find_step(self.step).asks and QUESTIONS in result.get("files", ()):
+            return self._ask(context, result, conn_id)
         if find_step(self.step).reads_stage3:
             remove_exports(UPath(deployment().workspace), self.level)
         parts = result.pop("parts", None)
@@ -172,6 +179,30 @@ class StepOperator(PausableOperator):
             return result
         context["ti"].xcom_push(key=PLAN_RESULT_KEY, value=result)
         return parts
+
+    def _ask(self, context: Context, result: Mapping[str, Any], conn_id: str) -> Any:
+        """Ask a language model what the step wants to know, and perform it again with the answers.
+
+        The worker asks: the step has no connection, and with Docker no network. A task that is
+        tried again, or cleared, asks nothing that was answered before.
+        """
+        from stage4.clients.llm.asking import RunOfLevel, ask_all
+
+        uri = UPath(self.result_uri(context)).parent / "run.json"
+        settings = run_settings(json.loads(uri.read_text(encoding="utf-8"))["settings"]).llm
+        questions = read_questions(UPath(result["files"][QUESTIONS]))
+        asked = ask_all(
+            RunOfLevel(UPath(deployment().workspace), self.level, _job_id(context)),
+            conn_id,
+            settings,
+            questions,
+            left_out=int(result["metrics"]["llm.new_labels"]) - len(questions),
+            stopping=lambda: self._killed,
+        )
+        if self._killed:
+            raise AirflowException(f"{self._name} was killed while it waited for answers")
+        self.options = {**(self.options or {}), "answers": asked.digest}
+        return self.execute(context)
 
     def own_environment(self, context: Context) -> dict[str, str]:
         """Build what this try's environment has beside the installation's."""

@@ -20,6 +20,7 @@ from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.installed_llm import with_installed_llm
 from clustering_tasks.settings.installed_tags import with_installed_tags
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import InputSettings, run_settings
@@ -87,11 +88,13 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
         refuse_filters(settings, LEVELS[level])
         table = chosen_table(settings, level, deployment().source_tables)
         settings = with_choice(settings, table)
+        settings = with_installed_llm(settings, LEVELS[level], deployment().llm_conn_id)
         if table is None:
             items, options = _check_files(level)
         else:
             items, options = _export(table, settings.input, ti)
-        idle = idle_before(settings, LEVELS[level], items)
+        connected = deployment().llm_conn_id is not None
+        idle = idle_before(settings, LEVELS[level], items, llm=connected)
         for each in idle:
             log.warning(str(each))
         ti.xcom_push(IDLE_SETTINGS, [each.record() for each in idle])

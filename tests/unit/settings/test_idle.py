@@ -98,6 +98,7 @@ EVENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("outliers.threshold", {"outliers.threshold": 0.7}, {"outliers.policy": "nearest"}),
     ("publish.allow_empty", {"publish.allow_empty": True, "publish.min_clusters": 1},
      {"publish.min_clusters": 0}),
+    ("llm.max_requests", {"llm.max_requests": 9, "llm.labels": False}, {"llm.labels": True}),
     ("scope", {"scope": "domain", "filter.domains": "diplomatic"},
      {"filter.domains": "diplomatic,military"}),
 ]  # fmt: skip
@@ -120,6 +121,7 @@ def test_the_other_setting_of_a_pair_decides(
         ("parts.by", {"parts.by": "event_type"}, "storylines"),
         ("evidence.sentence_penalty", {"evidence.sentence_penalty": 0.3}, "storylines"),
         ("evidence.story_penalty_factor", {"evidence.story_penalty_factor": 2}, "documents"),
+        ("llm.labels", {"llm.labels": True}, "entities"),
     ],
 )
 def test_the_level_decides(name: str, chosen: dict[str, Any], other: str) -> None:
@@ -164,6 +166,12 @@ def test_a_run_without_database_or_map_has_no_use_for_their_settings() -> None:
     chosen = {"alerts.history": 9, "publish.max_coverage_drop": 0.2, "map.members": 5}
     assert idle("events", chosen) == []
     assert sorted(idle("events", chosen, database=False, map=False)) == sorted(chosen)
+
+
+def test_a_run_without_a_language_model_has_no_use_for_its_settings() -> None:
+    chosen = {"llm.labels": True, "llm.max_requests": 9}
+    assert idle("events", chosen) == []
+    assert sorted(idle("events", chosen, llm=False)) == sorted(chosen)
 
 
 def test_the_neighbour_search_that_was_made_decides() -> None:

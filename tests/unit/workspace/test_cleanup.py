@@ -171,6 +171,16 @@ def test_old_corrections_go_when_no_run_names_them(place: Workspace) -> None:
     assert sorted(path.stem for path in folder.iterdir()) == ["named", "new"]
 
 
+def test_old_answers_of_a_language_model_go_when_no_run_uses_them(place: Workspace) -> None:
+    folder = place.root / "events" / "llm"
+    for name, age in (("used", 400), ("forgotten", 400), ("new", 1)):
+        write(folder / f"{name}.json", b"{}", age)
+    asked = b'{"answers": {"event_1": "used"}}'
+    write(place.root / "events" / "runs" / "job" / "llm.json", asked, 400)
+    place.clean("job")
+    assert sorted(path.stem for path in folder.iterdir()) == ["new", "used"]
+
+
 def registry(place: Workspace, job: str, base: str | None, age: float = 400) -> str:
     folder = place.root / "events" / "identities"
     record = {"job_id": job, "base": base}

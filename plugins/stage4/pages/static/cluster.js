@@ -41,6 +41,8 @@ export async function clusterPage(asked, loadId, acts) {
     id === asked ? null : h("p", { class: "note" }, `${asked} went into this cluster.`),
     ...cluster.marks.filter((one) => one.kind !== "rename").map((one) => h("p", { class: "note" },
       one.kind === "hide" ? "Hidden: lists and searches omit this cluster." : "Pinned.")),
+    cluster.record.label_source === "llm" && cluster.marks.every((one) => one.kind !== "rename")
+      ? h("p", { class: "note" }, "Labelled by a language model.") : null,
     facts(cluster),
     chips("Key phrases", cluster.key_phrases, acts.search),
     chips("Keywords", cluster.keywords, acts.search),

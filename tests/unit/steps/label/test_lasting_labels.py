@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from upath import UPath
@@ -139,6 +140,36 @@ def test_a_name_that_people_gave_to_another_cluster_is_not_kept() -> None:
     best = free.best(NAME, ["Flood in Kenya"], ["Tana"], members())
     label = labels.on(made(0.05), best, proposal("Flood in Kenya"), members(), free)
     assert label == Label("Flood in Kenya (Tana)", TODAY)
+
+
+@pytest.mark.parametrize(
+    ("label", "changed", "source"),
+    [
+        ("Waters rise in Kenya", 0.05, "llm"),
+        ("Waters rise in Kenya", 0.2, "local"),
+        ("Waters rise in Uganda", 0.05, "local"),
+    ],
+)
+def test_a_models_label_stays_while_texts_have_its_names(
+    label: str, changed: float, source: str
+) -> None:
+    labels = lasting(label)
+    labels.before[NAME]["source"] = "llm"
+    titles = ("Flood in Kenya", "Rivers and waters rise")
+    best = "Rivers and waters rise"
+    found = labels.on(made(changed), best, proposal(best), members(*titles), FreeLabels())
+    assert (found.text, found.source) == (label if source == "llm" else best, source)
+    assert labels.rows[0]["source"] == source
+
+
+def test_labels_of_an_earlier_version_are_local(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "labels.parquet")
+    row = {"cluster_id": NAME, "label": "Flood in Kenya", "labelled_at": FIRST, "drift": 0.0}
+    before = pa.Table.from_pylist([row], LABELS.remove(LABELS.get_field_index("source")))
+    pq.write_table(before, path.path)
+    labels = FormerLabels(path.read_bytes(), path).read(TODAY)
+    found = labels.on(made(0.0), "Rivers rise", proposal("Rivers rise"), members(), FreeLabels())
+    assert found == Label("Flood in Kenya", FIRST, source="local")
 
 
 def test_a_run_without_clusters_leaves_a_file(tmp_path: Path) -> None:

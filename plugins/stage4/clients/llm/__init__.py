@@ -1,0 +1,1 @@
+"""Asking a language model with OpenAI's API for labels."""
