@@ -10,19 +10,17 @@ import pyarrow as pa
 from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
+from clustering_tasks.engine.processes import Each, work_processes
+from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.identity.words import CHANGES
-from clustering_tasks.stage3.words import words_of
-from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.free_labels import FreeLabels
-from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
-from clustering_tasks.steps.label.members import Columns, by_cluster, read_members
-from clustering_tasks.steps.label.naming import Namer, Proposal, Words
-from clustering_tasks.steps.label.records import Cluster, most_central, record
+from clustering_tasks.steps.label.members import Columns, most_central, read_members
+from clustering_tasks.steps.label.proposals import describe
+from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
-from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.steps.label.tags import Tags
 from clustering_tasks.steps.label.titles import name_of_id
@@ -32,9 +30,8 @@ from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
 
-_TERMS = 12  # from which key phrases are chosen
 _IN_LABEL = 5  # keywords, where there is nothing else
-_SAMPLE = 1000  # texts that show the level's usual language
+_ENOUGH = 30_000  # items, below which a process takes longer to start than it saves
 
 
 def label(run: Run) -> Result:
@@ -86,7 +83,11 @@ def _write(
     trends, lasting = Trends(trend), former.read(run.as_of)
     sizes = np.bincount(labels[labels >= 0])
     identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
-    with ThreadPoolExecutor(1) as beside:  # the interpreter has little part in it
+    workers = thread_count() if len(labels) >= _ENOUGH else 1
+    with (
+        work_processes(workers) as each,
+        ThreadPoolExecutor(1) as beside,  # the interpreter has little part in it
+    ):
         writing = beside.submit(
             write_members,
             snapshot.path("items"),
@@ -97,7 +98,7 @@ def _write(
             attempt.new_file("members_csv", "members.csv"),
         )
         write_clusters(
-            _records(run, snapshot, merge, identities, labels, marks, tags, trends, lasting),
+            _records(run, snapshot, merge, identities, labels, marks, tags, trends, lasting, each),
             sizes,
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
             attempt.new_file("clusters_csv", "clusters.csv"),
@@ -135,6 +136,7 @@ def _records(
     tags: Tags,
     trends: Trends,
     lasting: LastingLabels,
+    each: Each,
 ) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
@@ -142,7 +144,8 @@ def _records(
     texts = read_columns(snapshot.path("items"), ["text"])["text"]
     algorithm = str(merge.metrics["algorithm"])
     parameters = getattr(run.settings, algorithm).model_dump()
-    described = describe(table, texts, labels, run.level.name, run.settings.label.keywords)
+    most = run.settings.label.keywords
+    described = describe(table, texts, labels, run.level.name, most, each)
     # what people call a cluster comes first, then what it was called before
     free = FreeLabels.without([marks.names(), lasting.may_stay(identities)])
     for number, (members, keywords, proposal) in enumerate(described):
@@ -170,38 +173,3 @@ def _records(
 def _most_central_id(members: Columns) -> str:
     name: str = members["source_id"][most_central(members)[0]]
     return name
-
-
-def describe(
-    table: pa.Table, texts: pa.ChunkedArray, labels: I32, level: str, keywords: int
-) -> Iterator[tuple[Columns, list[str], Proposal]]:
-    """Yield the members of each cluster, its keywords and what it may be called.
-
-    Args:
-        table: n items, from `read_members`.
-        texts: (n,) from which keywords are drawn.
-        labels: (n,) the cluster of each, negative for none; every cluster has a member.
-        level: its name.
-        keywords: most of them for a cluster.
-    """
-    clusters = int(labels.max(initial=-1)) + 1
-    found = _keywords(texts, labels, clusters)
-    namer = Namer(level, _common(table["title"]) if level == "entities" else frozenset())
-    rewards = found.rewards(np.bincount(labels[labels >= 0], minlength=clusters))
-    for number, members in enumerate(by_cluster(table, labels, clusters)):
-        terms = found.top(number, max(keywords, _TERMS))
-        rows = {word: row for row, word in enumerate(found.words_of(number))}
-        words = Words(rows, next(rewards), terms)
-        yield members, terms[:keywords], namer.propose(members, most_central(members), words)
-
-
-def _common(mentions: pa.ChunkedArray) -> frozenset[str]:
-    counts = mentions.drop_null().value_counts()
-    return common_nouns(dict(zip(*(part.to_pylist() for part in counts.flatten()), strict=True)))
-
-
-def _keywords(texts: pa.ChunkedArray, labels: I32, clusters: int) -> Keywords:
-    sample = texts.take(np.arange(0, len(texts), max(1, len(texts) // _SAMPLE)))
-    usual = usual_language(words_of(text) for text in sample.to_pylist() if text)
-    table = pa.table({"text": texts})
-    return Keywords((part["text"] for part in by_cluster(table, labels, clusters)), usual)
