@@ -16,7 +16,7 @@ from clustering_tasks.engine.decay import decay_of
 from clustering_tasks.engine.density_validity import relative_validity
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.label_propagation import propagate
-from clustering_tasks.engine.label_retrieval import rewards
+from clustering_tasks.engine.label_retrieval import heaviest_apart, rewards
 from clustering_tasks.engine.linkage import average_linkage
 from clustering_tasks.engine.main_axes import turn
 from clustering_tasks.engine.modularity import modularity
@@ -91,5 +91,7 @@ def warm_up() -> float:
     separation(mean_spread(fitted, labels, sums), sums)
     said = np.ones(2, dtype=np.int32)
     two = np.array([2, 2])
-    list(rewards(np.arange(3), np.zeros(2, dtype=np.int64), said, other[:2], two))
+    none = np.zeros(2, dtype=np.int64)
+    list(rewards(np.arange(3), none, said, other[:2], two, [0, 2]))
+    heaviest_apart(np.arange(3), none, 2, other[:2], np.full((2, 1), -1))
     return time.perf_counter() - started

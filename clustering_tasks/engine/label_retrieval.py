@@ -6,7 +6,8 @@ the clusters that share a cluster's heaviest words: a label is never mistaken fo
 that has none of its words.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,11 +19,12 @@ _HEADS = 8  # heaviest words of a cluster, by which rivals are found
 _POSTINGS = 256  # clusters looked at for a word: those in which it weighs most
 _OWN = 0.7  # of a candidate's own member that is left out: of two, one may say what both mean
 _SATURATION = 1.2  # BM25's k1
-_BLOCK = 4096  # clusters at a time
 
 
-def rewards(bounds: I64, words: I64, said: I32, weights: F32, sizes: I64) -> Iterator[F32]:
-    """Yield for each cluster what each of its words adds to a query's score, for it and rivals.
+def rewards(
+    bounds: I64, words: I64, said: I32, weights: F32, sizes: I64, cuts: Sequence[int]
+) -> Iterator[F32]:
+    """Yield what each word of some clusters adds to a query's score, for its cluster and rivals.
 
     Args:
         bounds: (c + 1,) where the words of each cluster begin.
@@ -30,10 +32,11 @@ def rewards(bounds: I64, words: I64, said: I32, weights: F32, sizes: I64) -> Ite
         said: how often the cluster says them.
         weights: of each in its cluster.
         sizes: (c,) members.
+        cuts: (b + 1,) clusters with which blocks begin, and c.
 
     Yields:
-        (words, 2 + `RIVALS`): how typical of the cluster it is; the cluster's own, without one
-        member that says all of them; its rivals'.
+        of each block (words, 2 + `RIVALS`): how typical of the cluster it is; the cluster's own,
+        without one member that says all of them; its rivals'.
     """
     total = int(words.max(initial=-1)) + 1
     spoken = np.bincount(words, said, minlength=total)
@@ -43,16 +46,14 @@ def rewards(bounds: I64, words: I64, said: I32, weights: F32, sizes: I64) -> Ite
     own = _saturated((said - _OWN) / (of_size - _OWN))
     whole = _saturated(said / of_size)
     rivals = _rivals(bounds, words, weights, total)
-    for first in range(0, len(sizes), _BLOCK):
-        last = min(first + _BLOCK, len(sizes))
+    for first, last in pairwise(cuts):
         start, stop = bounds[first], bounds[last]
         block = np.zeros((stop - start, 2 + RIVALS), dtype=np.float32)
         block[:, 0] = own[start:stop] * own[start:stop]
         block[:, 1] = own[start:stop]
         compare(bounds, words, whole, rivals, first, last, block)
         block *= rarity[words[start:stop], None].astype(np.float32)
-        for cluster in range(first, last):
-            yield block[bounds[cluster] - start : bounds[cluster + 1] - start]
+        yield block
 
 
 def _saturated(often: np.ndarray) -> F32:
@@ -154,3 +155,37 @@ def compare(
                     at += 1
                 if at < end and words[at] == words[row]:
                     block[row - start, 2 + j] = whole[at]
+
+
+@kernel
+def heaviest_apart(bounds: I64, terms: I64, word: int, weights: F32, kept: I64) -> None:
+    """Write the rows of each cluster's heaviest terms of which no two share a word: (c, count).
+
+    Args:
+        bounds: (c + 1,) where the terms of each cluster begin.
+        terms: of their words' numbers, which begin with 1: `first * word + second`, second 0 for
+            none.
+        word: more than the numbers.
+        weights: of the terms; of equals the first counts.
+        kept: -1 everywhere.
+    """
+    for cluster in range(len(kept)):
+        for place in range(kept.shape[1]):
+            best, weight = -1, np.float32(-1)
+            for row in range(bounds[cluster], bounds[cluster + 1]):
+                if weights[row] > weight and is_apart(terms, word, row, kept[cluster, :place]):
+                    best, weight = row, weights[row]
+            if best < 0:
+                break
+            kept[cluster, place] = best
+
+
+@kernel
+def is_apart(terms: I64, word: int, row: int, kept: I64) -> bool:
+    """Whether a term has none of the words of some others."""
+    first, second = terms[row] // word, terms[row] % word
+    for other in kept:
+        pair = terms[other] // word, terms[other] % word
+        if first in pair or (second != 0 and second in pair):
+            return False
+    return True

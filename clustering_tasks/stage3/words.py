@@ -34,6 +34,7 @@ _WORD = re.compile(
     rf"(?<![\w{_MARKS}])(?:(?:{_LETTER}){{2,}}(?:['\u2019-](?:{_LETTER})+)*|(?:{_LETTER})+\d+)"
     rf"(?![\w{_MARKS}])"
 )
+_SIGNS = ".,:;!?()[]\"'\u2018\u2019\u201c\u201d\u2026-\u2013\u2014"
 # The pieces of a title, whose length they measure: digits and single letters too.
 _PLAIN_PIECE = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _PIECE = re.compile(
@@ -71,20 +72,50 @@ def words_of(text: str, language: str = "") -> list[str]:
         text: clean.
         language: of most texts beside it, an ISO 639-1 code; for the casing.
     """
-    return _cut(lower_case(text, language), _PLAIN_WORD, _WORD)
+    text = lower_case(text, language)
+    if beyond_latin(text):
+        text = _without_runs(text)
+        if _MARK.search(text):
+            return _WORD.findall(text)
+    found = list[str]()
+    for part in text.split():  # as `parts_of`, but of letters, and of two or more
+        bare = part if part.isalpha() else part.strip(_SIGNS)
+        if bare.isalpha():
+            if len(bare) > 1:
+                found.append(bare)
+        else:
+            found += _PLAIN_WORD.findall(part)
+    return found
 
 
 def pieces_of(text: str, language: str = "") -> set[str]:
     """Return the words of a title as `words_of`, with digits and single letters."""
-    return set(_cut(lower_case(text, language), _PLAIN_PIECE, _PIECE))
+    text = lower_case(text, language)
+    if beyond_latin(text):
+        text = _without_runs(text)
+        if _MARK.search(text):
+            return set(_PIECE.findall(text))
+    return set(parts_of(text, _PLAIN_PIECE))
 
 
-def _cut(text: str, plain: re.Pattern[str], with_marks: re.Pattern[str]) -> list[str]:
-    if not beyond_latin(text):
-        return plain.findall(text)
-    if has_runs(text):
-        text = _RUN.sub(" ", text)
-    return (with_marks if _MARK.search(text) else plain).findall(text)
+def parts_of(text: str, pattern: re.Pattern[str]) -> list[str]:
+    """Return what a pattern finds that takes letters and digits between blanks as one.
+
+    Most of what stands between blanks is that, with a sign behind it at most: to look at it in
+    this way takes a third of the time of `re`.
+    """
+    found = list[str]()
+    for part in text.split():
+        bare = part if part.isalnum() else part.strip(_SIGNS)
+        if bare.isalnum():
+            found.append(bare)
+        else:
+            found += pattern.findall(part)
+    return found
+
+
+def _without_runs(text: str) -> str:
+    return _RUN.sub(" ", text) if has_runs(text) else text
 
 
 def beyond_latin(text: str) -> bool:

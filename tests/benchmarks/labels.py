@@ -25,9 +25,8 @@ from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.label import describe
-from clustering_tasks.steps.label.members import by_cluster, read_members
-from clustering_tasks.steps.label.records import most_central
+from clustering_tasks.steps.label.members import by_cluster, most_central, read_members
+from clustering_tasks.steps.label.proposals import describe
 from clustering_tasks.workspace.columns import read_columns
 from tests.benchmarks.label_contenders import frequent_mention, typical_title
 from tests.benchmarks.label_retrieval import Bm25, held_out, nearest, ranks_first
@@ -125,7 +124,7 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
     """Yield what each contender calls a cluster."""
     count = len(found.centroids)
     table = pa.table({"text": found.texts})
-    keywords = Keywords(part["text"] for part in by_cluster(table, clusters, count))
+    keywords = Keywords.of_texts(part["text"] for part in by_cluster(table, clusters, count))
     named = describe(found.table, found.texts, clusters, found.level, 10)
     free = FreeLabels()
     for number, (members, terms, now, _) in enumerate(named):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.stage3.text import clean
+from clustering_tasks.steps.label import label as label_step
+from clustering_tasks.steps.label import proposals
 from clustering_tasks.steps.label.tables import CLUSTER_SCHEMA
 from clustering_tasks.workspace.artefacts import Result
 from tests.conftest import Workbench
@@ -32,6 +35,14 @@ HOSTILE = [
     "a,b;c|d",
     "NULL",
 ]
+
+
+TEXTS = {
+    "documents": ["title"],
+    "events": ["event_description", "sentence"],
+    "entities": ["entity_text", "context"],
+    "storylines": ["storyline_summary"],
+}
 
 
 def label(workbench: Workbench, job: str = "job", **settings: Any) -> Result:
@@ -221,3 +232,28 @@ def test_label_settings_bound_what_is_kept(workbench: Workbench, result: Result)
         assert len(record["keywords"]) <= 2
         assert len(record["representatives"]) == 1
         assert len(record["primary_entities"]) <= 1
+
+
+@pytest.mark.parametrize("level", ["documents", "events", "entities", "storylines"])
+def test_files_have_the_same_bytes_whatever_the_number_of_processes(
+    workbench: Workbench, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = [
+        plain_metadata(level, n) | {name: HOSTILE[n % len(HOSTILE)] for name in TEXTS[level]}
+        for n in range(60)
+    ]
+    workbench.stage3.write(level, blobs([9] * 6, noise=6, spread=0.05), metadata)
+    workbench.perform(level, hdbscan=HDBSCAN)
+    run = workbench.start(level, hdbscan=HDBSCAN)
+    monkeypatch.setattr(proposals, "_AT_ONCE", 10)  # six tasks
+    found = set()
+    for enough, threads in ((10**9, "4"), (0, "2"), (0, "4")):
+        monkeypatch.setattr(label_step, "_ENOUGH", enough)
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        shutil.rmtree(str(run.workspace / level / "artefacts" / "label"))
+        result = label_step.label(run)
+        assert not result.reused
+        names = ("clusters_jsonl", "clusters_csv", "members_csv", "labels")
+        found.add(tuple(result.path(name).read_bytes() for name in names))
+    assert len(found) == 1
+    assert found.pop()[0].count(b"\n") >= 6  # of entities a type has its own

@@ -10,9 +10,8 @@ from upath import UPath
 from clustering_tasks.arrays import F32
 from clustering_tasks.llm.questions import Question, write_questions
 from clustering_tasks.stage3.text import cut
-from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.members import Columns, most_central
 from clustering_tasks.steps.label.naming import CENTRAL
-from clustering_tasks.steps.label.records import most_central
 
 _TEXTS = 6  # of a cluster
 _OTHERS = 3  # similar clusters

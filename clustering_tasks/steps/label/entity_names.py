@@ -280,11 +280,12 @@ def names_in(sentence: str) -> list[str]:
     Where most words have a capital, as in headlines, nothing shows a name.
     """
     parts = sentence.split()
-    if sum(word[:1].isupper() for word in parts) * 4 > 3 * len(parts):
+    initials = [word[0] for word in parts]
+    if sum(map(str.isupper, initials)) * 4 > 3 * len(parts):
         return []
     found, run = list[str](), list[str]()
-    for place, word in enumerate(parts):
-        if not run and word[0].islower():
+    for place, (word, small) in enumerate(zip(parts, map(str.islower, initials), strict=True)):
+        if small and not run:
             continue  # most words
         bare = word.strip(_EDGES + ".!?\u2026")
         if bare[:1].isupper() and (place or not run):

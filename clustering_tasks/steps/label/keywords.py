@@ -1,22 +1,37 @@
 """Keywords by class-based TF-IDF: what a cluster says more often than the level does."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count, pairwise
 
 import numpy as np
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
-from clustering_tasks.stage3.text import has_points, unpointed
-from clustering_tasks.stage3.words import beyond_latin, overlaps, terms_of_runs, words_of
-from clustering_tasks.steps.label.stop_words import ENGLISH, stop_words_of
+from clustering_tasks.stage3.words import has_runs, overlaps
+from clustering_tasks.steps.label.numbering import END, Numbered, number_texts
+from clustering_tasks.steps.label.stop_words import ENGLISH
+from clustering_tasks.steps.label.word_groups import WordGroup, tells_of
 
 # "stari dvor" says more than "dvor" alone, which is in the same texts and so weighs as much
 _PAIR_GAIN = 1.2
 _WORD = 1 << 32
-_END = -1  # of a text
-_COUNTED = 1 << 20  # words at a time
 _NOTHING = (*[np.empty(0, np.int64)] * 3, np.empty(0, np.int32))  # as `_count` returns
+
+
+@dataclass(frozen=True)
+class _Single:
+    """The terms that are a word.
+
+    Attributes:
+        bounds: (c + 1,) where those of each cluster begin.
+        rows: of each among the terms.
+        words: its number, from 0.
+    """
+
+    bounds: I64
+    rows: I64
+    words: I64
 
 
 class Keywords:
@@ -27,139 +42,161 @@ class Keywords:
     a blank comes before whatever a word is made of.
     """
 
-    def __init__(self, clusters: Iterable[Iterable[str | None]], usual: str = ENGLISH) -> None:
+    def __init__(self, parts: Iterable[Numbered]) -> None:
         """Count terms of one and two words.
 
         Args:
-            clusters: the texts of each cluster's members.
-            usual: language of a text that does not show its own, from `usual_language`.
+            parts: the words of the first clusters, of those behind them, and so on.
         """
         vocabulary: dict[str, int] = defaultdict(count().__next__)
         self._shown: dict[str, str] = {}  # of a word its form with vowel points, where one has it
-        rows = (_numbers(texts, vocabulary, usual, self._shown) for texts in clusters)
-        together = list(_together(rows))
+        known = [_in_common(part, vocabulary, self._shown) for part in parts]
         self._words = sorted(vocabulary)
         rank = np.empty(len(vocabulary) + 1, dtype=np.int64)
         rank[[vocabulary[word] for word in self._words]] = np.arange(len(vocabulary))
-        rank[_END] = _END
-        counted = [_count(rank[numbers], ends) for numbers, ends in together]
+        rank[END] = END
+        counted = [_count(rank[numbers], ends) for numbers, ends in known]
         words, sizes, self._terms, self._said = (
             np.concatenate(each) for each in zip(_NOTHING, *counted, strict=True)
         )
         self._bounds = np.append(0, np.cumsum(sizes))
         self._weights = _weights(self._terms, self._said, words, sizes)
+        single = self._terms % _WORD == 0
+        self._single = _Single(
+            np.append(0, np.cumsum(single))[self._bounds],
+            np.flatnonzero(single),
+            self._terms[single] // _WORD - 1,
+        )
+
+    @classmethod
+    def of_texts(cls, clusters: Iterable[Iterable[str | None]], usual: str = ENGLISH) -> "Keywords":
+        """Count the terms of each cluster's texts; see `number_texts`."""
+        return cls([number_texts(clusters, usual)])
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""
-        terms, weights = self._row(cluster)
-        looked_at = 8 * count
-        while True:
-            heavy = _heaviest(weights, looked_at)
-            order = np.argsort(-weights[heavy], kind="stable")  # of equals by the alphabet
-            kept = self._apart(terms[heavy][order].tolist(), count)
-            if len(kept) == count or looked_at >= len(weights):
-                return [" ".join(self._shown.get(word, word) for word in term) for term in kept]
-            looked_at *= 8
-
-    def words_of(self, cluster: int) -> list[str]:
-        """Return the single words of a cluster, without vowel points, by the alphabet."""
-        terms, _ = self._row(cluster)
-        single = terms[terms % _WORD == 0]
-        return [self._words[number] for number in (single // _WORD - 1).tolist()]
+        terms = self._terms[self._heaviest_apart(cluster, count)].tolist()
+        words = [[self._words[number] for number in _numbers_of(term)] for term in terms]
+        return [" ".join(self._shown.get(word, word) for word in each) for each in words]
 
     def weights_of(self, cluster: int) -> dict[str, float]:
         """Return the weight of each single word of a cluster, without vowel points."""
-        terms, weights = self._row(cluster)
-        single = terms % _WORD == 0
-        return dict(zip(self.words_of(cluster), weights[single].tolist(), strict=True))
+        here = slice(*self._single.bounds[cluster : cluster + 2])
+        words = [self._words[number] for number in self._single.words[here].tolist()]
+        return dict(zip(words, self._weights[self._single.rows[here]].tolist(), strict=True))
 
-    def rewards(self, sizes: I64) -> Iterator[F32]:
-        """Yield for each cluster what its `words_of` add to a query's score; see `rewards`.
+    def groups(self, sizes: I64, cuts: Sequence[int], count: int) -> Iterator[WordGroup]:
+        """Yield the words and the heaviest terms of some clusters at a time.
 
         Args:
             sizes: (c,) members of each cluster.
+            cuts: (b + 1,) clusters with which groups begin, and c.
+            count: most terms of a cluster.
         """
         # numba, which the step's start does without
         from clustering_tasks.engine.label_retrieval import rewards
 
-        single = self._terms % _WORD == 0
-        ends = np.append(0, np.cumsum(single))
-        words = self._terms[single] // _WORD - 1
-        return rewards(ends[self._bounds], words, self._said[single], self._weights[single], sizes)
+        single = self._single
+        said, weights = self._said[single.rows], self._weights[single.rows]
+        kept = self._kept(count)
+        blocks = rewards(single.bounds, single.words, said, weights, sizes, cuts)
+        for (first, last), block in zip(pairwise(cuts), blocks, strict=True):
+            yield self._group(first, last, block, kept[first:last])
 
-    def _row(self, cluster: int) -> tuple[I64, F32]:
-        here = slice(*self._bounds[cluster : cluster + 2])
-        return self._terms[here], self._weights[here]
+    def _group(self, first: int, last: int, rewards: F32, kept: I64) -> WordGroup:
+        bounds = self._single.bounds[first : last + 1]
+        here = self._single.words[bounds[0] : bounds[-1]]
+        numbers, words = np.unique(here, return_inverse=True)
+        texts = [self._words[number] for number in numbers.tolist()]
+        shown = {word: self._shown[word] for word in texts if word in self._shown}
+        terms = self._rows_of(kept, bounds, here)
+        plain = np.array([word not in shown for word in texts], dtype=bool)[words]
+        return WordGroup(
+            texts,
+            shown,
+            words.astype(np.int32),
+            bounds - bounds[0],
+            rewards,
+            terms,
+            tells_of(terms, rewards, plain),
+        )
 
-    def _apart(self, terms: Iterable[int], count: int) -> list[list[str]]:
-        """Return the words of the first terms, up to `count`, that share none with one before."""
-        kept = list[list[str]]()
+    def _rows_of(self, kept: I64, bounds: I64, words: I64) -> I32:
+        """Return of each kept term the rows of its words among the group's: (g, count, 2)."""
+        of = np.repeat(np.arange(len(kept)), np.diff(bounds))
+        wide = len(self._words) + 1
+        terms = np.zeros(kept.shape, dtype=np.int64)
+        terms[kept >= 0] = self._terms[kept[kept >= 0]]
+        sought = np.stack(np.divmod(terms, _WORD), axis=2) - 1
+        keys = np.arange(len(kept))[:, None, None] * wide + sought
+        rows = np.searchsorted(of * wide + words, keys)
+        return np.where(sought >= 0, rows, -1).astype(np.int32)
+
+    def _kept(self, count: int) -> I64:
+        """Return the rows of each cluster's heaviest terms: (c, count), -1 for none."""
+        from clustering_tasks.engine.label_retrieval import heaviest_apart
+
+        kept = np.full((len(self._bounds) - 1, count), -1)
+        heaviest_apart(self._bounds, self._terms, _WORD, self._weights, kept)
+        for cluster in self._with_runs().tolist():
+            rows = self._heaviest_apart(cluster, count)
+            kept[cluster] = np.pad(rows, (0, count - len(rows)), constant_values=-1)
+        return kept
+
+    def _with_runs(self) -> I64:
+        """Return the clusters with a word without blanks: such words have pieces in common."""
+        runs = np.array([has_runs(word) for word in self._words], dtype=bool)
+        found = np.append(0, np.cumsum(runs[self._single.words]))[self._single.bounds]
+        return np.flatnonzero(np.diff(found))
+
+    def _heaviest_apart(self, cluster: int, count: int) -> I64:
+        """Return the rows of a cluster's heaviest terms, apart from each other."""
+        first, last = self._bounds[cluster : cluster + 2]
+        weights = self._weights[first:last]
+        looked_at = 8 * count
+        while True:
+            heavy = np.flatnonzero(_heaviest(weights, looked_at))
+            rows = first + heavy[np.argsort(-weights[heavy], kind="stable")]  # then the alphabet
+            kept = self._apart(rows, count)
+            if len(kept) == count or looked_at >= len(weights):
+                return kept
+            looked_at *= 8
+
+    def _apart(self, rows: I64, count: int) -> I64:
+        """Return the first rows, up to `count`, whose terms share no word with one before."""
+        kept = list[int]()
         said = set[int | str]()
-        for term in terms:
-            first, second = divmod(term, _WORD)
-            numbers = [first - 1, second - 1] if second else [first - 1]
+        for row, term in zip(rows.tolist(), self._terms[rows].tolist(), strict=True):
+            numbers = _numbers_of(term)
             if not said.isdisjoint(numbers):
                 continue
             words = [self._words[number] for number in numbers]
             pieces = set[str]() if all(map(str.isascii, words)) else overlaps(" ".join(words))
             if said.isdisjoint(pieces):
-                kept.append(words)
+                kept.append(row)
                 said.update(numbers, pieces)
                 if len(kept) == count:
                     break
-        return kept
+        return np.array(kept, dtype=np.int64)
 
 
-def _numbers(
-    texts: Iterable[str | None], vocabulary: dict[str, int], usual: str, shown: dict[str, str]
-) -> list[int]:
-    """Number the words of a cluster's texts, each text with `_END` behind; new words are entered.
-
-    Words that differ in vowel points alone are one; `shown` gets the form with the points.
-    """
-    numbers = []
-    known = [text for text in texts if text]
-    split = [words_of(text, usual) for text in known]
-    plain = not beyond_latin("".join(known))
-    if not plain:
-        split = [_without_points(*each, shown) for each in zip(known, split, strict=True)]
-    for words, stop_words in zip(split, stop_words_of(split, usual), strict=True):
-        numbers += [vocabulary[word] for word in words if word not in stop_words]
-        numbers.append(_END)  # no pair spans two texts
-    if not plain:
-        for terms_of_text in terms_of_runs(known):
-            for term in terms_of_text:
-                numbers += [vocabulary[term], _END]
-    return numbers
-
-
-def _without_points(text: str, words: list[str], shown: dict[str, str]) -> list[str]:
-    if not has_points(text):
-        return words
-    bare = list(map(unpointed, words))
-    for word, form in zip(bare, words, strict=True):
+def _in_common(
+    part: Numbered, vocabulary: dict[str, int], shown: dict[str, str]
+) -> tuple[I32, I64]:
+    """Number a part's words as all parts have them; new words are entered."""
+    for word, form in part.shown.items():
         shown.setdefault(word, form)
-    return bare
+    common = np.array([*(vocabulary[word] for word in part.words), END], dtype=np.int32)
+    return common[part.numbers], part.ends
 
 
-def _together(rows: Iterable[list[int]]) -> Iterator[tuple[I32, I64]]:
-    """Put the numbers of clusters together, of so many as have `_COUNTED` words or the first more.
-
-    Yields:
-        the numbers, and where those of each cluster end.
-    """
-    some, ends = list[int](), list[int]()
-    for row in rows:
-        some += row
-        ends.append(len(some))
-        if len(some) >= _COUNTED:
-            yield np.array(some, dtype=np.int32), np.array(ends)
-            some, ends = [], []
-    yield np.array(some, dtype=np.int32), np.array(ends, dtype=np.int64)
+def _numbers_of(term: int) -> list[int]:
+    first, second = divmod(term, _WORD)
+    return [first - 1, second - 1] if second else [first - 1]
 
 
 def _count(row: I64, ends: I64) -> tuple[I64, I64, I64, I32]:
-    """Count the terms of some clusters, given their words as `_together` does.
+    """Count the terms of some clusters, given their words as `_in_common` does.
 
     Returns:
         how many terms each cluster has, and how many different ones; these, ascending in each
@@ -167,7 +204,7 @@ def _count(row: I64, ends: I64) -> tuple[I64, I64, I64, I32]:
     """
     both = np.zeros((len(row), 2), dtype=np.int64)
     both[:, 0] = (row + 1) * _WORD
-    paired = (row[:-1] != _END) & (row[1:] != _END)
+    paired = (row[:-1] != END) & (row[1:] != END)
     both[:-1, 1][paired] = (both[:-1, 0] + row[1:] + 1)[paired]
     there = both != 0
     terms = both[there]

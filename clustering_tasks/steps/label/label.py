@@ -10,23 +10,21 @@ import pyarrow as pa
 from clustering_tasks.arrays import I32
 from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
+from clustering_tasks.engine.processes import Each, work_processes
+from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.identity.words import CHANGES
 from clustering_tasks.llm.answers import Asked, discard_asked, read_asked
 from clustering_tasks.llm.questions import FILE as QUESTIONS
-from clustering_tasks.stage3.words import words_of
 from clustering_tasks.steps.label.asking import Asking
-from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.free_labels import FreeLabels
-from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
 from clustering_tasks.steps.label.llm_labels import LlmLabels, read_llm_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
-from clustering_tasks.steps.label.members import Columns, by_cluster, read_members
-from clustering_tasks.steps.label.naming import Namer, Proposal, Words
-from clustering_tasks.steps.label.records import Cluster, most_central, record
+from clustering_tasks.steps.label.members import Columns, most_central, read_members
+from clustering_tasks.steps.label.proposals import describe
+from clustering_tasks.steps.label.records import Cluster, record
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
-from clustering_tasks.steps.label.stop_words import usual_language
 from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.steps.label.tags import Tags
 from clustering_tasks.steps.label.titles import name_of_id
@@ -36,9 +34,8 @@ from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
 
-_TERMS = 12  # from which key phrases are chosen
 _IN_LABEL = 5  # keywords, where there is nothing else
-_SAMPLE = 1000  # texts that show the level's usual language
+_ENOUGH = 30_000  # items, below which a process takes longer to start than it saves
 
 
 def label(run: Run, answers: str | None = None) -> Result:
@@ -118,7 +115,11 @@ def _write(
     llm = read_llm_labels(run.workspace, run.level.name, asked)
     sizes = np.bincount(labels[labels >= 0])
     identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
-    with ThreadPoolExecutor(1) as beside:  # the interpreter has little part in it
+    workers = thread_count() if len(labels) >= _ENOUGH else 1
+    with (
+        work_processes(workers) as each,
+        ThreadPoolExecutor(1) as beside,  # the interpreter has little part in it
+    ):
         writing = beside.submit(
             write_members,
             snapshot.path("items"),
@@ -130,7 +131,8 @@ def _write(
         )
         write_clusters(
             _records(
-                run, snapshot, merge, identities, labels, marks, tags, trends, lasting, llm, asking
+                *(run, snapshot, merge, identities, labels, marks, tags, trends, lasting),
+                *(llm, asking, each),
             ),
             sizes,
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
@@ -177,6 +179,7 @@ def _records(
     lasting: LastingLabels,
     llm: LlmLabels,
     asking: Asking | None,
+    each: Each,
 ) -> Iterator[Record]:
     with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
@@ -184,15 +187,17 @@ def _records(
     texts = read_columns(snapshot.path("items"), ["text"])["text"]
     algorithm = str(merge.metrics["algorithm"])
     parameters = getattr(run.settings, algorithm).model_dump()
-    described = describe(table, texts, labels, run.level.name, run.settings.label.keywords)
+    most = run.settings.label.keywords
+    answers = llm.in_order(identities)
+    described = describe(table, texts, labels, run.level.name, most, each, answers)
     # what people call a cluster comes first, then what it was called before
     free = FreeLabels.without([marks.names(), lasting.may_stay(identities)])
-    for number, (members, keywords, proposal, words) in enumerate(described):
+    for number, (members, keywords, proposal, wins) in enumerate(described):
         identity = identities[number]
         name = identity["cluster_id"]
         otherwise = ", ".join(keywords[:_IN_LABEL]) or name_of_id(_most_central_id(members), name)
         ranked = proposal.ranked or [otherwise]
-        best = free.best(name, llm.before(name, ranked, words), proposal.tellers, members)
+        best = free.best(name, llm.before(name, ranked, wins=wins), proposal.tellers, members)
         source = llm.source(name, best, ranked)
         chosen = lasting.on(identity, best, proposal, members, free, source)
         free.take(name, chosen.text)
@@ -217,39 +222,3 @@ def _records(
 def _most_central_id(members: Columns) -> str:
     name: str = members["source_id"][most_central(members)[0]]
     return name
-
-
-def describe(
-    table: pa.Table, texts: pa.ChunkedArray, labels: I32, level: str, keywords: int
-) -> Iterator[tuple[Columns, list[str], Proposal, Words]]:
-    """Yield the members of each cluster, its keywords, what it may be called, and its words.
-
-    Args:
-        table: n items, from `read_members`.
-        texts: (n,) from which keywords are drawn.
-        labels: (n,) the cluster of each, negative for none; every cluster has a member.
-        level: its name.
-        keywords: most of them for a cluster.
-    """
-    clusters = int(labels.max(initial=-1)) + 1
-    found = _keywords(texts, labels, clusters)
-    namer = Namer(level, _common(table["title"]) if level == "entities" else frozenset())
-    rewards = found.rewards(np.bincount(labels[labels >= 0], minlength=clusters))
-    for number, members in enumerate(by_cluster(table, labels, clusters)):
-        terms = found.top(number, max(keywords, _TERMS))
-        rows = {word: row for row, word in enumerate(found.words_of(number))}
-        words = Words(rows, next(rewards), terms)
-        proposal = namer.propose(members, most_central(members), words)
-        yield members, terms[:keywords], proposal, words
-
-
-def _common(mentions: pa.ChunkedArray) -> frozenset[str]:
-    counts = mentions.drop_null().value_counts()
-    return common_nouns(dict(zip(*(part.to_pylist() for part in counts.flatten()), strict=True)))
-
-
-def _keywords(texts: pa.ChunkedArray, labels: I32, clusters: int) -> Keywords:
-    sample = texts.take(np.arange(0, len(texts), max(1, len(texts) // _SAMPLE)))
-    usual = usual_language(words_of(text) for text in sample.to_pylist() if text)
-    table = pa.table({"text": texts})
-    return Keywords((part["text"] for part in by_cluster(table, labels, clusters)), usual)

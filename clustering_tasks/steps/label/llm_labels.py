@@ -8,8 +8,6 @@ from upath import UPath
 
 from clustering_tasks.llm.answers import Asked, labels_of
 from clustering_tasks.steps.label.lasting_labels import Source
-from clustering_tasks.steps.label.naming import Words
-from clustering_tasks.steps.label.plainness import plainness
 
 
 @dataclass
@@ -28,21 +26,24 @@ class LlmLabels:
     used: int = 0
     lost: int = 0
 
-    def before(self, cluster_id: str, ranked: Sequence[str], words: Words) -> list[str]:
-        """Put the model's label before the local ones, if it wins.
+    def in_order(self, identities: Sequence[Mapping[str, Any]]) -> list[str | None] | None:
+        """Return the answer about each cluster; None where there is none about any."""
+        if not self.answers:
+            return None
+        return [self.answers.get(identity["cluster_id"]) for identity in identities]
 
-        It wins if its value as a query, by which the local labels are ranked too, is not below that
-        of the best one. Of equals it is the model's, which has read the texts as a whole.
+    def before(self, cluster_id: str, ranked: Sequence[str], *, wins: bool) -> list[str]:
+        """Put the model's label before the local ones, if it wins.
 
         Args:
             cluster_id: of the cluster.
             ranked: local labels, the best first; at least one.
-            words: of the cluster's texts.
+            wins: against the best of them (`proposals.describe`).
         """
         answer = self.answers.get(cluster_id)
         if answer is None or answer == ranked[0]:
             return [*ranked]
-        if _value(answer, words) < _value(ranked[0], words):
+        if not wins:
             self.lost += 1
             return [*ranked]
         return [answer, *ranked]
@@ -77,8 +78,3 @@ class LlmLabels:
 def read_llm_labels(workspace: UPath, level: str, asked: Asked | None) -> LlmLabels:
     """Read the answers of a run."""
     return LlmLabels(asked, labels_of(workspace, level, asked))
-
-
-def _value(label: str, words: Words) -> float:
-    # rounded: the last bits depend on the processor's logarithm
-    return round(words.fit(label)[0] * plainness(label), 5)

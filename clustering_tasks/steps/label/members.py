@@ -4,7 +4,8 @@ As rows a million items would be a million dictionaries: ten times the memory, a
 that `label` takes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -31,13 +32,36 @@ _ITEMS = [
 ]
 _ASSIGNMENTS = ["cluster", "probability", "similarity", "near_duplicate"]
 _BATCH = 8192  # items whose metadata are Python objects at a time
-_GROUP = 50_000  # members at a time; more only where a single cluster has more
+_GROUP = 50_000  # members at a time
 
 
 def read_members(items: UPath, assignments: UPath, level: Level) -> pa.Table:
     """Read what records say of all items, one row each, in the order of their vector ids."""
     columns = read_columns(items, _ITEMS) | read_columns(assignments, _ASSIGNMENTS)
     return pa.table(columns | _facts(items, level))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Clusters whose numbers follow each other.
+
+    Attributes:
+        table: their members, one cluster's behind the other's.
+        bounds: (g + 1,) where in the table those of each of the g clusters begin.
+    """
+
+    table: pa.Table
+    bounds: I64
+
+    def clusters(self) -> Iterator[Columns]:
+        """Yield the members of each cluster, from the first to the last."""
+        names = self.table.column_names
+        columns = [_values(self.table[name]) for name in names]
+        for start, stop in pairwise(self.bounds.tolist()):
+            yield {
+                name: values[start:stop] if starts is None else values[starts[start] : starts[stop]]
+                for name, (values, starts) in zip(names, columns, strict=True)
+            }
 
 
 def by_cluster(table: pa.Table, labels: I32, clusters: int) -> Iterator[Columns]:
@@ -48,34 +72,49 @@ def by_cluster(table: pa.Table, labels: I32, clusters: int) -> Iterator[Columns]
         labels: (n,) the cluster of each, negative for none.
         clusters: their number.
     """
+    for group in groups(table, labels, cuts(labels, clusters, _GROUP)):
+        yield from group.clusters()
+
+
+def cuts(labels: I32, clusters: int, size: int) -> list[int]:
+    """Return with which clusters groups begin that have up to `size` members, and the number.
+
+    A cluster that has more is a group by itself.
+    """
+    bounds = np.append(0, np.cumsum(np.bincount(labels[labels >= 0], minlength=clusters)))
+    found = [0]
+    while found[-1] < clusters:
+        last = int(np.searchsorted(bounds, bounds[found[-1]] + size, side="right")) - 1
+        found.append(max(last, found[-1] + 1))
+    return found
+
+
+def groups(table: pa.Table, labels: I32, starts: Sequence[int]) -> Iterator[Group]:
+    """Yield the clusters in groups.
+
+    Args:
+        table: n rows.
+        labels: (n,) the cluster of each, negative for none.
+        starts: from `cuts`.
+    """
     order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(clusters + 1))
-    for first, last in _groups(bounds):
-        group = table.take(pa.array(order[bounds[first] : bounds[last]]))
-        columns = {name: _values(group[name]) for name in group.column_names}
-        for start, stop in pairwise((bounds[first : last + 1] - bounds[first]).tolist()):
-            yield {
-                name: values[starts[start] : starts[stop]]
-                for name, (values, starts) in columns.items()
-            }
+    bounds = np.searchsorted(labels[order], np.arange(starts[-1] + 1))
+    for first, last in pairwise(starts):
+        members = table.take(pa.array(order[bounds[first] : bounds[last]]))
+        yield Group(members, bounds[first : last + 1] - bounds[first])
 
 
-def _groups(bounds: I64) -> Iterator[tuple[int, int]]:
-    """Yield ranges of clusters that together have up to `_GROUP` members."""
-    first = 0
-    while first < len(bounds) - 1:
-        last = int(np.searchsorted(bounds, bounds[first] + _GROUP, side="right")) - 1
-        last = max(last, first + 1)
-        yield first, last
-        first = last
+def most_central(members: Columns) -> I64:
+    """Order members by their similarity to the centroid: (n,) rows, the most central first."""
+    # stable: of equally central members the one with the lesser vector id comes first
+    return np.argsort(-members["similarity"], kind="stable")
 
 
-def _values(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], I64]:
-    """Return a column's values and where each row's begin: one after the other but in lists."""
-    array = column.combine_chunks()
-    starts = np.arange(len(array) + 1)
+def _values(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], list[int] | None]:
+    """Return a column's values; of lists all values, and where each row's begin."""
+    array, starts = column.combine_chunks(), None
     if pa.types.is_list(array.type):
-        starts = array.offsets.to_numpy() - array.offsets[0].as_py()
+        starts = (array.offsets.to_numpy() - array.offsets[0].as_py()).tolist()
         array = array.flatten()
     return array.to_numpy(zero_copy_only=False), starts
 

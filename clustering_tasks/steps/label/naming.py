@@ -1,16 +1,11 @@
 """The label of each cluster and its key phrases: what best finds its members, in plain words."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 
-import numpy as np
-
-from clustering_tasks.arrays import F32, I64
-from clustering_tasks.stage3.text import unpointed
-from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
+from clustering_tasks.arrays import I64
+from clustering_tasks.stage3.words import has_runs, parts_of, pieces_of
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
 from clustering_tasks.steps.label.english import DATES, NOUN_OF, OPENS_NOUN
 from clustering_tasks.steps.label.entity_names import (
@@ -25,9 +20,9 @@ from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences, split_before
 from clustering_tasks.steps.label.titles import shorten
 from clustering_tasks.steps.label.verbs import WORD, holds, is_verb
+from clustering_tasks.steps.label.words import Words
 
 CENTRAL = 10  # members whose texts are considered: the most central say what a cluster is about
-_PADDING = 4.0  # words, so that a label of two does not win for being short
 _ENOUGH = 6  # candidates, beyond which no sentence is shortened
 _CUT_UP = 6  # of their texts
 _SENTENCES = 3  # of a text
@@ -36,7 +31,6 @@ _DAYS = 3
 _SHOWN = 3  # texts that show how phrases are written
 _READ = 400  # characters of such a text
 _BETWEEN, _SMALL_WORD = 2, 3  # words between the two of a pair, and their letters
-_NOT_FOUND = 0.5  # of a label that finds a rival's members before the cluster's own
 _LESS_CENTRAL = 0.99
 _WITHOUT_TRIGGER = 0.6
 _TEMPLATE = 0.3
@@ -63,52 +57,6 @@ class Proposal:
     tellers: list[str]
     phrases: list[str]
     entity: Entity | None = None
-
-
-@dataclass(frozen=True)
-class Words:
-    """A cluster's single words, and what each adds to a query's score.
-
-    Attributes:
-        rows: of a word its row.
-        rewards: (words, 2 + rivals) of `rewards`.
-        keywords: the heaviest terms.
-    """
-
-    rows: dict[str, int]
-    rewards: F32
-    keywords: Sequence[str]
-
-    def fit(self, text: str) -> tuple[float, bool]:
-        """Say how well a text finds the cluster's members, by its length, and whether it does."""
-        pieces = pieces_of(text)
-        said = set(map(unpointed, pieces)) if beyond_latin(text) else pieces
-        rows = [self.rows[word] for word in said & self.rows.keys()]
-        length = float(len(pieces))
-        if has_runs(text):  # a word without blanks beside it has two letters or more
-            rows += [row for term, row in self.rows.items() if has_runs(term) and term in text]
-            length += len("".join(runs_of(text))) / 2
-        if not rows:
-            return 0.0, False
-        score = self.rewards[rows].sum(axis=0).tolist()
-        typical, own, rival = score[0], score[1], max(score[2:])
-        found = own > rival
-        worth = typical * (own / (own + rival)) ** 2 if own else 0.0
-        return worth * (1 if found else _NOT_FOUND) / math.sqrt(length + _PADDING), found
-
-    def telling_first(self) -> Iterator[str]:
-        """Yield the keywords, those behind that find a rival's members before the cluster's own."""
-        split = [[self.rows[w] for w in term.split() if w in self.rows] for term in self.keywords]
-        known = [(term, rows) for term, rows in zip(self.keywords, split, strict=True) if rows]
-        if known:
-            starts = np.cumsum([0, *(len(rows) for _, rows in known[:-1])])
-            said = np.add.reduceat(self.rewards[list(chain(*split)), 1:], starts)
-            tells = (said[:, 0] > said[:, 1:].max(axis=1)).tolist()
-            yield from (term for (term, _), does in zip(known, tells, strict=True) if does)
-            telling = {term for (term, _), does in zip(known, tells, strict=True) if does}
-            yield from (term for term in self.keywords if term not in telling)
-        else:
-            yield from self.keywords
 
 
 @dataclass(frozen=True)
@@ -253,8 +201,8 @@ def _phrases(words: Words, texts: list[str]) -> list[str]:
     """Return the keywords that tell the cluster from its rivals best, as its texts write them."""
     shown = [mended(text[:_READ]) for text in texts[:_SHOWN]]
     names = {name: name.lower().split() for name in _names(shown)}
-    tokens = [WORD.findall(text) for text in shown]
-    said_in = [[token.lower() for token in each] for each in tokens]
+    tokens = [parts_of(text, WORD) for text in shown]
+    said_in = [list(map(str.lower, each)) for each in tokens]
     found, taken = list[str](), set[str]()
     for term in words.telling_first():
         phrase = _as_written(term, tokens, said_in, names)
@@ -285,6 +233,8 @@ def _as_written(
             if end:
                 form = " ".join(own[at:end])
                 found[form] = found.get(form, 0) + 1
+    if len(found) == 1:
+        return next(iter(found))
     # of equals the one with fewer capitals: a headline has them on every word
     written = min(found, key=lambda f: (-found[f], sum(map(str.isupper, f)), f), default="")
     return written or ("" if second else term)

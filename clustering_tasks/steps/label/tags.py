@@ -13,7 +13,7 @@ from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
 
-_OF_CLUSTER = ("cluster", "tag", "confidence", "members", "applied", "conflicts")
+_OF_CLUSTER = ("tag", "confidence", "members", "applied", "conflicts")  # as `_cluster_tag` takes
 _OF_ITEM = ("row", "tag", "confidence", "by_cluster")
 
 
@@ -30,13 +30,14 @@ class Tags:
         """
         names = read_columns(tag.path("tags"), ["category", "tag"])
         self._names = list(zip(*(names[each].to_pylist() for each in names), strict=True))
-        self._of_cluster = _arrays(tag, "cluster_tags", _OF_CLUSTER)
+        of_cluster = _arrays(tag, "cluster_tags", ("cluster", *_OF_CLUSTER))
+        self._of_cluster = [of_cluster[name] for name in _OF_CLUSTER]
         self._of_item = _arrays(tag, "item_tags", _OF_ITEM)
         of = labels[self._of_item["row"]]
         self._order = np.argsort(of, kind="stable")
         numbers = np.arange(clusters + 1)
         self._items_from = np.searchsorted(of[self._order], numbers)
-        self._tags_from = np.searchsorted(self._of_cluster["cluster"], numbers)
+        self._tags_from = np.searchsorted(of_cluster["cluster"], numbers)
         self._places = _places(labels)[self._of_item["row"]]
 
     def on(self, record: Record, number: int, source_ids: npt.NDArray[Any]) -> Record:
@@ -48,7 +49,8 @@ class Tags:
             source_ids: of the members, in the order of their rows.
         """
         first, last = self._tags_from[number : number + 2]
-        record["tags"] = [self._cluster_tag(at) for at in range(first, last)]
+        columns = [values[first:last].tolist() for values in self._of_cluster]
+        record["tags"] = [self._cluster_tag(*row) for row in zip(*columns, strict=True)]
         first, last = self._items_from[number : number + 2]
         record["member_tags"] = [
             {"id": source_ids[self._places[at]], **self._item_tag(at)}
@@ -65,16 +67,17 @@ class Tags:
         texts = [to_json(got[row]).decode() if row in got else "[]" for row in range(start, stop)]
         return pa.array(texts, pa.string())
 
-    def _cluster_tag(self, at: int) -> ClusterTag:
-        of = {name: values[at].item() for name, values in self._of_cluster.items()}
-        category, tag = self._names[of["tag"]]
+    def _cluster_tag(
+        self, tag: int, confidence: float, members: int, applied: int, conflicts: int
+    ) -> ClusterTag:
+        category, name = self._names[tag]
         return {
             "category": category,
-            "tag": tag,
-            "confidence": of["confidence"],
-            "members": of["members"],
-            "applied": of["applied"],
-            "conflicts": of["conflicts"],
+            "tag": name,
+            "confidence": confidence,
+            "members": members,
+            "applied": applied,
+            "conflicts": conflicts,
         }
 
     def _item_tag(self, at: int) -> ItemTag:

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF001  - signs of many scripts look alike
 """Words in the scripts that news are written in."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from clustering_tasks.stage3.words import (
     has_runs,
     lower_case,
     overlaps,
+    parts_of,
     pieces_of,
     terms_of_runs,
     words_of,
@@ -126,3 +129,23 @@ def test_no_text_makes_it_fail(texts: list[str]) -> None:
         assert all(term in text for term in terms)
         assert bool(terms) <= has_runs(text)
         assert all(words_of(word) for word in words_of(text))
+
+
+SIGNS_AND_LETTERS = st.text(
+    "aB1\u00e9\u00b2_'\u2019.,-\u2013\"( \t\u00a0\u2028\u0416\u0e01", max_size=24
+)
+
+
+@given(SIGNS_AND_LETTERS | st.text(max_size=24))
+@pytest.mark.parametrize(
+    "pattern", [r"[^\W_]+(?:['\u2019-][^\W_]+)*", r"[^\W_]+(?:['\u2019.-][^\W_]+)*"]
+)
+def test_parts_are_what_the_pattern_finds(pattern: str, text: str) -> None:
+    assert parts_of(text, re.compile(pattern)) == re.findall(pattern, text)
+
+
+@given(SIGNS_AND_LETTERS)
+def test_words_are_letters_or_letters_and_digits(text: str) -> None:
+    plain = r"\b(?:[^\W\d_]{2,}(?:['\u2019-][^\W\d_]+)*|[^\W\d_]+\d+)\b"
+    bare = lower_case(text.replace("\u0e01", " "))
+    assert words_of(text) == re.findall(plain, bare)

@@ -2,6 +2,7 @@ from collections import Counter
 from itertools import pairwise
 from math import log1p
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -56,7 +57,7 @@ def test_a_label_is_not_cut_between_a_letter_and_its_mark() -> None:
 
 
 def test_keywords_are_what_a_cluster_says_more_often_than_the_others() -> None:
-    keywords = Keywords(
+    keywords = Keywords.of_texts(
         [
             ["storm hits the coast today", "coast braces for storm", "storm damage today"],
             ["parliament votes today", "parliament debates budget", "budget vote today"],
@@ -71,22 +72,27 @@ def test_keywords_are_what_a_cluster_says_more_often_than_the_others() -> None:
 
 
 def test_a_pair_of_words_stands_for_both() -> None:
-    keywords = Keywords([["Stari Dvor flooded", "Stari Dvor evacuated"], ["chess game", "chess"]])
+    keywords = Keywords.of_texts(
+        [["Stari Dvor flooded", "Stari Dvor evacuated"], ["chess game", "chess"]]
+    )
     top = keywords.top(0, 5)
     assert top[0] == "stari dvor"
     assert not {"stari", "dvor"} & set(top)
 
 
 def test_no_pair_spans_two_texts() -> None:
-    assert Keywords([["alpha", "beta"] * 3, ["other words"]]).top(0, 3) == ["alpha", "beta"]
-    assert Keywords([["alpha beta"] * 3, ["other words"]]).top(0, 3) == ["alpha beta"]
+    assert Keywords.of_texts([["alpha", "beta"] * 3, ["other words"]]).top(0, 3) == [
+        "alpha",
+        "beta",
+    ]
+    assert Keywords.of_texts([["alpha beta"] * 3, ["other words"]]).top(0, 3) == ["alpha beta"]
 
 
 @given(st.lists(st.lists(st.text("bcd fgk", max_size=12), max_size=5), max_size=5))
 def test_weights_are_those_of_the_formula(clusters: list[list[str]]) -> None:
     said = [_terms_of(texts) for texts in clusters]
     total = sum(said, Counter[str]())
-    keywords = Keywords(clusters)
+    keywords = Keywords.of_texts(clusters)
     for number, counts in enumerate(said):
         words = counts.total()
         weights = {
@@ -127,25 +133,46 @@ def _terms_of(texts: list[str]) -> Counter[str]:
 )
 def test_keywords_are_words_in_every_script(texts: list[str], top: list[str]) -> None:
     others = ["storm hits the coast", "coast braces for storm"]
-    keywords = Keywords([texts, others, others])
+    keywords = Keywords.of_texts([texts, others, others])
     assert set(top) <= set(keywords.top(0, 10))
 
 
 @pytest.mark.parametrize("clusters", [[], [[]], [[None, ""], ["the of and"]], [["1 2 3"], ["?"]]])
 def test_clusters_without_words_have_no_keywords(clusters: list[list[str | None]]) -> None:
-    keywords = Keywords(clusters)
+    keywords = Keywords.of_texts(clusters)
     for cluster in range(len(clusters)):
         assert keywords.top(cluster, 5) == []
         assert keywords.weights_of(cluster) == {}
 
 
 def test_a_cluster_without_words_among_others_has_none() -> None:
-    keywords = Keywords([["storm"], [None], ["chess"]])
+    keywords = Keywords.of_texts([["storm"], [None], ["chess"]])
     assert [keywords.top(cluster, 3) for cluster in range(3)] == [["storm"], [], ["chess"]]
 
 
 @given(st.lists(st.lists(st.text(max_size=30) | st.none(), max_size=4), max_size=4))
 def test_no_text_makes_it_fail(clusters: list[list[str | None]]) -> None:
-    keywords = Keywords(clusters)
+    keywords = Keywords.of_texts(clusters)
     for cluster in range(len(clusters)):
         assert len(keywords.top(cluster, 3)) <= 3
+
+
+@given(
+    st.lists(st.lists(st.text("bcd \u4eac\u5317\u0301", max_size=14), max_size=4), max_size=6),
+    st.data(),
+)
+def test_terms_of_groups_are_those_of_each_cluster(
+    clusters: list[list[str]], data: st.DataObject
+) -> None:
+    keywords = Keywords.of_texts(clusters)
+    count = len(clusters)
+    cuts = sorted({0, count, *data.draw(st.lists(st.integers(0, count)))})
+    groups = keywords.groups(np.full(count, 4), cuts, 3)
+    found = [words for group in groups for words in group.clusters()]
+    assert [words.keywords for words in found] == [keywords.top(n, 3) for n in range(count)]
+    for number, words in enumerate(found):
+        assert list(words.rows) == list(keywords.weights_of(number))
+        for term, tells in zip(words.keywords, words.tells, strict=True):
+            rows = [words.rows[word] for word in term.split() if word in words.rows]
+            said = words.rewards[rows].sum(axis=0)
+            assert tells == (said[1] > said[2:].max())

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering_tasks.steps.label.free_labels import FreeLabels
-from clustering_tasks.steps.label.label import describe
 from clustering_tasks.steps.label.naming import Proposal
+from clustering_tasks.steps.label.proposals import describe
 
 
 @dataclass

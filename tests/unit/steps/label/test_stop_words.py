@@ -71,7 +71,7 @@ SOME_NEWS = {
 
 def keywords_of(texts: list[str], usual: str, others: list[list[str]] | None = None) -> set[str]:
     """The single words that weigh anything in a cluster."""
-    return set(Keywords([texts, *(others or [])], usual).weights_of(0))
+    return set(Keywords.of_texts([texts, *(others or [])], usual).weights_of(0))
 
 
 def removed(texts: list[str], usual: str = "en") -> list[frozenset[str]]:

@@ -1,0 +1,111 @@
+"""What the clusters of a level may be called: found by several processes where there are many."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain, pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from clustering_tasks.arrays import I32
+from clustering_tasks.engine.processes import Each
+from clustering_tasks.stage3.words import words_of
+from clustering_tasks.steps.label.entity_names import common_nouns
+from clustering_tasks.steps.label.keywords import Keywords
+from clustering_tasks.steps.label.members import (
+    Columns,
+    Group,
+    by_cluster,
+    cuts,
+    groups,
+    most_central,
+)
+from clustering_tasks.steps.label.naming import Namer, Proposal
+from clustering_tasks.steps.label.numbering import number_group
+from clustering_tasks.steps.label.plainness import plainness
+from clustering_tasks.steps.label.stop_words import usual_language
+from clustering_tasks.steps.label.word_groups import WordGroup
+from clustering_tasks.steps.label.words import Words
+
+_TERMS = 12  # from which key phrases are chosen
+_SAMPLE = 1000  # texts that show the level's usual language
+_AT_ONCE = 4000  # members of clusters that are named in one go
+_READ = ["title", "mention", "sentence", "entity_type", "start_time", "similarity"]
+
+Task = tuple[Group, WordGroup, Sequence[str | None]]
+
+
+def describe(
+    table: pa.Table,
+    texts: pa.ChunkedArray,
+    labels: I32,
+    level: str,
+    keywords: int,
+    each: Each = map,
+    answers: Sequence[str | None] | None = None,
+) -> Iterator[tuple[Columns, list[str], Proposal, bool]]:
+    """Yield the members of each cluster, its keywords, what it may be called, and who has won.
+
+    A model's label wins if its value as a query, by which the local labels are ranked too, is not
+    below that of the best one. Of equals it is the model's, which has read the texts as a whole.
+
+    Args:
+        table: n items, from `read_members`.
+        texts: (n,) from which keywords are drawn.
+        labels: (n,) the cluster of each, negative for none; every cluster has a member.
+        level: its name.
+        keywords: most of them for a cluster.
+        each: who does the work, from `work_processes`.
+        answers: of each cluster the label that a language model gives it; None: no model was asked.
+    """
+    clusters = int(labels.max(initial=-1)) + 1
+    starts = cuts(labels, clusters, _AT_ONCE)
+    parts = groups(pa.table({"text": texts}), labels, starts)
+    found = Keywords(each(partial(number_group, _usual(texts)), parts))
+    common = _common(table["title"]) if level == "entities" else frozenset[str]()
+    sizes = np.bincount(labels[labels >= 0], minlength=clusters)
+    tasks = zip(
+        groups(table.select(_READ), labels, starts),
+        found.groups(sizes, starts, max(keywords, _TERMS)),
+        _cut(answers or [None] * clusters, starts),
+        strict=True,
+    )
+    proposals = each(partial(_propose, Namer(level, common)), tasks)
+    both = zip(by_cluster(table, labels, clusters), chain.from_iterable(proposals), strict=True)
+    for members, (terms, proposal, wins) in both:
+        yield members, terms[:keywords], proposal, wins
+
+
+def _propose(namer: Namer, task: Task) -> list[tuple[list[str], Proposal, bool]]:
+    """Return the heaviest terms of each cluster of a group, and what it may be called."""
+    members, words, answers = task
+    found = []
+    for m, w, answer in zip(members.clusters(), words.clusters(), answers, strict=True):
+        proposal = namer.propose(m, most_central(m), w)
+        found.append((w.keywords, proposal, answer is not None and _wins(answer, proposal, w)))
+    return found
+
+
+def _wins(answer: str, proposal: Proposal, words: Words) -> bool:
+    local = proposal.ranked[0] if proposal.ranked else ""
+    return _value(answer, words) >= _value(local, words)
+
+
+def _value(label: str, words: Words) -> float:
+    # rounded: the last bits depend on the processor's logarithm
+    return round(words.fit(label)[0] * plainness(label), 5)
+
+
+def _cut(answers: Sequence[str | None], starts: Sequence[int]) -> Iterator[Sequence[str | None]]:
+    for start, stop in pairwise(starts):
+        yield answers[start:stop]
+
+
+def _common(mentions: pa.ChunkedArray) -> frozenset[str]:
+    counts = mentions.drop_null().value_counts()
+    return common_nouns(dict(zip(*(part.to_pylist() for part in counts.flatten()), strict=True)))
+
+
+def _usual(texts: pa.ChunkedArray) -> str:
+    sample = texts.take(np.arange(0, len(texts), max(1, len(texts) // _SAMPLE)))
+    return usual_language(words_of(text) for text in sample.to_pylist() if text)
