@@ -23,6 +23,7 @@ from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.corrections.frozen import freeze, frozen_folder, read_file, read_frozen
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
 from clustering_tasks.errors import (
+    CHECKPOINTED,
     INTERNAL_ERROR,
     SettingsError,
     Stage4Error,
@@ -37,6 +38,7 @@ from clustering_tasks.settings.run import RunSettings, assignments, run_settings
 from clustering_tasks.stage3.text import escape_unseen
 from clustering_tasks.steps import REDACT, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run, load_run
+from clustering_tasks.workspace.checkpoints import save_checkpoints
 from clustering_tasks.workspace.kernel_cache import keep_kernels
 from clustering_tasks.workspace.storage import remove_unfinished, to_json
 
@@ -366,10 +368,13 @@ def _wait_for_parent() -> None:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     # As PID 1 of a container Python has no handler of its own and would ignore the signal.
-    # Not through the logger: this thread may hold its lock.
-    entry = {"event": "terminated", "level": "warning"}
-    os.write(2, to_json(structlog.contextvars.get_contextvars() | entry) + b"\n")
     # Whoever ends a step kills it soon after: what is not removed by then is removed by its age.
+    blocks = 0
+    with suppress(OSError):
+        blocks = save_checkpoints()
+    # Not through the logger: this thread may hold its lock.
+    entry = {"event": "terminated", "level": "warning", "kept_blocks": blocks}
+    os.write(2, to_json(structlog.contextvars.get_contextvars() | entry) + b"\n")
     with suppress(OSError):
         remove_unfinished()
-    os._exit(128 + signal.SIGTERM)
+    os._exit(CHECKPOINTED if blocks else 128 + signal.SIGTERM)

@@ -9,9 +9,10 @@
 | 69 | `ResourcesError` | no | too little memory or disk, or a path that this user may not use |
 | 70 | any other exception | yes | a defect of ours |
 | 75 | `TransientError` | yes | may pass on a second try |
+| 85 | SIGTERM | yes | what was found is kept, and the next try goes on from there |
 | 137 | SIGKILL | yes | most often the kernel's, when memory runs out |
 
-The numbers are those of `sysexits.h`.
+The numbers are those of `sysexits.h`; 85 is the one by which HTCondor's jobs say the same.
 """
 
 import errno
@@ -23,6 +24,7 @@ from typing import ClassVar
 INTERNAL_ERROR = 70
 LIBRARY_ERROR = 1  # nothing of this package has ended the process
 KILLED = 137  # 128 + SIGKILL
+CHECKPOINTED = 85
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$")  # numpy's, which has no errno

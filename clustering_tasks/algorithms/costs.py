@@ -104,6 +104,7 @@ def forecast_level(
     pairs = sum(size * compared_with(size, settings.neighbours) for size in sizes.tolist())
     return {
         "memory_bytes": most_memory(n, dimension, k, held),
-        "disk_bytes": n * (k * 8 + dimension * 5 + 100),  # vectors and their codes
+        # vectors and their codes; the graph, and once more its checkpoint
+        "disk_bytes": n * (k * 16 + dimension * 5 + 100),
         "search_milliseconds": int(pairs * pair_seconds(dimension) / thread_count() * 1e3),
     }

@@ -314,6 +314,13 @@ class DeploymentSettings(BaseSettings):
         "memory and more time, and the clusters are the same. Default: 98,304; a `cluster` task "
         "that was out of memory is tried again with half of it.",
     )
+    checkpoint_seconds: float = Field(
+        30,
+        ge=0,
+        description="`cluster` keeps what it has found about every so many seconds, so that a task "
+        "that is paused, killed or lost goes on from there. Shorter blocks cost time: each reads "
+        "the vectors of its level again. 0: nothing is kept.",
+    )
     steps_pool: str = Field(
         "stage4_steps", description="Name of the Airflow pool of all other steps."
     )

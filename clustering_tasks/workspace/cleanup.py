@@ -24,6 +24,7 @@ from upath import UPath
 
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.artefacts import artefact_name
+from clustering_tasks.workspace.checkpoints import SUFFIX
 from clustering_tasks.workspace.storage import is_local
 
 IN_USE = timedelta(days=2)
@@ -40,7 +41,8 @@ class Cleaned:
         runs: folders of runs.
         registries: of lasting ids, those of removed runs that no kept run went on from.
         artefacts: artefacts, whole ones.
-        leftovers: what killed attempts have left: their files, copies of Stage 3's, exports.
+        leftovers: what killed attempts have left: their files, checkpoints, copies of Stage 3's,
+            exports.
         freed_bytes: of all these.
         left_bytes: in the workspace afterwards.
     """
@@ -198,8 +200,9 @@ def _remove_files(registries: Iterable[_Registry]) -> None:
 
 
 def _leftovers(level: Path, idle: float) -> Iterator[_Folder]:
-    """What was exported, `snapshot` copied and attempts wrote before they were killed."""
-    copies = (*level.glob("runs/*/copy-*"), *level.glob("exports/*"))
+    """What was exported, `snapshot` copied, and attempts wrote and kept before they were killed."""
+    checkpoints = level.glob(f"runs/*/*{SUFFIX}")
+    copies = (*level.glob("runs/*/copy-*"), *level.glob("exports/*"), *checkpoints)
     attempts = (path for artefact in level.glob("artefacts/*/*") for path in _attempts(artefact))
     for path in (*copies, *attempts):
         found = _folder(path)

@@ -10,7 +10,7 @@ PAGE = "docs/reference/errors.md"
 _EXIT_CODES = (
     "How a step tells its runner what its end means; the numbers are those of `sysexits.h`. A "
     "code that is not retried fails the Airflow task at once, whatever its retries. A step that is "
-    "ended by SIGTERM exits with 143; a killed task never counts as done."
+    "ended by SIGTERM exits with 143, or with 85; a killed task never counts as done."
 )
 _PAUSES = (
     "Airflow waits before a retry: `STAGE4_RETRY_DELAY_SECONDS`, doubled for each further one, and "
@@ -58,6 +58,11 @@ def _exit_codes() -> Iterator[tuple[int, str, str, str]]:
     yield errors.INTERNAL_ERROR, "any other exception", "yes", "a defect of ours"
     library = "It ended the process, as OpenBLAS does where memory is refused (`ulimit -v`)."
     yield errors.LIBRARY_ERROR, "the interpreter, a library", "yes", library
+    kept = (
+        "`cluster` was ended while it searched. What it has found is kept: the next try goes on "
+        "from there, of a paused job when it is resumed."
+    )
+    yield errors.CHECKPOINTED, "SIGTERM", "yes", kept
     killed = (
         "Most often the kernel's, when memory runs out. `cluster` then searches half as many rows "
         "at a time (`STAGE4_BATCH_ROWS`). Another step whose container was out of memory is not "

@@ -81,7 +81,7 @@ class Actor:
         return Run(dag, started), True
 
     async def pause(self, run: Run, *, now: bool) -> None:
-        """Let no further task of a job start; `now` ends running ones, whose work starts again."""
+        """Let no further task of a job start; `now` ends running ones, which keep what they can."""
         runs = await self._set_pause(job_controls.pause, run)
         if not now:
             return

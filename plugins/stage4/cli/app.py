@@ -157,7 +157,7 @@ def pause_command(
     job_id: JobName,
     now: Annotated[
         bool,
-        typer.Option("--now", help="End running tasks, too; their work starts again on resume."),
+        typer.Option("--now", help="End running tasks, too; `cluster` goes on from where it was."),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, NoReturn
 
@@ -11,12 +12,13 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from upath import UPath
 
-from clustering_tasks.errors import FATAL_EXIT_CODES
+from clustering_tasks.errors import CHECKPOINTED, FATAL_EXIT_CODES
 from clustering_tasks.llm.questions import FILE as QUESTIONS
 from clustering_tasks.llm.questions import read_questions
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps import PLANNING, find_step
+from clustering_tasks.workspace.checkpoints import checkpoint_folder, remove_checkpoint
 from clustering_tasks.workspace.exports import remove_exports
 from stage4.job_ids import as_of, job_id
 from stage4.runners.pausing import PausableOperator
@@ -160,10 +162,14 @@ class StepOperator(PausableOperator):
         Raises:
             AirflowFailException: the step says that trying again cannot help.
             AirflowException: it was killed, or failed in a way that may pass.
+            TaskDeferred: a signal has ended it, and its job is paused.
         """
         # With questions of `label` it returns the result of a second execution.
         if self._killed:
+            self.discard_canceled(context)
             raise AirflowException(f"{self._name} was killed ({_end_of(exit_code)})")
+        if exit_code == CHECKPOINTED:  # by somebody else's signal
+            self.wait_while_paused(context)
         if exit_code and (self._out_of_memory or exit_code in KILLED_HARD):
             self._take_less_memory(context)
         if exit_code:
@@ -203,6 +209,13 @@ class StepOperator(PausableOperator):
             raise AirflowException(f"{self._name} was killed while it waited for answers")
         self.options = {**(self.options or {}), "answers": asked.digest}
         return self.execute(context)
+
+    def discard_canceled(self, context: Context) -> None:
+        """Remove what the step has kept for its next try, if the job was canceled."""
+        if find_step(self.step).mapped and self.is_canceled(context):
+            result = UPath(self.result_uri(context))
+            with suppress(OSError):  # another user's files: they go with `housekeeping`
+                remove_checkpoint(checkpoint_folder(result.parent, result.stem))
 
     def own_environment(self, context: Context) -> dict[str, str]:
         """Build what this try's environment has beside the installation's."""

@@ -91,6 +91,8 @@ class DockerStepOperator(StepOperator, DockerOperator):
                 outcome: Any = super().execute(context)  # pulls the image if need be
             finally:
                 self._remove()
+                if self._killed:
+                    self.discard_canceled(context)
         return self.conclude(context, *outcome)
 
     def on_kill(self) -> None:
@@ -228,6 +230,8 @@ def _environment(settings: DeploymentSettings, step: str) -> dict[str, str]:
     if find_step(step).reads_stage3 and settings.max_items is not None:
         passed["STAGE4_MAX_ITEMS"] = str(settings.max_items)
     passed |= _gpu_environment(settings, step)
+    if find_step(step).mapped:
+        passed["STAGE4_CHECKPOINT_SECONDS"] = str(settings.checkpoint_seconds)
     if find_step(step).mapped and settings.batch_rows is not None:
         passed["STAGE4_BATCH_ROWS"] = str(settings.batch_rows)
     if settings.cpus is None:

@@ -31,18 +31,24 @@ class PausableOperator(BaseOperator):
             AirflowFailException: the job was canceled.
             TaskDeferred: it is paused.
         """
-        ti = context["ti"]
-        if ti.dag_id not in LEVEL_OF_DAG:
-            return
-        paused, canceled = _read(ti.dag_id, ti.run_id)
+        self.wait_while_paused(context)
+
+    def wait_while_paused(self, context: Context) -> None:
+        """Defer the task of a paused job; see `pre_execute`."""
+        dag_id, run_id = context["dag_run"].dag_id, context["run_id"]
+        paused, canceled = _state_of(dag_id, run_id)
         if canceled:
             raise AirflowFailException(
-                f"job {job_id(ti.dag_id, ti.run_id)} was canceled: submit a new one"
+                f"job {job_id(dag_id, run_id)} was canceled: submit a new one"
             )
         if paused:
             self.log.info("the job is paused: the task waits until it is resumed")
-            trigger = ResumeTrigger(dag_id=ti.dag_id, run_id=ti.run_id)
+            trigger = ResumeTrigger(dag_id=dag_id, run_id=run_id)
             self.defer(trigger=trigger, method_name="execute_after_pause")
+
+    def is_canceled(self, context: Context) -> bool:
+        """Tell whether the job was canceled; no, where that cannot be told."""
+        return _state_of(context["dag_run"].dag_id, context["run_id"])[1]
 
     def execute_after_pause(self, context: Context, event: Any = None) -> Any:
         """Start the work after all."""
@@ -74,11 +80,13 @@ class ResumeTrigger(BaseTrigger):
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _read(dag_id: str, run_id: str) -> tuple[bool, bool]:
+def _state_of(dag_id: str, run_id: str) -> tuple[bool, bool]:
     """Tell whether a job is paused, and canceled; neither, where it cannot be told.
 
     A run does not fail for want of this: only tasks that need the database do without it.
     """
+    if dag_id not in LEVEL_OF_DAG:
+        return False, False
     return _try_to_read(dag_id, run_id) or (False, False)
 
 

@@ -117,10 +117,12 @@ def test_leftovers_of_killed_attempts_go_when_nobody_can_be_at_work_on_them(
         write(artefact / name / "part", b"half", age)
         write(unfinished / name / "part", b"half", age)
         write(run / f"copy-{name}" / "events.index", b"half", age)
-    assert place.clean().leftovers == 3
+        write(run / f"{name}.checkpoint" / "key-digest.npz", b"block", age)
+    assert place.clean().leftovers == 4
     assert {path.name for path in artefact.iterdir()} == {"attempt", "alive", "result.json"}
     assert {path.name for path in unfinished.iterdir()} == {"alive"}
     assert {path.name for path in run.glob("copy-*")} == {"copy-alive"}
+    assert {path.name for path in run.glob("*.checkpoint")} == {"alive.checkpoint"}
 
 
 def test_above_the_limit_the_least_recently_used_goes_first(place: Workspace) -> None:
