@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 GUARDED = {
     *(f"cluster_{level}" for level in LEVELS),
-    *("cluster_all", "roll_back", "delete_document", "housekeeping", "send_events"),
+    *("cluster_all", "roll_back", "delete_document", "housekeeping"),
+    *("send_events", "receive_events"),
 }
 
 

@@ -12,14 +12,17 @@ Json = dict[str, Any]
 
 def prune(level: str) -> Json:
     """Remove a level's runs and events that are older than the installation keeps them."""
-    from stage4.database import outbox, retention
+    from stage4.database import outbox, retention, stage3_events
     from stage4.database.connection import database
 
     days = deployment().retention_days
     with airflow_errors():
         pruned = retention.prune(level, days)
         with database() as connection:
-            return pruned | {"removed_events": outbox.prune(connection, level, days)}
+            return pruned | {
+                "removed_events": outbox.prune(connection, level, days),
+                "removed_stage3_events": stage3_events.prune(connection, level, days),
+            }
 
 
 def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
