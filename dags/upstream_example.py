@@ -4,8 +4,8 @@
 An example to copy from, with two ways that need nothing of Stage 4 but a name:
 
 * `announce_documents` has the asset `x-stage3://documents` as its outlet. Its success is an event,
-  and `cluster_documents` starts. This is for DAGs of the same Airflow. Nearly simultaneous events
-  may start one run only. That is enough: a run reads the files that exist when it starts.
+  for which the DAG `receive_events` starts `cluster_documents`. This is for DAGs of the same
+  Airflow. Events before a run begins are for that run: it reads the files that exist then.
 * `trigger_events` starts `cluster_events` by REST, with settings of its own. This works from any
   machine. It needs the HTTP connection `stage4_airflow_api`: the API server's base URL as host, and
   the login and password of a user who may trigger DAGs.

@@ -126,6 +126,23 @@ class DeploymentSettings(BaseSettings):
     stage3_timeout_seconds: float = Field(
         10, gt=0, description="Seconds after which an unanswered request to Stage 3 fails."
     )
+    stage3_stream_conn_id: str | None = Field(
+        None,
+        description="Id of the Airflow connection of type `redis` to Stage 3's stream of events, "
+        "which start the levels' DAGs (docs/EVENTS.md). Unset: no stream is read.",
+    )
+    stage3_webhook_conn_id: str | None = Field(
+        None,
+        description="Id of the Airflow connection whose password is the secret that Stage 3 signs "
+        "its webhook with, `whsec_` and 24 to 64 bytes in base64; while it is being replaced, the "
+        "new and the old one, separated by a blank. Unset: the webhook takes nothing.",
+    )
+    min_embeddings: int = Field(
+        1,
+        ge=1,
+        description="Fewest embeddings that Stage 3's events must have announced since a level's "
+        "last run by events, before they start another one; an event without a number is enough.",
+    )
     postgres_conn_id: str = Field(
         "stage4_postgres",
         description="Id of the Airflow connection to the results database (PostgreSQL).",

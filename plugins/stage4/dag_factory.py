@@ -13,6 +13,7 @@ from airflow.sdk import (
     AssetAlias,
     AssetAny,
     AssetOrTimeSchedule,
+    AssetWatcher,
     CronTriggerTimetable,
     Param,
     TriggerRule,
@@ -26,7 +27,7 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import LARGEST
 from clustering_tasks.steps import MAPPED, PLANNING, REDACT, STEPS, Step
-from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset
+from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset, stored_events_asset
 from stage4.conf import COMMON
 from stage4.job_ids import level_run_id
 from stage4.params import run_params, settings_schema
@@ -38,6 +39,7 @@ from stage4.tasks import (
     Sink,
     delete_document,
     housekeeping,
+    receive_events,
     roll_back,
     send_events,
     stage5,
@@ -51,6 +53,7 @@ POKE_SECONDS = 2
 EVENTS_TIMEOUT = timedelta(minutes=5)
 DELETIONS = "17 * * * *"  # for requests whose own run never came
 SEND_EVENTS = "* * * * *"
+RECEIVE_EVENTS = "*/5 * * * *"  # for what nothing has woken the DAG for
 HOUSEKEEPING = "30 5 * * *"  # behind the levels' schedules: their new runs make old ones go
 _ROLL_BACK = {
     "level": Param(type="string", enum=[*LEVELS], description="Whose run; has no default."),
@@ -172,6 +175,47 @@ def send_events_dag(doc_md: str | None) -> DAG:
     return dag
 
 
+def receive_events_dag(doc_md: str | None) -> DAG:
+    """Build the DAG that starts the levels' runs for Stage 3's events, each run once."""
+    assets = [stage3_asset(level) for level in LEVELS.values()]
+    # A lost event of an asset costs five minutes: the task reads all of them.
+    wakes = AssetAny(*assets, _stored_events())
+    with _dag(
+        "receive_events",
+        "Start the levels' runs for events of Stage 3.",
+        doc_md,
+        schedule=AssetOrTimeSchedule(timetable=_at(RECEIVE_EVENTS), assets=wakes),
+    ) as dag:
+        # They compute nothing: the steps keep their slots.
+        quick: dict[str, Any] = {"pool": "default_pool", "execution_timeout": EVENTS_TIMEOUT}
+        requested = PythonOperator(
+            task_id="request_runs",
+            python_callable=receive_events.request_runs,
+            inlets=assets,
+            **quick,
+        )
+        TriggerDagRunOperator.partial(
+            task_id="start",
+            logical_date=None,
+            # The webhook, or a try before this one, may have made it.
+            skip_when_already_exists=True,
+            openlineage_inject_parent_info=False,
+            **quick,
+        ).expand_kwargs(requested.output)
+    return dag
+
+
+def _stored_events() -> Asset:
+    """Name what the reader of Stage 3's stream has stored, with the reader where there is one."""
+    conn_id = deployment().stage3_stream_conn_id
+    watchers = []
+    if conn_id is not None:
+        from stage4.events.stage3.trigger import Stage3StreamTrigger
+
+        watchers = [AssetWatcher(name="stage3_stream", trigger=Stage3StreamTrigger(conn_id))]
+    return stored_events_asset(watchers)
+
+
 def _rows(tasks: Sequence[Step | Sink]) -> str:
     return "\n".join(f"| `{task.name}` | {task.does} |" for task in tasks)
 
@@ -221,16 +265,15 @@ def _default_args() -> dict[str, Any]:
 
 
 def _schedule(level: Level) -> Any:
-    asset = stage3_asset(level)
     cron = deployment().schedule(level.name)
     if cron is None:
-        return [asset]
+        return None
     if not croniter.is_valid(cron_presets.get(cron, cron)):
         raise SettingsError(
             f"STAGE4_SCHEDULE_{level.name.upper()}={cron!r} is no cron expression: five fields, "
             f"for example `0 2 * * *`, or `none` for a DAG that runs only on demand"
         )
-    return AssetOrTimeSchedule(timetable=_at(cron), assets=[asset])
+    return _at(cron)
 
 
 def _at(cron: str) -> CronTriggerTimetable:

@@ -9,6 +9,7 @@ from clustering_tasks.settings.levels import LEVELS
 
 ALL_LEVELS_DAG = "cluster_all"
 LEVEL_DAG_PREFIX = "cluster_"
+STAGE3_PREFIX = "stage3__"  # of the runs that events of Stage 3 have asked for
 LEVEL_OF_DAG = {f"{LEVEL_DAG_PREFIX}{level}": level for level in LEVELS}
 CLUSTERING_DAGS = (*LEVEL_OF_DAG, ALL_LEVELS_DAG)
 

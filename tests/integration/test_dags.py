@@ -17,7 +17,7 @@ from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps import STEPS
-from stage4.dag_factory import level_dag
+from stage4.dag_factory import level_dag, receive_events_dag
 from stage4.tasks.errors import keep_error
 
 REPO = Path(__file__).parents[2]
@@ -57,6 +57,7 @@ def test_the_dags_are_the_levels_all_of_them_housekeeping_and_the_example(
         "cluster_all",
         "delete_document",
         "housekeeping",
+        "receive_events",
         "roll_back",
         "send_events",
         "upstream_example",
@@ -104,14 +105,17 @@ def test_assets_tie_a_level_to_its_neighbours(dags: dict[str, DAG], level: str) 
     dag = dags[f"cluster_{level}"]
     assert [asset.uri for asset in dag.get_task("snapshot").inlets] == [f"x-stage3://{level}"]
     assert [asset.uri for asset in dag.get_task("publish").outlets] == [f"x-stage4://{level}"]
-    schedule = repr(dag.timetable)
-    assert f"x-stage3://{level}" in schedule
-    assert f"expression='{LEVELS[level].schedule}', timezone='UTC'" in schedule
+    assert f"expression='{LEVELS[level].schedule}', timezone='UTC'" in repr(dag.timetable)
+    assert f"x-stage3://{level}" in repr(dags["receive_events"].timetable)
 
 
 @pytest.mark.parametrize(
     "dag_id",
-    [*LEVEL_DAGS, "cluster_all", "delete_document", "housekeeping", "roll_back", "send_events"],
+    [
+        *LEVEL_DAGS,
+        *("cluster_all", "delete_document", "housekeeping", "roll_back"),
+        *("receive_events", "send_events"),
+    ],
 )
 def test_one_run_at_a_time_described_and_tagged(dags: dict[str, DAG], dag_id: str) -> None:
     dag = dags[dag_id]
@@ -207,7 +211,7 @@ def parse(airflow_home: Path, **environment: str) -> Any:
 def test_parsing_needs_no_connection_and_loads_no_engine(tmp_path: Path) -> None:
     seen = parse(tmp_path)
     assert seen["errors"] == {}
-    assert len(seen["dags"]) == len(LEVELS) + 6
+    assert len(seen["dags"]) == len(LEVELS) + 7
     assert seen["heavy"] == []
 
 
@@ -215,7 +219,6 @@ def test_deployment_settings_reach_the_dags(tmp_path: Path) -> None:
     seen = parse(tmp_path, STAGE4_RUNNER="docker", STAGE4_SCHEDULE_EVENTS="none")
     timetable, operators = seen["dags"]["cluster_events"]
     assert "Cron" not in timetable
-    assert "x-stage3://events" in timetable
     assert operators.count("DockerStepOperator") == len(STEPS)
     assert "Cron" in seen["dags"]["cluster_documents"][0]
 
@@ -225,6 +228,24 @@ def test_events_are_sent_where_somebody_receives_them(tmp_path: Path) -> None:
         timetable, _ = parse(tmp_path, STAGE4_EVENT_RECEIVERS=receivers)["dags"]["send_events"]
         assert ("* * * * *" in timetable) == sent
         assert ("x-stage4://events" in timetable) == sent
+
+
+def test_events_of_stage3_are_read_where_there_is_a_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for conn_id, watched in (("", 0), ("stage3", 1)):
+        monkeypatch.setenv("STAGE4_STAGE3_STREAM_CONN_ID", conn_id)
+        deployment.cache_clear()
+        dag = receive_events_dag("page")
+        deployment.cache_clear()
+        encoded = json.dumps(DagSerialization.serialize_dag(dag))
+        assert encoded.count("Stage3StreamTrigger") == watched
+        start: Any = dag.get_task("start")
+        assert start.is_mapped
+        assert start.upstream_task_ids == {"request_runs"}
+        assert start.partial_kwargs["skip_when_already_exists"] is True
+        inlets = {asset.uri for asset in dag.get_task("request_runs").inlets}
+        assert inlets == {f"x-stage3://{level}" for level in LEVELS}
 
 
 def test_a_wrong_cron_stops_the_dag_of_its_level_alone(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.integration.http_server import serving
 @dataclass
 class DagRun:
     conf: dict[str, Any] | None = None
+    run_id: str = "manual__1"
 
 
 @dataclass

@@ -53,6 +53,7 @@ def dags_page() -> str:
     deletion = dag_factory.delete_document_dag(None)
     back = dag_factory.roll_back_dag(None)
     events = dag_factory.send_events_dag(None)
+    received = dag_factory.receive_events_dag(None)
     return page(
         COMMAND,
         "DAGs",
@@ -60,11 +61,16 @@ def dags_page() -> str:
         f"starts them all; `{housekeeping.dag_id}`, which removes what is old (cron "
         f"`{dag_factory.HOUSEKEEPING}`, UTC); `{deletion.dag_id}`, which the REST API starts "
         f"(and cron `{dag_factory.DELETIONS}`, UTC); `{back.dag_id}`, which an operator "
-        f"starts; and, where events have a receiver, `{events.dag_id}` (cron "
-        f"`{dag_factory.SEND_EVENTS}`, and each publication). One run of a DAG at a time; no run "
-        "is made up for a missed time.",
+        f"starts; `{received.dag_id}`, which starts the levels' runs for events on the assets and "
+        f"for [Stage 3's own](../EVENTS.md#from-stage-3) (at each, and cron "
+        f"`{dag_factory.RECEIVE_EVENTS}`, UTC); and, where events have a receiver, "
+        f"`{events.dag_id}` (cron `{dag_factory.SEND_EVENTS}`, and each publication). One run of a "
+        "DAG at a time; no run is made up for a missed time.",
         "## What starts a level's run, besides the form and REST",
-        table(("DAG", "cron, UTC", "event on asset", "its own asset"), _starts(dags.values())),
+        table(
+            ("DAG", "cron, UTC", "event on asset, by `receive_events`", "its own asset"),
+            _starts(dags.values()),
+        ),
         "## Tasks of `cluster_<level>`",
         _tasks(next(iter(dags.values()))),
         f"## Tasks of `{everything.dag_id}`",
@@ -77,6 +83,8 @@ def dags_page() -> str:
         _tasks(back),
         f"## Tasks of `{events.dag_id}`",
         _tasks(events),
+        f"## Tasks of `{received.dag_id}`",
+        _tasks(received),
         "Pools, retries and schedules are [settings of the installation](deployment.md); "
         "the form's fields are the [settings of a run](settings.md).",
     )

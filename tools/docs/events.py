@@ -1,4 +1,4 @@
-"""docs/reference/asyncapi.json: the events that receivers outside get, as AsyncAPI 3.
+"""docs/reference/asyncapi.json: the events that are sent, and those of Stage 3, as AsyncAPI 3.
 
 `PYTHONPATH=.:plugins python -m tools.docs.events` writes it, from the models that the events are
 written by; `--check` fails if it differs.
@@ -13,7 +13,11 @@ from pydantic import TypeAdapter
 
 import stage4
 from clustering_tasks.contract.cloud_events import CLUSTERS_CHANGED, DATA, CloudEvent
+from clustering_tasks.stage3.events import Stage3Event
+from stage4.database.outbox import API_PATH
 from stage4.events.redis_stream import LONGEST, STREAM
+from stage4.events.stage3.stream import DEAD_SUFFIX, GROUP
+from stage4.events.stage3.stream import STREAM as STAGE3_STREAM
 from tools.docs.contract import Written
 from tools.docs.settings import run
 
@@ -46,6 +50,7 @@ def files() -> dict[str, str]:
 def document() -> Json:
     """Describe channels, messages and operations."""
     messages = {_key(kind): _message(kind) for kind in DATA}
+    received = {"embeddings": _received()}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -71,12 +76,27 @@ def document() -> Json:
                 "the JSON.",
                 messages,
             ),
+            "stage3Webhook": _channel(
+                f"{API_PATH}/stage3/events",
+                "Of Airflow's API server; the answer 202 says that the event is stored.",
+                received,
+            ),
+            "stage3Redis": _channel(
+                STAGE3_STREAM,
+                f"Stage 3's stream, read by the consumer group `{GROUP}`. What is no event goes to "
+                f"`{STAGE3_STREAM}{DEAD_SUFFIX}`.",
+                received,
+            ),
         },
         "operations": {
             "postWebhook": _operation("webhook", "Posts an event, signed as Standard Webhooks."),
             "appendToStream": _operation("redis", "Appends an event by XADD."),
+            "takeWebhook": _operation(
+                "stage3Webhook", "Takes an event, signed as Standard Webhooks.", "receive"
+            ),
+            "readStream": _operation("stage3Redis", "Reads events, each at least once.", "receive"),
         },
-        "components": {"messages": messages, "schemas": _schemas()},
+        "components": {"messages": messages | received, "schemas": _schemas()},
     }
 
 
@@ -85,8 +105,8 @@ def _channel(address: str, description: str, messages: Json, **more: Any) -> Jso
     return {"address": address, "description": description, "messages": named, **more}
 
 
-def _operation(channel: str, summary: str) -> Json:
-    return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+def _operation(channel: str, summary: str, action: str = "send") -> Json:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
 
 
 def _message(kind: str) -> Json:
@@ -94,15 +114,29 @@ def _message(kind: str) -> Json:
     options = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     data = options[0] if len(options) == 1 else {"oneOf": options}
     own = {"properties": {"type": {"const": kind}, "data": data}}
-    headers = {name: {"type": "string", "description": text} for name, text in _HEADERS.items()}
     return {
         "name": kind,
         "summary": "Readers of a level see other clusters."
         if kind == CLUSTERS_CHANGED
         else _WHAT[_key(kind)],
-        "headers": {"type": "object", "properties": headers},
+        "headers": _headers(),
         "payload": {"allOf": [{"$ref": "#/components/schemas/CloudEvent"}, own]},
     }
+
+
+def _received() -> Json:
+    return {
+        "name": "embedding.*.completed",
+        "summary": "Stage 3 has new embeddings: a run of the level is started, once for an event.",
+        "contentType": "application/json",
+        "headers": _headers(),
+        "payload": {"$ref": "#/components/schemas/Stage3Event"},
+    }
+
+
+def _headers() -> Json:
+    headers = {name: {"type": "string", "description": text} for name, text in _HEADERS.items()}
+    return {"type": "object", "properties": headers}
 
 
 def _key(kind: str) -> str:
@@ -112,7 +146,7 @@ def _key(kind: str) -> str:
 def _schemas() -> Json:
     models = {model.__name__: model for group in DATA.values() for model in group}
     found: Json = {}
-    for name, model in {"CloudEvent": CloudEvent, **models}.items():
+    for name, model in {"CloudEvent": CloudEvent, "Stage3Event": Stage3Event, **models}.items():
         schema = TypeAdapter(model).json_schema(
             schema_generator=Written, ref_template="#/components/schemas/{model}"
         )

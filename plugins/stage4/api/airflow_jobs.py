@@ -17,6 +17,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import and_, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from clustering_tasks.steps import MAPPED
@@ -123,14 +124,30 @@ def start_deletion(deletion_id: int) -> None:
     Args:
         deletion_id: names the run, so that a deletion that is asked for twice starts one.
     """
+    make_run(DELETE_DOCUMENT_DAG, f"deletion__{deletion_id}")
+
+
+def make_run(dag: str, run_id: str) -> bool:
+    """Make a run in the name of no user; returns whether it is new.
+
+    False: it exists, perhaps since a moment ago, or Airflow does not know the DAG, or its database
+    fails. Somebody has to look again later on.
+    """
     try:
-        trigger_dag(
-            DELETE_DOCUMENT_DAG,
-            triggered_by=DagRunTriggeredByType.REST_API,
-            run_id=f"deletion__{deletion_id}",
+        trigger_dag(dag, triggered_by=DagRunTriggeredByType.REST_API, run_id=run_id)
+    except (DagNotFound, DagRunAlreadyExists, DBAPIError) as error:
+        log.info("no run was started", dag=dag, why=type(error).__name__)
+        return False
+    return True
+
+
+def state_of_run(dag: str, run_id: str) -> str | None:
+    """Read Airflow's state of a run; None: there is no such run."""
+    with create_session(scoped=False) as session:
+        state = session.scalar(
+            select(DagRun.state).where(DagRun.dag_id == dag, DagRun.run_id == run_id)
         )
-    except (DagNotFound, DagRunAlreadyExists) as error:
-        log.info("no run was started", dag=DELETE_DOCUMENT_DAG, why=type(error).__name__)
+    return None if state is None else str(state)
 
 
 def _job(run: DagRun, paused: bool, controls: Sequence[Row]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The one way in: nobody gets past it without a valid token, whatever the path but `/live`.
+"""The one way in: a valid token, whatever the path but `/live` and the webhook of Stage 3.
 
 FastAPI reads a body before it asks dependencies, and gives unknown paths no dependencies at all. So
 the user, the rate limit and the body's size are checked in front of the application.
@@ -7,6 +7,7 @@ the user, the rate limit and the body's size are checked in front of the applica
 from http import HTTPStatus
 from time import perf_counter
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from stage4.api import problems
 from stage4.api.limits import address_of, limited, login_failures, too_many_failures
 
 OPEN_PATH = "/live"
+SIGNED_PATH = "/stage3/events"  # its endpoint checks the signature, which is over the body
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
@@ -38,8 +40,11 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            scope["stage4_user"] = await _user(request)
-            await _count(request)
+            if _is_signed(scope):
+                await _count(request, f"stage3 at {address_of(scope)}")
+            else:
+                scope["stage4_user"] = user = await _user(request)
+                await _count(request, user.get_id())
             where = deployment()
             receive = limited(scope, receive, where.api_max_body_bytes, where.api_body_seconds)
         except HTTPException as error:
@@ -54,8 +59,17 @@ class AuthMiddleware:
 
 def _is_open(scope: Scope) -> bool:
     """Whether a request is for what proxies ask without a token; it tells that, and no more."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return bool(scope["method"] == "GET" and path == OPEN_PATH)
+    return bool(scope["method"] == "GET" and _path(scope) == OPEN_PATH)
+
+
+def _is_signed(scope: Scope) -> bool:
+    """Whether a request comes from Stage 3, which is no user of Airflow, or says so."""
+    return bool(scope["method"] == "POST" and _path(scope) == SIGNED_PATH)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _with_headers(send: Send, scope: Scope) -> Send:
@@ -81,7 +95,7 @@ def _timing(scope: Scope) -> str:
     return f"gate;dur={1000 * gate:.1f}, endpoint;dur={1000 * endpoint:.1f}"
 
 
-async def _user(request: Request) -> object:
+async def _user(request: Request) -> BaseUser:
     """Name the user by Airflow's own means: a bearer's token, else the session's cookie."""
     address, failures = address_of(request.scope), login_failures()
     try:
@@ -101,9 +115,8 @@ async def _user(request: Request) -> object:
         ) from None
 
 
-async def _count(request: Request) -> None:
-    user = request.scope["stage4_user"]
-    seconds = await request.app.state.services.rate_limit.take(user.get_id())
+async def _count(request: Request, who: str) -> None:
+    seconds = await request.app.state.services.rate_limit.take(who)
     if seconds is not None:
         raise HTTPException(
             HTTPStatus.TOO_MANY_REQUESTS,

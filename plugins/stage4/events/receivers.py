@@ -149,7 +149,7 @@ def _webhook(connection: Connection, extra: dict[str, Any]) -> Webhook:
         raise ReceiverError(f"the connection's host: {error}") from None
     token = extra.get("token")
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    return Webhook(connection.conn_id, rules, _secrets(connection.password), url, headers)
+    return Webhook(connection.conn_id, rules, secrets_of(connection.password), url, headers)
 
 
 def _url(connection: Connection, extra: dict[str, Any]) -> str:
@@ -165,15 +165,19 @@ def _url(connection: Connection, extra: dict[str, Any]) -> str:
 def _callback(where: DeploymentSettings) -> Receiver:
     secret = where.callback_secret
     try:
-        secrets = _secrets(secret.get_secret_value() if secret else None)
+        secrets = secrets_of(secret.get_secret_value() if secret else None)
     except ReceiverError as error:
         log.error("STAGE4_CALLBACK_SECRET cannot be used", why=str(error))  # noqa: TRY400
         return Receiver(_Misconfigured(CALLBACK, str(error), shared=False))
     return Receiver(Webhook(CALLBACK, callback_rules(where), secrets))
 
 
-def _secrets(text: str | None) -> list[str]:
-    """Split the secrets, and refuse what signs nothing."""
+def secrets_of(text: str | None) -> list[str]:
+    """Split the secrets, and refuse what signs nothing.
+
+    Raises:
+        ReceiverError: there is none, or one is no secret.
+    """
     secrets = (text or "").split()
     for secret in secrets:
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GUARDED = {
     *CLUSTERING_DAGS,
-    *("roll_back", "delete_document", "housekeeping", "send_events"),
+    *("roll_back", "delete_document", "housekeeping", "send_events", "receive_events"),
 }
 
 

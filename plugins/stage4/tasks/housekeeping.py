@@ -15,7 +15,7 @@ def prune(level: str) -> Json:
 
     Before, the files of a publication that was cut off for good are withdrawn.
     """
-    from stage4.database import outbox, retention
+    from stage4.database import outbox, retention, stage3_events
     from stage4.database.connection import database
     from stage4.database.cut_off import put_back
     from stage4.database.pointer import locked_pointer
@@ -26,8 +26,11 @@ def prune(level: str) -> Json:
             withdrawn = put_back(pointer)
         pruned = retention.prune(level, days)
         with database() as connection:
-            removed = outbox.prune(connection, level, days)
-    return pruned | {"removed_events": removed, "withdrawn_job": withdrawn}
+            pruned |= {
+                "removed_events": outbox.prune(connection, level, days),
+                "removed_stage3_events": stage3_events.prune(connection, level, days),
+            }
+    return pruned | {"withdrawn_job": withdrawn}
 
 
 def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:

@@ -30,6 +30,7 @@ from clustering_tasks.workspace.resources import check_count
 from stage4.assets import clusters_asset
 from stage4.conf import CALLBACK_URL, callback_url, chosen, conf_of_levels
 from stage4.events.callbacks import check_callback
+from stage4.job_ids import STAGE3_PREFIX
 from stage4.source_tables.choice import Chosen, chosen_table, with_choice
 from stage4.tasks.errors import airflow_errors
 
@@ -47,6 +48,10 @@ class Triggered(Protocol):
     @property
     def conf(self) -> dict[str, Any] | None:
         """Settings by dotted or nested names."""
+
+    @property
+    def run_id(self) -> str:
+        """Airflow's id of it."""
 
 
 class Pushing(Protocol):
@@ -89,6 +94,7 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
         table = chosen_table(settings, level, deployment().source_tables)
         settings = with_choice(settings, table)
         settings = with_installed_llm(settings, LEVELS[level], deployment().llm_conn_id)
+        begin_reading(level, dag_run.run_id)
         if table is None:
             items, options = _check_files(level)
         else:
@@ -103,6 +109,17 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
             "corrections": _freeze_corrections(level),
             **options,
         }
+
+
+def begin_reading(level: str, run_id: str) -> None:
+    """Store that events which come from now on are not for this run, before it reads a file."""
+    if not run_id.startswith(STAGE3_PREFIX):
+        return
+    from stage4.database import stage3_events
+    from stage4.database.connection import database
+
+    with database() as connection:
+        stage3_events.mark_begun(connection, level, run_id)
 
 
 def check_settings(dag_run: Triggered) -> dict[str, Json]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.tasks.errors import ERROR, airflow_errors
+from stage4.tasks.other_runs import state_of_run
 
 PERIOD_SECONDS = 60  # of the DAG's schedule
 WORK_SECONDS = 50.0  # of a run, as long as jobs go on or events wait
@@ -80,10 +81,7 @@ class _Runs:
 
     def state(self, dag_id: str, run_id: str) -> str | None:
         """State of a run; None: there is none."""
-        if not self._ti.get_dr_count(dag_id=dag_id, run_ids=[run_id]):
-            return None
-        state: str = self._ti.get_dagrun_state(dag_id=dag_id, run_id=run_id)
-        return state
+        return state_of_run(self._ti, dag_id, run_id)
 
     def task_states(self, dag_id: str, run_id: str) -> Mapping[str, str | None]:
         """States of the run's tasks."""

@@ -68,6 +68,7 @@ def test_there_are_routes() -> None:
 
 
 OPEN = ("GET", "/live")
+SIGNED = ("POST", "/stage3/events")  # test_api_stage3_events.py
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer garbage"}])
@@ -86,7 +87,9 @@ def test_anybody_learns_that_it_lives_and_no_more(
         assert stranger.request(method, path).status_code == 401
 
 
-@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route != OPEN])
+@pytest.mark.parametrize(
+    ("method", "path"), [route for route in ROUTES if route not in (OPEN, SIGNED)]
+)
 def test_nobody_gets_in_without_a_token(stranger: TestClient, method: str, path: str) -> None:
     answer = ask(stranger, method, path)
     assert answer.status_code == 401
@@ -129,10 +132,11 @@ def changes(method: str, path: str) -> bool:
         ("POST", "/corrections"),
         ("POST", "/batch"),
         ("POST", "/events/resend"),
+        ("POST", "/stage3/events"),
     }
 
 
-OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live"}
+OPEN_TO_ALL_USERS = {"/openapi.json", "/health", "/live", "/stage3/events"}
 
 
 @pytest.mark.parametrize(

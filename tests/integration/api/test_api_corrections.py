@@ -27,6 +27,7 @@ class Task:
     """The parts of a DAG run and of a task instance that `check_stage3` needs."""
 
     conf: dict[str, Any] | None = None
+    run_id: str = "manual__1"
     values: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:

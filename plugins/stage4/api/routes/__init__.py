@@ -19,6 +19,7 @@ ROUTES = (
     "batch",
     "jobs",
     "events",
+    "stage3_events",
     "health",
 )
 
