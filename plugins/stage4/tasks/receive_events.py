@@ -8,6 +8,7 @@ from typing import Any
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.assets import stage3_asset
+from stage4.job_ids import dag_of
 from stage4.tasks.errors import airflow_errors
 from stage4.tasks.other_runs import state_of_run
 
@@ -34,7 +35,7 @@ def request_runs(ti: Any, inlet_events: Mapping[Any, Any]) -> list[Json]:
     """
     from stage4.database import stage3_events
     from stage4.database.connection import database
-    from stage4.events.stage3.requests import dag_of, request_run
+    from stage4.events.stage3.requests import request_run
 
     with airflow_errors(), database() as connection:
         newest = stage3_events.newest_of_assets(connection)

@@ -21,9 +21,9 @@ from stage4.database.connection import Database
 from stage4.database.stage3_events import Arrival, arrival
 from stage4.events.receivers import ReceiverError, secrets_of
 from stage4.events.stage3.decision import Decision
-from stage4.events.stage3.requests import dag_of, request_run
+from stage4.events.stage3.requests import request_run
 from stage4.events.stage3.signature import StaleError, UnsignedError, check_signature
-from stage4.job_ids import job_id
+from stage4.job_ids import dag_of, job_id
 
 router = APIRouter(prefix="/stage3", tags=["events"])
 

@@ -7,7 +7,7 @@ from airflow.utils.state import State
 
 from stage4.database import stage3_events
 from stage4.events.stage3.decision import Decision, Progress, Requested, Waiting, decide
-from stage4.job_ids import LEVEL_DAG_PREFIX
+from stage4.job_ids import dag_of
 
 if TYPE_CHECKING:
     from stage4.database.connection import Database
@@ -46,11 +46,6 @@ def request_run(
                 stage3_events.request(connection, level, decision.run_id)
             stage3_events.assign(connection, [each.number for each in waiting], decision.run_id)
     return decision
-
-
-def dag_of(level: str) -> str:
-    """Name the DAG that clusters a level."""
-    return f"{LEVEL_DAG_PREFIX}{level}"
 
 
 def _requested(level: str, run_id: str, state_of: StateOf) -> Requested:
