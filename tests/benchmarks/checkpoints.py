@@ -28,7 +28,7 @@ from tests.benchmarks.ours import new_run, quiet
 
 LEVEL = "events"
 # Seconds of a block: none is kept; the default; so short that even this level has some.
-SETTINGS = ("0", "30", "1")
+SETTINGS = ("0", "30", "2")
 
 
 @dataclass
