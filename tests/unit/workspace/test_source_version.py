@@ -1,3 +1,4 @@
+import ast
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,43 @@ def test_an_import_inside_a_function_counts(sources: Path) -> None:
     (sources / "extra.py").write_text("X = 2\n")
     after = versions()
     assert {step for step in STEPS if before[step] != after[step]} == {"label"}
+
+
+def parsed_imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == module._PACKAGE.name}
+
+
+def test_imports_are_those_that_the_parser_finds() -> None:
+    paths = sorted(module._PACKAGE.rglob("*.py"))
+    found = {path: module._imports(path.read_bytes()) for path in paths}
+    assert found == {path: parsed_imports(path) for path in paths}
+    assert sum(map(len, found.values())) > len(paths)
+
+
+@pytest.mark.parametrize(
+    ("source", "imports"),
+    [
+        ("import clustering_tasks.a as b", {"clustering_tasks.a"}),
+        (
+            "from clustering_tasks.a import (\n    b as c,  # (why, not)\n    d,\n)",
+            {"clustering_tasks.a", "clustering_tasks.a.b", "clustering_tasks.a.d"},
+        ),
+        (
+            "def f():\n    from clustering_tasks import a",
+            {"clustering_tasks", "clustering_tasks.a"},
+        ),
+        ("import numpy\nfrom clustering_tasks_of_others import a", set()),
+        ("import clustering_tasks_of_others", set()),
+    ],
+)
+def test_imports_are_found_in_any_form(source: str, imports: set[str]) -> None:
+    assert module._imports(source.encode()) == imports
 
 
 def test_the_same_sources_elsewhere_have_the_same_version(sources: Path) -> None:
