@@ -12,8 +12,8 @@ from clustering_tasks.contract.record import Record
 from clustering_tasks.corrections.frozen import read_frozen
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.identity.words import CHANGES
+from clustering_tasks.language.entity_names import common_nouns
 from clustering_tasks.stage3.words import words_of
-from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
