@@ -429,6 +429,11 @@ class EventRecord(Shared):
     event_ids: Annotated[list[_Id], Field(min_length=2, description="The same as `member_ids`.")]
 
 
+_Reason = Literal[
+    "same_name", "short_name", "acronym", "pronouns", "different_names", "different_numbers"
+]
+
+
 @with_config(_CLOSED)
 class EntityRecord(Shared):
     """A line of `clustered_entities_*.jsonl`: a cluster of mentions of one entity."""
@@ -471,6 +476,16 @@ class EntityRecord(Shared):
         Field(
             description="How many members have each of these texts.",
             examples=[{"Angela Merkel": 2, "Merkel": 1}],
+        ),
+    ]
+    reconciled: Annotated[
+        dict[_Reason, Annotated[int, Field(ge=1)]],
+        Field(
+            description="Members that are here for their names, after the clustering, by reason: "
+            "`same_name`, `short_name`, `acronym`: their cluster was joined to this one; "
+            "`pronouns`: they can stand for no other name; `different_names`, "
+            "`different_numbers`: they left a cluster that they contradict.",
+            examples=[{"same_name": 7, "pronouns": 3}],
         ),
     ]
 

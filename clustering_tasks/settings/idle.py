@@ -258,6 +258,12 @@ RULES: tuple[Rule, ...] = (
         ("level",),
     ),
     Rule(
+        ("merge.names",),
+        "the level is entities",
+        lambda _, here: here.level.name == "entities",
+        ("level",),
+    ),
+    Rule(
         ("merge.join_similarity",),
         "merge.join is mutual_best",
         lambda settings, _: settings.merge.join == "mutual_best",

@@ -552,7 +552,14 @@ class PartsSettings(_Group):
 
 
 class MergeSettings(_Group):
-    """Joining clusters across domains: only with `scope=domain`."""
+    """What becomes of clusters after the clustering: joined across domains, by their names."""
+
+    names: bool = Field(
+        default=True,
+        description="Entities only: clusters of one name are joined, pronouns go to the only name "
+        "that they can stand for, and clusters with contradicting names or numbers are cut. "
+        "`false` leaves clusters as the algorithm found them.",
+    )
 
     join: Literal["never", "mutual_best"] = Field(
         "never",

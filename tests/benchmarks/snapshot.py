@@ -150,6 +150,7 @@ def _merge(snapshot: Result, labels: I32, attempt: Attempt) -> None:
             "similarity": pa.array(rng.random(len(labels), dtype=np.float32), mask=~clustered),
             "near_duplicate": np.arange(len(labels), dtype=np.int64) // 2 * 2,
             "outlier_score": rng.random(len(labels), dtype=np.float32),
+            "reason": pa.nulls(len(labels), pa.string()),
         }
     )
     with attempt.new_file("assignments", "assignments.parquet").open("wb") as file:

@@ -63,6 +63,7 @@ DETAILS: dict[str, dict[str, Any]] = {
         "entity_type": str,
         "entity_mentions": list,
         "mention_counts": dict,
+        "reconciled": dict,
     },
     "storylines": {"storyline_ids": list, "event_ids": list, "domains": list},
 }

@@ -7,7 +7,7 @@ language stays whole, or is left out if it is too long.
 import re
 from functools import lru_cache
 
-from clustering_tasks.steps.label.english import ENGLISH
+from clustering_tasks.language.english import ENGLISH
 from clustering_tasks.steps.label.sentences import tidy
 from clustering_tasks.steps.label.verbs import WORD, has_verb, is_clause, is_whole
 

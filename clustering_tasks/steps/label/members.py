@@ -30,7 +30,7 @@ _ITEMS = [
     *("vector_id", "source_id", "document_id", "domain", "event_type", "entity_type"),
     *("start_time", "end_time", "title", "mention", "sentence", "primary_entities"),
 ]
-_ASSIGNMENTS = ["cluster", "probability", "similarity", "near_duplicate"]
+_ASSIGNMENTS = ["cluster", "probability", "similarity", "near_duplicate", "reason"]
 _BATCH = 8192  # items whose metadata are Python objects at a time
 _GROUP = 50_000  # members at a time
 

@@ -5,17 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clustering_tasks.arrays import I64
-from clustering_tasks.stage3.words import has_runs, parts_of, pieces_of
-from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
-from clustering_tasks.steps.label.english import DATES, NOUN_OF, OPENS_NOUN
-from clustering_tasks.steps.label.entity_names import (
+from clustering_tasks.language.english import DATES, NOUN_OF, OPENS_NOUN
+from clustering_tasks.language.entity_names import (
     Entity,
     name_entity,
     names_in,
     stands_for_a_name,
 )
+from clustering_tasks.language.mending import mended
+from clustering_tasks.stage3.words import has_runs, pieces_of
+from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
 from clustering_tasks.steps.label.members import Columns
-from clustering_tasks.steps.label.mending import mended
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences, split_before
 from clustering_tasks.steps.label.titles import shorten

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from clustering_tasks.steps.label.english import (
+from clustering_tasks.language.english import (
     AUTHORITIES,
     DATES,
     FIRST_PERSON,

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from clustering_tasks.arrays import I32
 from clustering_tasks.engine.processes import Each
+from clustering_tasks.language.entity_names import common_nouns
 from clustering_tasks.stage3.words import words_of
-from clustering_tasks.steps.label.entity_names import common_nouns
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.members import (
     Columns,

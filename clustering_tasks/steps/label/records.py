@@ -191,6 +191,7 @@ def _entity(shared: Shared, cluster: Cluster) -> EntityRecord:
         "entity_type": _dominant(cluster.members["entity_type"].tolist()),
         "entity_mentions": list(counts),
         "mention_counts": counts,
+        "reconciled": dict(sorted(Counter(filter(None, cluster.members["reason"])).items())),
     }
 
 

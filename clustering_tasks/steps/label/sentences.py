@@ -3,8 +3,8 @@
 import re
 from functools import lru_cache
 
-from clustering_tasks.steps.label.english import ABBREVIATIONS
-from clustering_tasks.steps.label.mending import mended
+from clustering_tasks.language.english import ABBREVIATIONS
+from clustering_tasks.language.mending import mended
 from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole
 
 _READ = 600  # characters of a text; a title has fewer

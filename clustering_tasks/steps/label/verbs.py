@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from clustering_tasks.steps.label.english import (
+from clustering_tasks.language.english import (
     BE,
     ENDS_OPEN,
     FINITE,

@@ -38,10 +38,17 @@ from clustering_tasks.steps.merge.assignments import (
 from clustering_tasks.steps.merge.blocks import blocks, evidence
 from clustering_tasks.steps.merge.corrections import apply_corrections, probability_of_placed
 from clustering_tasks.steps.merge.damped_evidence import adapt
+from clustering_tasks.steps.merge.entities import (
+    Reconciled,
+    as_words,
+    former_reasons,
+    reconcile,
+)
 from clustering_tasks.steps.merge.growth import Anew, grow, known_evidence, renew
 from clustering_tasks.steps.merge.learned import Learned, learned
 from clustering_tasks.steps.merge.leftover import without_gaps
 from clustering_tasks.steps.merge.lone_items import without_lone_items
+from clustering_tasks.steps.merge.mentioned import read_mentioned
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,
@@ -93,6 +100,7 @@ class Clustering:
         offers: where each noise node could go, if the outlier policy asks.
         evidence: metrics of its check.
         learned: what a run that continues this one keeps.
+        reason: (n,) why nodes are where the run before has them, by `REASONS`; None: a full run.
     """
 
     labels: I32
@@ -106,6 +114,7 @@ class Clustering:
     offers: Offers = field(default_factory=lambda: no_offers(0))
     evidence: dict[str, Metric] = field(default_factory=dict)
     learned: Learned = field(default_factory=lambda: learned(None, {}))
+    reason: I32 | None = None
 
     def add(self, block: int, rows: slice, found: FlatClustering) -> None:
         """Enter the clustering of one block."""
@@ -193,7 +202,8 @@ def _merge(
             clustering = _continued(run, method, base, snapshot, plan, nodes, graph)
     found_of_true = measuring.result()
     with open_vectors(snapshot.path("vectors")) as vectors:
-        final, sums = _settle(run, plan, nodes, graph, clustering, vectors)
+        reconciled = _reconciled(run, method, snapshot, plan, nodes, clustering.labels, vectors)
+        final, sums = _settle(run, plan, nodes, graph, clustering, reconciled, vectors)
         policy = run.settings.outliers
         treated = treat(final.labels, final.probabilities, clustering.offers, nodes.weight, policy)
         labels, core = (nodes.of_rows(each, FILTERED) for each in (treated.labels, final.labels))
@@ -221,6 +231,7 @@ def _merge(
         "algorithm_reason": method.reason,
         "clusters_with_gap": final.gaps,
         **corrected.metrics,
+        **(reconciled.metrics if reconciled else {}),
         **clustering.evidence,
         **clustering.facts,
     }
@@ -229,7 +240,16 @@ def _merge(
     probabilities = probability_of_placed(probabilities, corrected)
     kinds = assignment(core, labels, policy)
     _write(
-        attempt, nodes, graph, clustering, labels, probabilities, kinds, measured.similarity, sums
+        attempt,
+        nodes,
+        graph,
+        clustering,
+        labels,
+        probabilities,
+        kinds,
+        measured.similarity,
+        _reasons(reconciled, clustering),
+        sums,
     )
 
 
@@ -239,6 +259,7 @@ def _settle(
     nodes: Nodes,
     graph: Graph,
     clustering: Clustering,
+    reconciled: Reconciled | None,
     vectors: VectorFile,
 ) -> tuple[Checked, ClusterSums]:
     """Join what domain scope tore apart and split what time does; the last word on who is where."""
@@ -247,16 +268,35 @@ def _settle(
         rows, count = nodes.of_rows(labels, FILTERED), int(labels.max(initial=-1)) + 1
         return cluster_sums(vectors.blocks(), rows, count, vectors.shape[1])
 
-    labels, sums = clustering.labels, sums_of(clustering.labels)
+    labels, probabilities = clustering.labels, clustering.probabilities
+    if reconciled is not None:
+        labels = reconciled.labels
+        probabilities = reconciled.probabilities(clustering.labels, probabilities)
+    sums = sums_of(labels)
     if run.settings.merge.join == "mutual_best" and run.level.blocked_by is None:
         group = mutual_best(sums, clustering.block, run.settings.merge.join_similarity)
         labels = np.where(labels >= 0, np.append(group, -1)[labels], labels).astype(np.int32)
         sums = sums.grouped(group)
     span = read_time_ranges(plan)
-    final = check_gaps(
-        labels, clustering.probabilities, span, graph.ids, nodes.weight, run.settings.temporal
-    )
+    final = check_gaps(labels, probabilities, span, graph.ids, nodes.weight, run.settings.temporal)
     return final, sums_of(final.labels) if final.labels is not labels else sums
+
+
+def _reconciled(
+    run: Run,
+    method: Method,
+    snapshot: Result,
+    plan: Result,
+    nodes: Nodes,
+    labels: I32,
+    vectors: VectorFile,
+) -> Reconciled | None:
+    """Cut and join clusters by what names say; None at levels whose items are no mentions."""
+    if run.level.blocked_by is None or not run.settings.merge.names:
+        return None
+    known = read_mentioned(snapshot, plan, nodes)
+    floor = method.weights.story_similarity_floor or 1.0
+    return reconcile(labels, known, nodes, vectors, floor)
 
 
 def _searches(parts: Mapping[int, Result]) -> list[str]:
@@ -339,10 +379,16 @@ def _continued(
 ) -> Clustering:
     """Go on from the base's clustering; an outlier policy goes over all noise again."""
     checked = {n: v for n, v in base.merge.metrics.items() if n.startswith("evidence.")}
+    reason = former_reasons(base, plan)
     if _clustered_anew(run, nodes, graph):
         anew = _all_anew(run, method, snapshot, plan, nodes, graph, measured=False)
         checked = anew.evidence
-        found = Anew(anew.labels, anew.probabilities, anew.outlier_scores, anew.learned)
+        with open_vectors(snapshot.path("vectors")) as vectors:
+            named = _reconciled(run, method, snapshot, plan, nodes, anew.labels, vectors)
+        if named is not None:
+            reason = np.where(named.reason >= 0, named.reason, reason)
+        labels = anew.labels if named is None else named.labels
+        found = Anew(labels, anew.probabilities, anew.outlier_scores, anew.learned)
         grown = renew(base, plan, nodes, found)
     else:
         grown = grow(run, method, base, snapshot, plan, nodes, graph)
@@ -357,6 +403,7 @@ def _continued(
         offers=no_offers(len(nodes.row)),
         evidence=checked,
         learned=grown.learned,
+        reason=reason,
     )
     if run.settings.outliers.policy in ("nearest", "target"):
         known = known_evidence(snapshot, plan, nodes, grown.learned)
@@ -371,6 +418,18 @@ def _clustered_anew(run: Run, nodes: Nodes, graph: Graph) -> bool:
     """Whether a continued run clusters the level anew: where that costs less than a second."""
     asked_to_vote = run.settings.incremental.vote_similarity is not None
     return len(nodes.row) <= LARGEST and not asked_to_vote and bool(graph.complete.all())
+
+
+def _reasons(reconciled: Reconciled | None, clustering: Clustering) -> I32:
+    """Say why nodes are where names put them, now or in the run before: (n,), else -1."""
+    before = clustering.reason
+    if before is None:
+        before = np.full(len(clustering.labels), -1, dtype=np.int32)
+    return (
+        before
+        if reconciled is None
+        else np.where(reconciled.reason >= 0, reconciled.reason, before)
+    )
 
 
 def _counts(labels: I32, clusters: int, parts: int) -> dict[str, Metric]:
@@ -395,6 +454,7 @@ def _write(
     probabilities: F32,
     kinds: "pd.Series[str]",
     similarity: F32,
+    reason: I32,
     sums: ClusterSums,
 ) -> None:
     status = np.select([labels == code for code in CODES.values()], list(CODES), "clustered")
@@ -408,6 +468,7 @@ def _write(
             "similarity": similarity,
             "near_duplicate": nodes.of_rows(near_duplicates(graph.ids, graph.distances), -1),
             "outlier_score": nodes.of_rows(clustering.outlier_scores, np.nan),
+            "reason": as_words(np.where(clustered, nodes.of_rows(reason, -1), -1)),
         }
     )
     write_clustering(attempt, assignments, sums)

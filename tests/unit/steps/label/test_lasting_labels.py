@@ -11,7 +11,7 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.steps.label.entity_names import Entity
+from clustering_tasks.language.entity_names import Entity
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.lasting_labels import LABELS, FormerLabels, Label, LastingLabels
 from clustering_tasks.steps.label.members import Columns

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustering_tasks.language.mending import mended
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
-from clustering_tasks.steps.label.mending import mended
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences
 from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Literal
 from unicodedata import normalize
 
+from clustering_tasks.language.english import DATES, words
+from clustering_tasks.language.mending import mended
 from clustering_tasks.stage3.text import matching
-from clustering_tasks.steps.label.english import DATES, words
-from clustering_tasks.steps.label.mending import mended
 
 Kind = Literal["name", "noun", "pronoun"]
 _ORDER: dict[Kind, int] = {"name": 0, "noun": 1, "pronoun": 2}
@@ -55,7 +55,7 @@ _AGE = re.compile(r",\s*(?:aged\s+)?\d{1,3}$")
 _POSSESSIVE = re.compile(r"(?:['\u2019]s|(?<=s)['\u2019])$")
 _NP_HEAD = re.compile(r"\s+(?:of|in|on|at|for|from|near|with|by|to|who|that|which)\s")
 _EDGES = " \"'\u201c\u201d\u2018\u2019\u00ab\u00bb,;:()[]"
-_BETWEEN = words(
+BETWEEN = words(
     """
     of the and & for de la le du des del della di da dos van von der den bin ibn al el y e und et zu
     on in upon at 's
@@ -110,7 +110,7 @@ def name_entity(
     Returns:
         None where there is no mention.
     """
-    counts = Counter(_one_encoding(mention) for mention in mentions if mention)
+    counts = Counter(one_encoding(mention) for mention in mentions if mention)
     if not counts:
         return None
     kinds = {mention: _kind(mention, common) for mention in counts}
@@ -155,7 +155,7 @@ def bare_name(mention: str) -> str:
     return _POSSESSIVE.sub("", bare).strip(_EDGES)
 
 
-def _one_encoding(mention: str) -> str:
+def one_encoding(mention: str) -> str:
     """Return a mention in one form: full width is half, and UTF-8 read as Latin is UTF-8."""
     if mention.isascii():
         return mention
@@ -167,6 +167,20 @@ def _one_encoding(mention: str) -> str:
             except UnicodeError:
                 continue
     return " ".join(normalize("NFKC", mention).split()) or mention
+
+
+def without_title(name: str) -> str:
+    """Return a name without the titles before it and a company's form behind it."""
+    for pattern in (_TITLE, _TITLE, _SUFFIX):
+        short = pattern.sub("", name, count=1)
+        name = short if len(short) > 2 else name
+    return name
+
+
+def without_article(name: str) -> str:
+    """Return a name without an article or a preposition in capitals before it."""
+    article = _ARTICLE.match(name)
+    return name[article.end() :] if article else name
 
 
 def _is_name(bare: str) -> bool:
@@ -185,7 +199,7 @@ def _is_name(bare: str) -> bool:
         letter = next((c for c in word if c.isalnum()), "")
         if letter.isupper() or (letter.isdigit() and word == parts[0] and len(parts) > 1):
             return True
-        if word in _BETWEEN or word in ("to", "from", "with", "by", "who", "that", "near"):
+        if word in BETWEEN or word in ("to", "from", "with", "by", "who", "that", "near"):
             return False
     return any(word[:1].isupper() for word in parts)
 
@@ -226,9 +240,7 @@ def _forms(counts: Mapping[str, int]) -> Counter[str]:
         article = _ARTICLE.match(bare)
         if article and (article[0] != "The " or bare[article.end() :] in attested):
             bare = bare[article.end() :]
-        for pattern in (_TITLE, _TITLE, _SUFFIX):
-            short = pattern.sub("", bare, count=1)
-            bare = short if len(short) > 2 else bare
+        bare = without_title(bare)
         spelled.setdefault(matching(bare), Counter())[bare] += count
     return Counter(
         {
@@ -241,7 +253,7 @@ def _forms(counts: Mapping[str, int]) -> Counter[str]:
 def _support(form: str, said_in: Mapping[str, frozenset[str]], forms: Mapping[str, int]) -> int:
     """Count the mentions that a name stands for: its own, shorter forms and its acronym."""
     own = said_in[form]
-    letters = "".join(word[0] for word in _TOKEN.findall(form) if word not in _BETWEEN).upper()
+    letters = "".join(word[0] for word in _TOKEN.findall(form) if word not in BETWEEN).upper()
     return sum(
         count
         for other, count in forms.items()
@@ -256,7 +268,7 @@ def _words(form: str) -> list[str]:
 def _is_pure(form: str) -> bool:
     """Whether every word of a name is a part of it: no common noun beside it."""
     return all(
-        word[0].isupper() or word[0].isdigit() or word in _BETWEEN or not word[0].islower()
+        word[0].isupper() or word[0].isdigit() or word in BETWEEN or not word[0].islower()
         for word in _TOKEN.findall(form)
     )
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_tasks.steps.label.entity_names import (
+from clustering_tasks.language.entity_names import (
     common_nouns,
     kind_of,
     name_entity,

@@ -1,0 +1,216 @@
+"""Clusters of mentions that are surely of one entity: of one name, its short form, its pronouns."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+
+from clustering_tasks.arrays import I32, I64
+from clustering_tasks.engine.disjoint_set import find
+from clustering_tasks.engine.exact import cosines
+from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.language.entity_names import BETWEEN, name_entity
+from clustering_tasks.language.name_keys import gender, initials, is_date, name_key
+from clustering_tasks.steps.merge.mentioned import (
+    MEASURES,
+    PERSON,
+    Mentioned,
+    centroids,
+    members_of,
+)
+from clustering_tasks.workspace.vector_files import VectorFile
+
+_NAMED = 0.5  # of a cluster's items, that are names
+_PRONOUNS = 0.8  # of a cluster's items, that are pronouns of one gender
+_COVERED = 0.5  # of the documents of pronouns, that have the name that they stand for
+_ELSEWHERE = 0.5  # of these documents, that may have another name
+_GENDER = 0.6  # of the items of a name's pronouns, that have one gender
+
+
+@dataclass(frozen=True)
+class Named:
+    """A cluster with a name.
+
+    Attributes:
+        cluster: its number.
+        members: its nodes.
+        type_of: number of its type.
+        key: its name, as it is compared.
+    """
+
+    cluster: int
+    members: I64
+    type_of: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two clusters that are one, as far as their names say.
+
+    Attributes:
+        one, other: numbers in a list of `Named`, of the longer name first.
+        reason: why.
+    """
+
+    one: int
+    other: int
+    reason: str
+
+
+def named_clusters(labels: I32, known: Mentioned) -> list[Named]:
+    """Return the clusters whose mentions are mostly of a name, in their order."""
+    found = []
+    for cluster, members in members_of(labels):
+        if known.items(known.kind(members, "name")) < _NAMED * known.items(members):
+            continue
+        entity = name_entity(known.counts(members).elements(), known.common)
+        key = name_key(entity.name) if entity is not None and entity.kind == "name" else ""
+        if key:
+            found.append(Named(cluster, members, int(known.type_of[members[0]]), key))
+    return found
+
+
+def links(named: Sequence[Named], known: Mentioned, story_floor: float) -> Iterator[Link]:
+    """Yield the pairs of clusters whose names say that they are one.
+
+    A name of several words, or of one that is no person's, is one entity in any story. A person's
+    single name is one in a story, and is short for the only longer name there that ends with it.
+    Acronyms stand for the only name of the level with these initials.
+
+    Args:
+        named: the clusters.
+        known: of the nodes.
+        story_floor: least cosine of two stories that are one.
+    """
+    of_key = _by_key(named, known)
+
+    def one_story(one: int, other: int) -> bool:
+        return known.share_a_story(named[one].members, named[other].members, story_floor)
+
+    for (kind, key), found in of_key.items():
+        anywhere = " " in key or known.types[kind] != PERSON
+        for pair in combinations(found, 2):
+            if anywhere or one_story(*pair):
+                yield Link(*pair, "same_name")
+    longer = _longer_names(of_key, known)
+    for place in [place for place in of_key if place in longer]:
+        for one in of_key[place]:
+            hits = [other for other in longer[place] if one_story(one, other)]
+            if len({named[other].key for other in hits}) == 1:
+                yield from (Link(other, one, "short_name") for other in hits)
+    for (kind, short), names in _acronyms(of_key).items():
+        if len(names) == 1:
+            pairs = product(of_key[kind, next(iter(names))], of_key[kind, short])
+            yield from (Link(*pair, "acronym") for pair in pairs)
+
+
+_ByKey = dict[tuple[int, str], list[int]]
+
+
+def _by_key(named: Sequence[Named], known: Mentioned) -> _ByKey:
+    """Return the numbers of clusters by type and name, without those of measures and dates."""
+    of_key: _ByKey = {}
+    for number, each in enumerate(named):
+        if known.types[each.type_of] not in MEASURES and not is_date(each.key):
+            of_key.setdefault((each.type_of, each.key), []).append(number)
+    return of_key
+
+
+def _longer_names(of_key: _ByKey, known: Mentioned) -> _ByKey:
+    """Return the clusters of persons by the last word of their names of several words."""
+    longer: _ByKey = {}
+    for (kind, key), found in of_key.items():
+        if known.types[kind] == PERSON and " " in key:
+            longer.setdefault((kind, key.rpartition(" ")[2]), []).extend(found)
+    return longer
+
+
+def _acronyms(of_key: _ByKey) -> dict[tuple[int, str], set[str]]:
+    """Return the names by their initials, where these are a name, too."""
+    of: dict[tuple[int, str], set[str]] = {}
+    for kind, key in of_key:
+        short = initials(key, BETWEEN)
+        if (kind, short) in of_key:
+            of.setdefault((kind, short), set()).add(key)
+    return of
+
+
+def joined(
+    named: Sequence[Named],
+    found: Sequence[Link],
+    nodes: Nodes,
+    vectors: VectorFile,
+    least: float,
+) -> tuple[I32, dict[int, str]]:
+    """Join what is linked and alike.
+
+    Args:
+        named: c clusters.
+        found: links between them.
+        nodes: of the level.
+        vectors: of the snapshot.
+        least: cosine of two centroids that are joined.
+
+    Returns:
+        (c,) the first cluster of each one's group, and why each of the others has joined.
+    """
+    parent = np.arange(len(named), dtype=np.int32)
+    ends = sorted({end for link in found for end in (link.one, link.other)})
+    number = {end: at for at, end in enumerate(ends)}
+    means = centroids(nodes, vectors, [named[end].members for end in ends])
+    reasons = dict[int, str]()
+    for link in found:
+        one, other = find(parent, link.one), find(parent, link.other)
+        pair = means[[number[link.one]]], means[[number[link.other]]]
+        if one != other and float(cosines(*pair)[0, 0]) >= least:
+            parent[max(one, other)] = min(one, other)
+            reasons[max(one, other)] = link.reason
+    roots = [find(parent, number) for number in range(len(named))]
+    return np.array(roots, dtype=np.int32), reasons
+
+
+def pronouns_of(labels: I32, named: Sequence[Named], known: Mentioned) -> dict[int, int]:
+    """Return the cluster of a name for clusters of pronouns that can stand for no other.
+
+    It is in most of their documents, in which hardly another name of the type is, and most of its
+    pronouns are of one gender.
+
+    Args:
+        labels: (n,) clusters of the nodes, negative for none.
+        named: clusters with a name.
+        known: of the nodes.
+    """
+    in_document: dict[tuple[int, int], set[int]] = {}
+    for each in named:
+        for document in known.documents(each.members):
+            in_document.setdefault((each.type_of, document), set()).add(each.cluster)
+    found, votes = list[tuple[int, int, str]](), dict[int, Counter[str]]()
+    for cluster, members in members_of(labels):
+        said = _gender(known.counts(members))
+        documents = known.documents(members)
+        if said is None or not documents:
+            continue
+        kind = int(known.type_of[members[0]])
+        names = Counter(name for d in documents for name in in_document.get((kind, d), ()))
+        (name, often), (_, second) = [*names.most_common(2), (-1, 0), (-1, 0)][:2]
+        if often >= _COVERED * len(documents) and second <= _ELSEWHERE * often:
+            found.append((cluster, name, said))
+            votes.setdefault(name, Counter())[said] += known.items(members)
+    return {
+        cluster: name
+        for cluster, name, said in found
+        if votes[name][said] > _GENDER * votes[name].total()
+    }
+
+
+def _gender(counts: Counter[str]) -> str | None:
+    """Return the gender of mentions that are nearly all pronouns of it."""
+    said = Counter[str]()
+    for mention, items in counts.items():
+        if (of := gender(mention)) is not None:
+            said[of] += items
+    most, items = next(iter(said.most_common(1)), ("", 0))
+    return most if items and items >= _PRONOUNS * counts.total() else None

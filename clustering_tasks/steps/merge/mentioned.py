@@ -1,0 +1,159 @@
+"""What the nodes of a level of mentions are called, and where they stand."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from clustering_tasks.arrays import F32, I32, I64
+from clustering_tasks.engine.centroids import cluster_sums
+from clustering_tasks.engine.exact import cosines
+from clustering_tasks.engine.rows import unit
+from clustering_tasks.graph.features import DocumentVectors, load_documents
+from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.language.english import words
+from clustering_tasks.language.entity_names import Kind, bare_name, common_nouns, kind_of
+from clustering_tasks.workspace.artefacts import Result
+from clustering_tasks.workspace.columns import read_columns
+from clustering_tasks.workspace.vector_files import BLOCK_ROWS, VectorFile
+
+PERSON = "PER"
+# The same words of these types are another thing in another story.
+MEASURES = words("DATE TIME DURATION AGE NUMBER CARDINAL ORDINAL MONEY PERCENT QUANTITY")
+
+
+@dataclass(frozen=True)
+class Mentioned:
+    """What is known of n nodes by their words.
+
+    Attributes:
+        texts: the different mentions.
+        kinds: of each text.
+        text: (n,) int32 of each node, -1 for none.
+        types: of entities, by the number in `type_of`.
+        type_of: (n,) int32.
+        document: (n,) int32, -1 for unknown.
+        weight: (n,) int32 items.
+        stories: of the documents; None where the level has none.
+        common: what is no name at this level.
+    """
+
+    texts: list[str]
+    kinds: list[Kind]
+    text: I32
+    types: list[str]
+    type_of: I32
+    document: I32
+    weight: I32
+    stories: DocumentVectors | None
+    common: frozenset[str]
+
+    def counts(self, members: I64) -> Counter[str]:
+        """Count the mentions of some nodes, by items."""
+        counts = Counter[str]()
+        for text, weight in zip(
+            self.text[members].tolist(), self.weight[members].tolist(), strict=True
+        ):
+            if text >= 0:
+                counts[self.texts[text]] += weight
+        return counts
+
+    def kind(self, members: I64, kind: Kind) -> I64:
+        """Return those of some nodes whose mention is of a kind."""
+        texts = self.text[members].tolist()
+        return members[[text >= 0 and self.kinds[text] == kind for text in texts]]
+
+    def items(self, members: I64) -> int:
+        """Count the items that some nodes stand for."""
+        return int(self.weight[members].sum())
+
+    def documents(self, members: I64) -> set[int]:
+        """Return the documents of some nodes, as far as they are known."""
+        return set(self.document[members].tolist()) - {-1}
+
+    def share_a_story(self, one: I64, other: I64, floor: float) -> bool:
+        """Whether some nodes and some others have a document in common, or like stories.
+
+        Args:
+            one: the nodes.
+            other: likewise.
+            floor: least cosine of their mean stories.
+        """
+        if self.documents(one) & self.documents(other):
+            return True
+        first, second = self._story(one), self._story(other)
+        if first is None or second is None:
+            return False
+        return float(cosines(first, second)[0, 0]) >= floor
+
+    def _story(self, members: I64) -> F32 | None:
+        if self.stories is None:
+            return None
+        of = self.stories.of_node[members]
+        of = of[of >= 0]
+        return unit(self.stories.vectors[of].mean(axis=0, keepdims=True)) if len(of) else None
+
+
+def centroids(nodes: Nodes, vectors: VectorFile, groups: Sequence[I64]) -> F32:
+    """Average the vectors of some groups of nodes: (g, d) unit vectors.
+
+    Args:
+        nodes: of the level.
+        vectors: of the snapshot.
+        groups: nodes of each.
+    """
+    members = np.concatenate([*groups, np.empty(0, np.int64)])
+    group = np.repeat(np.arange(len(groups)), [len(each) for each in groups]).astype(np.int32)
+    blocks = (
+        (start, vectors.take(nodes.row[members[start : start + BLOCK_ROWS]]))
+        for start in range(0, len(members), BLOCK_ROWS)
+    )
+    return cluster_sums(blocks, group, len(groups), vectors.shape[1]).centroids
+
+
+def read_mentioned(snapshot: Result, plan: Result, nodes: Nodes) -> Mentioned:
+    """Read the words of a level's nodes; a node's are those of its first item."""
+    columns = read_columns(snapshot.path("items"), ["mention", "document_id"])
+    rows, items = nodes.row, np.flatnonzero(nodes.node_of_row >= 0)
+    coded = columns["mention"].dictionary_encode()
+    of_row = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    texts = coded.dictionary.to_pylist()
+    said = np.bincount(of_row[items][of_row[items] >= 0], minlength=len(texts)).tolist()
+    common = common_nouns(dict(zip(texts, said, strict=True)))
+    documents = pd.factorize(columns["document_id"].to_pandas(), sort=True)[0]
+    stories = None
+    if "story_vectors" in plan.files:
+        stories = load_documents(plan.path("story_vectors"))
+    return Mentioned(
+        texts=texts,
+        kinds=[_kind(text, common) for text in texts],
+        text=of_row[rows],
+        types=[str(name) for name in nodes.group_names],
+        type_of=nodes.group,
+        document=documents[rows].astype(np.int32),
+        weight=nodes.weight,
+        stories=stories,
+        common=common,
+    )
+
+
+def _kind(text: str, common: frozenset[str]) -> Kind:
+    kind = kind_of(text)
+    return "noun" if kind == "name" and bare_name(text).lower() in common else kind
+
+
+def members_of(labels: I32) -> Iterator[tuple[int, I64]]:
+    """Yield the clusters, ascending, and the nodes of each, ascending.
+
+    Args:
+        labels: (n,) of the nodes, negative for none.
+    """
+    order = np.argsort(labels, kind="stable")
+    count = int(labels.max(initial=-1)) + 1
+    bounds = np.searchsorted(labels[order], np.arange(count + 1)).tolist()
+    for cluster, (first, last) in enumerate(pairwise(bounds)):
+        if last > first:
+            yield cluster, order[first:last]

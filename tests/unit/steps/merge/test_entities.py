@@ -1,0 +1,217 @@
+"""What names say of clusters of mentions, on levels that are written out here."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from upath import UPath
+
+from clustering_tasks.arrays import F32, I32
+from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.language.entity_names import common_nouns, kind_of
+from clustering_tasks.stage3.text import matching
+from clustering_tasks.steps.merge.entities import REASONS, Reconciled, reconcile
+from clustering_tasks.steps.merge.mentioned import Mentioned
+from clustering_tasks.workspace.vector_files import open_vectors
+
+Reconcile = Callable[..., Reconciled]
+Item = tuple[int, str, str, int]  # cluster, mention, type, document
+DIMENSION = 64
+FILLERS: list[Item] = [
+    (-1, f"Place {chr(65 + number)}{chr(75 + number)}", "LOC", 900 + number) for number in range(14)
+] * 4
+
+
+def level(items: Sequence[Item]) -> tuple[I32, Mentioned, Nodes]:
+    texts = sorted({text for _, text, _, _ in items})
+    types = sorted({kind for _, _, kind, _ in items})
+    n = len(items)
+    type_of = np.array([types.index(kind) for _, _, kind, _ in items], dtype=np.int32)
+    counts = {text: sum(text == said for _, said, _, _ in items) for text in texts}
+    known = Mentioned(
+        texts=texts,
+        kinds=[kind_of(text) for text in texts],
+        text=np.array([texts.index(text) for _, text, _, _ in items], dtype=np.int32),
+        types=types,
+        type_of=type_of,
+        document=np.array([document for *_, document in items], dtype=np.int32),
+        weight=np.ones(n, dtype=np.int32),
+        stories=None,
+        common=common_nouns(counts),
+    )
+    every = np.arange(n)
+    nodes = Nodes(
+        row=every,
+        weight=known.weight,
+        block=type_of,
+        group=type_of,
+        node_of_row=every.astype(np.int32),
+        group_names=np.array(types),
+    )
+    return np.array([cluster for cluster, *_ in items], dtype=np.int32), known, nodes
+
+
+def vectors_of(items: Sequence[Item], unlike: frozenset[int] = frozenset()) -> F32:
+    """Half of a vector is the mention's first word, half the document's; `unlike`: noise alone."""
+    rng = np.random.default_rng(0)
+    words: dict[str, F32] = {}
+
+    def direction(word: str) -> F32:
+        return words.setdefault(word, rng.normal(size=DIMENSION).astype(np.float32))
+
+    rows = [
+        np.concatenate([direction(matching(text).split()[-1]), direction(f"in {document}")])
+        for _, text, _, document in items
+    ]
+    for at in unlike:
+        rows[at] = rng.normal(size=2 * DIMENSION)
+    vectors = np.array(rows, dtype=np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+@pytest.fixture
+def reconciled(tmp_path: Path) -> Reconcile:
+    def run(items: Sequence[Item], unlike: frozenset[int] = frozenset()) -> Reconciled:
+        whole = [*items, *FILLERS]
+        np.save(tmp_path / "vectors.npy", vectors_of(whole, unlike))
+        labels, known, nodes = level(whole)
+        with open_vectors(UPath(tmp_path / "vectors.npy")) as vectors:
+            return reconcile(labels, known, nodes, vectors, 1.0)
+
+    return run
+
+
+def groups(found: Reconciled, items: Sequence[Item]) -> list[list[int]]:
+    """Items by cluster, noise left out."""
+    labels = found.labels[: len(items)]
+    return [np.flatnonzero(labels == each).tolist() for each in np.unique(labels[labels >= 0])]
+
+
+def reasons(found: Reconciled, items: Sequence[Item]) -> list[str | None]:
+    return [REASONS[code] if code >= 0 else None for code in found.reason[: len(items)].tolist()]
+
+
+def test_one_name_is_one_cluster_in_any_story_and_encoding(reconciled: Reconcile) -> None:
+    items = [
+        (0, "Jos\u00e9 P\u00e9rez", "PER", 1),
+        (0, "P\u00e9rez", "PER", 1),
+        (1, "Dr. Jose\u0301 Pe\u0301rez", "PER", 2),
+        (1, "Jos\u00e9 P\u00e9rez", "PER", 3),
+    ]
+    found = reconciled(items)
+    assert groups(found, items) == [[0, 1, 2, 3]]
+    assert reasons(found, items) == [None, None, "same_name", "same_name"]
+    assert found.metrics["reconciled.same_name"] == 1
+
+
+def test_a_name_of_another_type_is_another_thing(reconciled: Reconcile) -> None:
+    items = [(0, "Paris Hilton", "PER", 1)] * 2 + [(1, "Paris Hilton", "ORG", 1)] * 2
+    assert groups(reconciled(items), items) == [[0, 1], [2, 3]]
+
+
+def test_what_is_unlike_is_not_joined(reconciled: Reconcile) -> None:
+    items = [(0, "John Smith", "PER", 1)] * 2 + [(1, "John Smith", "PER", 2)] * 2
+    assert groups(reconciled(items), items) == [[0, 1, 2, 3]]
+    assert groups(reconciled(items, frozenset({2, 3})), items) == [[0, 1], [2, 3]]
+
+
+def test_common_nouns_and_days_are_not_joined(reconciled: Reconcile) -> None:
+    for text, kind in (("actress", "PER"), ("Friday", "DATE"), ("Friday", "MISC")):
+        items = [(0, text, kind, 1)] * 2 + [(1, text, kind, 2)] * 2
+        assert groups(reconciled(items), items) == [[0, 1], [2, 3]]
+
+
+def test_a_surname_is_short_for_the_only_person_of_its_documents(reconciled: Reconcile) -> None:
+    items = [
+        *[(0, "Sanjay Gupta", "PER", 1)] * 2,
+        *[(1, "Gupta", "PER", 1)] * 2,
+        *[(2, "Gupta", "PER", 2)] * 2,
+    ]
+    found = reconciled(items)
+    assert groups(found, items) == [[0, 1, 2, 3], [4, 5]]
+    assert reasons(found, items)[2:4] == ["short_name"] * 2
+    two = [*items, (3, "Anil Gupta", "PER", 1), (3, "Anil Gupta", "PER", 1)]
+    assert groups(reconciled(two), two) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_an_acronym_stands_for_the_only_name_with_its_initials(reconciled: Reconcile) -> None:
+    items = [
+        *[(0, "Energy Supply Group", "ORG", 1)] * 2,
+        *[(1, "ESG", "ORG", 1)] * 2,
+    ]
+    assert groups(reconciled(items), items) == [[0, 1, 2, 3]]
+    two = [*items, (2, "European Steel Group", "ORG", 1), (2, "European Steel Group", "ORG", 1)]
+    assert groups(reconciled(two), two) == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_pronouns_go_to_the_only_name_of_their_documents(reconciled: Reconcile) -> None:
+    items = [
+        *[(0, "Tara Reid", "PER", document) for document in (1, 2)],
+        *[(1, "she", "PER", 1), (1, "herself", "PER", 2)],
+    ]
+    found = reconciled(items)
+    assert groups(found, items) == [[0, 1, 2, 3]]
+    assert reasons(found, items) == [None, None, "pronouns", "pronouns"]
+    others = [*items, *[(2, "Lindsay Lohan", "PER", document) for document in (1, 2)]]
+    assert groups(reconciled(others), others) == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_a_name_has_pronouns_of_one_gender(reconciled: Reconcile) -> None:
+    items = [
+        *[(0, "Tara Reid", "PER", document) for document in (1, 2)],
+        *[(1, "she", "PER", 1), (1, "she", "PER", 2), (1, "her", "PER", 2)],
+        *[(2, "he", "PER", 1), (2, "he", "PER", 2)],
+    ]
+    assert groups(reconciled(items), items) == [[0, 1], [2, 3, 4], [5, 6]]
+
+
+def test_two_persons_are_cut_and_their_surname_goes_to_the_nearest(reconciled: Reconcile) -> None:
+    items = [
+        *[(0, "John Jenkin", "PER", 1)] * 3,
+        *[(0, "Kathryn Jenkin", "PER", 2)] * 2,
+        (0, "Jenkin", "PER", 2),
+    ]
+    found = reconciled(items)
+    assert groups(found, items) == [[0, 1, 2], [3, 4, 5]]
+    assert reasons(found, items) == [None] * 3 + ["different_names"] * 3
+    once = items[:4]
+    assert groups(reconciled(once), once) == [[0, 1, 2, 3]]
+
+
+def test_different_sums_and_days_are_cut_and_what_is_alone_is_noise(reconciled: Reconcile) -> None:
+    items = [
+        *[(0, "$184 million", "MONEY", 1)] * 2,
+        *[(0, "$200 million", "MONEY", 1)] * 2,
+        (0, "$23 million", "MONEY", 1),
+        *[(1, "on Saturday", "DATE", 1)] * 2,
+        *[(1, "Friday night", "DATE", 1)] * 2,
+    ]
+    found = reconciled(items)
+    assert groups(found, items) == [[0, 1], [7, 8], [2, 3], [5, 6]]
+    assert found.labels[4] == -1
+    assert reasons(found, items)[4] is None
+    lost = found.probabilities(np.zeros_like(found.labels), np.ones(len(found.labels), np.float32))
+    assert lost[:5].tolist() == [1, 1, 1, 1, 0]
+
+
+def test_a_number_within_a_name_cuts_nothing(reconciled: Reconcile) -> None:
+    items = [(0, f"Bank {number}", "ORG", 1) for number in range(4)]
+    assert groups(reconciled(items), items) == [[0, 1, 2, 3]]
+    sums = [(0, f"{20 + number // 2} points", "MISC", 1) for number in range(4)]
+    assert groups(reconciled(sums), sums) == [[0, 1], [2, 3]]
+
+
+def test_reconciling_again_changes_nothing(reconciled: Reconcile) -> None:
+    items = [
+        *[(0, "Tara Reid", "PER", document) for document in (1, 2)],
+        *[(1, "she", "PER", 1), (1, "herself", "PER", 2)],
+        *[(2, "Tara Reid", "PER", 3)] * 2,
+        *[(3, "$184 million", "MONEY", 1)] * 2,
+        *[(3, "$200 million", "MONEY", 1)] * 2,
+    ]
+    once = reconciled(items)
+    labels = once.labels[: len(items)].tolist()
+    again = reconciled([(at, *item[1:]) for at, item in zip(labels, items, strict=True)])
+    assert np.array_equal(once.labels, again.labels)
+    assert (again.reason < 0).all()
