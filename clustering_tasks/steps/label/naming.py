@@ -13,7 +13,7 @@ from clustering_tasks.language.entity_names import (
     stands_for_a_name,
 )
 from clustering_tasks.language.mending import mended
-from clustering_tasks.stage3.words import has_runs, pieces_of
+from clustering_tasks.stage3.words import has_runs, parts_of, pieces_of
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.plainness import plainness

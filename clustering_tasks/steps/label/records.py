@@ -1,5 +1,6 @@
 """The JSONL record of a cluster (LV-1 to LV-7; CONTRACT.md, "To Stage 5")."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
