@@ -16,7 +16,14 @@ from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.incremental.base import Base
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.entity_cuts import cut_contradictions
-from clustering_tasks.steps.merge.entity_joins import joined, links, named_clusters, pronouns_of
+from clustering_tasks.steps.merge.entity_joins import (
+    Named,
+    grouped,
+    joined,
+    links,
+    named_clusters,
+    pronouns_of,
+)
 from clustering_tasks.steps.merge.mentioned import Mentioned
 from clustering_tasks.workspace.artefacts import Metric, Result
 from clustering_tasks.workspace.columns import read_columns
@@ -78,7 +85,7 @@ def reconcile(
         labels[each.members] = named[group[number]].cluster
         reason[each.members] = REASONS.index(name)
     counts |= {name: list(reasons.values()).count(name) for name in REASONS[:3]}
-    counts["pronouns"] = _place_pronouns(labels, reason, known)
+    counts["pronouns"] = _place_pronouns(labels, reason, grouped(named, group), known)
     reason[labels < 0] = -1
     return Reconciled(_numbered(labels), reason, {f"reconciled.{n}": c for n, c in counts.items()})
 
@@ -89,9 +96,9 @@ def _least_similarity(nodes: Nodes, vectors: VectorFile) -> float:
     return -1.0 if chance is None else chance.beyond(DEVIATIONS)
 
 
-def _place_pronouns(labels: I32, reason: I32, known: Mentioned) -> int:
+def _place_pronouns(labels: I32, reason: I32, named: list[Named], known: Mentioned) -> int:
     """Put clusters of pronouns into those of their names; returns how many."""
-    of = pronouns_of(labels, named_clusters(labels, known), known)
+    of = pronouns_of(labels, named, known)
     target = np.arange(int(labels.max(initial=-1)) + 2, dtype=np.int32)
     target[list(of)] = list(of.values())
     moved = (labels >= 0) & (target[labels] != labels)

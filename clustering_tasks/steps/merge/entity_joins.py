@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations, product
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
-from clustering_tasks.arrays import I32, I64
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.exact import cosines
 from clustering_tasks.graph.nodes import Nodes
@@ -22,6 +23,7 @@ from clustering_tasks.steps.merge.mentioned import (
 )
 from clustering_tasks.workspace.vector_files import VectorFile
 
+_AT_ONCE = 1024  # rows of a block of cosines
 _NAMED = 0.5  # of a cluster's items, that are names
 _PRONOUNS = 0.8  # of a cluster's items, that are pronouns of one gender
 _COVERED = 0.5  # of the documents of pronouns, that have the name that they stand for
@@ -48,16 +50,17 @@ class Named:
 
 @dataclass(frozen=True)
 class Link:
-    """Two clusters that are one, as far as their names say.
+    """Clusters that are one, as far as their names say.
 
     Attributes:
-        one, other: numbers in a list of `Named`, of the longer name first.
+        numbers: (k,) in a list of `Named`.
         reason: why.
+        which: (k, k) the pairs of them that are meant; None: all.
     """
 
-    one: int
-    other: int
+    numbers: Sequence[int]
     reason: str
+    which: Mask | None = None
 
 
 def named_clusters(labels: I32, known: Mentioned) -> list[Named]:
@@ -74,7 +77,7 @@ def named_clusters(labels: I32, known: Mentioned) -> list[Named]:
 
 
 def links(named: Sequence[Named], known: Mentioned, story_floor: float) -> Iterator[Link]:
-    """Yield the pairs of clusters whose names say that they are one.
+    """Yield the clusters whose names say that they are one.
 
     A name of several words, or of one that is no person's, is one entity in any story. A person's
     single name is one in a story, and is short for the only longer name there that ends with it.
@@ -87,24 +90,27 @@ def links(named: Sequence[Named], known: Mentioned, story_floor: float) -> Itera
     """
     of_key = _by_key(named, known)
 
-    def one_story(one: int, other: int) -> bool:
-        return known.share_a_story(named[one].members, named[other].members, story_floor)
+    def one_story(ones: Sequence[int], others: Sequence[int]) -> Mask:
+        first, second = ([named[number].members for number in each] for each in (ones, others))
+        return known.share_stories(first, second, story_floor)
 
     for (kind, key), found in of_key.items():
-        anywhere = " " in key or known.types[kind] != PERSON
-        for pair in combinations(found, 2):
-            if anywhere or one_story(*pair):
-                yield Link(*pair, "same_name")
+        if " " in key or known.types[kind] != PERSON:
+            yield Link(found, "same_name")
+        elif len(found) > 1:
+            yield Link(found, "same_name", one_story(found, found))
     longer = _longer_names(of_key, known)
     for place in [place for place in of_key if place in longer]:
-        for one in of_key[place]:
-            hits = [other for other in longer[place] if one_story(one, other)]
-            if len({named[other].key for other in hits}) == 1:
-                yield from (Link(other, one, "short_name") for other in hits)
+        others = np.array(longer[place])
+        for one, near in zip(of_key[place], one_story(of_key[place], longer[place]), strict=True):
+            hits = others[near].tolist()
+            if len({named[other].key for other in hits}) == 1:  # they are one by that already
+                yield Link([*hits, one], "short_name")
     for (kind, short), names in _acronyms(of_key).items():
         if len(names) == 1:
-            pairs = product(of_key[kind, next(iter(names))], of_key[kind, short])
-            yield from (Link(*pair, "acronym") for pair in pairs)
+            long, brief = of_key[kind, next(iter(names))], of_key[kind, short]
+            is_long = np.arange(len(long) + len(brief)) < len(long)
+            yield Link([*long, *brief], "acronym", is_long[:, None] != is_long)
 
 
 _ByKey = dict[tuple[int, str], list[int]]
@@ -158,18 +164,57 @@ def joined(
         (c,) the first cluster of each one's group, and why each of the others has joined.
     """
     parent = np.arange(len(named), dtype=np.int32)
-    ends = sorted({end for link in found for end in (link.one, link.other)})
-    number = {end: at for at, end in enumerate(ends)}
+    ends = sorted({end for link in found for end in link.numbers})
+    place = np.zeros(len(named), dtype=np.int64)
+    place[ends] = np.arange(len(ends))
     means = centroids(nodes, vectors, [named[end].members for end in ends])
     reasons = dict[int, str]()
     for link in found:
-        one, other = find(parent, link.one), find(parent, link.other)
-        pair = means[[number[link.one]]], means[[number[link.other]]]
-        if one != other and float(cosines(*pair)[0, 0]) >= least:
-            parent[max(one, other)] = min(one, other)
-            reasons[max(one, other)] = link.reason
+        for first, others in _alike(link, means[place[[*link.numbers]]], least):
+            for other in others:
+                low, high = sorted((find(parent, first), find(parent, other)))
+                if low != high:
+                    parent[high] = low
+                    reasons[high] = link.reason
     roots = [find(parent, number) for number in range(len(named))]
     return np.array(roots, dtype=np.int32), reasons
+
+
+def _alike(link: Link, means: F32, least: float) -> Iterator[tuple[int, list[int]]]:
+    """Yield of clusters those that are alike, directly or by others: the first, and the rest."""
+    if len(link.numbers) < 2:
+        return
+    near = np.concatenate(
+        [
+            cosines(means[at : at + _AT_ONCE], means) >= least
+            for at in range(0, len(means), _AT_ONCE)
+        ]
+    )
+    if link.which is not None:
+        near &= link.which
+    group = connected_components(csr_array(near), directed=False)[1]
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order])) + 1
+    for members in np.split(order, starts):
+        if len(members) > 1:
+            first, *others = (link.numbers[at] for at in members.tolist())
+            yield first, others
+
+
+def grouped(named: Sequence[Named], group: I32) -> list[Named]:
+    """Return the clusters that `joined` has made of those with a name, in their order.
+
+    Args:
+        named: c clusters.
+        group: (c,) the first cluster of each one's group.
+    """
+    members: dict[int, list[I64]] = {}
+    for each, first in zip(named, group.tolist(), strict=True):
+        members.setdefault(first, []).append(each.members)
+    return [
+        replace(named[first], members=np.sort(np.concatenate(each)))
+        for first, each in members.items()
+    ]
 
 
 def pronouns_of(labels: I32, named: Sequence[Named], known: Mentioned) -> dict[int, int]:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
-from clustering_tasks.arrays import F32, I32, I64
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.exact import cosines
 from clustering_tasks.engine.rows import unit
@@ -74,27 +75,43 @@ class Mentioned:
         """Return the documents of some nodes, as far as they are known."""
         return set(self.document[members].tolist()) - {-1}
 
-    def share_a_story(self, one: I64, other: I64, floor: float) -> bool:
-        """Whether some nodes and some others have a document in common, or like stories.
+    def share_stories(self, ones: Sequence[I64], others: Sequence[I64], floor: float) -> Mask:
+        """Tell which groups of nodes have a document in common with others, or like stories.
 
         Args:
-            one: the nodes.
-            other: likewise.
-            floor: least cosine of their mean stories.
-        """
-        if self.documents(one) & self.documents(other):
-            return True
-        first, second = self._story(one), self._story(other)
-        if first is None or second is None:
-            return False
-        return float(cosines(first, second)[0, 0]) >= floor
+            ones: k groups.
+            others: m groups.
+            floor: least cosine of two mean stories.
 
-    def _story(self, members: I64) -> F32 | None:
+        Returns:
+            (k, m).
+        """
+        shared: Mask = (self._in_documents(ones) @ self._in_documents(others).T).toarray()
         if self.stories is None:
-            return None
-        of = self.stories.of_node[members]
-        of = of[of >= 0]
-        return unit(self.stories.vectors[of].mean(axis=0, keepdims=True)) if len(of) else None
+            return shared
+        (first, told), (second, told_too) = (self._stories_of(each) for each in (ones, others))
+        return shared | ((cosines(first, second) >= floor) & told[:, None] & told_too)
+
+    def _in_documents(self, groups: Sequence[I64]) -> csr_array:
+        """Return which documents each group is in: (k, documents)."""
+        group = np.repeat(np.arange(len(groups)), [len(each) for each in groups])
+        document = self.document[np.concatenate(groups)]
+        known = document >= 0
+        shape = (len(groups), int(self.document.max(initial=-1)) + 1)
+        return csr_array((known[known], (group[known], document[known])), shape=shape)
+
+    def _stories_of(self, groups: Sequence[I64]) -> tuple[F32, Mask]:
+        """Return the mean story of each group, (k, d), and whether it has one, (k,)."""
+        assert self.stories is not None  # noqa: S101 - the caller has looked
+        means = np.zeros((len(groups), self.stories.vectors.shape[1]), dtype=np.float32)
+        told = np.zeros(len(groups), dtype=bool)
+        for number, members in enumerate(groups):
+            of = self.stories.of_node[members]
+            of = of[of >= 0]
+            if len(of):
+                told[number] = True
+                means[number] = unit(self.stories.vectors[of].mean(axis=0, keepdims=True))[0]
+        return means, told
 
 
 def centroids(nodes: Nodes, vectors: VectorFile, groups: Sequence[I64]) -> F32:
