@@ -11,7 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRuntimeError,
+    ErrorType,
+)
+from airflow.sdk.execution_time.comms import ErrorResponse
 from docker import APIClient
 from structlog.testing import capture_logs
 
@@ -60,7 +66,11 @@ def operator(act: str, step: str = "merge", **arguments: Any) -> DockerStepOpera
     )
 
 
-def context(try_number: int = 1, run_id: str = "manual__2026-01-02") -> Any:
+def context(
+    try_number: int = 1,
+    run_id: str = "manual__2026-01-02",
+    states: Callable[..., Any] = lambda **_: {},
+) -> Any:
     moment = datetime(2026, 1, 2, tzinfo=UTC)
     dag_run = SimpleNamespace(
         dag_id="cluster_events", run_id=run_id, data_interval_end=moment, run_after=moment
@@ -72,6 +82,7 @@ def context(try_number: int = 1, run_id: str = "manual__2026-01-02") -> Any:
         map_index=-1,
         try_number=try_number,
         id=f"ti-{try_number}",
+        get_task_states=states,
     )
     return {"ti": ti, "dag_run": dag_run, "run_id": run_id}
 
@@ -236,6 +247,50 @@ def test_a_lost_try_ends_and_spares_the_next_one_s_container(
     (spared,) = following
     assert engine.inspect_container(spared.container["Id"])["State"]["Running"]
     spared._remove()
+
+
+def test_a_step_removes_the_containers_that_no_try_comes_back_for(
+    installation: Callable[..., None], engine: APIClient, tmp_path: Path
+) -> None:
+    """Of a host that was lost for good, of a failed run; not of tasks at work, nor of others."""
+    over, at_work = (start_container(engine, run_id) for run_id in ("over", "at work"))
+    installation(workspace=str(tmp_path / "another"))
+    of_another = start_container(engine, "of another")
+    installation(workspace=str(tmp_path / "workspace"))
+    gone = start_container(engine, "deleted in Airflow")
+    states = {"over": {"merge": "failed"}, "at work": {"merge": "running"}}
+
+    def ask(*, dag_id: str, run_ids: list[str]) -> dict[str, Any]:
+        assert dag_id == "cluster_events"
+        return {run_id: states[run_id] for run_id in run_ids if run_id in states}
+
+    assert operator("report").execute(context(states=ask))["step"] == "merge"
+    left = {each["Id"] for each in engine.containers(all=True)}
+    assert left.isdisjoint({over, gone})
+    assert left >= {at_work, of_another}
+    for container in (at_work, of_another):
+        engine.remove_container(container, force=True, v=True)
+
+
+def test_a_step_does_its_work_where_airflow_does_not_say_what_is_over(
+    installation: Callable[..., None], engine: APIClient
+) -> None:
+    left = start_container(engine, "over")
+
+    def ask(**_: Any) -> Any:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    assert operator("report").execute(context(states=ask))["step"] == "merge"
+    engine.remove_container(left, force=True, v=True)
+
+
+def start_container(engine: APIClient, run_id: str) -> str:
+    """Leave a container of another run's task running."""
+    other = operator("deaf")
+    other._identify(context(run_id=run_id), deployment())
+    other.command = ["merge", "--act", "deaf"]
+    engine.start(made := other._create([]))
+    return made
 
 
 @pytest.mark.parametrize("act", ["deaf", "content"])

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from docker.errors import DockerException, NotFound
 from docker.types import DeviceRequest, LogConfig, Mount
 from requests import RequestException
@@ -32,6 +32,7 @@ from stage4.runners.docker_engine import (
     unreachable,
 )
 from stage4.runners.docker_mounts import network, prepare_workspace, step_mounts
+from stage4.runners.orphans import INSTALLATION, installation, remove_orphans, states_by
 
 # Airflow's supervisor kills the task 5 s after on_kill was called; by then the container is gone.
 GRACE_SECONDS = 2
@@ -87,6 +88,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
         with engine_errors(self._name, self.docker_url):
             self._connect()
             remove_container(self.cli, name)  # what a dead try has left
+            self._remove_orphans(context, settings)
             try:
                 outcome: Any = super().execute(context)  # pulls the image if need be
             finally:
@@ -94,6 +96,13 @@ class DockerStepOperator(StepOperator, DockerOperator):
                 if self._killed:
                     self.discard_canceled(context)
         return self.conclude(context, *outcome)
+
+    def _remove_orphans(self, context: Context, settings: DeploymentSettings) -> None:
+        """Remove the containers that no try comes back for."""
+        try:
+            remove_orphans(self.cli, installation(settings), states_by(context["ti"]))
+        except AirflowRuntimeError as error:  # they wait for the next step
+            self.log.warning("containers of tasks that are over are not looked for", why=str(error))
 
     def on_kill(self) -> None:
         """End and remove the container, however far `execute` has come.
@@ -127,6 +136,7 @@ class DockerStepOperator(StepOperator, DockerOperator):
             "airflow.map_index": str(ti.map_index),
         }
         self.labels = task | {"airflow.try_number": str(ti.try_number), "airflow.ti_id": str(ti.id)}
+        self.labels[INSTALLATION] = installation(settings)
         parts = (settings.host_workspace or settings.workspace, *task.values())
         digest = sha256("\0".join(parts).encode()).hexdigest()[:16]
         self.container_name = f"stage4-{self.level}-{self.step}-{digest}"
