@@ -22,7 +22,7 @@ up: setup ## Start Airflow and its database and leave them running; prints login
 down: ## Stop what `make up` started
 	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m local down; fi
 
-test: setup ## Run the whole test suite, in three processes, or what ARGS=... names, in one
+test: setup ## Run the whole test suite, in two processes, or what ARGS=... names, in one
 	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
 
 chaos: setup ## Run the tests left out of `make test`: cut-off demos, failed parts, a foreign Airflow, real news

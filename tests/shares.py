@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-PROCESSES = 3  # two leave two cores idle for half of the time, waiting for Airflow and containers
+PROCESSES = 2
 FOLDERS = ("tests/e2e/", "tests/integration/api/")
 
 
