@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.api.limits import login_failures
+from stage4.api.routes import stage3_events as route
 from stage4.database.connection import database
 from stage4.database.stage3_events import mark_begun
 from stage4.job_ids import job_id
@@ -155,7 +156,7 @@ def test_a_run_that_was_not_made_is_made_by_the_next_look(
     stage3: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("stage4.api.routes.stage3_events.make_run", lambda *_: False)
+        patch.setattr(route, "make_run", lambda *_: False)
         first = send(stage3, event("a"))
     assert runs() == []
     (wanted,) = request_runs(Task(), NoEvents())
