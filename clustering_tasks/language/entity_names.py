@@ -113,7 +113,7 @@ def name_entity(
     counts = Counter(one_encoding(mention) for mention in mentions if mention)
     if not counts:
         return None
-    kinds = {mention: _kind(mention, common) for mention in counts}
+    kinds = {mention: kind_among(mention, common) for mention in counts}
     ordered = sorted(counts, key=lambda m: (_ORDER[kinds[m]], -counts[m], m))
     kind = kinds[ordered[0]]
     named = {m: counts[m] for m in ordered if kinds[m] == kind}
@@ -121,7 +121,8 @@ def name_entity(
     return Entity(name, kind, {mention: counts[mention] for mention in ordered}, list(named))
 
 
-def _kind(mention: str, common: frozenset[str]) -> Kind:
+def kind_among(mention: str, common: frozenset[str]) -> Kind:
+    """Return `kind_of` a mention, where the level has these common nouns."""
     kind = kind_of(mention)
     return "noun" if kind == "name" and bare_name(mention).lower() in common else kind
 

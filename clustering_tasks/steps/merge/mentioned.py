@@ -16,7 +16,7 @@ from clustering_tasks.engine.rows import unit
 from clustering_tasks.graph.features import DocumentVectors, load_documents
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.language.english import words
-from clustering_tasks.language.entity_names import Kind, bare_name, common_nouns, kind_of
+from clustering_tasks.language.entity_names import Kind, common_nouns, kind_among
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.vector_files import BLOCK_ROWS, VectorFile
@@ -146,7 +146,7 @@ def read_mentioned(snapshot: Result, plan: Result, nodes: Nodes) -> Mentioned:
         stories = load_documents(plan.path("story_vectors"))
     return Mentioned(
         texts=texts,
-        kinds=[_kind(text, common) for text in texts],
+        kinds=[kind_among(text, common) for text in texts],
         text=of_row[rows],
         types=[str(name) for name in nodes.group_names],
         type_of=nodes.group,
@@ -155,11 +155,6 @@ def read_mentioned(snapshot: Result, plan: Result, nodes: Nodes) -> Mentioned:
         stories=stories,
         common=common,
     )
-
-
-def _kind(text: str, common: frozenset[str]) -> Kind:
-    kind = kind_of(text)
-    return "noun" if kind == "name" and bare_name(text).lower() in common else kind
 
 
 def members_of(labels: I32) -> Iterator[tuple[int, I64]]:

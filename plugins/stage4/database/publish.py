@@ -98,11 +98,15 @@ class _Candidate:
         pointer: of the run's level, locked.
         report: of the run.
         label: the result of `label`.
+        files: what `published.json` says behind `publish_files`; None: before it.
+        changes: what the publication has changed; None: none so far, or the first of the level.
     """
 
     pointer: Pointer
     report: Report
     label: Mapping[str, Any]
+    files: PublishedRun | None = None
+    changes: Json | None = None
 
     def put_back_files(self) -> None:
         put_back(self.pointer, self.report.job_id)
@@ -146,31 +150,33 @@ class _Candidate:
         return all(each in (None, now) for each in made)
 
     def publish_files(self) -> bool:
-        return not publish_files(
+        publication = publish_files(
             self.report,
             clusters_jsonl=self.label["files"]["clusters_jsonl"],
             label_uri=self.label["uri"],
             workspace=deployment().workspace,
             output=deployment().output_uri,
             database=True,
-        ).superseded
+        )
+        self.files = publication.current
+        return not publication.superseded
 
     def move_pointer(self, load_id: int) -> int:
         return self.pointer.move(load_id)
 
     def write_completion(self, publication_id: int) -> None:
-        files = self._shown_files()
-        assert files is not None  # noqa: S101 - they have just been published
-        paths = [files.clusters_jsonl, files.dated_jsonl]
-        changes = self._changes(publication_id)
-        event = completion_event(self.report, paths, changes, outbox.server())
+        assert self.files is not None  # noqa: S101 - they have just been published
+        paths = [self.files.clusters_jsonl, self.files.dated_jsonl]
+        moved = self.pointer.changes(publication_id)
+        self.changes = None if moved is None else asdict(moved)
+        event = completion_event(self.report, paths, self.changes, outbox.server())
         fact = Published(datetime.now(UTC), publication_id, dict(event))
         name = JobName(self.report.job_id, self.report.level)
         outbox.note(self.pointer.connection, name, [fact])
 
     def result(self, publication_id: int | None) -> Json:
         """Describe for XCom what readers see now; without a publication, the run that is later."""
-        files = self._shown_files()
+        files = self.files or self._shown_files()
         job_id = self.report.job_id if publication_id is not None else self._later_job(files)
         return {
             "published": publication_id is not None,
@@ -178,7 +184,7 @@ class _Candidate:
             "job_id": job_id,
             "level": self.report.level,
             "publication_id": publication_id,
-            "changes": None if publication_id is None else self._changes(publication_id),
+            "changes": self.changes,
             "clusters_jsonl": files.clusters_jsonl if files else None,
             "dated_jsonl": files.dated_jsonl if files else None,
         }
@@ -187,10 +193,6 @@ class _Candidate:
         if self.is_superseded() or files is None:
             return self.pointer.job_id
         return files.job_id  # a run of the command line, which has no database
-
-    def _changes(self, publication_id: int) -> Json | None:
-        moved = self.pointer.changes(publication_id)
-        return None if moved is None else asdict(moved)
 
     def _shown_files(self) -> PublishedRun | None:
         return published(deployment().workspace, self.report.level)
