@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +23,7 @@ from requests import RequestException
 
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
 from clustering_tasks.steps import PLANNING, find_step
+from stage4.other_runs import states_of_tasks
 from stage4.runners.base import StepLog, StepOperator
 from stage4.runners.docker_engine import (
     LOST,
@@ -32,7 +34,7 @@ from stage4.runners.docker_engine import (
     unreachable,
 )
 from stage4.runners.docker_mounts import network, prepare_workspace, step_mounts
-from stage4.runners.orphans import INSTALLATION, installation, remove_orphans, states_by
+from stage4.runners.orphans import INSTALLATION, installation, remove_orphans
 
 # Airflow's supervisor kills the task 5 s after on_kill was called; by then the container is gone.
 GRACE_SECONDS = 2
@@ -100,7 +102,9 @@ class DockerStepOperator(StepOperator, DockerOperator):
     def _remove_orphans(self, context: Context, settings: DeploymentSettings) -> None:
         """Remove the containers that no try comes back for."""
         try:
-            remove_orphans(self.cli, installation(settings), states_by(context["ti"]))
+            remove_orphans(
+                self.cli, installation(settings), partial(states_of_tasks, context["ti"])
+            )
         except AirflowRuntimeError as error:  # they wait for the next step
             self.log.warning("containers of tasks that are over are not looked for", why=str(error))
 

@@ -7,7 +7,6 @@ Airflow says of the task.
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any
 
 import structlog
 from docker import APIClient
@@ -19,7 +18,7 @@ INSTALLATION = "stage4.installation"
 # Of a task whose container is its own: it is at work, or is just being ended.
 _AT_WORK = ("running", "restarting")
 
-# Airflow's states of the tasks of a run, by DAG and run id; a mapped one has its index behind `_`.
+# `other_runs.states_of_tasks`, of whoever asks: by DAG and run id.
 StatesOf = Callable[[str, str], Mapping[str, str | None]]
 
 log = structlog.get_logger()
@@ -28,17 +27,6 @@ log = structlog.get_logger()
 def installation(settings: DeploymentSettings) -> str:
     """Name the installation: several may share an engine, and none touches another's containers."""
     return sha256((settings.host_workspace or settings.workspace).encode()).hexdigest()[:16]
-
-
-def states_by(ti: Any) -> StatesOf:
-    """Ask Airflow in the name of a task instance; a run that is gone has no tasks."""
-
-    def states_of(dag_id: str, run_id: str) -> Mapping[str, str | None]:
-        found: dict[str, Any] = ti.get_task_states(dag_id=dag_id, run_ids=[run_id])
-        states: Mapping[str, str | None] = found.get(run_id, {})
-        return states
-
-    return states_of
 
 
 def remove_orphans(client: APIClient, of: str, states_of: StatesOf) -> list[str]:

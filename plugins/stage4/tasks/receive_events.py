@@ -9,8 +9,8 @@ from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.assets import stage3_asset
 from stage4.job_ids import dag_of
+from stage4.other_runs import state_of_run
 from stage4.tasks.errors import airflow_errors
-from stage4.tasks.other_runs import state_of_run
 
 # Of an asset's events those before the newest stored one are read again: what Airflow committed
 # late is among them, and known ones count once.

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.other_runs import state_of_run, states_of_tasks
 from stage4.tasks.errors import ERROR, airflow_errors
-from stage4.tasks.other_runs import state_of_run
 
 PERIOD_SECONDS = 60  # of the DAG's schedule
 WORK_SECONDS = 50.0  # of a run, as long as jobs go on or events wait
@@ -85,9 +85,7 @@ class _Runs:
 
     def task_states(self, dag_id: str, run_id: str) -> Mapping[str, str | None]:
         """States of the run's tasks."""
-        found: dict[str, Any] = self._ti.get_task_states(dag_id=dag_id, run_ids=[run_id])
-        states: Mapping[str, str | None] = found.get(run_id, {})
-        return states
+        return states_of_tasks(self._ti, dag_id, run_id)
 
     def error(self, dag_id: str, run_id: str, failed: str) -> str | None:
         """What `keep_error` has kept of a failed task."""
