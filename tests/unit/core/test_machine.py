@@ -1,6 +1,7 @@
 """A level as a state machine, whose schedules hypothesis chooses and shrinks."""
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -8,6 +9,8 @@ from tests.unit.core.invariants import check
 from tests.unit.core.level import TASKS, Level, Run
 from tests.unit.core.schedules import settle
 from tests.unit.core.world import EndOfProcess
+
+pytestmark = pytest.mark.no_cover  # measured lines take three times as long
 
 LIFE = st.one_of(st.just(-1), st.integers(0, 14))  # effects until the process ends
 WHICH = st.integers(0, 5)
