@@ -417,7 +417,9 @@ def undo_command(
     _show(found, as_json, render.correction(found))
 
 
-events_app = typer.Typer(help="Events to receivers outside.", no_args_is_help=True)
+events_app = typer.Typer(
+    help="Events to receivers outside, and from Stage 3.", no_args_is_help=True
+)
 app.add_typer(events_app, name="events")
 
 
@@ -454,6 +456,29 @@ def receivers_command(context: typer.Context, as_json: Json = False) -> None:
     with _server(context) as server:
         found = server.get(f"{STAGE4}/events/receivers")
     _show(found, as_json, render.receivers(found["receivers"]))
+
+
+@events_app.command("from-stage3")
+def list_events_of_stage3_command(
+    context: typer.Context,
+    level: OneLevel = None,
+    waits: Annotated[
+        bool | None,
+        typer.Option(
+            "--waiting/--taken", help="Only events that no run is for yet, or only others."
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most events.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List the events that came from Stage 3 and the jobs that are for them, newest first."""
+    from stage4.cli import render
+    from stage4.cli.server import STAGE4
+
+    which = {"level": _level(level) if level else None, "waits": waits}
+    with _server(context) as server:
+        rows = list(server.rows(f"{STAGE4}/events/stage3", "events", limit, **which))
+    _show({"events": rows}, as_json, render.events_of_stage3(rows))
 
 
 @events_app.command("resend")

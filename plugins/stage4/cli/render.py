@@ -151,6 +151,24 @@ def receivers(found: Sequence[Json]) -> Iterator[RenderableType]:
     yield table(heads, rows) if rows else "every receiver has taken its events"
 
 
+def events_of_stage3(found: Sequence[Json]) -> Iterator[RenderableType]:
+    """Yield a list of Stage 3's events, a line each."""
+    rows = [
+        (
+            moment(each["received_at"]),
+            each["level"],
+            each["type"],
+            each["stage3_job"],
+            number(each["total_embeddings"]),
+            each["received_by"],
+            each["job_id"] or "waits for more",
+        )
+        for each in found
+    ]
+    heads = ("received", "level", "what", "Stage 3's job", "embeddings", "by", "for")
+    yield table(heads, rows) if rows else "no events"
+
+
 _NOBODY = {"receiver": None, "state": "no receiver", "attempts": 0, "last_error": None}
 
 
@@ -280,6 +298,7 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     shown = {name: found[name] for name in (*names, *more, *lists)} | {
         "load_id": str(found["load_id"]),
         "tags": [f"{each['tag']} ({each['confidence']:.0%})" for each in found["tags"]],
+        "label_source": found["record"].get("label_source"),  # None: a record of before
     }
     yield facts({name.replace("_", " "): value for name, value in shown.items()})
     yield from (_mark(each, found["label"]) for each in found["marks"])

@@ -10,6 +10,7 @@ from stage4.database import deliveries
 from stage4.database.connection import database
 from stage4.database.job_events import Ended, Started
 from stage4.database.outbox import JobName, note
+from stage4.database.stage3_events import Arrival, assign, store
 from tests.events_out import NOON
 from tests.integration.api.conftest import Api, bearer, serving
 from tests.integration.conftest import Results
@@ -78,3 +79,33 @@ def test_what_was_given_up_is_sent_again_once(api: Api) -> None:
     assert resend(api) == 1
     assert resend(api) == 0
     assert api.get("events", state="given_up")["events"] == []
+
+
+def test_events_of_stage3_are_listed_with_the_runs_that_are_for_them(api: Api) -> None:
+    def arrived(job: str, level: str, embeddings: int | None) -> Arrival:
+        return Arrival("embedding.job.completed", job, level, embeddings, "stream", NOON)
+
+    with database() as connection:
+        store(connection, [arrived("a", "events", 7), arrived("b", "documents", None)])
+        store(connection, [arrived("c", "events", 0)])
+        assign(connection, [1], "stage3__1")
+    first = api.get("events/stage3", limit=2)
+    last = api.get("events/stage3", limit=2, cursor=first["next_cursor"])
+    assert [each["stage3_job"] for each in first["events"] + last["events"]] == ["c", "b", "a"]
+    assert last["next_cursor"] is None
+    assert last["events"][0] == {
+        "level": "events",
+        "type": "embedding.job.completed",
+        "stage3_job": "a",
+        "total_embeddings": 7,
+        "received_by": "stream",
+        "received_at": "2026-03-01T12:00:00Z",
+        "job_id": "cluster_events.stage3__1",
+    }
+    assert [each["stage3_job"] for each in api.get("events/stage3", waits=True)["events"]] == [
+        "c",
+        "b",
+    ]
+    (taken,) = api.get("events/stage3", waits=False, level="events")["events"]
+    assert taken["stage3_job"] == "a"
+    assert api.get("events/stage3", waits=False, level="documents")["events"] == []

@@ -177,7 +177,7 @@ CLUSTER: Json = SUMMARY | {
     "run_id": 17,
     "representatives": [{"id": "doc_001_event_0", "title": "Leaders meet", "similarity": 0.95}],
     "document_ids": ["doc_001"],
-    "record": {},
+    "record": {"label_source": "llm"},
     "centroid": None,
 }
 
@@ -351,3 +351,23 @@ DELETION: Json = {
     },
     "known": True,
 }
+INCOMING_EVENTS: list[Json] = [
+    {
+        "level": "events",
+        "type": "embedding.job.completed",
+        "stage3_job": "embed_12",
+        "total_embeddings": 1200,
+        "received_by": "webhook",
+        "received_at": "2026-03-01T12:00:00Z",
+        "job_id": "cluster_events.stage3__1",
+    },
+    {
+        "level": "entities",
+        "type": "asset",
+        "stage3_job": "17 2026-03-01T12:00:00Z",
+        "total_embeddings": None,
+        "received_by": "asset",
+        "received_at": "2026-03-01T12:00:00Z",
+        "job_id": None,
+    },
+]

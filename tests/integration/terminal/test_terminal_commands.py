@@ -20,6 +20,7 @@ from stage4.api.models import (
     jobs,
     metrics,
     runs,
+    stage3_events,
 )
 from tests.integration.terminal import recorded
 from tests.integration.terminal.conftest import Command, Script
@@ -48,6 +49,7 @@ REPO = Path(__file__).parents[3]
         (corrections.Correction, recorded.CORRECTION),
         (events.OutgoingEvent, recorded.EVENT),
         (events.ReceiverQueue, recorded.RECEIVER),
+        (stage3_events.IncomingEvent, recorded.INCOMING_EVENTS[0]),
     ],
 )
 def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
@@ -300,7 +302,7 @@ def test_show_reads_the_members_of_the_same_run(script: Script, terminal: Comman
     script.stage4(f"GET clusters/{CLUSTER_ID}/members", page)
     shown = terminal("show", CLUSTER_ID, "--members")
     assert shown.code == 0
-    for text in ("Leaders meet in Hiroshima", "summit, leaders", "doc_002_event_0", "0.87"):
+    for text in ("Leaders meet in Hiroshima", "summit, leaders", "doc_002_event_0", "0.87", "llm"):
         assert text in shown.out
     assert script.asked[-1].query == {"limit": "50", "load_id": "17"}
     assert "members" not in terminal("show", CLUSTER_ID, "--json").json
@@ -575,6 +577,11 @@ def test_events_are_listed_counted_and_sent_again(script: Script, terminal: Comm
     assert "hook" in terminal("events", "list").out
     script.stage4("GET events/receivers", {"receivers": [recorded.RECEIVER]})
     assert "12" in terminal("events", "receivers").out
+    script.stage4("GET events/stage3", {"events": recorded.INCOMING_EVENTS, "next_cursor": None})
+    lines = terminal("events", "from-stage3", "--waiting").out.splitlines()
+    assert script.asked[-1].query["waits"] == "true"
+    assert "cluster_events.stage3__1" in lines[-2]
+    assert "waits for more" in lines[-1]
     script.stage4("POST events/resend", {"deliveries": 2})
     sent = terminal("events", "resend", "--receiver", "hook")
     assert (sent.code, sent.out.split()[0]) == (0, "2")

@@ -1,4 +1,4 @@
-"""`events`: what receivers outside get, whether they have taken it, and how it is sent again."""
+"""`events`: what receivers outside get and whether they have taken it; what came from Stage 3."""
 
 from typing import Annotated
 
@@ -17,12 +17,15 @@ from stage4.api.models.events import (
     Resent,
     State,
 )
+from stage4.api.models.stage3_events import IncomingEvent, IncomingEventPage
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit, Text
-from stage4.api.pool import connected
+from stage4.api.pool import Row, connected
 from stage4.api.queries import events as stored
+from stage4.api.queries import stage3_events
 from stage4.api.security import AccessDep, own_page
 from stage4.api.services import ServicesDep
 from stage4.database import deliveries
+from stage4.job_ids import dag_of, job_id
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -64,6 +67,39 @@ async def list_receivers(access: AccessDep, services: ServicesDep) -> ReceiverQu
     async with services.database.reader() as connection:
         rows = await stored.read_queues(connection)
     return ReceiverQueues(receivers=[ReceiverQueue(**row) for row in rows])
+
+
+class IncomingParameters(BaseModel):
+    """Which events of Stage 3, and which page of them."""
+
+    level: Level | None = Field(None, description="Default: all that the user may read.")
+    waits: bool | None = Field(
+        None, description="Only events that no run is for yet, or only others. Default: all."
+    )
+    limit: Limit = DEFAULT_ROWS
+    cursor: CursorText | None = None
+
+
+@router.get("/stage3", response_model=IncomingEventPage)
+async def list_events_of_stage3(
+    asked: Annotated[IncomingParameters, Query()], access: AccessDep, services: ServicesDep
+) -> IncomingEventPage:
+    """List the events that came from Stage 3 with the runs that are for them, newest first."""
+    levels = await access.levels(asked.level)
+    question = {"of": "stage3 events"} | asked.model_dump(exclude={"limit", "cursor"})
+    page = cursors.page(question, asked.limit, asked.cursor)
+    async with services.database.reader() as connection:
+        rows = await stage3_events.list_events(
+            connection, levels, waits=asked.waits, before=page.before, limit=page.rows
+        )
+    shown, following = page.cut(rows, lambda row: (row["number"],))
+    return IncomingEventPage(events=[_incoming(row) for row in shown], next_cursor=following)
+
+
+def _incoming(row: Row) -> IncomingEvent:
+    run_id = row["run_id"]
+    job = None if run_id is None else job_id(dag_of(row["level"]), run_id)
+    return IncomingEvent(**row, job_id=job)
 
 
 @router.post("/resend", response_model=Resent, dependencies=[Depends(own_page)])
