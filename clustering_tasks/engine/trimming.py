@@ -6,15 +6,21 @@ smoothing makes one vector of two items that have no other neighbour, however un
 
 import numpy as np
 
-from clustering_tasks.arrays import F32, F64, I32
-from clustering_tasks.engine.rows import Vectors
+from clustering_tasks.arrays import F32, F64, I32, I64
+from clustering_tasks.engine.background import pairs as all_products
+from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.products import dot
+from clustering_tasks.engine.rows import Vectors, evenly_spaced
 from clustering_tasks.engine.silhouette_cut import grouped
 
-# One-sided test at the customary level. Of 10 %, levels of many small stories lose pairs
-# (docs/ALGORITHMS.md).
-_LEVEL = 0.05
-# So many members have one below a quantile of that level.
+# Where taking a pair apart is as likely wrong as right.
+_STORIES_AMONG_TAKEN = 0.5
+# Pairs above it are stories: Storey's customary choice, the middle of what even pairs would fill.
+_STORIES_ABOVE = 0.5
+# A share of so many members is known to .1 (one standard error).
 _LEAST_MEMBERS = 20
+# Members of a cluster whose pairs stand for all.
+_SAMPLE = 32
 _PAIR = 2
 
 
@@ -44,10 +50,13 @@ def trim_small(
 def least_similarity_of_pairs(labels: I32, vectors: Vectors, weights: I32) -> float | None:
     """Say how alike two items have to be on this level to be a story of their own.
 
-    Two lone items, each the other's least unlike, are the commonest wrong cluster of a feed. What
-    belongs together on this level, its larger clusters show: a pair stands if its similarity is
-    at least that of a member to the others of its cluster in all but 5 % of the cases. Every
-    cluster counts alike, so that a giant story does not say alone how alike stories are.
+    Two lone items, each the other's least unlike, are the commonest wrong cluster of a feed. How
+    alike two items of a story are, the larger clusters show. A pair's *rank* is the share of their
+    pairs that are less alike; every cluster counts alike, so that a giant story does not speak for
+    all. Pairs that are stories have ranks spread evenly, lone items crowd at the low end: the pairs
+    with a rank above a half tell how many are stories (Storey 2002). From the least alike on, pairs
+    are none as long as stories are expected to be at most half of those: a false discovery rate
+    (Benjamini and Hochberg 1995) of a half.
 
     Args:
         labels: (n,), -1 for none.
@@ -55,14 +64,20 @@ def least_similarity_of_pairs(labels: I32, vectors: Vectors, weights: I32) -> fl
         weights: (n,) items per node.
 
     Returns:
-        None where clusters of three items and more have fewer than 20 nodes in all.
+        None where no pair is too unlike, and where clusters of three items and more have fewer than
+        20 nodes in all.
     """
     sizes = _sizes(labels, weights)
-    larger = np.flatnonzero(sizes > _PAIR)
-    if len(larger) < _LEAST_MEMBERS:
+    larger, pairs = np.flatnonzero(sizes > _PAIR), _pairs(sizes, labels, weights)
+    if len(larger) < _LEAST_MEMBERS or not len(pairs):
         return None
-    similarity = _to_others(labels[larger], vectors[larger], weights[larger])
-    return _low_quantile(similarity, weights[larger] / sizes[larger])
+    similarity = np.sort(_similarity(pairs, vectors))
+    rank = _share_below(*_inside(larger, labels, vectors), similarity)
+    above = (rank > _STORIES_ABOVE).sum() + 1  # one more: of few pairs, none above proves little
+    stories = min(len(pairs), above / (1 - _STORIES_ABOVE))
+    expected = stories * rank
+    taken = np.flatnonzero(expected <= _STORIES_AMONG_TAKEN * np.arange(1, len(pairs) + 1))
+    return float(np.nextafter(similarity[taken[-1]], np.float32(2))) if len(taken) else None
 
 
 def without_pairs_below(labels: I32, vectors: Vectors, weights: I32, least: float) -> I32:
@@ -77,11 +92,53 @@ def without_pairs_below(labels: I32, vectors: Vectors, weights: I32, least: floa
     Returns:
         (n,) int32, -1 for the items of the others.
     """
-    paired = np.flatnonzero(_sizes(labels, weights) == _PAIR)
-    similarity = _to_others(labels[paired], vectors[paired], weights[paired])
+    pairs = _pairs(_sizes(labels, weights), labels, weights)
     kept = labels.copy()
-    kept[paired[similarity < least]] = -1
+    kept[pairs[_similarity(pairs, vectors) < least]] = -1
     return kept
+
+
+def _pairs(sizes: F64, labels: I32, weights: I32) -> I64:
+    """Nodes of the clusters of two items that are no copies: (p, 2)."""
+    nodes = np.flatnonzero((sizes == _PAIR) & (weights == 1))
+    return nodes[np.argsort(labels[nodes], kind="stable")].reshape(-1, _PAIR)
+
+
+def _similarity(pairs: I64, vectors: Vectors) -> F32:
+    """Similarity of the two nodes of each pair: (p,)."""
+    similarity = np.empty(len(pairs), dtype=np.float32)
+    products(vectors[pairs[:, 0]], vectors[pairs[:, 1]], similarity)
+    return similarity
+
+
+def _inside(nodes: I64, labels: I32, vectors: Vectors) -> tuple[F32, F64]:
+    """Similarities of pairs of nodes of one cluster, and their weights: 1 for each cluster."""
+    order = nodes[np.argsort(labels[nodes], kind="stable")]
+    clusters = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    found, shares = [], []
+    for members in clusters:
+        sample = members[evenly_spaced(len(members), _SAMPLE)]
+        similarity = np.empty(len(sample) * (len(sample) - 1) // 2, dtype=np.float32)
+        all_products(vectors[sample], similarity)
+        found.append(similarity)
+        shares.append(np.full(len(similarity), 1 / max(len(similarity), 1)))
+    return np.concatenate(found), np.concatenate(shares)
+
+
+@kernel
+def products(one: F32, other: F32, similarity: F32) -> None:
+    """Write the products of rows: (m,)."""
+    for i in range(len(one)):
+        similarity[i] = dot(one[i], other[i])
+
+
+def _share_below(values: F32, weights: F64, limits: F32) -> F64:
+    """Share of the weight of the values that are below each limit, 1 without any: (p,)."""
+    if not len(values):
+        return np.ones(len(limits))
+    order = np.argsort(values, kind="stable")
+    below = np.append(0, np.cumsum(weights[order]))
+    return np.asarray(below[np.searchsorted(values[order], limits)] / below[-1])
 
 
 def _sizes(labels: I32, weights: I32) -> F64:
@@ -89,14 +146,6 @@ def _sizes(labels: I32, weights: I32) -> F64:
     counts = np.bincount(labels + 1, weights, minlength=1).astype(np.float64)
     counts[0] = 0
     return counts[labels + 1]
-
-
-def _low_quantile(values: F32, weights: F64) -> float:
-    """Return the value below which `_LEVEL` of the weight lies."""
-    order = np.argsort(values, kind="stable")
-    below = np.cumsum(weights[order])
-    at = np.searchsorted(below, _LEVEL * below[-1])
-    return float(values[order][at])
 
 
 def _to_others(labels: I32, members: F32, weights: I32) -> F32:

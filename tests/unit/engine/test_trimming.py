@@ -9,7 +9,7 @@ from clustering_tasks.engine.trimming import (
     trim_small,
     without_pairs_below,
 )
-from tests.stage3_folder import blobs, unit
+from tests.stage3_folder import blobs
 
 
 def test_small_clusters_lose_members_that_are_hardly_similar() -> None:
@@ -41,31 +41,58 @@ def ones(labels: I32) -> I32:
     return np.ones(len(labels), dtype=np.int32)
 
 
-def test_pairs_have_to_be_as_alike_as_nearly_all_members_of_larger_clusters() -> None:
-    vectors, labels = level(0.95, 0.3)
+def left(*pairs: float) -> list[bool]:
+    """Which of the pairs of a level stay."""
+    vectors, labels = level(*pairs)
     least = least_similarity_of_pairs(labels, vectors, ones(labels))
-    assert least is not None
-    to_others = [(vectors[labels == c] @ vectors[labels == c].T).sum(axis=1) - 1 for c in range(2)]
-    means = np.concatenate([each / (len(each) - 1) for each in to_others])
-    share = np.repeat([1 / 30, 1 / 5], [30, 5])
-    assert share[means < least - 1e-6].sum() <= 0.05 * 2 < share[means < least + 1e-6].sum()
-    kept = without_pairs_below(labels, vectors, ones(labels), least)
-    assert kept.tolist() == [*labels[:-2].tolist(), -1, -1]
+    kept = without_pairs_below(labels, vectors, ones(labels), -1 if least is None else least)
+    assert kept[:35].tolist() == labels[:35].tolist()
+    assert kept[35::2].tolist() == kept[36::2].tolist()
+    return [bool(label >= 0) for label in kept[35::2]]
+
+
+def test_pairs_that_are_less_alike_than_stories_inside_are_none() -> None:
+    assert left(0.3, 0.95, 0.4, 0.9, 0.5) == [False, True, False, True, False]
+
+
+def inside() -> list[float]:
+    """How alike pairs of the level's stories are, from the least alike on; stories count alike."""
+    vectors, labels = level()
+    spread = np.linspace(0.05, 0.95, 10)
+    stories = [vectors[labels == story] for story in range(2)]
+    alike = [(own @ own.T)[np.triu_indices(len(own), 1)] for own in stories]
+    return list(np.mean([np.quantile(each, spread) for each in alike], axis=0))
+
+
+def test_pairs_that_are_spread_as_those_of_stories_stay_but_for_the_least_alike() -> None:
+    assert sum(left(*inside())) >= 9
+
+
+def test_the_same_pair_is_none_where_the_others_are_lone_items() -> None:
+    pair = inside()[3]
+    assert left(pair, *[0.97] * 6)[0]
+    assert not left(pair, *[0.3] * 6)[0]
 
 
 def test_a_giant_story_does_not_say_alone_how_alike_stories_are() -> None:
-    stories, labels = blobs([30, 3, 3], noise=0, dimension=60, spread=0.15, seed=1), [0] * 30
-    stories[:30] = unit(stories[:1] + 0.01 * stories[:30])  # nearly copies
-    labels_of = np.array([*labels, 1, 1, 1, 2, 2, 2], dtype=np.int32)
-    least = least_similarity_of_pairs(labels_of, stories, ones(labels_of))
-    assert least is not None
-    assert least < 0.9 < (stories[:30] @ stories[:30].T).min()
+    """Most members are nearly copies; of the three stories, two are as alike as the pairs are."""
+    alike = inside()[5:]
+    stories, labels = level(*alike)
+    copies = blobs([300], dimension=stories.shape[1], spread=0.002, seed=1)
+    vectors = np.concatenate([copies, stories])
+    of = np.concatenate([np.full(300, 99), labels]).astype(np.int32)
+    assert least_similarity_of_pairs(of, vectors, ones(of)) is None
 
 
 def test_few_members_say_nothing_about_pairs() -> None:
     vectors, labels = level(0.3)
     some = np.r_[0:14, 30:35, 35:37]
     assert least_similarity_of_pairs(labels[some], vectors[some], ones(labels[some])) is None
+
+
+def test_a_level_without_pairs_has_no_limit() -> None:
+    vectors, labels = level()
+    assert least_similarity_of_pairs(labels, vectors, ones(labels)) is None
 
 
 @pytest.mark.parametrize(("weight", "left"), [([1, 1], -1), ([2, 1], 0)])
