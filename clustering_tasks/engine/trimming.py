@@ -115,14 +115,14 @@ def _inside(nodes: I64, labels: I32, vectors: Vectors) -> tuple[F32, F64]:
     """Similarities of pairs of nodes of one cluster, and their weights: 1 for each cluster."""
     order = nodes[np.argsort(labels[nodes], kind="stable")]
     clusters = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    found, shares = [], []
-    for members in clusters:
-        sample = members[evenly_spaced(len(members), _SAMPLE)]
-        similarity = np.empty(len(sample) * (len(sample) - 1) // 2, dtype=np.float32)
-        all_products(vectors[sample], similarity)
-        found.append(similarity)
-        shares.append(np.full(len(similarity), 1 / max(len(similarity), 1)))
-    return np.concatenate(found), np.concatenate(shares)
+    samples = [members[evenly_spaced(len(members), _SAMPLE)] for members in clusters]
+    ends = np.cumsum([len(sample) for sample in samples])
+    read = np.split(vectors[np.concatenate(samples)], ends[:-1])  # from the file at once
+    found = [np.empty(len(own) * (len(own) - 1) // 2, dtype=np.float32) for own in read]
+    for own, similarity in zip(read, found, strict=True):
+        all_products(own, similarity)
+    counts = np.array([len(similarity) for similarity in found])
+    return np.concatenate(found), np.repeat(1 / np.maximum(counts, 1), counts)
 
 
 @kernel
