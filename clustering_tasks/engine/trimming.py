@@ -73,9 +73,8 @@ def least_similarity_of_pairs(labels: I32, vectors: Vectors, weights: I32) -> fl
         return None
     similarity = np.sort(_similarity(pairs, vectors))
     rank = _share_below(*_inside(larger, labels, vectors), similarity)
-    above = (rank > _STORIES_ABOVE).sum() + 1  # one more: of few pairs, none above proves little
-    stories = min(len(pairs), above / (1 - _STORIES_ABOVE))
-    expected = stories * rank
+    above = (rank > _STORIES_ABOVE).sum() + 1  # one more: few pairs, and none above, prove little
+    expected = above / (1 - _STORIES_ABOVE) * rank
     taken = np.flatnonzero(expected <= _STORIES_AMONG_TAKEN * np.arange(1, len(pairs) + 1))
     return float(np.nextafter(similarity[taken[-1]], np.float32(2))) if len(taken) else None
 
