@@ -1,7 +1,8 @@
 """Linkage on smoothed vectors, cut where the silhouette is highest, or where the caller says.
 
 An item that resembles no other beyond chance stands alone. It is left out before smoothing, which
-would move it towards the least unlike.
+would move it towards the least unlike. Two items that resemble each other less than the level's
+stories do inside stand alone, too; that is known only afterwards.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,9 +22,14 @@ from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.linkage import Linkage, average_linkage
 from clustering_tasks.engine.neighbours import exact_distances
-from clustering_tasks.engine.silhouette_cut import LEAST, Cut, choose_cut, trim_small, ward_cuts
+from clustering_tasks.engine.silhouette_cut import LEAST, Cut, choose_cut, ward_cuts
 from clustering_tasks.engine.smoothing import THRESHOLD, smooth
 from clustering_tasks.engine.spanning_tree import spanning_tree
+from clustering_tasks.engine.trimming import (
+    least_similarity_of_pairs,
+    trim_small,
+    without_pairs_below,
+)
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.settings.types import given_or
@@ -54,11 +60,16 @@ def agglomerative(block: Block, settings: RunSettings, _method: Method) -> FlatC
 
 def _lone_below(block: Block, settings: RunSettings) -> float | None:
     """Return the similarity that unrelated items do not reach, None where that does not matter."""
-    own = settings.agglomerative
-    given = own.clusters is not None or own.least_similarity is not None
-    deviations = given_or(own.lone_deviations, 0.0 if given else DEVIATIONS)
+    deviations = _deviations(settings)
     found = background(block.vectors) if deviations else None
     return found.beyond(deviations) if found else None
+
+
+def _deviations(settings: RunSettings) -> float:
+    """How far beyond chance an item has to resemble another; 0: every item takes part."""
+    own = settings.agglomerative
+    given = own.clusters is not None or own.least_similarity is not None
+    return given_or(own.lone_deviations, 0.0 if given else DEVIATIONS)
 
 
 def _accompanied(block: Block, floor: float | None) -> I64:
@@ -94,6 +105,11 @@ def _clustered(block: Block, settings: RunSettings, facts: Mapping[str, Metric])
     grown = _hierarchy(smoothed, block, settings)
     tree, cut = grown.tree, grown.cut
     labels = trim_small(cut.labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
+    pair_floor = None
+    if _deviations(settings):
+        pair_floor = least_similarity_of_pairs(labels, block.vectors, block.weight)
+    if pair_floor is not None:
+        labels = without_pairs_below(labels, block.vectors, block.weight, pair_floor)
     return graph_clustering(
         block,
         labels,
@@ -103,6 +119,7 @@ def _clustered(block: Block, settings: RunSettings, facts: Mapping[str, Metric])
             "linkage": grown.linkage,
             "cut_similarity": cut.similarity,
             "cut_silhouette": cut.silhouette,
+            "pair_similarity": pair_floor,
             **facts,
         },
     )

@@ -8,9 +8,9 @@ from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine import kmeans as engine
 from clustering_tasks.engine.cluster_count import estimate
 from clustering_tasks.engine.nearest_centroids import Nearest, nearest_centroids
-from clustering_tasks.engine.silhouette_cut import trim_small
 from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.time_gaps import find_gaps, split_at_gaps
+from clustering_tasks.engine.trimming import trim_small
 from clustering_tasks.settings.run import RunSettings
 
 # Cosine distances below are rounding: the vectors are the same.

@@ -11,7 +11,6 @@ from clustering_tasks.engine.decay import TIMELESS, Decay, GroupedDecay, decayed
 from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.linkage import Linkage
 from clustering_tasks.engine.products import dot
-from clustering_tasks.engine.rows import Vectors
 
 LEAST, MOST, STEP = 0.08, 0.86, 0.02
 # Cuts whose silhouettes differ by less are as good; the finest of them splits what is in doubt.
@@ -293,32 +292,3 @@ def add_up(vectors: F32, labels: I32, weights: I32, sums: F32) -> None:
     """Add each node's vector, times its weight, to its cluster's sum."""
     for i in range(len(labels)):
         sums[labels[i]] += vectors[i] * weights[i]
-
-
-def trim_small(
-    labels: I32, vectors: Vectors, weights: I32, largest: int, min_similarity: float
-) -> I32:
-    """Take out of small clusters the members that are hardly similar to the others.
-
-    A cluster of a few has little evidence for any one member; the silhouette does not see it.
-
-    Args:
-        labels: (n,) from 0.
-        vectors: (n, d) unit vectors, not smoothed.
-        weights: (n,) items per node.
-        largest: clusters of more items are left alone.
-        min_similarity: mean similarity to the other members below which one is taken out.
-
-    Returns:
-        (n,) int32, those taken out -1.
-    """
-    sizes = np.bincount(labels, weights)
-    small = np.flatnonzero(sizes[labels] <= largest)
-    members = vectors[small]
-    own = np.unique(labels[small], return_inverse=True)[1].astype(np.int32)
-    grouping = grouped(own, members, weights[small], weights[small].astype(np.float32))
-    to_all = np.einsum("ij,ij->i", members, grouping.sums[own])
-    to_others = (to_all - 1) / np.maximum(grouping.sizes[own] - 1, 1)
-    trimmed = labels.copy()
-    trimmed[small[to_others < min_similarity]] = -1
-    return trimmed

@@ -351,7 +351,8 @@ class AgglomerativeSettings(_Group):
         ge=0,
         description="An item stands alone, as an outlier, if no other item resembles it more than "
         "unrelated items resemble each other: by this many standard deviations of the similarity "
-        "of unrelated pairs above its mode. Higher leaves more items alone; 0 none. Unset: 5.5 "
+        "of unrelated pairs above its mode. Higher leaves more items alone; 0 none, not even "
+        "pairs that are too unlike for a story. Unset: 5.5 "
         "where the cut follows from the data, 0 where one of the limits of merging is set.",
     )
     trim_size: int = Field(

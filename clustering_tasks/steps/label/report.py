@@ -19,6 +19,7 @@ CHOSEN = (
     "cut_silhouette",
     "lone_similarity",
     "lone",
+    "pair_similarity",
     "edge_similarity",
     "edge_silhouette",
     "k",

@@ -150,7 +150,7 @@ def grow(
     rest = leftover(graph, of_loose, labels)
     with open_vectors(plan.path("features")) as features:
         as_before = AsBefore(run.settings, method, learned)
-        group, firm = as_before.cluster(rest.rows, edges, graph, nodes, features)
+        group, firm = as_before.cluster(rest, edges, graph, nodes, features)
     labels[rest.rows] = placed(rest, group, nodes.weight[rest.rows], former.count)
     _join_alone(of_loose, labels, limit)
     probabilities = former.probabilities.copy()

@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, I32, I64, Mask
+from clustering_tasks.engine.trimming import without_pairs_below
 from clustering_tasks.graph.neighbour_graph import Graph
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.settings.algorithms import ALGORITHMS
@@ -14,6 +16,7 @@ from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.learned import Learned
 from clustering_tasks.steps.merge.some_edges import SomeEdges
 from clustering_tasks.steps.merge.votes import Ballot
+from clustering_tasks.workspace.artefacts import Metric
 from clustering_tasks.workspace.vector_files import VectorFile
 
 _SMALLEST = 2  # nodes that can form a cluster
@@ -58,17 +61,18 @@ class AsBefore:
     learned: Learned
 
     def cluster(
-        self, rows: I64, edges: SomeEdges, graph: Graph, nodes: Nodes, features: VectorFile
+        self, rest: Leftover, edges: SomeEdges, graph: Graph, nodes: Nodes, features: VectorFile
     ) -> tuple[I32, F32]:
         """Cluster some nodes: (r,) clusters from 0, NOISE for none, and their probabilities.
 
         Args:
-            rows: (r,) ascending; known to `edges`.
+            rest: the nodes; known to `edges`.
             edges: with their evidence.
             graph: of the level.
             nodes: of the level.
             features: of the nodes.
         """
+        rows = rest.rows
         labels = np.full(len(rows), NOISE, dtype=np.int32)
         firm, count = np.zeros(len(rows), dtype=np.float32), 0
         algorithm = ALGORITHMS[self.method.algorithm].load()
@@ -80,7 +84,9 @@ class AsBefore:
                 continue
             part = edges.block(graph, nodes, rows[here], features)
             found = algorithm(part, settings, method)
-            labels[here] = np.where(found.labels >= 0, found.labels + count, NOISE)
+            floor = self.learned.facts.get("pair_similarity")
+            own = without_weak_pairs(found.labels, rest.cluster[here], part, floor)
+            labels[here] = np.where(own >= 0, own + count, NOISE)
             firm[here] = found.probabilities
             count = int(labels.max(initial=-1)) + 1
         return labels, firm
@@ -102,6 +108,23 @@ class AsBefore:
             return np.ones(len(rows), dtype=bool)
         nearest = 1 - np.square(graph.distances[rows, 0]) / 2
         return np.asarray((nearest >= floor) | (nodes.weight[rows] > 1))
+
+
+def without_weak_pairs(labels: I32, cluster: I32, part: Block, floor: Metric) -> I32:
+    """Take new pairs apart that are less alike than the pairs of the full run had to be.
+
+    Args:
+        labels: (m,) groups that were found, from 0, NOISE for none.
+        cluster: (m,) of each node, NOISE for none: a member stands for its whole cluster, so that
+            a group with one is no pair.
+        part: the m nodes.
+        floor: similarity of the pairs that stay; None: all do.
+    """
+    if not isinstance(floor, float):
+        return labels
+    apart = without_pairs_below(labels, part.vectors, part.weight, floor)
+    joining = np.isin(labels, labels[cluster >= 0])
+    return np.where(joining, labels, apart)
 
 
 def placed(rest: Leftover, group: I32, weight: I32, first: int) -> I32:

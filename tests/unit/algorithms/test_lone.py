@@ -75,3 +75,29 @@ def test_with_given_clusters_the_caller_may_still_leave_lone_items_out() -> None
     found = clustered(feed(), clusters=len(GROUPS), lone_deviations=5.5)
     assert found.facts["lone"] == ALONE
     assert len(set(found.labels[:STORIES].tolist())) == len(GROUPS)
+
+
+def with_a_pair(similarity: float) -> F32:
+    """The feed, and two items that resemble each other beyond chance, as alike as said."""
+    vectors = np.pad(feed(), ((0, 0), (0, 2)))
+    pair = np.zeros((2, 202), dtype=np.float32)
+    pair[:, 200] = 1, similarity
+    pair[1, 201] = np.sqrt(1 - similarity**2)
+    return np.concatenate([vectors, pair]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("similarity", "together"), [(0.95, True), (0.5, False)])
+def test_two_items_that_are_less_alike_than_stories_inside_stand_alone(
+    similarity: float, together: bool
+) -> None:
+    found = clustered(with_a_pair(similarity))
+    assert found.facts["lone"] == ALONE  # the pair is beyond chance
+    assert (found.facts["pair_similarity"] is None) == together
+    assert (found.labels[-1] >= 0) == (found.labels[-2] >= 0) == together
+
+
+@pytest.mark.parametrize("settings", [{"lone_deviations": 0}, {"cut_similarity": 0.5}])
+def test_the_caller_may_keep_every_pair(settings: dict[str, Any]) -> None:
+    found = clustered(with_a_pair(0.5), **settings)
+    assert found.labels[-1] == found.labels[-2] >= 0
+    assert found.facts["pair_similarity"] is None

@@ -20,7 +20,6 @@ from clustering_tasks.engine.silhouette_cut import (
     choose_cut,
     grouped,
     mean_silhouette,
-    trim_small,
 )
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from tests.stage3_folder import blobs, scattered, unit
@@ -138,16 +137,6 @@ def test_the_simplified_silhouette_is_that_of_the_centroids() -> None:
         np.arange(28),
     )
     assert silhouette_score(vectors, labels) > silhouette_score(vectors, worse)
-
-
-def test_small_clusters_lose_members_that_are_hardly_similar() -> None:
-    vectors = blobs([4, 12], spread=0.02, seed=1)
-    vectors = np.concatenate([vectors, -vectors[:1], -vectors[4:5]])
-    labels = np.repeat([0, 1, 0, 1], [4, 12, 1, 1]).astype(np.int32)
-    weight = np.ones(18, dtype=np.int32)
-    trimmed = trim_small(labels, vectors, weight, 10, 0.3)
-    assert trimmed[:16].tolist() == labels[:16].tolist()
-    assert trimmed[16:].tolist() == [-1, 1]  # the large cluster is left alone
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.algorithms.method import Weights
 from clustering_tasks.evidence.pairs import DocumentTrust
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.merge.learned import Learned, load_learned
-from clustering_tasks.steps.merge.leftover import Leftover, placed, with_loose, without_gaps
+from clustering_tasks.steps.merge.leftover import (
+    Leftover,
+    placed,
+    with_loose,
+    without_gaps,
+    without_weak_pairs,
+)
 from clustering_tasks.steps.merge.votes import Ballot, ballot, join_limit, join_one_by_one
 
 NONE = -1
@@ -70,6 +77,22 @@ def test_a_group_is_that_of_most_of_its_members_and_old_noise_stays_noise() -> N
     assert placed(rest, group, weight, 10).tolist()[4:] == [5, 5, 5, NONE]
     noise = replace(rest, cluster=np.full(8, NONE, np.int32), loose=np.zeros(8, dtype=bool))
     assert placed(noise, group, weight, 10).tolist() == [NONE] * 8
+
+
+@pytest.mark.parametrize(
+    ("floor", "left"), [(0.5, [0, 0, NONE, NONE, 2, 2]), (None, [0, 0, 1, 1, 2, 2])]
+)
+def test_new_pairs_are_as_alike_as_those_of_the_full_run(
+    floor: float | None, left: list[int]
+) -> None:
+    alike, unlike = [0.9, np.sqrt(0.19)], [0.2, np.sqrt(0.96)]
+    vectors = np.array([[1, 0], alike, [1, 0], unlike, [1, 0], unlike], dtype=np.float32)
+    nothing = np.empty((6, 0))
+    ids, distances = nothing.astype(np.int32), nothing.astype(np.float32)
+    part = Block(vectors, ids, distances, np.ones(6, dtype=np.int32))
+    labels = np.array([0, 0, 1, 1, 2, 2], dtype=np.int32)
+    cluster = np.array([NONE, NONE, NONE, NONE, 7, NONE], dtype=np.int32)  # 7 has more members
+    assert without_weak_pairs(labels, cluster, part, floor).tolist() == left
 
 
 def star(*edges: tuple[int, int, float], rows: list[int]) -> Ballot:

@@ -1,0 +1,110 @@
+"""What a cut leaves together although its own members say otherwise."""
+
+import numpy as np
+import pytest
+
+from clustering_tasks.arrays import F32, I32
+from clustering_tasks.engine.trimming import (
+    least_similarity_of_pairs,
+    trim_small,
+    without_pairs_below,
+)
+from tests.stage3_folder import blobs
+
+
+def test_small_clusters_lose_members_that_are_hardly_similar() -> None:
+    vectors = blobs([4, 12], spread=0.02, seed=1)
+    vectors = np.concatenate([vectors, -vectors[:1], -vectors[4:5]])
+    labels = np.repeat([0, 1, 0, 1], [4, 12, 1, 1]).astype(np.int32)
+    weight = np.ones(18, dtype=np.int32)
+    trimmed = trim_small(labels, vectors, weight, 10, 0.3)
+    assert trimmed[:16].tolist() == labels[:16].tolist()
+    assert trimmed[16:].tolist() == [-1, 1]  # the large cluster is left alone
+
+
+def level(*pairs: float) -> tuple[F32, I32]:
+    """Two stories, of 30 and 5 items with similarities about .8, and pairs of given ones."""
+    stories = blobs([30, 5], noise=0, dimension=60, spread=0.065, seed=1)
+    rows = [np.pad(stories, ((0, 0), (0, 2 * len(pairs))))]
+    labels = [np.repeat([0, 1], [30, 5])]
+    for number, similarity in enumerate(pairs):
+        pair = np.zeros((2, rows[0].shape[1]), dtype=np.float32)
+        at = 60 + 2 * number
+        pair[:, at] = 1, similarity
+        pair[1, at + 1] = np.sqrt(1 - similarity**2)
+        rows.append(pair)
+        labels.append(np.full(2, 2 + number))
+    return np.concatenate(rows).astype(np.float32), np.concatenate(labels).astype(np.int32)
+
+
+def ones(labels: I32) -> I32:
+    return np.ones(len(labels), dtype=np.int32)
+
+
+def left(*pairs: float) -> list[bool]:
+    """Which of the pairs of a level stay."""
+    vectors, labels = level(*pairs)
+    least = least_similarity_of_pairs(labels, vectors, ones(labels))
+    kept = without_pairs_below(labels, vectors, ones(labels), -1 if least is None else least)
+    assert kept[:35].tolist() == labels[:35].tolist()
+    assert kept[35::2].tolist() == kept[36::2].tolist()
+    return [bool(label >= 0) for label in kept[35::2]]
+
+
+def test_pairs_that_are_less_alike_than_stories_inside_are_none() -> None:
+    assert left(0.3, 0.95, 0.4, 0.9, 0.5) == [False, True, False, True, False]
+
+
+def inside() -> list[float]:
+    """How alike pairs of the level's stories are, from the least alike on; stories count alike."""
+    vectors, labels = level()
+    spread = np.linspace(0.05, 0.95, 10)
+    stories = [vectors[labels == story] for story in range(2)]
+    alike = [(own @ own.T)[np.triu_indices(len(own), 1)] for own in stories]
+    return list(np.mean([np.quantile(each, spread) for each in alike], axis=0))
+
+
+def test_pairs_that_are_spread_as_those_of_stories_stay_but_for_the_least_alike() -> None:
+    assert sum(left(*inside())) >= 9
+
+
+def test_the_same_pair_is_none_where_the_others_are_lone_items() -> None:
+    pair = inside()[3]
+    assert left(pair, *[0.97] * 6)[0]
+    assert not left(pair, *[0.3] * 6)[0]
+
+
+def test_a_giant_story_does_not_say_alone_how_alike_stories_are() -> None:
+    """Most members are nearly copies; of the three stories, two are as alike as the pairs are."""
+    alike = inside()[5:]
+    stories, labels = level(*alike)
+    copies = blobs([300], dimension=stories.shape[1], spread=0.002, seed=1)
+    vectors = np.concatenate([copies, stories])
+    of = np.concatenate([np.full(300, 99), labels]).astype(np.int32)
+    assert least_similarity_of_pairs(of, vectors, ones(of)) is None
+
+
+def test_few_members_say_nothing_about_pairs() -> None:
+    vectors, labels = level(0.3)
+    some = np.r_[0:14, 30:35, 35:37]
+    assert least_similarity_of_pairs(labels[some], vectors[some], ones(labels[some])) is None
+
+
+def test_a_level_without_pairs_has_no_limit() -> None:
+    vectors, labels = level()
+    assert least_similarity_of_pairs(labels, vectors, ones(labels)) is None
+
+
+@pytest.mark.parametrize(("weight", "left"), [([1, 1], -1), ([2, 1], 0)])
+def test_only_pairs_are_taken_apart(weight: list[int], left: int) -> None:
+    vectors = np.array([[1, 0], [0.3, np.sqrt(1 - 0.09)]], dtype=np.float32)
+    labels = np.zeros(2, dtype=np.int32)
+    kept = without_pairs_below(labels, vectors, np.array(weight, dtype=np.int32), 0.5)
+    assert kept.tolist() == [left, left]
+
+
+def test_a_pair_of_copies_stays_and_noise_is_no_pair() -> None:
+    vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
+    labels = np.array([0, -1, -1], dtype=np.int32)
+    kept = without_pairs_below(labels, vectors, np.array([2, 1, 1], dtype=np.int32), 0.9)
+    assert kept.tolist() == [0, -1, -1]
