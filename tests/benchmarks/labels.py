@@ -23,9 +23,16 @@ from upath import UPath
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.label.copies import ASSIGNED, ITEMS, different, near_duplicates_of
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.members import by_cluster, most_central, read_members
+from clustering_tasks.steps.label.members import (
+    Columns,
+    by_cluster,
+    most_central,
+    read_members,
+)
+from clustering_tasks.steps.label.naming import Proposal
 from clustering_tasks.steps.label.proposals import describe
 from clustering_tasks.workspace.columns import read_columns
 from tests.benchmarks.label_contenders import frequent_mention, typical_title
@@ -125,7 +132,7 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
     count = len(found.centroids)
     table = pa.table({"text": found.texts})
     keywords = Keywords.of_texts(part["text"] for part in by_cluster(table, clusters, count))
-    named = describe(found.table, found.texts, clusters, found.level, 10)
+    named = _described(found, clusters)
     free = FreeLabels()
     for number, (members, terms, now, _) in enumerate(named):
         central = members["title"][most_central(members)].tolist()
@@ -141,6 +148,15 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
             "label": label,
             "label and phrases": " ".join([label, *now.phrases]),
         }
+
+
+def _described(
+    found: Clustered, clusters: I32
+) -> Iterator[tuple[Columns, list[str], Proposal, bool]]:
+    columns = {name: found.table[name].combine_chunks() for name in (*ITEMS, *ASSIGNED)}
+    copies = near_duplicates_of(columns, clusters)
+    table = found.table.append_column("near_duplicate_of", copies)
+    return describe(table, found.texts, clusters, found.level, 10)
 
 
 def write_sheet(found: Clustered, path: Path) -> None:
@@ -159,9 +175,9 @@ def write_sheet(found: Clustered, path: Path) -> None:
 
 
 def _sheet_rows(found: Clustered) -> Iterator[tuple[str, ...]]:
-    named = describe(found.table, found.texts, found.clusters, found.level, 10)
+    named = _described(found, found.clusters)
     for (members, _, now, _), queries in zip(named, _queries(found, found.clusters), strict=True):
-        central = most_central(members)[:3]
+        central = different(members, most_central(members), found.level, 3)
         titles = [title or "" for title in members["title"][central].tolist()]
         yield (
             str(len(members["title"])),
