@@ -365,8 +365,9 @@ class Shared(TypedDict):
         list[Representative],
         Field(
             min_length=1,
-            description="The most central members, most central first: no two near-duplicates, "
-            "none with the text of another; of events and mentions the text is the sentence.",
+            description="The most central members, most central first: none with the text of "
+            "another (of events and mentions the sentence), near-duplicates only where nothing "
+            "else is left.",
         ),
     ]
     near_duplicates: Annotated[

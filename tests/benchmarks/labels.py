@@ -30,7 +30,6 @@ from clustering_tasks.steps.label.copies import (
     ITEMS,
     different,
     near_duplicates_of,
-    without_copies,
 )
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
@@ -124,7 +123,8 @@ def shares(found: Clustered) -> dict[str, object]:
     near = nearest(found.centroids)
     right: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTENDERS}
     group = found.table["near_duplicate"].to_numpy()
-    once = without_copies(found.clusters, _copies(found, found.clusters))
+    copied = _copies(found, found.clusters).is_valid().to_numpy(zero_copy_only=False)
+    once = np.where(copied, -1, found.clusters).astype(np.int32)
     for fold in range(FOLDS):
         out = held_out(once, fold, FOLDS, SMALLEST)
         gone = (found.clusters >= 0) & np.isin(group, group[out])

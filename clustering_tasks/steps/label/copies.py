@@ -79,19 +79,28 @@ def _begins(*keys: I32 | I64) -> Mask:
     return new
 
 
-def without_copies(labels: I32, copies: pa.Array) -> I32:
-    """Return the clusters of the items, -1 for near-duplicates of another member.
+def without_copies(
+    labels: I32, copies: pa.ChunkedArray, ids: pa.ChunkedArray, texts: pa.ChunkedArray
+) -> I32:
+    """Return the clusters of the items, -1 for near-duplicates with the text of their original.
+
+    Vectors alone do not tell: under some encoders all texts of a story are near-duplicates.
 
     Args:
         labels: (n,) the cluster of each, negative for none.
         copies: (n,) from `near_duplicates_of`.
+        ids: (n,) source ids.
+        texts: (n,) of the items.
     """
-    copied = copies.is_valid().to_numpy(zero_copy_only=False)
-    return np.where(copied, np.int32(-1), labels).astype(np.int32)
+    at = pc.index_in(copies, value_set=ids.combine_chunks())
+    same = pc.equal(texts.take(at), texts).fill_null(False)
+    return np.where(same.to_numpy(), np.int32(-1), labels).astype(np.int32)
 
 
 def different(members: Columns, rows: I64, level: str, most: int) -> I64:
-    """Return the first rows that say something of their own: no near-duplicate, no text twice.
+    """Return the first rows that say something of their own: no text twice.
+
+    Near-duplicates with a text of their own are taken where there is nothing else.
 
     Args:
         members: of a cluster.
@@ -100,14 +109,13 @@ def different(members: Columns, rows: I64, level: str, most: int) -> I64:
         most: rows at the most.
 
     Returns:
-        at least one row, if there is a row that is no near-duplicate; a member without a text
-        says nothing that another one could repeat.
+        in the order of `rows`; a member without a text says nothing that another one could repeat.
     """
     copied = members["near_duplicate_of"]
     found, said, seen = list[int](), set[str](), set[str]()
-    for row in rows.tolist():
+    for row in sorted(rows.tolist(), key=lambda row: copied[row] is not None):  # stable
         text = _said_by(members, row, level)
-        if copied[row] is not None or text in said:
+        if text in said or (not text and copied[row] is not None):
             continue
         if text:
             said.add(text)  # as it is written: most that comes twice does
@@ -118,7 +126,8 @@ def different(members: Columns, rows: I64, level: str, most: int) -> I64:
         found.append(row)
         if len(found) == most:
             break
-    return np.array(found, dtype=np.int64)
+    wanted = set(found)
+    return np.array([row for row in rows.tolist() if row in wanted], dtype=np.int64)
 
 
 def texts_of(members: Columns, rows: I64, level: str) -> list[str | None]:

@@ -65,7 +65,7 @@ def describe(
     """
     clusters = int(labels.max(initial=-1)) + 1
     starts = cuts(labels, clusters, _AT_ONCE)
-    once = without_copies(labels, table["near_duplicate_of"])
+    once = without_copies(labels, table["near_duplicate_of"], table["source_id"], texts)
     parts = groups(pa.table({"text": texts}), once, starts)
     found = Keywords(each(partial(number_group, _usual(texts)), parts))
     common = _common(table["title"]) if level == "entities" else frozenset[str]()

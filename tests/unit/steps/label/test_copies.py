@@ -86,7 +86,11 @@ def test_it_is_what_the_rule_says(rows: list[Row]) -> None:
 def test_what_is_counted_once_is_still_there(rows: list[Row]) -> None:
     clusters = np.array([row[4] for row in rows], dtype=np.int32)
     copies = pa.array(found(rows), pa.string())
-    once = without_copies(clusters, copies)
+    ids = pa.chunked_array([pa.array([row[0] for row in rows], pa.string())])
+    once = without_copies(clusters, pa.chunked_array([copies]), ids, ids.cast(pa.string()))
+    assert once.tolist() == clusters.tolist()  # all texts differ
+    alike = pa.chunked_array([pa.array(["x"] * len(rows), pa.string())])
+    once = without_copies(clusters, pa.chunked_array([copies]), ids, alike)
     assert set(once.tolist()) - {-1} == set(clusters.tolist()) - {-1}
     originals = {(c, row[0]) for c, row in zip(once.tolist(), rows, strict=True)}
     for cluster, of in zip(clusters.tolist(), copies.to_pylist(), strict=True):
@@ -121,8 +125,10 @@ def test_a_text_is_shown_once_however_it_is_written(other: str) -> None:
     assert shown(members(["Storm hits Averil", other, "Averil after the storm"])) == [0, 2]
 
 
-def test_a_near_duplicate_is_not_shown() -> None:
-    assert shown(members(["One", "One, update 1", "Two"], [None, "a", None])) == [0, 2]
+def test_a_near_duplicate_is_shown_where_there_is_nothing_else() -> None:
+    columns = members(["One", "One, update 1", "Two", "two"], [None, "a", None, "b"])
+    assert shown(columns, most=2) == [0, 2]
+    assert shown(columns) == [0, 1, 2]
 
 
 def test_what_has_no_text_repeats_nothing() -> None:
@@ -153,10 +159,12 @@ def test_the_first_of_each_text_is_shown(told: list[tuple[str | None, bool]], mo
         return (texts[row] or "").strip(" .").lower() or -row
 
     assert len({compared(row) for row in rows}) == len(rows) <= most
-    assert not any(told[row][1] for row in rows)
+    said = {compared(row) for row in rows}
+    left = {compared(row) for row, (text, copied) in enumerate(told) if not copied}
+    if any(told[row][1] for row in rows):
+        assert left <= said
     if len(rows) < most:
-        said = {compared(row) for row in rows}
-        assert all(copied or compared(row) in said for row, (_, copied) in enumerate(told))
+        assert left <= said
 
 
 def test_mentions_of_near_duplicates_count_once_unless_they_differ() -> None:
