@@ -12,7 +12,7 @@ CLUSTERS = (
 )
 MEMBERS = (
     *("vector_id", "source_id", "document_id", "cluster_id", "status", "assignment"),
-    *("probability", "similarity", "occurred_at", "metadata", "tags"),
+    *("probability", "similarity", "occurred_at", "metadata", "tags", "near_duplicate_of"),
 )
 POINTS = ("rank", "kind", "cluster_id", "vector_id", "x", "y", "size")
 # Their types: clustering_tasks.identity.columns.

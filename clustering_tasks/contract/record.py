@@ -363,13 +363,30 @@ class Shared(TypedDict):
     ]
     representatives: Annotated[
         list[Representative],
-        Field(min_length=1, description="The most central members, most central first."),
+        Field(
+            min_length=1,
+            description="The most central members, most central first: none with the text of "
+            "another (of events and mentions the sentence), near-duplicates only where nothing "
+            "else is left.",
+        ),
     ]
     near_duplicates: Annotated[
         list[Annotated[list[_Id], Field(min_length=2)]],
         Field(
-            description="Groups of members whose vectors are all but the same, by source id.",
+            description="Groups of members whose vectors are all but the same, by source id; "
+            "`near_duplicate_of` says which one of a group stands for it.",
             examples=[[["doc_001_event_0", "doc_002_event_3"]]],
+        ),
+    ]
+    near_duplicate_of: Annotated[
+        list[_Id | None],
+        Field(
+            min_length=2,
+            description="Of each member the one that it is a near-duplicate of, by source id, in "
+            "the order of `member_ids`: of a group of `near_duplicates` the one with the earliest "
+            "date, of equally early or undated ones that with the lowest id. Null: it is none, or "
+            "stands for the others.",
+            examples=[[None, "doc_001_event_0"]],
         ),
     ]
     tags: Annotated[list[ClusterTag], Field(description="Tags of the cluster, the surest first.")]

@@ -11,6 +11,7 @@ from tests.benchmarks.collection import Collection, Items
 
 Names = npt.NDArray[np.str_]
 BATCH = 100  # items
+_UNLIKE = 0.05  # length of what a reprint's vector differs by
 _TEXT = {"events": "trigger", "entities": "entity_text"}
 _DATE = {"events": "temporal_reference"}
 
@@ -112,6 +113,37 @@ def random_dates(collection: Collection, level: str, _share: float) -> Collectio
     """Date events at random, within 200 days."""
     days = np.datetime64("2026-01-01") + np.random.default_rng(0).integers(0, 200, 1 << 16)
     return _with_values(collection, level, _DATE[level], days.astype(str).tolist())
+
+
+def reprinted(collection: Collection, level: str) -> Collection:
+    """Reprint one item of each story of three or more, as often as the story has items.
+
+    A reprint has the metadata of its item, an id of its own and all but the same vector.
+    """
+    items, rng = collection.levels[level], np.random.default_rng(0)
+    stories, story, sizes = np.unique(items.gold, return_inverse=True, return_counts=True)
+    rows = np.concatenate(
+        [
+            np.repeat(rng.choice(np.flatnonzero(story == number)), sizes[number])
+            for number in range(len(stories))
+            if sizes[number] > 2
+        ]
+    )
+    source = items.take(rows)
+    noise = rng.normal(scale=_UNLIKE / np.sqrt(source.vectors.shape[1]), size=source.vectors.shape)
+    vectors = [_unit(vector) for vector in source.vectors + noise.astype(np.float32)]
+    names = [f"{name}_reprint_{number}" for number, name in enumerate(source.names)]
+    entries = [
+        {**entry, "source_id": f"{entry['source_id']}_reprint_{number}"}
+        for number, entry in enumerate(source.entries)
+    ]
+    both = Items(
+        items.names + names,
+        np.concatenate([items.vectors, np.array(vectors, dtype=np.float32)]),
+        items.entries + entries,
+        items.gold + source.gold,
+    )
+    return Collection(collection.name, {**collection.levels, level: both})
 
 
 Disturbance = Callable[[Collection, str, float], Collection]

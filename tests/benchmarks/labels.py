@@ -1,11 +1,13 @@
 """Labels: which of a cluster's labels finds its held-out members, and sheets to read them.
 
     python -m tests.benchmarks.labels                    # label retrieval, every collection
+    python -m tests.benchmarks.labels --reprints         # one item of each story reprinted often
     python -m tests.benchmarks.labels --sheets FOLDER    # labels beside those of before
 
-A third of the members of each cluster of six or more are held out, then the next; labels are made
-of the rest. A label is right if the mean BM25 score of the cluster's held-out members is above
-that of each of its ten nearest clusters (`mean`), or if the best scored member is its (`best`).
+A third of the members of each cluster of six or more are held out, then the next, near-duplicates
+with the member that they are of, which alone is scored; labels are made of the rest. A label is
+right if the mean BM25 score of the cluster's held-out members is above that of each of its ten
+nearest clusters (`mean`), or if the best scored member is its (`best`).
 """
 
 import argparse
@@ -23,11 +25,25 @@ from upath import UPath
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.pipeline import run_all
 from clustering_tasks.settings.levels import LEVELS
+from clustering_tasks.steps.label.copies import (
+    ASSIGNED,
+    ITEMS,
+    different,
+    near_duplicates_of,
+)
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
-from clustering_tasks.steps.label.members import by_cluster, most_central, read_members
+from clustering_tasks.steps.label.members import (
+    Columns,
+    by_cluster,
+    most_central,
+    read_members,
+)
+from clustering_tasks.steps.label.naming import Proposal
 from clustering_tasks.steps.label.proposals import describe
 from clustering_tasks.workspace.columns import read_columns
+from tests.benchmarks.collection import read_collection, write_collection
+from tests.benchmarks.disturbed import reprinted
 from tests.benchmarks.label_contenders import frequent_mention, typical_title
 from tests.benchmarks.label_retrieval import Bm25, held_out, nearest, ranks_first
 from tests.benchmarks.ours import new_run, quiet
@@ -62,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--only", help="name of one collection")
+    parser.add_argument("--reprints", action="store_true")
     chosen = parser.parse_args()
     quiet()
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,7 +87,11 @@ def main() -> None:
                 continue
             for level in LEVELS:
                 if (folder / f"{level}.index").is_file():
-                    found = cluster(folder, level, Path(scratch) / "workspace" / folder.name)
+                    indices = folder
+                    if chosen.reprints:
+                        indices = Path(scratch) / "reprinted" / folder.name / level
+                        write_collection(reprinted(read_collection(folder), level), indices)
+                    found = cluster(indices, level, Path(scratch) / "workspace" / folder.name)
                     if chosen.sheets:
                         write_sheet(found, chosen.sheets / folder.name / f"{level}.md")
                     else:
@@ -101,12 +122,16 @@ def shares(found: Clustered) -> dict[str, object]:
     bm25 = Bm25([text or "" for text in searched])
     near = nearest(found.centroids)
     right: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTENDERS}
+    group = found.table["near_duplicate"].to_numpy()
+    copied = _copies(found, found.clusters).is_valid().to_numpy(zero_copy_only=False)
+    once = np.where(copied, -1, found.clusters).astype(np.int32)
     for fold in range(FOLDS):
-        out = held_out(found.clusters, fold, FOLDS, SMALLEST)
-        rows = [np.flatnonzero(found.clusters == c) for c in range(len(found.centroids))]
+        out = held_out(once, fold, FOLDS, SMALLEST)
+        gone = (found.clusters >= 0) & np.isin(group, group[out])
+        rows = [np.flatnonzero(once == c) for c in range(len(found.centroids))]
         texts = [(each[out[each]] if out[each].any() else each).tolist() for each in rows]
         for number, queries in enumerate(
-            _queries(found, np.where(out, -1, found.clusters).astype(np.int32))
+            _queries(found, np.where(gone, -1, found.clusters).astype(np.int32))
         ):
             if out[rows[number]].any():
                 for name, query in queries.items():
@@ -125,7 +150,7 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
     count = len(found.centroids)
     table = pa.table({"text": found.texts})
     keywords = Keywords.of_texts(part["text"] for part in by_cluster(table, clusters, count))
-    named = describe(found.table, found.texts, clusters, found.level, 10)
+    named = _described(found, clusters)
     free = FreeLabels()
     for number, (members, terms, now, _) in enumerate(named):
         central = members["title"][most_central(members)].tolist()
@@ -141,6 +166,18 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
             "label": label,
             "label and phrases": " ".join([label, *now.phrases]),
         }
+
+
+def _described(
+    found: Clustered, clusters: I32
+) -> Iterator[tuple[Columns, list[str], Proposal, bool]]:
+    table = found.table.append_column("near_duplicate_of", _copies(found, clusters))
+    return describe(table, found.texts, clusters, found.level, 10)
+
+
+def _copies(found: Clustered, clusters: I32) -> pa.Array:
+    columns = {name: found.table[name].combine_chunks() for name in (*ITEMS, *ASSIGNED)}
+    return near_duplicates_of(columns, clusters)
 
 
 def write_sheet(found: Clustered, path: Path) -> None:
@@ -159,9 +196,9 @@ def write_sheet(found: Clustered, path: Path) -> None:
 
 
 def _sheet_rows(found: Clustered) -> Iterator[tuple[str, ...]]:
-    named = describe(found.table, found.texts, found.clusters, found.level, 10)
+    named = _described(found, found.clusters)
     for (members, _, now, _), queries in zip(named, _queries(found, found.clusters), strict=True):
-        central = most_central(members)[:3]
+        central = different(members, most_central(members), found.level, 3)
         titles = [title or "" for title in members["title"][central].tolist()]
         yield (
             str(len(members["title"])),

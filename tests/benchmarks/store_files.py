@@ -159,6 +159,7 @@ def _write_label(
         UPath(items),
         UPath(assignments),
         ids,
+        pa.nulls(len(story), pa.string()),
         lambda start, stop: pa.array(["[]"] * (stop - start), pa.string()),
         UPath(paths["members_parquet"]),
         UPath(paths["members_csv"]),
@@ -219,6 +220,7 @@ def _records(items: Path, clusters: _Clusters, day: int, seed: int) -> Iterator[
                 {"id": name, "title": writer.text(8), "similarity": 0.9} for name in ids[:3]
             ],
             "near_duplicates": [],
+            "near_duplicate_of": [None] * len(ids),
             "tags": [],
             "member_tags": [],
             "trend": None,

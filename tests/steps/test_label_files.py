@@ -141,6 +141,7 @@ def test_the_columns_of_members_parquet(result: Result) -> None:
         "similarity": number,
         "metadata": text,
         "tags": text,
+        "near_duplicate_of": text,
     }
     rows = members.to_pylist()
     assert [row["vector_id"] for row in rows] == sorted(row["vector_id"] for row in rows)
@@ -191,6 +192,7 @@ def test_null_is_an_empty_field_without_quotes(result: Result) -> None:
         "occurred_at",
         "metadata",
         "tags",
+        "near_duplicate_of",
     ]
     (undated,) = [row for row in table(result, "members_csv") if not row["occurred_at"]]
     start = content.index(undated["vector_id"])
@@ -209,7 +211,7 @@ def test_clusters_csv_holds_the_record_but_for_what_is_stored_apart(result: Resu
         assert (row["cluster_id"], row["label"]) == (record["cluster_id"], record["cluster_label"])
         assert int(row["size"]) == record["cluster_size"]
         apart = {"centroid_vector", "member_ids", "member_probabilities", "member_similarities"}
-        apart |= {"member_tags"}
+        apart |= {"member_tags", "near_duplicate_of"}
         assert json.loads(row["record"]) == {k: v for k, v in record.items() if k not in apart}
         assert json.loads(row["centroid"]) == record["centroid_vector"]
         for name in ("keywords", "representatives", "primary_entities", "document_ids", "tags"):

@@ -10,7 +10,7 @@ import pytest
 
 from clustering_tasks.settings.levels import LEVELS
 from tests.conftest import Workbench
-from tests.stage3_folder import Json, blobs, plain_metadata, source_id
+from tests.stage3_folder import Json, blobs, plain_metadata, source_id, unit
 
 TWO_GROUPS = blobs([6, 6], noise=3, spread=0.05)
 HDBSCAN = {"min_cluster_size": 3, "min_samples": 2}
@@ -51,6 +51,7 @@ COMMON: dict[str, Any] = {
     "key_phrases": list,
     "representatives": list,
     "near_duplicates": list,
+    "near_duplicate_of": list,
     "corrections": list,
     "member_probabilities": list,
     "member_similarities": list,
@@ -67,6 +68,13 @@ DETAILS: dict[str, dict[str, Any]] = {
     },
     "storylines": {"storyline_ids": list, "event_ids": list, "domains": list},
 }
+# What a member says, by which representatives differ.
+TEXTS = {
+    "documents": "title",
+    "events": "event_description",
+    "entities": "context",
+    "storylines": "storyline_summary",
+}
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -74,7 +82,10 @@ def test_every_field_of_the_contract_is_there_and_they_agree(
     workbench: Workbench, level: str
 ) -> None:
     one_type: Json = {"entity_type": "ORG"} if level == "entities" else {}
-    metadata = [plain_metadata(level, n) | one_type for n in range(15)]
+    metadata = [
+        plain_metadata(level, n) | one_type | {TEXTS[level]: f"Told in words of its own {n}"}
+        for n in range(15)
+    ]
     workbench.stage3.write(level, TWO_GROUPS, metadata)
     found = records(workbench, level)
     assert len(found) == 2
@@ -86,7 +97,8 @@ def test_every_field_of_the_contract_is_there_and_they_agree(
         assert re.fullmatch(rf"{singular}_[0-9a-f]{{12}}", record["cluster_id"])
         assert record["cluster_type"] == singular
         size = record["cluster_size"]
-        for name in ("member_ids", "member_probabilities", "member_similarities"):
+        by_member = ("member_ids", "member_probabilities", "member_similarities")
+        for name in (*by_member, "near_duplicate_of"):
             assert len(record[name]) == size
         assert 0 < len(record["cluster_label"]) <= 100
         assert {"algorithm", "parameters", "min_cluster_size", "timestamp", "run_id"} <= set(
@@ -102,7 +114,14 @@ def test_every_field_of_the_contract_is_there_and_they_agree(
         )
         cosines = (members @ members.T)[np.triu_indices(size, 1)]
         assert record["intra_cluster_similarity"] == pytest.approx(cosines.mean(), abs=1e-5)
-        most_similar = sorted(record["member_similarities"], reverse=True)[:3]
+        stand_for_themselves = [
+            similarity
+            for similarity, original in zip(
+                record["member_similarities"], record["near_duplicate_of"], strict=True
+            )
+            if original is None
+        ]
+        most_similar = sorted(stand_for_themselves, reverse=True)[:3]
         best = [representative["similarity"] for representative in record["representatives"]]
         assert best == pytest.approx(most_similar, abs=1e-6)
 
@@ -192,6 +211,67 @@ def test_near_duplicates_are_named(workbench: Workbench) -> None:
         pair for record in records(workbench, "documents") for pair in record["near_duplicates"]
     ]
     assert any({"doc_0001", "doc_0003"} <= set(pair) for pair in pairs)
+
+
+def reprinted(workbench: Workbench, dates: list[str | None]) -> Json:
+    """The record of a cluster of which three documents are one text."""
+    vectors = blobs([6, 6], spread=0.1)
+    vectors[3] = vectors[1]
+    vectors[4] = unit(vectors[1:2] + 0.01)
+    metadata: list[Json] = [
+        {"title": f"Storm hits Averil {n}", "publication_date": date}
+        for n, date in enumerate([*dates, *[None] * (12 - len(dates))])
+    ]
+    workbench.stage3.write("documents", vectors, metadata)
+    (found,) = [r for r in records(workbench, "documents") if "doc_0001" in r["member_ids"]]
+    assert ["doc_0001", "doc_0003", "doc_0004"] in found["near_duplicates"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dates", "original"),
+    [
+        ([], "doc_0001"),
+        ([None, "2025-12-14", None, "2025-12-13", "2025-12-13T01:00:00Z"], "doc_0003"),
+        ([None, None, None, None, "2025-12-16"], "doc_0004"),
+    ],
+)
+def test_a_near_duplicate_is_of_the_earliest_then_of_the_lowest_id(
+    workbench: Workbench, dates: list[str | None], original: str
+) -> None:
+    record = reprinted(workbench, dates)
+    of = dict(zip(record["member_ids"], record["near_duplicate_of"], strict=True))
+    group = ["doc_0001", "doc_0003", "doc_0004"]
+    assert {name: of[name] for name in group} == {
+        name: None if name == original else original for name in group
+    }
+    assert not any(of[name] for name in of if name not in group)
+    shown = [each["id"] for each in record["representatives"]]
+    assert {*shown} & {*group} <= {original}
+    assert len(shown) == 3
+
+
+@pytest.mark.parametrize("level", ["events", "entities"])
+def test_no_sentence_is_shown_twice(workbench: Workbench, level: str) -> None:
+    said = [
+        "The storm hit Averil.",
+        "the storm hit Averil",
+        "Rain fell.",
+        "Rain fell .",
+        "It blew.",
+    ]
+    field = {"events": "event_description", "entities": "context"}[level]
+    of_level: Json = {"trigger": "storm"} if level == "events" else {"entity_text": "Averil"}
+    metadata: list[Json] = [
+        {**of_level, field: said[n % 5], "entity_type": "GPE"} for n in range(15)
+    ]
+    workbench.stage3.write(level, blobs([15], spread=0.1), metadata)
+    names = [source_id(level, n) for n in range(15)]
+    for record in records(workbench, level):
+        shown = [said[names.index(r["id"]) % 5] for r in record["representatives"]]
+        assert len({text.strip(". ").lower() for text in shown}) == len(shown)
+        there = {names.index(name) % 5 // 2 for name in record["member_ids"]}
+        assert len(shown) == len(there)
 
 
 def test_a_label_of_ids_has_nothing_that_is_not_seen(workbench: Workbench) -> None:

@@ -10,6 +10,7 @@ from upath import UPath
 from clustering_tasks.arrays import F32
 from clustering_tasks.llm.questions import Question, write_questions
 from clustering_tasks.stage3.text import cut
+from clustering_tasks.steps.label.copies import different, texts_of
 from clustering_tasks.steps.label.members import Columns, most_central
 from clustering_tasks.steps.label.naming import CENTRAL
 
@@ -98,11 +99,7 @@ class Asking:
 
 
 def _shown(members: Columns, level: str) -> _Shown:
-    rows = most_central(members)[:CENTRAL]
-    texts = members["title"][rows].tolist()
-    if level == "events":
-        sentences = members["sentence"][rows].tolist()
-        texts = [sentence or text for sentence, text in zip(sentences, texts, strict=True)]
-    different = dict.fromkeys(cut(text, _LONGEST) for text in texts if text)
+    rows = different(members, most_central(members), level, CENTRAL)
+    shown = dict.fromkeys(cut(text, _LONGEST) for text in texts_of(members, rows, level) if text)
     sources = {*members["source_id"][rows].tolist(), *members["document_id"][rows].tolist()}
-    return _Shown([*different][:_TEXTS], sorted(sources - {None}))
+    return _Shown([*shown][:_TEXTS], sorted(sources - {None}))

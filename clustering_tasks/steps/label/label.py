@@ -17,6 +17,7 @@ from clustering_tasks.identity.words import CHANGES
 from clustering_tasks.llm.answers import Asked, discard_asked, read_asked
 from clustering_tasks.llm.questions import FILE as QUESTIONS
 from clustering_tasks.steps.label.asking import Asking
+from clustering_tasks.steps.label.copies import ASSIGNED, ITEMS, near_duplicates_of
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
 from clustering_tasks.steps.label.llm_labels import LlmLabels, read_llm_labels
@@ -115,6 +116,10 @@ def _write(
     llm = read_llm_labels(run.workspace, run.level.name, asked)
     sizes = np.bincount(labels[labels >= 0])
     identities = pa.table(read_columns(identify.path("ids"), IDS.names)).to_pylist()
+    items, assignments = snapshot.path("items"), merge.path("assignments")
+    copies = near_duplicates_of(
+        read_columns(items, ITEMS) | read_columns(assignments, ASSIGNED), labels
+    )
     workers = thread_count() if len(labels) >= _ENOUGH else 1
     with (
         work_processes(workers) as each,
@@ -122,17 +127,18 @@ def _write(
     ):
         writing = beside.submit(
             write_members,
-            snapshot.path("items"),
-            merge.path("assignments"),
+            items,
+            assignments,
             [each["cluster_id"] for each in identities],
+            copies,
             tags.texts,
             attempt.new_file("members_parquet", "members.parquet"),
             attempt.new_file("members_csv", "members.csv"),
         )
         write_clusters(
             _records(
-                *(run, snapshot, merge, identities, labels, marks, tags, trends, lasting),
-                *(llm, asking, each),
+                *(run, snapshot, merge, identities, labels, copies, marks, tags, trends),
+                *(lasting, llm, asking, each),
             ),
             sizes,
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
@@ -173,6 +179,7 @@ def _records(
     merge: Result,
     identities: list[dict[str, Any]],
     labels: I32,
+    copies: pa.Array,
     marks: Marks,
     tags: Tags,
     trends: Trends,
@@ -184,6 +191,7 @@ def _records(
     with open_arrays(merge.path("centroids")) as arrays:
         centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     table = read_members(snapshot.path("items"), merge.path("assignments"), run.level)
+    table = table.append_column("near_duplicate_of", copies)
     texts = read_columns(snapshot.path("items"), ["text"])["text"]
     algorithm = str(merge.metrics["algorithm"])
     parameters = getattr(run.settings, algorithm).model_dump()

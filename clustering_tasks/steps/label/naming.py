@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clustering_tasks.arrays import I64
 from clustering_tasks.language.english import DATES, NOUN_OF, OPENS_NOUN
@@ -15,6 +15,7 @@ from clustering_tasks.language.entity_names import (
 from clustering_tasks.language.mending import mended
 from clustering_tasks.stage3.words import has_runs, parts_of, pieces_of
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
+from clustering_tasks.steps.label.copies import once_each, texts_of
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences, split_before
@@ -23,6 +24,7 @@ from clustering_tasks.steps.label.verbs import WORD, holds, is_verb
 from clustering_tasks.steps.label.words import Words
 
 CENTRAL = 10  # members whose texts are considered: the most central say what a cluster is about
+MOST_CENTRAL = 2 * CENTRAL  # of mentions, whose sentences show what stands beside them
 _ENOUGH = 6  # candidates, beyond which no sentence is shortened
 _CUT_UP = 6  # of their texts
 _SENTENCES = 3  # of a text
@@ -76,7 +78,7 @@ class Namer:
 
         Args:
             members: its items.
-            central: (n,) their rows, the most central first.
+            central: up to `MOST_CENTRAL` of their rows, the most central first; from `different`.
             words: of their texts.
         """
         if self.level == "entities":
@@ -95,9 +97,11 @@ class Namer:
 
     def _entity(self, members: Columns, central: I64) -> Proposal:
         entity = name_entity(members["title"].tolist(), self.common)
-        if entity is None:
+        named = name_entity(once_each(members), self.common)
+        if entity is None or named is None:
             return Proposal([], [], [])
-        around = _around(members["sentence"][central[: 2 * CENTRAL]].tolist(), entity)
+        entity = replace(entity, name=named.name)
+        around = _around(members["sentence"][central].tolist(), entity)
         label = shorten(entity.name)
         if entity.kind == "pronoun":
             kind = next(filter(None, members["entity_type"].tolist()), "")
@@ -123,12 +127,7 @@ def kind_of_time(members: Columns) -> bool:
 
 def _texts(members: Columns, central: I64, level: str) -> list[str]:
     """Return the different texts of the most central members, most central first."""
-    rows = central[:CENTRAL]
-    texts = members["title"][rows].tolist()
-    if level == "events":
-        sentences_ = members["sentence"][rows].tolist()
-        texts = [s or t for s, t in zip(sentences_, texts, strict=True)]
-    return list(dict.fromkeys(text for text in texts if text))
+    return list(filter(None, texts_of(members, central[:CENTRAL], level)))
 
 
 def _triggers(members: Columns) -> list[str]:

@@ -11,6 +11,7 @@ from clustering_tasks.arrays import I32
 from clustering_tasks.engine.processes import Each
 from clustering_tasks.language.entity_names import common_nouns
 from clustering_tasks.stage3.words import words_of
+from clustering_tasks.steps.label.copies import different, without_copies
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.members import (
     Columns,
@@ -20,7 +21,7 @@ from clustering_tasks.steps.label.members import (
     groups,
     most_central,
 )
-from clustering_tasks.steps.label.naming import Namer, Proposal
+from clustering_tasks.steps.label.naming import MOST_CENTRAL, Namer, Proposal
 from clustering_tasks.steps.label.numbering import number_group
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.stop_words import usual_language
@@ -30,7 +31,10 @@ from clustering_tasks.steps.label.words import Words
 _TERMS = 12  # from which key phrases are chosen
 _SAMPLE = 1000  # texts that show the level's usual language
 _AT_ONCE = 4000  # members of clusters that are named in one go
-_READ = ["title", "mention", "sentence", "entity_type", "start_time", "similarity"]
+_READ = [
+    *("title", "mention", "sentence", "entity_type", "start_time", "similarity"),
+    *("near_duplicate", "near_duplicate_of"),
+]
 
 Task = tuple[Group, WordGroup, Sequence[str | None]]
 
@@ -48,9 +52,10 @@ def describe(
 
     A model's label wins if its value as a query, by which the local labels are ranked too, is not
     below that of the best one. Of equals it is the model's, which has read the texts as a whole.
+    What near-duplicates say counts once.
 
     Args:
-        table: n items, from `read_members`.
+        table: n items, from `read_members`, and their `near_duplicate_of`.
         texts: (n,) from which keywords are drawn.
         labels: (n,) the cluster of each, negative for none; every cluster has a member.
         level: its name.
@@ -60,10 +65,11 @@ def describe(
     """
     clusters = int(labels.max(initial=-1)) + 1
     starts = cuts(labels, clusters, _AT_ONCE)
-    parts = groups(pa.table({"text": texts}), labels, starts)
+    once = without_copies(labels, table["near_duplicate_of"], table["source_id"], texts)
+    parts = groups(pa.table({"text": texts}), once, starts)
     found = Keywords(each(partial(number_group, _usual(texts)), parts))
     common = _common(table["title"]) if level == "entities" else frozenset[str]()
-    sizes = np.bincount(labels[labels >= 0], minlength=clusters)
+    sizes = np.bincount(once[once >= 0], minlength=clusters)
     tasks = zip(
         groups(table.select(_READ), labels, starts),
         found.groups(sizes, starts, max(keywords, _TERMS)),
@@ -81,7 +87,8 @@ def _propose(namer: Namer, task: Task) -> list[tuple[list[str], Proposal, bool]]
     members, words, answers = task
     found = []
     for m, w, answer in zip(members.clusters(), words.clusters(), answers, strict=True):
-        proposal = namer.propose(m, most_central(m), w)
+        central = different(m, most_central(m), namer.level, MOST_CENTRAL)
+        proposal = namer.propose(m, central, w)
         found.append((w.keywords, proposal, answer is not None and _wins(answer, proposal, w)))
     return found
 

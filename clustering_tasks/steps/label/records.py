@@ -18,6 +18,7 @@ from clustering_tasks.contract.record import (
     Shared,
     StorylineRecord,
 )
+from clustering_tasks.steps.label.copies import different
 from clustering_tasks.steps.label.lasting_labels import Label
 from clustering_tasks.steps.label.members import Columns, most_central
 from clustering_tasks.steps.label.naming import Proposal
@@ -59,6 +60,7 @@ def record(run: Run, cluster: Cluster) -> Record:
 def _shared(run: Run, cluster: Cluster) -> Shared:
     members, settings = cluster.members, run.settings
     central = _each_once(members, most_central(members))
+    shown = different(members, central, run.level.name, settings.label.representatives)
     order = _each_once(members, _order(members, run.level.name))
     member_ids = members["source_id"][order].tolist()
     return {
@@ -82,8 +84,9 @@ def _shared(run: Run, cluster: Cluster) -> Shared:
         "intra_cluster_similarity": cluster.intra_similarity,
         "keywords": cluster.keywords,
         "key_phrases": cluster.proposal.phrases,
-        "representatives": _representatives(members, central[: settings.label.representatives]),
+        "representatives": _representatives(members, shown),
         "near_duplicates": _near_duplicates(members, order),
+        "near_duplicate_of": members["near_duplicate_of"][order].tolist(),
         "tags": [],
         "member_tags": [],
         "trend": None,

@@ -89,6 +89,7 @@ def write_members(
     items: UPath,
     assignments: UPath,
     cluster_ids: list[str],
+    copies: pa.Array,
     tags: Callable[[int, int], pa.Array],
     parquet: UPath,
     csv: UPath,
@@ -99,6 +100,7 @@ def write_members(
         items: the snapshot's.
         assignments: merge's, row by row for the same items.
         cluster_ids: of the clusters that `assignments` number.
+        copies: (n,) from `near_duplicates_of`.
         tags: that the items of some rows got, from one up to another, as JSON.
         parquet: the file of `MEMBER_SCHEMA`.
         csv: the file for COPY.
@@ -114,7 +116,7 @@ def write_members(
         def write(batch: pa.Table) -> None:
             one.write_table(batch.select(MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA))
 
-        for batch in _members(items, assignments, pa.array(cluster_ids, pa.string()), tags):
+        for batch in _members(items, assignments, pa.array(cluster_ids, pa.string()), copies, tags):
             writing = beside.submit(write, batch)
             other.write_table(batch.select(_LOADED_SCHEMA.names).cast(_LOADED_SCHEMA))
             writing.result()
@@ -124,6 +126,7 @@ def _members(
     items: UPath,
     assignments: UPath,
     cluster_ids: pa.Array,
+    copies: pa.Array,
     tags: Callable[[int, int], pa.Array],
 ) -> Iterator[pa.Table]:
     with assignments.open("rb") as file:
@@ -137,6 +140,7 @@ def _members(
             table = table.append_column("cluster_id", of_row)
             for name in _ASSIGNED:
                 table = table.append_column(name, here[name])
+            table = table.append_column("near_duplicate_of", copies.slice(start, len(batch)))
             yield table.append_column("tags", tags(start, start + len(batch)))
             start += len(batch)
 
@@ -182,4 +186,5 @@ _STORED_APART = (
     "member_probabilities",
     "member_similarities",
     "member_tags",
+    "near_duplicate_of",
 )

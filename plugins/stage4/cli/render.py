@@ -306,10 +306,16 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     named = _rows(found["representatives"], ("id", "similarity", "title"))
     yield table(("representative", "similarity", "title"), named)
     if members is not None:
-        columns = ("source_id", "title", "document_id", "probability", "similarity")
+        columns = (
+            *("source_id", "title", "document_id", "probability", "similarity"),
+            "near_duplicate_of",
+        )
         titled = [each | {"title": _title(each["metadata"], found["level"])} for each in members]
         yield ""
-        yield table(("member", "title", "document", *columns[3:]), _rows(titled, columns))
+        yield table(
+            ("member", "title", "document", "probability", "similarity", "near-duplicate of"),
+            _rows(titled, columns),
+        )
 
 
 def _mark(found: Json, label: str) -> Text:

@@ -31,7 +31,7 @@ GROUP BY 1 HAVING count(members.vector_id) < 2
 """
 _DISSOLVE = """
 UPDATE {members} SET cluster_id = NULL, status = 'noise', assignment = NULL, similarity = NULL,
-    probability = 0, tags = '[]'
+    probability = 0, tags = '[]', near_duplicate_of = NULL
 WHERE cluster_id = ANY(%(removed)s) RETURNING vector_id
 """
 _REMOVE = "DELETE FROM {clusters} WHERE cluster_id = ANY(%(removed)s)"
@@ -49,8 +49,10 @@ FROM (
 ) found
 WHERE clusters.cluster_id = found.cluster_id
 """
-_UNTAG = """
-UPDATE {members} SET tags = '[]' WHERE cluster_id = ANY(%(touched)s) AND tags <> '[]'
+# What items got for the sake of others of their cluster, and may be of the deleted one.
+_UNMARK = """
+UPDATE {members} SET tags = '[]', near_duplicate_of = NULL
+WHERE cluster_id = ANY(%(touched)s) AND (tags <> '[]' OR near_duplicate_of IS NOT NULL)
 """
 _RESIZE = """
 UPDATE {points} points SET size = clusters.size FROM {clusters} clusters
@@ -128,7 +130,7 @@ def _hide_in_run(connection: Database, load_id: int, document_id: str) -> dict[s
     dissolved = execute(_DISSOLVE, removed=removed)
     execute(_REMOVE, removed=removed)
     execute(_BLANK, label=BLANK_LABEL, document=document_id, touched=changed)
-    execute(_UNTAG, touched=changed)
+    execute(_UNMARK, touched=changed)
     if _exists(connection, f"stage4.points_{load_id}"):
         execute(_UNDRAW, vectors=[vector for vector, _, _ in gone], removed=removed)
         execute(_RESIZE, touched=changed)

@@ -222,6 +222,7 @@ def member(number: int) -> Json:
         "occurred_at": None,
         "metadata": {"trigger": "met"},
         "tags": [],
+        "near_duplicate_of": None,
     }
 
 

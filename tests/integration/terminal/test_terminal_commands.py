@@ -316,14 +316,17 @@ def test_members_are_shown_with_their_titles(script: Script, terminal: Command) 
         {"event_type": 5},
     ]
     rows = [recorded.member(n) | {"metadata": text} for n, text in enumerate(texts)]
+    rows[2]["near_duplicate_of"] = rows[0]["source_id"]
     script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER | {"label": "a label"})
     script.stage4(f"GET clusters/{CLUSTER_ID}/members", {"members": rows, "next_cursor": None})
     shown = terminal("show", CLUSTER_ID, "--members").out.splitlines()
     [head] = [line for line in shown if line.startswith("member")]
-    assert head.split() == ["member", "title", "document", "probability", "similarity"]
-    lines = [line.split("  ") for line in shown if line.startswith("doc_") and "0.9 " not in line]
-    titles = [[part.strip() for part in line if part.strip()][1] for line in lines[-3:]]
-    assert titles == ["met", "Leaders meet in Hiroshima", "-"]
+    columns = ["member", "title", "document", "probability", "similarity", "near-duplicate", "of"]
+    assert head.split() == columns
+    lines = [line.split("  ") for line in shown[shown.index(head) :] if line.startswith("doc_")]
+    parts = [[part.strip() for part in line if part.strip()] for line in lines]
+    assert [line[1] for line in parts] == ["met", "Leaders meet in Hiroshima", "-"]
+    assert [line[-1] for line in parts] == ["-", "-", rows[0]["source_id"]]
 
 
 def test_a_long_value_does_not_widen_a_piped_table(script: Script, terminal: Command) -> None:

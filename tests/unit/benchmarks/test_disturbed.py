@@ -10,6 +10,7 @@ from tests.benchmarks.disturbed import (
     digests,
     equal_documents,
     one_mention,
+    reprinted,
     shuffled_mentions,
     without_documents,
 )
@@ -93,3 +94,16 @@ def test_mentions_are_made_equal_or_dealt_out() -> None:
     words = [entry["metadata"]["trigger"] for entry in dealt.entries]
     assert sorted(words) == sorted(f"word {n}" for n in range(N))
     assert words != [f"word {n}" for n in range(N)]
+
+
+def test_reprints_double_each_story_by_one_of_its_items() -> None:
+    changed = reprinted(PLAIN, "events").levels["events"]
+    assert changed.names[:N] == PLAIN.levels["events"].names
+    assert len(set(changed.names)) == len(changed.names) == 2 * N
+    for story in range(N // 10):
+        rows = [row for row in range(N, 2 * N) if changed.gold[row] == str(story)]
+        words = {changed.entries[row]["metadata"]["trigger"] for row in rows}
+        assert (len(rows), len(words)) == (10, 1)
+        source = int(words.pop().split()[1])
+        assert source // 10 == story
+        assert (changed.vectors[rows] @ changed.vectors[source]).min() > 0.99

@@ -37,6 +37,10 @@ class Member(BaseModel):
     similarity: float | None = Field(description="Cosine to its cluster's centroid.")
     occurred_at: datetime | None
     tags: list[ItemTag] = Field(description="Beside Stage 3's own, which are in `metadata`.")
+    near_duplicate_of: str | None = Field(
+        description="Source id of the member of its cluster that it is a near-duplicate of; null: "
+        "of none, or it stands for the others."
+    )
     metadata: Fields = Field(
         description=f"As Stage 3 wrote it, at most 200 fields of 4,096 characters. {CUT}"
     )

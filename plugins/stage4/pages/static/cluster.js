@@ -135,7 +135,8 @@ function member(one, corrections) {
     h("details", {},
       h("summary", {}, text(title ?? one.source_id), similarity(one.similarity)),
       h("p", { class: "quiet" }, text(one.source_id), one.occurred_at ? `, ${time(one.occurred_at)}` : "",
-        one.assignment === "nearest" ? ", assigned to the nearest cluster" : ""),
+        one.assignment === "nearest" ? ", assigned to the nearest cluster" : "",
+        one.near_duplicate_of ? [", near-duplicate of ", text(one.near_duplicate_of)] : ""),
       one.tags.length ? h("p", { class: "quiet" }, "got the tags ", one.tags.flatMap((tag, at) =>
         [at ? ", " : "", text(tag.tag), ` (${share(tag.confidence)})`])) : null,
       corrections?.leave(one.vector_id),

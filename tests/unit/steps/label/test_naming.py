@@ -43,10 +43,14 @@ def named(
     """Name clusters of items, the first of each being the most central."""
     texts = [text for cluster in clusters for text in cluster]
     labels = np.repeat(np.arange(len(clusters)), [len(c) for c in clusters]).astype(np.int32)
-    columns: dict[str, Any] = {name: [None] * len(texts) for name in ("sentence", "entity_type")}
+    absent = ("sentence", "entity_type")
+    columns: dict[str, Any] = {name: [None] * len(texts) for name in absent}
     columns |= {
         "title": texts,
         "mention": texts,
+        "source_id": [str(n) for n in range(len(texts))],
+        "near_duplicate": np.arange(len(texts)),
+        "near_duplicate_of": pa.nulls(len(texts), pa.string()),
         "start_time": np.full(len(texts), np.datetime64("2026-03-01T12:00", "us")),
         "similarity": np.linspace(1, 0.5, len(texts), dtype=np.float32),
     } | more
