@@ -250,15 +250,21 @@ def _perform(step: Step, level: str, workspace: str, job: str, *args: int | str 
 def _load(step: Step) -> Callable[..., Any]:
     """Import a step, and collect garbage from then on: `__main__` has put it off."""
     function = step.load()
-    gc.enable()
+    _collect_garbage()
     return function
 
 
 def _module(name: str) -> Any:
     """Import a module of this package; see `_load`."""
     module = import_module(f"clustering_tasks.{name}")
-    gc.enable()
+    _collect_garbage()
     return module
+
+
+def _collect_garbage() -> None:
+    """Collect what is made from now on; without `freeze` the first round would look at all else."""
+    gc.freeze()
+    gc.enable()
 
 
 def _new_run(
