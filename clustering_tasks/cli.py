@@ -3,6 +3,7 @@
 Logs are JSON lines on standard error; the last line of standard output is the result.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -100,7 +101,7 @@ def _start(step: Step) -> Callable[..., None]:
     ) -> None:
         chosen = _settings(settings, set_)
         run = _new_run(level, workspace, indices, job, as_of, chosen, corrections)
-        _print(step.load()(run, stage3_count, _deleted(run.workspace)))
+        _print(_load(step)(run, stage3_count, _deleted(run.workspace)))
 
     return command
 
@@ -166,7 +167,7 @@ def run_command(
     job = job or f"run-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     chosen = _settings(settings, set_)
     run = _new_run(level, workspace, indices, job, as_of, chosen, corrections)
-    pipeline = import_module("clustering_tasks.pipeline")
+    pipeline = _module("pipeline")
     folder = UPath(output or f"{run.workspace}/output")
     _print(pipeline.run_all(run, folder, _deleted(run.workspace), with_map=with_map))
 
@@ -175,7 +176,7 @@ def run_command(
 def redact_command(level: LevelName, workspace: Workspace, job: Job = REDACT.name) -> None:
     """Take deleted documents out of a level's runs."""
     where = _workspace(workspace)
-    _print(REDACT.load()(where, _level(level), _job_id(job), _deleted(where)))
+    _print(_load(REDACT)(where, _level(level), _job_id(job), _deleted(where)))
 
 
 @app.command("recommend")
@@ -192,7 +193,7 @@ def recommend_command(
     chosen = _settings(settings, set_)
     if (indices is None) == (items is None):
         raise SettingsError("recommend takes --indices or --items, one of them")
-    module = import_module("clustering_tasks.algorithms.recommendation")
+    module = _module("algorithms.recommendation")
     dimension = chosen.input.dimension
     count = items if indices is None else module.count_items(indices, _level(level), dimension)
     machine = module.this_machine(dimension)
@@ -202,7 +203,7 @@ def recommend_command(
 @app.command("warm-up")
 def warm_up_command() -> None:
     """Compile the kernels of the engine into their cache, as a set-up or an image build does."""
-    _print({"compiled_seconds": import_module("clustering_tasks.warm_up").warm_up()})
+    _print({"compiled_seconds": _module("warm_up").warm_up()})
 
 
 def main() -> None:
@@ -240,10 +241,30 @@ def _report_defect() -> NoReturn:
 
 def _perform(step: Step, level: str, workspace: str, job: str, *args: int | str | None) -> None:
     # Only this step's libraries are imported: label needs no FAISS, plan no numba.
-    function = step.load()
+    function = _load(step)
     run = load_run(_workspace(workspace), _level(level), _job_id(job))
     structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
     _print(function(run, *args))
+
+
+def _load(step: Step) -> Callable[..., Any]:
+    """Import a step, and collect garbage from then on: `__main__` has put it off."""
+    function = step.load()
+    _collect_garbage()
+    return function
+
+
+def _module(name: str) -> Any:
+    """Import a module of this package; see `_load`."""
+    module = import_module(f"clustering_tasks.{name}")
+    _collect_garbage()
+    return module
+
+
+def _collect_garbage() -> None:
+    """Collect what is made from now on; without `freeze` the first round would look at all else."""
+    gc.freeze()
+    gc.enable()
 
 
 def _new_run(

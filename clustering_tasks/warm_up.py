@@ -82,6 +82,7 @@ def warm_up() -> float:
     relative_validity(edges.first, edges.second, edges.reachability, labels, weight)
     modularity(found.ids, found.distances, labels)
     sums = cluster_sums([(0, vectors)], labels, 12, 12)
+    sums.grouped(labels)
     add_rows(vectors, labels, np.zeros_like(vectors))
     fitted = fit([(0, vectors)], labels, sums)
     silhouette(fitted, labels, sums)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.compile import kernel
@@ -28,7 +28,7 @@ class ClusterSums:
     vectors: F64
     sizes: I64
 
-    @property
+    @cached_property
     def squares(self) -> F64:
         """Squared lengths of the sums: (c,)."""
         return row_products(self.vectors, np.arange(len(self.sizes), dtype=np.int32), self)
@@ -55,11 +55,10 @@ class ClusterSums:
 
     def grouped(self, group_of: I32) -> "ClusterSums":
         """Add clusters up: cluster i becomes part of cluster `group_of[i]`."""
-        count = int(group_of.max(initial=-1)) + 1
-        ones = np.ones(len(group_of))
-        shape = (count, len(group_of))
-        matrix = sparse.csr_array((ones, (group_of, np.arange(len(group_of)))), shape=shape)
-        return ClusterSums(np.asarray(matrix @ self.vectors), np.asarray(matrix @ self.sizes))
+        sums = np.zeros((int(group_of.max(initial=-1)) + 1, self.vectors.shape[1]))
+        add_rows(self.vectors, group_of, sums)
+        sizes = np.bincount(group_of, self.sizes, minlength=len(sums))
+        return ClusterSums(sums, sizes.astype(np.int64))
 
 
 def cluster_sums(blocks: Blocks, labels: I32, clusters: int, dimension: int) -> ClusterSums:
@@ -92,7 +91,7 @@ def row_products(rows: npt.NDArray[np.floating], cluster: I32, sums: ClusterSums
 
 
 @kernel
-def add_rows(block: F32, labels: I32, sums: npt.NDArray[np.floating]) -> None:
+def add_rows(block: npt.NDArray[np.floating], labels: I32, sums: npt.NDArray[np.floating]) -> None:
     """Add each row to its cluster's sum."""
     for i in range(len(labels)):
         if labels[i] >= 0:

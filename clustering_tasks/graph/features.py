@@ -10,27 +10,22 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, F64, I32, I64
-from clustering_tasks.engine.centroids import add_rows
 from clustering_tasks.engine.common_part import SAMPLE, shift_without_giants
 from clustering_tasks.engine.rows import unit
 from clustering_tasks.engine.threads import in_turn, tile_threads
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.workspace.array_files import read_arrays
-from clustering_tasks.workspace.artefacts import Result
-from clustering_tasks.workspace.vector_files import BLOCK_ROWS, VectorFile, open_vectors
+from clustering_tasks.workspace.vector_files import BLOCK_ROWS, VectorFile
 
 _Result = TypeVar("_Result")
 
 # The mean of a few items is what they are about, not what all news shares; it counts in full only
 # where many more than this take part in it.
 _FEW = 20
-_ROWS = 32_768
 
 
 @dataclass(frozen=True)
@@ -54,32 +49,6 @@ class DocumentVectors:
 def load_documents(path: UPath) -> DocumentVectors:
     """Read what `DocumentVectors.save` wrote."""
     return DocumentVectors(**read_arrays(path, DocumentVectors.__annotations__))
-
-
-def document_vectors(document_ids: "pd.Series[str]", context: Result | None) -> DocumentVectors:
-    """Average the context's vectors by document.
-
-    Args:
-        document_ids: of each node, None where it has none.
-        context: the snapshot of the level that is the context, None where there is none.
-    """
-    if context is None:
-        nothing = np.full(len(document_ids), -1, dtype=np.int32)
-        return DocumentVectors(np.empty((0, 0), np.float32), nothing)
-    with context.path("items").open("rb") as file:
-        ids = pq.read_table(file, columns=["document_id"])["document_id"].to_pandas()
-    codes, documents = pd.factorize(ids, sort=True)
-    labels = codes.astype(np.int32)
-    with open_vectors(context.path("vectors")) as file:
-        vectors = np.zeros((len(documents), file.shape[1]), dtype=np.float32)
-        for start, block in file.blocks():
-            add_rows(block, labels[start : start + len(block)], vectors)
-    # in place: there may be as many documents as items
-    for start in range(0, len(vectors), _ROWS):
-        vectors[start : start + _ROWS] = unit(vectors[start : start + _ROWS])
-    known = pd.Index(documents).get_indexer(pd.Index(document_ids))
-    of_node = np.where(document_ids.isna(), -1, known).astype(np.int32)
-    return DocumentVectors(vectors, of_node)
 
 
 @dataclass(frozen=True)

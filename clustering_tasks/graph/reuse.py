@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 from upath import UPath
 
@@ -133,7 +132,8 @@ def find_digests(digests: Digests, before: Digests) -> I64:
 
 def same_blocks(names: npt.NDArray[np.str_], before: npt.NDArray[np.str_]) -> I64:
     """Return the former number of each block, (b,), -1 for new ones."""
-    return np.asarray(pd.Index(before).get_indexer(pd.Index(names)), dtype=np.int64)
+    number = {name: block for block, name in enumerate(before.tolist())}
+    return np.array([number.get(name, -1) for name in names.tolist()], dtype=np.int64)
 
 
 def same_nodes(digests: Digests, block: I64, before: Digests, block_before: I32) -> I32:

@@ -278,8 +278,8 @@ def _timed(arguments: list[str]) -> tuple[float, float, float]:
     """Run a step; return its processor seconds, the step's own seconds, and its peak in MB."""
     # VmHWM begins with the program; ru_maxrss would begin with the memory of this process.
     code = (
-        "import os, re, sys; from clustering_tasks.cli import main\n"
-        "try:\n    main()\nfinally:\n"
+        "import os, re, runpy, sys\n"
+        "try:\n    runpy.run_module('clustering_tasks', run_name='__main__')\nfinally:\n"
         "    most = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
         "    print(sum(os.times()[:2]), int(most) / 1024, file=sys.stderr)"
     )

@@ -43,7 +43,7 @@ from upath import UPath
 from clustering_tasks.workspace.artefacts import load_run
 from clustering_tasks.steps.plan.filters import COLUMNS
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.graph.nodes import make_nodes
+from clustering_tasks.graph.make_nodes import make_nodes
 run = load_run(UPath(sys.argv[1]), LEVELS[sys.argv[2]], sys.argv[3])
 with run.result("snapshot").path("items").open("rb") as file:
     items = pd.read_parquet(file, columns=["first_identical_row", *COLUMNS])

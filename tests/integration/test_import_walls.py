@@ -114,7 +114,7 @@ def test_the_terminal_needs_its_own_packages_alone(tmp_path: Path) -> None:
     [
         ("snapshot", {"numba", "numpy", "pyarrow", "scipy"}),
         ("plan", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
-        ("cluster", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
+        ("cluster", {"numba", "numpy", "pyarrow", "scipy"}),
         ("merge", {"numba", "numpy", "pandas", "pyarrow", "scipy"}),
         ("tag", {"numpy", "pyarrow"}),
         ("trend", {"numpy", "pyarrow", "scipy"}),

@@ -23,7 +23,6 @@ from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.rows import evenly_spaced
 from clustering_tasks.evidence.check import CheckedEvidence
 from clustering_tasks.evidence.facts import node_facts
-from clustering_tasks.graph.features import load_documents
 from clustering_tasks.graph.neighbour_graph import Graph
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.incremental.base import Base
@@ -45,6 +44,7 @@ from clustering_tasks.steps.merge.votes import (
     join_limit,
     join_one_by_one,
 )
+from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Metric, Result, Run
 from clustering_tasks.workspace.vector_files import open_vectors
 
@@ -259,8 +259,8 @@ def _learned(base: Base, plan: Result, node: I32) -> Learned:
     known = load_learned(base.merge.path("learned"))
     if known.trust is None or "story_vectors" not in plan.files:
         return known
-    stories = load_documents(plan.path("story_vectors"))
-    return known.trusting(node, stories.of_node, len(stories.vectors))
+    with open_arrays(plan.path("story_vectors")) as stories:  # not the vectors themselves
+        return known.trusting(node, stories["of_node"], len(stories["digests"]))
 
 
 def _sample(former: _Former) -> I64:

@@ -18,9 +18,11 @@ from clustering_tasks.graph.cell_order import (
     write_features,
 )
 from clustering_tasks.graph.coded_cells import shared_blocks, write_codes
-from clustering_tasks.graph.features import Features, centred, document_vectors, make_features
+from clustering_tasks.graph.document_vectors import document_vectors
+from clustering_tasks.graph.features import Features, centred, make_features
+from clustering_tasks.graph.make_nodes import block_names, make_nodes, part_fields
 from clustering_tasks.graph.missing_types import fill_missing_types
-from clustering_tasks.graph.nodes import Nodes, block_names, make_nodes, part_fields
+from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.parts import Parts, make_parts
 from clustering_tasks.graph.reuse import NodeKeys, fact_digests, node_digests
 from clustering_tasks.graph.time_ranges import write_time_ranges

@@ -18,7 +18,8 @@ from clustering_tasks.engine.window import days_apart
 from clustering_tasks.evidence import EVIDENCE, adjustment, with_evidence
 from clustering_tasks.evidence.pairs import Mentions, NodeFacts
 from clustering_tasks.evidence.words import mention_likeness, read_mentions
-from clustering_tasks.graph.features import DocumentVectors, document_vectors
+from clustering_tasks.graph.document_vectors import document_vectors
+from clustering_tasks.graph.features import DocumentVectors
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.settings.algorithms import ALGORITHMS
 from clustering_tasks.settings.levels import LEVELS

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from clustering_tasks.graph import parts as module
-from clustering_tasks.graph.nodes import Nodes, load_nodes, make_nodes
+from clustering_tasks.graph.make_nodes import make_nodes
+from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.parts import Parts, make_parts
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import PartsSettings, run_settings
