@@ -19,7 +19,7 @@ import tenacity
 from local.errors import LocalError
 from local.postgres import AIRFLOW, RESULTS
 from tests.e2e.chaos.installation import Installation
-from tests.e2e.chaos.proxy import Mode
+from tests.e2e.chaos.proxy import Mode, can_be_silent
 from tests.e2e.chaos.schedule import KINDS, Fault
 
 LEFT_BYTES = 1 << 20  # of memory that a step may still get
@@ -132,6 +132,12 @@ def results_away(installation: Installation, target: Target) -> bool:
     return _through(installation, "results", "away", target.fault.seconds)
 
 
+def results_silent(installation: Installation, target: Target) -> bool:
+    with installation.proxies["results"].silent():
+        time.sleep(2 * target.fault.seconds)
+    return True
+
+
 def metadata_cut(installation: Installation, _: Target) -> bool:
     return installation.proxies["metadata"].cut() > 0
 
@@ -239,6 +245,7 @@ def possible(installation: Installation) -> list[str]:
             ("hook_", installation.hook is not None),
             ("redis_", installation.redis is not None),
             ("disk_", installation.is_small),
+            ("results_silent", can_be_silent()),
         )
         if name.startswith(needed) and not there
     }

@@ -1,8 +1,11 @@
 """A TCP proxy that can be slow, frozen, or away: what networks do to connections."""
 
 import contextlib
+import os
 import select
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -48,6 +51,22 @@ class FaultProxy:
             self.mode = "pass"
             if mode == "frozen":
                 self.cut()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Let no packet come or go until the block ends: half-open connections, as of lost hosts.
+
+        What the proxy holds is cut meanwhile, so that nobody is told of it.
+        """
+        ends = [("--dport", str(self.port)), ("--sport", str(self.port))]
+        for end in ends:
+            _filter("-I", end)
+        try:
+            self.cut()
+            yield
+        finally:
+            for end in ends:
+                _filter("-D", end)
 
     def cut(self) -> int:
         """Cut every connection; returns how many there were."""
@@ -103,3 +122,15 @@ class FaultProxy:
                 while self.mode == "frozen":
                     time.sleep(0.05)
                 other[ready].sendall(data)
+
+
+def can_be_silent() -> bool:
+    """Whether packets can be dropped here: that needs root, and iptables."""
+    if os.geteuid() != 0 or shutil.which("iptables") is None:
+        return False
+    return subprocess.run(["iptables", "-n", "-L", "INPUT"], capture_output=True).returncode == 0
+
+
+def _filter(act: str, end: tuple[str, str]) -> None:
+    rule = ["INPUT", "-i", "lo", "-p", "tcp", *end, "-j", "DROP"]
+    subprocess.run(["iptables", "-w", act, *rule], check=True)

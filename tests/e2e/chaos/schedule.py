@@ -51,6 +51,7 @@ KINDS = (
     Kind("results_slow", DATABASE_TASKS),
     Kind("results_frozen", DATABASE_TASKS),
     Kind("results_away", DATABASE_TASKS),
+    Kind("results_silent", DATABASE_TASKS),
     Kind("metadata_cut"),
     Kind("metadata_frozen"),
     Kind("redis_killed"),
