@@ -212,10 +212,17 @@ def first(place: Installation, levels: Collection[str] = tuple(LEVELS)) -> Expec
     return expected
 
 
-def campaign(seed: int, faults: int, ledger: Path, kinds: Collection[str] | None) -> list[Entry]:
+def campaign(
+    seed: int,
+    faults: int,
+    ledger: Path,
+    kinds: Collection[str] | None = None,
+    image: str | None = None,
+) -> list[Entry]:
     """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told."""
     folder, done = new_folder(), list[Entry]()
-    with installation(folder) as place:
+    with installation(folder, image) as place:
+        assert leftovers.events(place) == []
         expected = first(place)
         chosen = [kind for kind in possible(place) if kinds is None or kind in kinds]
         while sum(fault["hit"] for entry in done for fault in entry.faults) < faults:
@@ -251,10 +258,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--ledger", type=Path, default=Path("chaos-ledger.jsonl"))
-    parser.add_argument("--kinds", type=lambda text: text.split(","))
+    parser.add_argument("--kinds", type=lambda text: text.split(","), help="commas between; all")
+    parser.add_argument("--image", help="of the engine: the steps are containers")
     asked = parser.parse_args()
     isolate()
-    done = campaign(asked.seed, asked.faults, asked.ledger, asked.kinds)
+    done = campaign(asked.seed, asked.faults, asked.ledger, asked.kinds, asked.image)
     sys.stdout.write(summary(read([asked.ledger])) + "\n")
     sys.exit(any(entry.wrong for entry in done))
 

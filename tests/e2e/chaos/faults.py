@@ -15,10 +15,13 @@ from http import HTTPStatus
 
 import psutil
 import tenacity
+from docker.errors import DockerException
+from requests import RequestException
 
 from local.errors import LocalError
 from local.postgres import AIRFLOW, RESULTS
-from tests.e2e.chaos.installation import Installation
+from tests.e2e.chaos.engine import Engine
+from tests.e2e.chaos.installation import DAGS, Installation
 from tests.e2e.chaos.proxy import Mode, can_be_silent
 from tests.e2e.chaos.schedule import KINDS, Fault
 
@@ -58,6 +61,38 @@ def step_memory_refused(_: Installation, target: Target) -> bool:
             resource.prlimit(step.pid, resource.RLIMIT_AS, (most, most))
             return True
     return False
+
+
+def container_killed(installation: Installation, target: Target) -> bool:
+    name = _container(installation, target)
+    if name is not None:
+        with suppress(DockerException):  # it has ended meanwhile
+            _engine(installation).kill_container(name)
+            return True
+    return False
+
+
+def container_out_of_memory(installation: Installation, target: Target) -> bool:
+    name = _container(installation, target)
+    if name is not None:
+        with suppress(DockerException, KeyError):
+            _engine(installation).leave_no_memory(name, LEFT_BYTES)
+            return True
+    return False
+
+
+def engine_killed(installation: Installation, target: Target) -> bool:
+    _engine(installation).kill()
+    time.sleep(target.fault.seconds / 2)
+    _engine(installation).start()
+    return True
+
+
+def engine_restarted(installation: Installation, target: Target) -> bool:
+    _engine(installation).stop()
+    time.sleep(target.fault.seconds / 2)
+    _engine(installation).start()
+    return True
 
 
 def task_killed(_: Installation, target: Target) -> bool:
@@ -246,10 +281,31 @@ def possible(installation: Installation) -> list[str]:
             ("redis_", installation.redis is not None),
             ("disk_", installation.is_small),
             ("results_silent", can_be_silent()),
+            ("container_", installation.engine is not None),
+            ("engine_", installation.engine is not None),
+            ("step_", installation.engine is None),
         )
         if name.startswith(needed) and not there
     }
     return [name for name in STRIKES if name not in lacking]
+
+
+def _engine(installation: Installation) -> Engine:
+    assert installation.engine is not None
+    return installation.engine
+
+
+def _container(installation: Installation, target: Target) -> str | None:
+    """The container of the target's task, once it is there."""
+    until = time.monotonic() + FIND_SECONDS
+    labels = {"dag_id": DAGS[target.fault.level], "task_id": target.fault.step}
+    while time.monotonic() < until:
+        with suppress(DockerException, RequestException):  # the engine is away
+            for each in _engine(installation).containers(**labels):
+                if each["State"] == "running":
+                    return str(each["Id"])
+        time.sleep(0.1)
+    return None
 
 
 def _answering(installation: Installation, status: HTTPStatus, seconds: float) -> bool:

@@ -20,6 +20,7 @@ from local.postgres import AIRFLOW, RESULTS, SUPERUSER
 from local.stack import Stack
 from local.stage5_receiver import listening
 from local.state import State
+from tests.e2e.chaos.engine import Engine, own_engine
 from tests.e2e.chaos.proxy import FaultProxy
 from tests.e2e.chaos.stage3 import Stage3Folder, Stage3Server, answering
 from tests.e2e.conftest import CALM, Airflow
@@ -57,6 +58,7 @@ class Installation:
         stage3_api, hook, redis: Stage 3's REST API, a receiver of events, a Redis; None: there is
             none.
         is_small: whether workspace and output are on a disk of their own that can be filled.
+        engine: of Docker, whose containers the steps are; None: they are processes.
     """
 
     airflow: Airflow
@@ -66,6 +68,7 @@ class Installation:
     hook: WebhookServer | None = None
     redis: RedisServer | None = None
     is_small: bool = False
+    engine: Engine | None = None
 
     @property
     def stack(self) -> Stack:
@@ -90,8 +93,13 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
-    """Start everything; stop and remove it when the block ends."""
+def installation(folder: Path, image: str | None = None) -> Iterator[Installation]:
+    """Start everything; stop and remove it when the block ends.
+
+    Args:
+        folder: of all data.
+        image: the engine's; with one the steps are containers, of an engine of their own.
+    """
     stage3 = Stage3Folder.make(folder / "stage3", DOCUMENTS)
     state = State.open(folder / "state")
     with contextlib.ExitStack() as stack:
@@ -110,8 +118,16 @@ def installation(folder: Path) -> Iterator[Installation]:
         }
         for each in proxies.values():
             stack.callback(each.close)
+        engine = (
+            None if image is None else stack.enter_context(own_engine(folder / "docker", image))
+        )
         environment = (
-            CALM | IMPATIENT | stage5.environment() | _behind(proxies) | _places(folder, disk)
+            CALM
+            | IMPATIENT
+            | stage5.environment()
+            | _behind(proxies)
+            | _places(folder, disk)
+            | _runner(engine)
         )
         local = Stack(state, Options(folder=folder, environment=environment, port=0))
         indices = folder / "indices"
@@ -119,7 +135,7 @@ def installation(folder: Path) -> Iterator[Installation]:
         stack.callback(local.clean)
         local.up()
         airflow = _Chaotic(local, local.api(), stage5, indices, disk)
-        yield Installation(airflow, stage3, proxies, stage3_api, hook, redis, is_small)
+        yield Installation(airflow, stage3, proxies, stage3_api, hook, redis, is_small, engine)
     assert services.members(state) == []
 
 
@@ -144,6 +160,17 @@ def _places(folder: Path, disk: Path) -> dict[str, str]:
         "STAGE4_WORKSPACE": str(disk / "workspace"),
         "STAGE4_OUTPUT": str(disk / "output"),
         "STAGE4_ENV_FILE": os.devnull,
+    }
+
+
+def _runner(engine: Engine | None) -> dict[str, str]:
+    if engine is None:
+        return {"STAGE4_RUNNER": "process"}
+    return {
+        "STAGE4_RUNNER": "docker",
+        "STAGE4_IMAGE": engine.image,
+        "STAGE4_DOCKER_URL": engine.url,
+        "STAGE4_CONTAINER_USER": f"{os.getuid()}:{os.getgid()}",
     }
 
 

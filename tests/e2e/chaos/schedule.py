@@ -37,6 +37,10 @@ KINDS = (
     Kind("step_stopped", STEP_TASKS, is_wide=False),
     # Memory that is refused is fatal: another try would be refused, too.
     Kind("step_memory_refused", STEP_TASKS, may_fail=True, is_wide=False),
+    Kind("container_killed", STEP_TASKS, is_wide=False),
+    Kind("container_out_of_memory", STEP_TASKS, may_fail=True, is_wide=False),
+    Kind("engine_killed", STEP_TASKS),
+    Kind("engine_restarted", STEP_TASKS),
     Kind("task_killed", is_wide=False),
     Kind("supervisor_killed", is_wide=False),
     Kind("supervisor_stopped", is_wide=False),
@@ -97,7 +101,7 @@ class Fault:
 
 
 def schedule(
-    seed: int, levels: Sequence[str], kinds: Collection[str], most: int = 5
+    seed: int, levels: Sequence[str], kinds: Collection[str], most: int = 7
 ) -> list[Fault]:
     """Choose one to `most` faults for each level's run."""
     draw = random.Random(seed)

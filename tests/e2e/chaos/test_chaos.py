@@ -48,7 +48,7 @@ def test_a_run_under_faults_publishes_what_an_undisturbed_one_does(place: Instal
 @pytest.mark.airflow
 @pytest.mark.heavy
 def test_every_level_under_seeded_faults_of_every_kind(tmp_path: Path) -> None:
-    done = campaign(1, 12, tmp_path / "ledger.jsonl", None)
+    done = campaign(1, 12, tmp_path / "ledger.jsonl")
     assert [entry for entry in done if entry.wrong] == []
 
 
