@@ -187,11 +187,21 @@ class Round:
         return [*differences(self.expected[level], found), *not_continued(self.installation, level)]
 
     def _left(self) -> list[str]:
-        place = self.installation
-        looks = (leftovers.processes, leftovers.rows, leftovers.files, leftovers.keys)
-        left = leftovers.settled(lambda: [each for look in looks for each in look(place)])
-        undelivered = leftovers.settled(lambda: leftovers.events(place), leftovers.DELIVERY_SECONDS)
+        left = leftovers.settled(lambda: [e for e in self._found() if e not in self.known])
+        undelivered = leftovers.settled(
+            lambda: leftovers.events(self.installation), leftovers.DELIVERY_SECONDS
+        )
         return [*left, *undelivered]
+
+    def _found(self) -> list[str]:
+        looks = (
+            leftovers.processes,
+            leftovers.containers,
+            leftovers.rows,
+            leftovers.files,
+            leftovers.keys,
+        )
+        return [each for look in looks for each in look(self.installation)]
 
 
 def _failures(airflow: Airflow, run: Json) -> str:
