@@ -51,7 +51,8 @@ AND (state <> 'idle' AND now() - coalesce(xact_start, now()) > interval '10 s')
 """
 LOCKS = "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = %s)"  # noqa: E501
 UNENDED = """
-SELECT dag_id, run_id, task_id, task_instance.state FROM task_instance JOIN dag_run USING (dag_id, run_id)
+SELECT dag_id, run_id, task_id, task_instance.state
+FROM task_instance JOIN dag_run USING (dag_id, run_id)
 WHERE dag_run.state IN ('success', 'failed') AND dag_id LIKE 'cluster%%'
 AND task_instance.state IN ('running', 'queued', 'scheduled', 'deferred', 'restarting')
 """
