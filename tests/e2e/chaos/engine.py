@@ -17,7 +17,7 @@ import requests
 from docker import APIClient
 from docker.errors import DockerException
 
-START_SECONDS = 120
+START_SECONDS = 240
 Json = dict[str, Any]
 
 
@@ -34,6 +34,16 @@ class Engine:
         return f"unix://{self.folder}/sock"
 
     def start(self) -> None:
+        """Start it, again where it gives up: on a busy machine its containerd starts too late."""
+        deadline = time.monotonic() + START_SECONDS
+        self._launch()
+        while not self._answers():
+            assert time.monotonic() < deadline, f"dockerd does not answer: {self.folder / 'log'}"
+            time.sleep(0.2)
+            if self.process is not None and self.process.poll() is not None:
+                self._launch()
+
+    def _launch(self) -> None:
         options = {
             "host": self.url,
             "data-root": self.folder / "data",
@@ -50,10 +60,6 @@ class Engine:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert time.monotonic() < deadline, f"dockerd does not answer: {self.folder / 'log'}"
-            time.sleep(0.2)
 
     def stop(self) -> None:
         assert self.process is not None
