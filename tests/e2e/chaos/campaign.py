@@ -226,6 +226,7 @@ def campaign(
     seed: int,
     faults: int,
     ledger: Path,
+    levels: Sequence[str] = tuple(LEVELS),
     kinds: Collection[str] | None = None,
     image: str | None = None,
 ) -> list[Entry]:
@@ -233,15 +234,15 @@ def campaign(
     folder, done = new_folder(), list[Entry]()
     with installation(folder, image) as place:
         assert leftovers.events(place) == []
-        expected = first(place)
+        expected = first(place, levels)
         chosen = [kind for kind in possible(place) if kinds is None or kind in kinds]
         while sum(fault["hit"] for entry in done for fault in entry.faults) < faults:
-            planned = schedule(seed, tuple(LEVELS), chosen)
-            for entry in Round(place, seed, expected, planned).run():
+            planned = schedule(seed, levels, chosen)
+            for entry in Round(place, seed, expected, planned).run(levels):
                 append(ledger, entry)
                 done.append(entry)
                 print(_told(entry), flush=True)  # noqa: T201 - a program for a terminal
-            if any(entry.wrong for entry in done[-len(LEVELS) :]):
+            if any(entry.wrong for entry in done[-len(levels) :]):
                 keep_logs(place, ledger.with_name(f"{ledger.stem}-{seed}.logs"))
             seed += 1
     shutil.rmtree(folder)
@@ -263,16 +264,21 @@ def _told(entry: Entry) -> str:
     return "\n  WRONG: ".join((end, *entry.wrong))
 
 
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--ledger", type=Path, default=Path("chaos-ledger.jsonl"))
-    parser.add_argument("--kinds", type=lambda text: text.split(","), help="commas between; all")
+    parser.add_argument("--levels", type=_names, default=tuple(LEVELS), help="commas between")
+    parser.add_argument("--kinds", type=_names, help="of faults, commas between; without it all")
     parser.add_argument("--image", help="of the engine: the steps are containers")
     asked = parser.parse_args()
     isolate()
-    done = campaign(asked.seed, asked.faults, asked.ledger, asked.kinds, asked.image)
+    done = campaign(asked.seed, asked.faults, asked.ledger, asked.levels, asked.kinds, asked.image)
     sys.stdout.write(summary(read([asked.ledger])) + "\n")
     sys.exit(any(entry.wrong for entry in done))
 

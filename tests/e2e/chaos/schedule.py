@@ -103,13 +103,13 @@ class Fault:
 def schedule(
     seed: int, levels: Sequence[str], kinds: Collection[str], most: int = 7
 ) -> list[Fault]:
-    """Choose one to `most` faults for each level's run."""
+    """Choose two to `most` faults for each level's run."""
     draw = random.Random(seed)
     known = [kind for kind in KINDS if kind.name in kinds]
     return [
         _fault(draw, level, draw.choice(known))
         for level in levels
-        for _ in range(draw.randint(1, most))
+        for _ in range(draw.randint(2, most))
     ]
 
 
