@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,9 @@ class Round:
         started = time.monotonic()
         self._trigger(levels)
         ended = self._conduct()
-        seconds = {level: ended.get(level, time.monotonic()) - started for level in levels}
-        entries = [self._entry(level, seconds[level]) for level in levels]
+        seconds = [ended.get(level, time.monotonic()) - started for level in levels]
+        with ThreadPoolExecutor() as pool:  # several may have to be cleared
+            entries = list(pool.map(self._entry, levels, seconds))
         left = self._left()
         for entry in entries:
             entry.wrong.extend(left)

@@ -29,6 +29,7 @@ from tests.integration.api.redis_server import RedisServer, running
 
 DOCUMENTS = 40
 WORKSPACE_BYTES = 1 << 30
+ANSWER_SECONDS = 180.0  # of the API server, on a machine that is busy elsewhere
 # What takes minutes by default, so that a run under faults takes one or two.
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
@@ -134,7 +135,9 @@ def installation(folder: Path, image: str | None = None) -> Iterator[Installatio
         indices.symlink_to(stage3.path)
         stack.callback(local.clean)
         local.up()
-        airflow = _Chaotic(local, local.api(), stage5, indices, disk)
+        api = local.api()
+        api.client.timeout = ANSWER_SECONDS
+        airflow = _Chaotic(local, api, stage5, indices, disk)
         yield Installation(airflow, stage3, proxies, stage3_api, hook, redis, is_small, engine)
     assert services.members(state) == []
 
