@@ -221,9 +221,11 @@ def small_disk(folder: Path) -> Iterator[tuple[Path, bool]]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def new_folder() -> Path:
-    """A folder for an installation of the campaign."""
-    return Path(tempfile.mkdtemp(prefix="stage4-chaos-"))
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """A folder for an installation of the campaign, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="stage4-chaos-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 DAGS = {level: f"cluster_{level}" for level in LEVELS}
