@@ -24,7 +24,7 @@ from local.errors import LocalError
 from local.postgres import AIRFLOW
 from stage4.job_ids import job_id
 from tests.e2e.chaos import leftovers
-from tests.e2e.chaos.faults import STRIKES, Target, possible
+from tests.e2e.chaos.faults import Target, possible, strike
 from tests.e2e.chaos.installation import DAGS, Installation, installation, new_folder
 from tests.e2e.chaos.ledger import Entry, append, read, summary
 from tests.e2e.chaos.results import differences, not_continued, published
@@ -129,7 +129,7 @@ class Round:
     def _do(self, struck: Struck, pid: int) -> None:
         time.sleep(struck.fault.wait)
         try:
-            struck.hit = STRIKES[struck.fault.kind](self.installation, Target(struck.fault, pid))
+            struck.hit = strike(self.installation, Target(struck.fault, pid))
         except Exception as error:  # noqa: BLE001 - a thread's errors are told by its round
             struck.error = f"{struck.fault}: {error!r}"
 

@@ -7,9 +7,10 @@ whether there was anything to hit: a task may be over before its fault comes.
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -263,6 +264,19 @@ def hook_away(installation: Installation, target: Target) -> bool:
 def stage5_failing(installation: Installation, _: Target) -> bool:
     installation.airflow.stage5.answers.extend([HTTPStatus.INTERNAL_SERVER_ERROR] * 8)
     return True
+
+
+# One fault at a time of what has one state: the other would end what this one has to begin again.
+_ALONE = {
+    name: threading.Lock() for name in ("engine", "postgres", "redis", "disk", "hook", "stage3")
+}
+
+
+def strike(installation: Installation, target: Target) -> bool:
+    """Do a fault; returns whether there was anything to hit."""
+    kind = target.fault.kind
+    with _ALONE.get(kind.partition("_")[0], nullcontext()):
+        return STRIKES[kind](installation, target)
 
 
 STRIKES: dict[str, Strike] = {kind.name: globals()[kind.name] for kind in KINDS}

@@ -11,7 +11,7 @@ import pytest
 from clustering_tasks.settings.levels import LEVELS
 from tests.e2e.chaos.campaign import Round, campaign, first
 from tests.e2e.chaos.faults import STRIKES
-from tests.e2e.chaos.installation import DOCUMENTS, Installation
+from tests.e2e.chaos.installation import ANSWER_SECONDS, DOCUMENTS, Installation
 from tests.e2e.chaos.ledger import Entry, append, read, summary
 from tests.e2e.chaos.schedule import KINDS, Fault, schedule
 from tests.e2e.chaos.stage3 import Stage3Folder
@@ -33,6 +33,7 @@ FAULTS = (
 def place(airflow: Airflow, tmp_path: Path) -> Iterator[Installation]:
     """The shared Airflow, which has no proxies and no disk of its own."""
     stage3 = Stage3Folder.make(tmp_path / "stage3", DOCUMENTS)
+    airflow.client.timeout = ANSWER_SECONDS
     with airflow.reading(stage3.path):
         yield Installation(airflow, stage3, {})
 
