@@ -32,7 +32,7 @@ campaign: setup ## Perform a million schedules of the core, a process killed in 
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.unit.core.campaign \
 		--seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1000000)
 
-campaign-real: setup ## Do real faults to a real Airflow until FAULTS=100 have hit, from SEED=1 on (an hour; LEDGER=file)
+campaign-real: setup ## Do real faults to a real Airflow until FAULTS=100 have hit, from SEED=1 on (hours; LEDGER=file)
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.e2e.chaos.campaign \
 		--seed $(or $(SEED),1) --faults $(or $(FAULTS),100) --ledger $(or $(LEDGER),.local/chaos.jsonl)
 
