@@ -1,6 +1,6 @@
 # One front door; `make help` lists the targets from their own comments.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test chaos campaign e2e-compose lint audit format lock images docs bench bench-full bench-store bench-api clean
+.PHONY: help setup demo up down test chaos campaign campaign-real e2e-compose lint audit format lock images docs bench bench-full bench-store bench-api clean
 
 PYTHON_IN_VENV := .venv/bin/python
 COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.11 \
@@ -8,7 +8,7 @@ COMPILE := UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --pyth
 CHECKED := clustering_tasks plugins dags local tools tests
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Build .venv with everything pinned (PYTHON=... picks the interpreter, 3.11 to 3.13)
 	@PYTHON="$(PYTHON)" sh local/setup.sh
@@ -31,6 +31,10 @@ chaos: setup ## Run the tests left out of `make test`: cut-off demos, failed par
 campaign: setup ## Perform a million schedules of the core, a process killed in many (SEED=..., SCHEDULES=...)
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.unit.core.campaign \
 		--seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1000000)
+
+campaign-real: setup ## Do real faults to a real Airflow until FAULTS=100 have hit, from SEED=1 on (hours; LEDGER=file)
+	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.e2e.chaos.campaign \
+		--seed $(or $(SEED),1) --faults $(or $(FAULTS),100) --ledger $(or $(LEDGER),.local/chaos.jsonl)
 
 e2e-compose: setup ## Start docker-compose.yaml for real, on stand-ins for the public images (BASE_IMAGE=...)
 	@.ci/docker-engine

@@ -8,6 +8,7 @@ leaves each name with one run's complete content, and publishing again completes
 """
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -28,8 +29,10 @@ from clustering_tasks.identity.published import (
     publish_registry,
 )
 from clustering_tasks.publication.report import JobId, LevelName, Report
+from clustering_tasks.workspace.cleanup import IN_USE
 from clustering_tasks.workspace.storage import (
     copy_whole,
+    is_draft,
     read_json,
     read_path,
     to_json,
@@ -155,6 +158,8 @@ def remove_files(
 ) -> list[str]:
     """Remove the published files of runs, and those of days; never those that are published now.
 
+    Drafts go, too, if nobody has written to them for so long that their publisher was killed.
+
     Args:
         level: plural name.
         jobs: the runs whose own JSONL goes; a file that is gone already is no error.
@@ -178,8 +183,12 @@ def remove_files(
     gone = [
         path
         for path in folder.iterdir()
-        if (path.name in named or (_is_dated(level, path.name) and path.name < first))
-        and path.name not in kept_names
+        if path.name not in kept_names
+        and (
+            path.name in named
+            or (_is_dated(level, path.name) and path.name < first)
+            or _is_old_draft(level, path)
+        )
     ]
     for path in gone:
         path.unlink()
@@ -204,6 +213,12 @@ def published(workspace: str, level: str) -> PublishedRun | None:
 
 def _is_dated(level: str, name: str) -> bool:
     return bool(re.fullmatch(rf"clustered_{level}_\d{{4}}-\d\d-\d\d\.jsonl", name))
+
+
+def _is_old_draft(level: str, path: UPath) -> bool:
+    if not (path.name.startswith(f".clustered_{level}_") and is_draft(path.name)):
+        return False
+    return path.stat().st_mtime < time.time() - IN_USE.total_seconds()
 
 
 def _described(

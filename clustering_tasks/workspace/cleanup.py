@@ -25,9 +25,11 @@ from upath import UPath
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.artefacts import artefact_name
 from clustering_tasks.workspace.checkpoints import SUFFIX
-from clustering_tasks.workspace.storage import is_local
+from clustering_tasks.workspace.storage import is_draft, is_local
 
 IN_USE = timedelta(days=2)
+# Where files are written under a draft's name; those of an attempt go with its folder.
+_DRAFTS = (".*", "runs/*/.*", "artefacts/*/*/.*", "identities/.*", "corrections/.*", "llm/.*")
 _REGISTRY_FILES = ("labels", "identities", "items", "lineage")
 
 log = structlog.get_logger()
@@ -41,8 +43,8 @@ class Cleaned:
         runs: folders of runs.
         registries: of lasting ids, those of removed runs that no kept run went on from.
         artefacts: artefacts, whole ones.
-        leftovers: what killed attempts have left: their files, checkpoints, copies of Stage 3's,
-            exports.
+        leftovers: what killed attempts have left: their files, drafts, checkpoints, copies of
+            Stage 3's, exports.
         freed_bytes: of all these.
         left_bytes: in the workspace afterwards.
     """
@@ -57,7 +59,7 @@ class Cleaned:
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder that can be removed.
+    """A folder that can be removed, or a file.
 
     Attributes:
         path: of it.
@@ -200,14 +202,20 @@ def _remove_files(registries: Iterable[_Registry]) -> None:
 
 
 def _leftovers(level: Path, idle: float) -> Iterator[_Folder]:
-    """What was exported, `snapshot` copied, and attempts wrote and kept before they were killed."""
+    """What was exported, `snapshot` copied, and whoever was killed had written or kept by then."""
     checkpoints = level.glob(f"runs/*/*{SUFFIX}")
     copies = (*level.glob("runs/*/copy-*"), *level.glob("exports/*"), *checkpoints)
     attempts = (path for artefact in level.glob("artefacts/*/*") for path in _attempts(artefact))
-    for path in (*copies, *attempts):
+    for path in (*copies, *attempts, *_drafts(level)):
         found = _folder(path)
         if found.used < idle:
             yield found
+
+
+def _drafts(level: Path) -> Iterator[Path]:
+    """Files that were to be renamed when they are whole."""
+    for pattern in _DRAFTS:
+        yield from (path for path in level.glob(pattern) if is_draft(path.name))
 
 
 def _attempts(artefact: Path) -> Iterator[Path]:
@@ -293,7 +301,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _folder(path: Path, used: float = 0.0) -> _Folder:
-    stats = [stat for stat in _stats(path.rglob("*")) if not S_ISDIR(stat.st_mode)]
+    stats = [stat for stat in _stats([path, *path.rglob("*")]) if not S_ISDIR(stat.st_mode)]
     times = [stat.st_mtime for stat in (stats or _stats([path]))]
     return _Folder(path, max(used, *times), sum(stat.st_size for stat in stats))
 
@@ -315,7 +323,10 @@ def _size(root: Path) -> int:
 
 def _remove(folders: Iterable[_Folder]) -> None:
     for folder in folders:
-        # First what says that an artefact is complete: a removal may be broken off.
-        (folder.path / "result.json").unlink(missing_ok=True)
-        shutil.rmtree(folder.path)
+        if folder.path.is_dir():
+            # First what says that an artefact is complete: a removal may be broken off.
+            (folder.path / "result.json").unlink(missing_ok=True)
+            shutil.rmtree(folder.path)
+        else:
+            folder.path.unlink(missing_ok=True)  # a draft
         log.info("removed", path=str(folder.path), bytes=folder.size)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 from upath import UPath
@@ -17,6 +18,8 @@ from upath import UPath
 from clustering_tasks.errors import BadInputError
 
 _COPY_CHUNK = 1 << 20
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
+_AnyPath = TypeVar("_AnyPath", Path, UPath)
 _unfinished: list[UPath] = []
 
 
@@ -35,7 +38,7 @@ def write_atomically(path: UPath, data: bytes) -> None:
         return
     target = Path(path.path)  # a `file://` UPath cannot be renamed
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    beside = _draft_of(target)
     try:
         with naming(path), beside.open("wb") as file:
             file.write(data)
@@ -44,6 +47,14 @@ def write_atomically(path: UPath, data: bytes) -> None:
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def is_draft(name: str) -> bool:
+    """Tell by its name whether a file was being written, to be renamed when it is whole.
+
+    Whoever is ended by SIGKILL leaves it, and nobody writes to that name again.
+    """
+    return _DRAFT.fullmatch(name) is not None
 
 
 @contextmanager
@@ -142,7 +153,7 @@ def copy_whole(source: UPath, target: UPath) -> None:
 
 def _replace_local(source: UPath, target: UPath) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    beside = _draft_of(target)
     try:
         with naming(target), source.open("rb") as reader, beside.open("wb") as writer:
             shutil.copyfileobj(reader, writer, _COPY_CHUNK)
@@ -151,3 +162,7 @@ def _replace_local(source: UPath, target: UPath) -> None:
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _draft_of(target: _AnyPath) -> _AnyPath:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}")

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.connection import Database
-from stage4.database.direct import IN_UTC, parameters_of
+from stage4.database.direct import IN_UTC, PATIENCE, parameters_of
 
 Row = dict[str, Any]
 Reader = AsyncConnection[Row]
@@ -111,7 +111,7 @@ def connection_parameters(conn_id: str) -> dict[str, Any]:
         # A statement names its run's tables, so that few are ever repeated; and PgBouncer.
         "prepare_threshold": None,
     }
-    return parameters_of(airflow_connection(conn_id)) | own
+    return PATIENCE | parameters_of(airflow_connection(conn_id)) | own
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:

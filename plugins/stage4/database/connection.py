@@ -1,5 +1,6 @@
 """The connection to the results database, and what its errors mean for a task."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from psycopg import errors
 from psycopg.rows import TupleRow, tuple_row
 
 from clustering_tasks.settings.deployment import deployment
-from stage4.database.direct import IN_UTC
+from stage4.database.direct import IN_UTC, PATIENCE, SERVERS_PATIENCE
 
 Database = psycopg.Connection[TupleRow]
 
@@ -97,6 +98,7 @@ def database(conn_id: str | None = None, meanings: Meanings = MEANINGS) -> Itera
 def _connect(conn_id: str) -> Database:
     try:
         hook = PostgresHook(postgres_conn_id=conn_id)
+        hook.connection.extra = json.dumps(PATIENCE | hook.connection.extra_dejson)
         connection = cast("Database", hook.get_conn())  # see stage4.versions
     except AirflowNotFoundException:
         raise AirflowFailException(
@@ -107,6 +109,7 @@ def _connect(conn_id: str) -> Database:
     connection.row_factory = tuple_row  # the Airflow connection's extra may choose another
     connection.autocommit = True
     connection.execute(IN_UTC)
+    connection.execute(SERVERS_PATIENCE)
     return connection
 
 

@@ -26,6 +26,23 @@ IGNORED_EXTRA = frozenset(
 # and the last day of the calendar cannot be read.
 IN_UTC: LiteralString = "SET TIME ZONE 'UTC'"
 
+# By a system's defaults, a server that vanishes without a word is waited for for two hours, and it
+# keeps the locks of a client that does for as long. Each finds out after a minute. What the Airflow
+# connection's extra says goes before; a unix socket ignores all of it.
+PATIENCE = {
+    "connect_timeout": 30,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+SERVERS_PATIENCE: LiteralString = """
+SELECT set_config('tcp_keepalives_idle', '30', false),
+    set_config('tcp_keepalives_interval', '10', false),
+    set_config('tcp_keepalives_count', '3', false),
+    set_config('tcp_user_timeout', '60s', false)
+"""
+
 _SECONDS = 3
 
 

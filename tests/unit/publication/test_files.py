@@ -1,5 +1,6 @@
 """Publishing files: the names, the pointer, and a crash between any two operations."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -182,6 +183,25 @@ def test_files_of_old_runs_and_days_are_removed_but_not_what_is_published(place:
     assert remove("b", 9) == ["clustered_events_2026-03-02.jsonl", "clustered_events_b.jsonl"]
     kept = {"clustered_events_2026-03-03.jsonl", "clustered_events_c.jsonl"}
     assert set(place.files()) == kept | {name for name in before if "entities" in name}
+
+
+def test_what_a_killed_publisher_was_writing_goes_when_it_is_old(local: Place) -> None:
+    local.publish("a", NOON)
+    published = local.files()
+    folder = Path(local.output)
+    drafts = [
+        folder / f".clustered_{level}_{job}.jsonl.{'0f' * 16}"
+        for level, job in (("events", "b"), ("events", "c"), ("entities", "d"))
+    ]
+    for each in drafts:
+        each.write_text("half")
+    for each in drafts[1:]:
+        os.utime(each, (0, 0))
+    gone = remove_files(
+        *("events", "", date(2026, 1, 1)), workspace=local.workspace, output=local.output
+    )
+    assert gone == [drafts[1].name]
+    assert {*local.files()} == {*published, drafts[0].name, drafts[2].name}
 
 
 def test_nothing_is_removed_where_nothing_was_published(place: Place) -> None:

@@ -125,6 +125,18 @@ def test_leftovers_of_killed_attempts_go_when_nobody_can_be_at_work_on_them(
     assert {path.name for path in run.glob("*.checkpoint")} == {"alive.checkpoint"}
 
 
+def test_drafts_of_killed_writers_go_and_other_hidden_files_stay(place: Workspace) -> None:
+    run = place.run("young", 10, artefact := place.artefact("label/done", 10))
+    folders = (run, artefact, place.root / "events", place.root / "events" / "identities")
+    for folder in folders:
+        for age, name in ((3.0, "dead" * 8), (0.1, "a" * 32), (3.0, "no-draft")):
+            write(folder / f".label.json.{name}", b"half", age)
+    done = place.clean()
+    assert (done.leftovers, done.freed_bytes) == (4, 16)
+    left = {path.suffix for folder in folders for path in folder.glob(".label.json.*")}
+    assert left == {f".{'a' * 32}", ".no-draft"}
+
+
 def test_above_the_limit_the_least_recently_used_goes_first(place: Workspace) -> None:
     artefacts = [place.artefact(f"snapshot/{age}", 50, size=10_000) for age in (40, 30, 20, 10)]
     for artefact in artefacts:

@@ -1,0 +1,307 @@
+"""Rounds of runs under real faults, one seed a round, as many as are asked for.
+
+`python -m tests.e2e.chaos.campaign --seed 1 --faults 100 --ledger FILE` (`make campaign-real`). A
+round runs the levels at once, does its schedule to them, and looks at what they publish and leave.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from clustering_tasks.settings.levels import LEVELS
+from local.errors import LocalError
+from local.postgres import AIRFLOW
+from stage4.job_ids import job_id
+from tests.e2e.chaos import leftovers
+from tests.e2e.chaos.faults import Target, possible, strike
+from tests.e2e.chaos.installation import DAGS, Installation, installation, new_folder
+from tests.e2e.chaos.ledger import Entry, append, read, summary
+from tests.e2e.chaos.results import differences, not_continued, published
+from tests.e2e.chaos.schedule import BY_NAME, Fault, schedule
+from tests.e2e.clearing import clear_failed
+from tests.e2e.conftest import Airflow
+from tests.isolation import isolate
+
+CONF = {"parts.min_rows": 20, "parts.max_count": 2}
+LOOK_SECONDS = 0.2
+RUN_SECONDS = 1500  # far more than a run needs: one that takes longer hangs
+ENDED = ("success", "failed")
+Json = dict[str, Any]
+Expected = dict[str, dict[str, str]]
+
+
+@dataclass
+class Struck:
+    """A fault that has its task, and how it went; `hit` is None while it goes on."""
+
+    fault: Fault
+    hit: bool | None = None
+    error: str | None = None
+    thread: threading.Thread | None = None
+
+    def record(self) -> Json:
+        return self.fault.record() | {"hit": bool(self.hit)}
+
+
+@dataclass
+class Round:
+    """The levels' runs at once, and the faults that are done to them.
+
+    `run` gives the ledger's entries; `expected` is what an undisturbed run of each level publishes.
+    """
+
+    installation: Installation
+    seed: int
+    expected: Expected
+    faults: Sequence[Fault] = ()
+    runs: dict[str, str] = field(default_factory=dict)
+    struck: list[Struck] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)  # what others have left before
+
+    def run(self, levels: Collection[str] = tuple(LEVELS)) -> list[Entry]:
+        self.known.update(self._found())
+        started = time.monotonic()
+        self._trigger(levels)
+        ended = self._conduct()
+        seconds = [ended.get(level, time.monotonic()) - started for level in levels]
+        with ThreadPoolExecutor() as pool:  # several may have to be cleared
+            entries = list(pool.map(self._entry, levels, seconds))
+        left = self._left()
+        for entry in entries:
+            entry.wrong.extend(left)
+        return entries
+
+    def _trigger(self, levels: Collection[str]) -> None:
+        for level in levels:
+            self.installation.stage3.write(level)
+        for level in levels:
+            run = self.installation.airflow.api.trigger(DAGS[level], CONF)
+            self.runs[DAGS[level]] = run["dag_run_id"]
+
+    def _conduct(self) -> dict[str, float]:
+        """Do each fault when its task is at work; returns when the level's run had ended."""
+        waiting, ended = list(self.faults), dict[str, float]()
+        deadline = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                running = self.installation.running(self.runs)
+                ended |= {level: time.monotonic() for level in self._over() if level not in ended}
+            except (OSError, LocalError, psycopg.Error):
+                time.sleep(LOOK_SECONDS)  # PostgreSQL is away
+                continue
+            for dag, task, _, pid in running:
+                for fault in [f for f in waiting if (DAGS[f.level], f.step) == (dag, task)]:
+                    waiting.remove(fault)
+                    self._strike(fault, pid)
+            if len(ended) == len(self.runs):
+                break
+            time.sleep(LOOK_SECONDS)
+        for each in self.struck:
+            assert each.thread is not None
+            each.thread.join()
+        return ended
+
+    def _over(self) -> list[str]:
+        """The levels whose run has ended."""
+        found = self.installation.rows(
+            "SELECT dag_id, run_id FROM dag_run WHERE state = ANY(%s)", [*ENDED], of=AIRFLOW
+        )
+        over = set(found)
+        return [level for level in LEVELS if (DAGS[level], self.runs.get(DAGS[level])) in over]
+
+    def _strike(self, fault: Fault, pid: int) -> None:
+        struck = Struck(fault)
+        self.struck.append(struck)
+        struck.thread = threading.Thread(target=self._do, args=(struck, pid))
+        struck.thread.start()
+
+    def _do(self, struck: Struck, pid: int) -> None:
+        time.sleep(struck.fault.wait)
+        try:
+            struck.hit = strike(self.installation, Target(struck.fault, pid))
+        except Exception as error:  # noqa: BLE001 - a thread's errors are told by its round
+            struck.error = f"{struck.fault}: {error!r}"
+
+    def _entry(self, level: str, seconds: float) -> Entry:
+        own = [each for each in self.struck if each.fault.level == level]
+        others = [each for each in self.struck if each.fault.level != level and each.hit]
+        beside = sorted({e.fault.kind for e in others if BY_NAME[e.fault.kind].is_wide})
+        wrong = [each.error for each in self.struck if each.error is not None]
+        before = time.monotonic()
+        ended, problems = self._end(level, own, beside)
+        return Entry(
+            seed=self.seed,
+            level=level,
+            faults=[each.record() for each in own],
+            beside=beside,
+            ended=ended,
+            seconds=round(seconds + time.monotonic() - before, 1),
+            wrong=[*wrong, *problems],
+        )
+
+    def _end(self, level: str, own: list[Struck], beside: list[str]) -> tuple[str, list[str]]:
+        """How a run ended, and what is wrong with that; one that may have failed is cleared."""
+        airflow, dag = self.installation.airflow, DAGS[level]
+        run = airflow.api.run(dag, self.runs[dag])
+        assert run is not None
+        if run["state"] not in ENDED:
+            states = {str(k): t["state"] for k, t in airflow.task_instances(run).items()}
+            airflow.api.fail_run(dag, self.runs[dag])
+            return "hung", [f"it has not ended: {states}"]
+        if run["state"] == "success":
+            return "published", self._published(level)
+        kinds = {each.fault.kind for each in own if each.hit} | set(beside)
+        may_fail = any(BY_NAME[kind].may_fail for kind in kinds)
+        problems = [] if may_fail else [_failures(airflow, run)]
+        run = self._clear(airflow, run)
+        if run["state"] != "success":
+            return "failed", [*problems, "cleared, and again: " + _failures(airflow, run)]
+        return "completed", [*problems, *self._published(level)]
+
+    def _clear(self, airflow: Airflow, run: Json) -> Json:
+        failed: list[str | list[str | int]] = [
+            task if index < 0 else [task, index]
+            for (task, index), each in airflow.task_instances(run).items()
+            if each["state"] == "failed"
+        ]
+        for task in failed[:1]:
+            run = clear_failed(airflow, run, task)
+        return run
+
+    def _published(self, level: str) -> list[str]:
+        job = job_id(DAGS[level], self.runs[DAGS[level]])
+        try:
+            found = published(self.installation, level, job)
+        except AssertionError as error:
+            return [str(error)]
+        if level not in self.expected:
+            self.expected[level] = found
+            return []
+        return [*differences(self.expected[level], found), *not_continued(self.installation, level)]
+
+    def _left(self) -> list[str]:
+        left = leftovers.settled(lambda: [e for e in self._found() if e not in self.known])
+        undelivered = leftovers.settled(
+            lambda: leftovers.events(self.installation), leftovers.DELIVERY_SECONDS
+        )
+        return [*left, *undelivered]
+
+    def _found(self) -> list[str]:
+        looks = (
+            leftovers.processes,
+            leftovers.containers,
+            leftovers.rows,
+            leftovers.files,
+            leftovers.keys,
+        )
+        return [each for look in looks for each in look(self.installation)]
+
+
+def _failures(airflow: Airflow, run: Json) -> str:
+    """The last lines of the log of each failed task."""
+    failed = [t for t in airflow.task_instances(run).values() if t["state"] == "failed"]
+    return "failed: " + " || ".join(
+        f"{t['task_id']}[{t['map_index']}] try {t['try_number']}: {airflow.log_tail(t, 6)}"
+        for t in failed
+    )
+
+
+def first(place: Installation, levels: Collection[str] = tuple(LEVELS)) -> Expected:
+    """Run each level undisturbed; returns what they publish."""
+    expected: Expected = {}
+    for entry in Round(place, 0, expected).run(levels):
+        assert entry.ended == "published", entry
+        assert entry.wrong == [], entry
+    return expected
+
+
+def campaign(
+    seed: int,
+    faults: int,
+    ledger: Path,
+    levels: Sequence[str] = tuple(LEVELS),
+    kinds: Collection[str] | None = None,
+    image: str | None = None,
+) -> list[Entry]:
+    """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told."""
+    done = list[Entry]()
+    with new_folder() as folder, installation(folder, image) as place:
+        expected = first(place, levels)
+        chosen = [kind for kind in possible(place) if kinds is None or kind in kinds]
+        while sum(fault["hit"] for entry in done for fault in entry.faults) < faults:
+            planned = schedule(seed, levels, chosen)
+            for entry in Round(place, seed, expected, planned).run(levels):
+                append(ledger, entry)
+                done.append(entry)
+                print(_told(entry), flush=True)  # noqa: T201 - a program for a terminal
+            if any(entry.wrong for entry in done[-len(levels) :]):
+                keep_logs(place, ledger.with_name(f"{ledger.stem}-{seed}.logs"))
+            seed += 1
+        sweep(place)
+    return done
+
+
+def sweep(place: Installation) -> int:
+    """Let two days pass over what killed tries have left; returns how many folders went.
+
+    Raises:
+        AssertionError: `housekeeping` has left some of it.
+    """
+    left = leftovers.attempts(place)
+    long_ago = time.time() - 3 * 86_400
+    for each in (path for folder in left for path in (folder, *folder.rglob("*"))):
+        os.utime(each, (long_ago, long_ago))
+    run = place.airflow.run_dag("housekeeping")
+    assert run["state"] == "success", place.airflow.explain(run)
+    assert leftovers.attempts(place) == []
+    return len(left)
+
+
+def keep_logs(place: Installation, target: Path) -> None:
+    """Copy the services' logs and those of the tasks, for whoever looks for the cause."""
+    state = place.stack.state
+    shutil.copytree(state.logs, target / "services", dirs_exist_ok=True)
+    shutil.copytree(state.airflow_home / "logs", target / "tasks", dirs_exist_ok=True)
+
+
+def _told(entry: Entry) -> str:
+    faults = ", ".join(
+        f"{f['kind']} in {f['step']}{'' if f['hit'] else ' (missed)'}" for f in entry.faults
+    )
+    end = f"{entry.seed} {entry.level}: {entry.ended} in {entry.seconds:.0f} s [{faults}]"
+    return "\n  WRONG: ".join((end, *entry.wrong))
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=int, default=100)
+    parser.add_argument("--ledger", type=Path, default=Path("chaos-ledger.jsonl"))
+    parser.add_argument("--levels", type=_names, default=tuple(LEVELS), help="commas between")
+    parser.add_argument("--kinds", type=_names, help="of faults, commas between; without it all")
+    parser.add_argument("--image", help="of the engine: the steps are containers")
+    asked = parser.parse_args()
+    isolate()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything is stopped on the way
+    done = campaign(asked.seed, asked.faults, asked.ledger, asked.levels, asked.kinds, asked.image)
+    sys.stdout.write(summary(read([asked.ledger])) + "\n")
+    sys.exit(any(entry.wrong for entry in done))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,409 @@
+"""Faults, done for real: signals, full disks, servers that end, connections that break.
+
+Each is a function of its kind's name. It gets the installation and the fault's target, and returns
+whether there was anything to hit: a task may be over before its fault comes.
+"""
+
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import psutil
+import tenacity
+from docker.errors import DockerException
+from requests import RequestException
+
+from local.errors import LocalError
+from local.postgres import AIRFLOW, RESULTS
+from tests.e2e.chaos.engine import Engine
+from tests.e2e.chaos.installation import DAGS, Installation
+from tests.e2e.chaos.proxy import Mode, can_be_silent
+from tests.e2e.chaos.schedule import KINDS, Fault
+
+LEFT_BYTES = 1 << 20  # of memory that a step may still get
+FIND_SECONDS = 5.0  # for a step's process to appear below its task
+STOPPED_FACTOR = 8  # a supervisor stops for longer than Airflow waits for a heartbeat, often
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a fault hits: a task of a run that is at work, by its process."""
+
+    fault: Fault
+    pid: int
+
+
+Strike = Callable[[Installation, Target], bool]
+
+
+def step_killed(_: Installation, target: Target) -> bool:
+    return _signal(_step(target), signal.SIGKILL)
+
+
+def step_terminated(_: Installation, target: Target) -> bool:
+    return _signal(_step(target), signal.SIGTERM)
+
+
+def step_stopped(_: Installation, target: Target) -> bool:
+    return _stop(_step(target), target.fault.seconds)
+
+
+def step_memory_refused(_: Installation, target: Target) -> bool:
+    step = _step(target)
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        if step is not None:
+            most = step.memory_info().vms + LEFT_BYTES
+            resource.prlimit(step.pid, resource.RLIMIT_AS, (most, most))
+            return True
+    return False
+
+
+def container_killed(installation: Installation, target: Target) -> bool:
+    name = _container(installation, target)
+    if name is not None:
+        with suppress(DockerException):  # it has ended meanwhile
+            _engine(installation).kill_container(name)
+            return True
+    return False
+
+
+def container_out_of_memory(installation: Installation, target: Target) -> bool:
+    name = _container(installation, target)
+    if name is not None:
+        with suppress(DockerException, KeyError):
+            _engine(installation).leave_no_memory(name, LEFT_BYTES)
+            return True
+    return False
+
+
+def engine_killed(installation: Installation, target: Target) -> bool:
+    _engine(installation).kill()
+    time.sleep(target.fault.seconds / 2)
+    _engine(installation).start()
+    return True
+
+
+def engine_restarted(installation: Installation, target: Target) -> bool:
+    _engine(installation).stop()
+    time.sleep(target.fault.seconds / 2)
+    _engine(installation).start()
+    return True
+
+
+def task_killed(_: Installation, target: Target) -> bool:
+    return _signal(_process(target.pid), signal.SIGKILL)
+
+
+def supervisor_killed(installation: Installation, target: Target) -> bool:
+    return _signal(_supervisor(installation, target), signal.SIGKILL)
+
+
+def supervisor_stopped(installation: Installation, target: Target) -> bool:
+    """Stop supervisor and task, as a frozen machine does; Airflow may start another try."""
+    found = [_supervisor(installation, target), _process(target.pid), _step(target, 0)]
+    return _stop_all([each for each in found if each], STOPPED_FACTOR * target.fault.seconds)
+
+
+def scheduler_killed(installation: Installation, _: Target) -> bool:
+    return _kill_service(installation, "scheduler")
+
+
+def triggerer_killed(installation: Installation, _: Target) -> bool:
+    return _kill_service(installation, "triggerer")
+
+
+def api_server_killed(installation: Installation, _: Target) -> bool:
+    return _kill_service(installation, "api-server")
+
+
+def dag_processor_killed(installation: Installation, _: Target) -> bool:
+    return _kill_service(installation, "dag-processor")
+
+
+def connections_terminated(installation: Installation, _: Target) -> bool:
+    ended = installation.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
+        [AIRFLOW, RESULTS],
+    )
+    return bool(ended)
+
+
+def postgres_restarted(installation: Installation, target: Target) -> bool:
+    installation.stack.database.stop()
+    time.sleep(target.fault.seconds / 2)
+    _start_database(installation)
+    return True
+
+
+def postgres_killed(installation: Installation, target: Target) -> bool:
+    pid = installation.stack.database.pid()
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(target.fault.seconds / 2)
+    _start_database(installation)
+    return True
+
+
+def results_cut(installation: Installation, _: Target) -> bool:
+    return installation.proxies["results"].cut() > 0
+
+
+def results_slow(installation: Installation, target: Target) -> bool:
+    return _through(installation, "results", "slow", target.fault.seconds)
+
+
+def results_frozen(installation: Installation, target: Target) -> bool:
+    return _through(installation, "results", "frozen", 2 * target.fault.seconds)
+
+
+def results_away(installation: Installation, target: Target) -> bool:
+    return _through(installation, "results", "away", target.fault.seconds)
+
+
+def results_silent(installation: Installation, target: Target) -> bool:
+    with installation.proxies["results"].silent():
+        time.sleep(2 * target.fault.seconds)
+    return True
+
+
+def metadata_cut(installation: Installation, _: Target) -> bool:
+    return installation.proxies["metadata"].cut() > 0
+
+
+def metadata_frozen(installation: Installation, target: Target) -> bool:
+    return _through(installation, "metadata", "frozen", 2 * target.fault.seconds)
+
+
+def redis_killed(installation: Installation, target: Target) -> bool:
+    """It loses what it held, as a cache may."""
+    assert installation.redis is not None
+    installation.redis.stop()
+    time.sleep(target.fault.seconds)
+    installation.redis.start()
+    return True
+
+
+def redis_stopped(installation: Installation, target: Target) -> bool:
+    assert installation.redis is not None
+    installation.redis.pause()
+    time.sleep(target.fault.seconds)
+    installation.redis.resume()
+    return True
+
+
+def disk_filled(installation: Installation, target: Target) -> bool:
+    folder = installation.airflow.workspace.parent
+    filler = folder / "filler"
+    with filler.open("wb") as file, suppress(OSError):  # that is what is wanted
+        while True:
+            file.write(bytes(1 << 20))
+            file.flush()
+    time.sleep(target.fault.seconds)
+    filler.unlink()
+    return True
+
+
+def stage3_unhealthy(installation: Installation, target: Target) -> bool:
+    api = installation.stage3_api
+    assert api is not None
+    api.is_healthy = False
+    time.sleep(target.fault.seconds)
+    api.is_healthy = True
+    return True
+
+
+def stage3_away(installation: Installation, target: Target) -> bool:
+    return _through(installation, "stage3", "away", target.fault.seconds)
+
+
+def stage3_slow(installation: Installation, target: Target) -> bool:
+    return _through(installation, "stage3", "slow", target.fault.seconds)
+
+
+def stage3_frozen(installation: Installation, target: Target) -> bool:
+    return _through(installation, "stage3", "frozen", target.fault.seconds)
+
+
+def files_replaced(installation: Installation, target: Target) -> bool:
+    until = time.monotonic() + target.fault.seconds / 2
+    while time.monotonic() < until:
+        installation.stage3.write(target.fault.level)
+        time.sleep(0.05)
+    return True
+
+
+def files_half_written(installation: Installation, target: Target) -> bool:
+    installation.stage3.write_in_place(target.fault.level, target.fault.seconds / 2)
+    return True
+
+
+def hook_failing(installation: Installation, target: Target) -> bool:
+    return _answering(installation, HTTPStatus.INTERNAL_SERVER_ERROR, target.fault.seconds)
+
+
+def hook_redirecting(installation: Installation, target: Target) -> bool:
+    return _answering(installation, HTTPStatus.FOUND, target.fault.seconds)
+
+
+def hook_hanging(installation: Installation, target: Target) -> bool:
+    return _through(installation, "hook", "frozen", target.fault.seconds)
+
+
+def hook_away(installation: Installation, target: Target) -> bool:
+    return _through(installation, "hook", "away", target.fault.seconds)
+
+
+def stage5_failing(installation: Installation, _: Target) -> bool:
+    installation.airflow.stage5.answers.extend([HTTPStatus.INTERNAL_SERVER_ERROR] * 8)
+    return True
+
+
+# One fault at a time of what has one state: the other would end what this one has to begin again.
+_ALONE = {
+    name: threading.Lock() for name in ("engine", "postgres", "redis", "disk", "hook", "stage3")
+}
+
+
+def strike(installation: Installation, target: Target) -> bool:
+    """Do a fault; returns whether there was anything to hit."""
+    kind = target.fault.kind
+    with _ALONE.get(kind.partition("_")[0], nullcontext()):
+        return STRIKES[kind](installation, target)
+
+
+STRIKES: dict[str, Strike] = {kind.name: globals()[kind.name] for kind in KINDS}
+
+
+def possible(installation: Installation) -> list[str]:
+    """The kinds that an installation can have; without proxies and an own disk they are fewer."""
+    lacking = {
+        name
+        for name in STRIKES
+        for needed, there in (
+            ("results_", "results" in installation.proxies),
+            ("metadata_", "metadata" in installation.proxies),
+            ("stage3_", installation.stage3_api is not None),
+            ("hook_", installation.hook is not None),
+            ("redis_", installation.redis is not None),
+            ("disk_", installation.is_small),
+            ("results_silent", can_be_silent()),
+            ("container_", installation.engine is not None),
+            ("engine_", installation.engine is not None),
+            ("step_", installation.engine is None),
+        )
+        if name.startswith(needed) and not there
+    }
+    return [name for name in STRIKES if name not in lacking]
+
+
+def _engine(installation: Installation) -> Engine:
+    assert installation.engine is not None
+    return installation.engine
+
+
+def _container(installation: Installation, target: Target) -> str | None:
+    """The container of the target's task, once it is there."""
+    until = time.monotonic() + FIND_SECONDS
+    labels = {"dag_id": DAGS[target.fault.level], "task_id": target.fault.step}
+    while time.monotonic() < until:
+        with suppress(DockerException, RequestException):  # the engine is away
+            for each in _engine(installation).containers(**labels):
+                if each["State"] == "running":
+                    return str(each["Id"])
+        time.sleep(0.1)
+    return None
+
+
+def _answering(installation: Installation, status: HTTPStatus, seconds: float) -> bool:
+    hook = installation.hook
+    assert hook is not None
+    hook.headers = {"Location": "http://127.0.0.1:9/"} if status == HTTPStatus.FOUND else {}
+    hook.status = status
+    time.sleep(seconds)
+    hook.status, hook.headers = HTTPStatus.NO_CONTENT, {}
+    return True
+
+
+def _through(installation: Installation, name: str, mode: Mode, seconds: float) -> bool:
+    with installation.proxies[name].being(mode):
+        time.sleep(seconds)
+    return True
+
+
+def _start_database(installation: Installation) -> None:
+    """Start PostgreSQL; behind a killed one it starts when the last of its processes has ended."""
+    for attempt in tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(LocalError),
+        stop=tenacity.stop_after_delay(90),
+        wait=tenacity.wait_fixed(1),
+        reraise=True,
+    ):
+        with attempt:
+            installation.stack.database.start()
+
+
+def _kill_service(installation: Installation, name: str) -> bool:
+    return _signal(installation.stack.supervisor.service(name), signal.SIGKILL)
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _step(target: Target, patience: float = FIND_SECONDS) -> psutil.Process | None:
+    """The step's process below its task, once it is there."""
+    task, until = _process(target.pid), time.monotonic() + patience
+    while task is not None and task.is_running():
+        with suppress(psutil.NoSuchProcess):
+            for child in task.children():
+                if "clustering_tasks" in child.cmdline():
+                    return child
+        if time.monotonic() > until:
+            break
+        time.sleep(0.05)
+    return None
+
+
+def _supervisor(installation: Installation, target: Target) -> psutil.Process | None:
+    """The task's parent, which is Airflow's supervisor of it, and never the scheduler."""
+    task = _process(target.pid)
+    with suppress(psutil.NoSuchProcess):
+        parent = task.parent() if task is not None else None
+        scheduler = installation.stack.supervisor.service("scheduler")
+        if parent is not None and parent.pid > 1 and parent != scheduler:
+            return parent
+    return None
+
+
+def _signal(process: psutil.Process | None, number: signal.Signals) -> bool:
+    if process is None:
+        return False
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def _stop(process: psutil.Process | None, seconds: float) -> bool:
+    return _stop_all([process] if process else [], seconds)
+
+
+def _stop_all(processes: list[psutil.Process], seconds: float) -> bool:
+    hit = [each for each in processes if _signal(each, signal.SIGSTOP)]
+    if hit:
+        time.sleep(seconds)
+    for each in hit:
+        _signal(each, signal.SIGCONT)
+    return bool(hit)

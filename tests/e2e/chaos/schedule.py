@@ -1,0 +1,118 @@
+"""Which faults are done to a round of runs: chosen by a seed, and by nothing else."""
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clustering_tasks.steps import STEPS
+
+STEP_TASKS = tuple(step.name for step in STEPS)
+WORKER_TASKS = ("check_stage3", "load_postgres", "publish", "notify_stage5")
+ANY_TASK = (*STEP_TASKS, *WORKER_TASKS)
+DATABASE_TASKS = ("check_stage3", "load_postgres", "publish")
+LONGEST_WAIT = 8.0  # seconds from the start of a task to its fault, most of them far fewer
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault.
+
+    Attributes:
+        name: of the function in `faults`.
+        tasks: during which it may come.
+        may_fail: whether a run may end as failed by it, to be completed by a clearing.
+        is_wide: whether it hits every run of the round, and not the one task alone.
+    """
+
+    name: str
+    tasks: Sequence[str] = ANY_TASK
+    may_fail: bool = False
+    is_wide: bool = True
+
+
+KINDS = (
+    Kind("step_killed", STEP_TASKS, is_wide=False),
+    Kind("step_terminated", STEP_TASKS, is_wide=False),
+    Kind("step_stopped", STEP_TASKS, is_wide=False),
+    # Memory that is refused is fatal: another try would be refused, too.
+    Kind("step_memory_refused", STEP_TASKS, may_fail=True, is_wide=False),
+    Kind("container_killed", STEP_TASKS, is_wide=False),
+    Kind("container_out_of_memory", STEP_TASKS, may_fail=True, is_wide=False),
+    Kind("engine_killed", STEP_TASKS),
+    Kind("engine_restarted", STEP_TASKS),
+    Kind("task_killed", is_wide=False),
+    Kind("supervisor_killed", is_wide=False),
+    Kind("supervisor_stopped", is_wide=False),
+    Kind("scheduler_killed"),
+    Kind("triggerer_killed"),
+    Kind("api_server_killed"),
+    Kind("dag_processor_killed"),
+    Kind("connections_terminated"),
+    Kind("postgres_restarted"),
+    Kind("postgres_killed"),
+    Kind("results_cut", DATABASE_TASKS),
+    Kind("results_slow", DATABASE_TASKS),
+    Kind("results_frozen", DATABASE_TASKS),
+    Kind("results_away", DATABASE_TASKS),
+    Kind("results_silent", DATABASE_TASKS),
+    Kind("metadata_cut"),
+    Kind("metadata_frozen"),
+    Kind("redis_killed"),
+    Kind("redis_stopped"),
+    # A full disk is fatal: somebody has to make room.
+    Kind("disk_filled", may_fail=True),
+    Kind("stage3_unhealthy", ("check_stage3",)),
+    Kind("stage3_away", ("check_stage3",)),
+    Kind("stage3_slow", ("check_stage3",)),
+    Kind("stage3_frozen", ("check_stage3",)),
+    Kind("files_replaced", ("check_stage3", "snapshot"), is_wide=False),
+    # What stands half written for longer than a try looks is taken for bad input.
+    Kind("files_half_written", ("check_stage3", "snapshot"), may_fail=True),
+    Kind("hook_failing"),
+    Kind("hook_hanging"),
+    Kind("hook_away"),
+    Kind("hook_redirecting"),
+    Kind("stage5_failing", ("notify_stage5",), is_wide=False),
+)
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that is to come.
+
+    Attributes:
+        kind: its name.
+        level: of the run.
+        step: task of the run that it comes in.
+        wait: seconds from when the task is at work.
+        seconds: how long it lasts, if it lasts.
+    """
+
+    kind: str
+    level: str
+    step: str
+    wait: float
+    seconds: float
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def schedule(
+    seed: int, levels: Sequence[str], kinds: Collection[str], most: int = 7
+) -> list[Fault]:
+    """Choose two to `most` faults for each level's run."""
+    draw = random.Random(seed)
+    known = [kind for kind in KINDS if kind.name in kinds]
+    return [
+        _fault(draw, level, draw.choice(known))
+        for level in levels
+        for _ in range(draw.randint(2, most))
+    ]
+
+
+def _fault(draw: random.Random, level: str, kind: Kind) -> Fault:
+    wait, seconds = LONGEST_WAIT * draw.random() ** 2, draw.uniform(2, 8)
+    return Fault(kind.name, level, draw.choice(kind.tasks), round(wait, 2), round(seconds, 1))

@@ -1,0 +1,72 @@
+"""A round of real faults in the Airflow of the end-to-end tests: the campaign's short form.
+
+The whole of it is `make campaign-real`; docs/RELIABILITY.md has its ledger.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clustering_tasks.settings.levels import LEVELS
+from tests.e2e.chaos.campaign import Round, campaign, first
+from tests.e2e.chaos.faults import STRIKES
+from tests.e2e.chaos.installation import ANSWER_SECONDS, DOCUMENTS, Installation
+from tests.e2e.chaos.ledger import Entry, append, read, summary
+from tests.e2e.chaos.schedule import KINDS, Fault, schedule
+from tests.e2e.chaos.stage3 import Stage3Folder
+from tests.e2e.conftest import Airflow
+
+# The smallest level: what the faults need is a run, and not a long one.
+LEVEL = "documents"
+FAULTS = (
+    Fault("step_killed", LEVEL, "snapshot", 0, 0),
+    Fault("connections_terminated", LEVEL, "plan", 0, 0),
+    Fault("step_terminated", LEVEL, "label", 0, 0),
+    Fault("task_killed", LEVEL, "load_postgres", 0.5, 0),
+)
+
+
+@pytest.fixture
+def place(airflow: Airflow, tmp_path: Path) -> Iterator[Installation]:
+    """The shared Airflow, which has no proxies and no disk of its own."""
+    stage3 = Stage3Folder.make(tmp_path / "stage3", DOCUMENTS)
+    airflow.client.timeout = ANSWER_SECONDS
+    with airflow.reading(stage3.path):
+        yield Installation(airflow, stage3, {})
+
+
+@pytest.mark.airflow
+def test_a_run_under_faults_publishes_what_an_undisturbed_one_does(place: Installation) -> None:
+    expected = first(place, [LEVEL])
+    (entry,) = Round(place, 0, expected, FAULTS).run([LEVEL])
+    assert [fault["kind"] for fault in entry.faults if fault["hit"]], entry
+    assert (entry.ended, entry.wrong) == ("published", [])
+
+
+@pytest.mark.airflow
+@pytest.mark.heavy
+def test_every_level_under_seeded_faults_of_every_kind(tmp_path: Path) -> None:
+    done = campaign(1, 12, tmp_path / "ledger.jsonl")
+    assert [entry for entry in done if entry.wrong] == []
+
+
+def test_a_seed_names_a_schedule() -> None:
+    kinds = [kind.name for kind in KINDS]
+    one, same, other = (schedule(seed, [*LEVELS], kinds) for seed in (1, 1, 2))
+    assert one == same != other
+    assert {fault.level for fault in one} == {*LEVELS}
+    many = [fault for seed in range(200) for fault in schedule(seed, [*LEVELS], kinds)]
+    assert {fault.kind for fault in many} == {*STRIKES}
+
+
+def test_the_ledger_counts_what_has_hit(tmp_path: Path) -> None:
+    hit = Fault("step_killed", LEVEL, "merge", 0, 0).record() | {"hit": True}
+    late = Fault("task_killed", LEVEL, "merge", 0, 0).record() | {"hit": False}
+    path = tmp_path / "ledger.jsonl"
+    append(path, Entry(1, LEVEL, [hit, late], [], "published", 1.5))
+    append(path, Entry(2, LEVEL, [hit], [], "published", 1.5, ["a lock"]))
+    rows = summary(read([path])).splitlines()
+    assert "| step_killed | 2 | 1 | 0 | 1 |" in rows
+    assert "| all | 2 | 1 | 0 | 1 |" in rows
+    assert rows[-1] == "2 runs, 1 with a wrong end"
