@@ -231,7 +231,7 @@ def test_a_task_that_dies_takes_its_step_along_and_is_tried_again(
 
 
 def gone(*processes: psutil.Process) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # two cores may have much else to do
     while alive := [process for process in processes if is_alive(process)]:
         assert time.monotonic() < deadline, f"still there: {alive}"
         time.sleep(0.1)
