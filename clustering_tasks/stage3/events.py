@@ -23,7 +23,8 @@ def _plural(level: object) -> object:
 class Stage3Event(BaseModel):
     """Stage 3 has embeddings that were not there before. Fields beside these are not read.
 
-    The same `event_type`, `job_id` and `embedding_type` are the same event, whichever way it comes.
+    Two with the same four fields are the same event, whichever way they come: a job tells of its
+    batches by numbers that grow.
     """
 
     model_config = ConfigDict(frozen=True)

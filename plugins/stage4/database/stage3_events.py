@@ -21,12 +21,13 @@ _STORE = """
 INSERT INTO stage4.stage3_events
     (type, stage3_job, level, total_embeddings, received_by, received_at)
 VALUES (%(type)s, %(job)s, %(level)s, %(embeddings)s, %(way)s, coalesce(%(at)s, now()))
-ON CONFLICT (type, stage3_job, level) DO NOTHING
+ON CONFLICT (type, stage3_job, level, coalesce(total_embeddings, -1)) DO NOTHING
 """
 _NEWEST_OF_ASSETS = "SELECT max(received_at) FROM stage4.stage3_events WHERE received_by = 'asset'"
 _RUN = """
 SELECT run_id FROM stage4.stage3_events
 WHERE type = %(type)s AND stage3_job = %(job)s AND level = %(level)s
+AND total_embeddings IS NOT DISTINCT FROM %(embeddings)s
 """
 # Decisions follow one another; events come in meanwhile.
 _LOCK = "LOCK TABLE stage4.requested_runs IN EXCLUSIVE MODE"
@@ -61,7 +62,7 @@ class Arrival:
     """An event as it came in.
 
     Attributes:
-        type, job, level: what makes it the same as another one.
+        type, job, level: what makes it the same as another one, with
         embeddings: that it announces; None: it does not say.
         way: by which it came.
         at: when, where the way tells.

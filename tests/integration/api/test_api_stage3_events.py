@@ -105,6 +105,22 @@ def test_an_event_starts_one_run_however_often_it_comes(stage3: TestClient) -> N
     assert runs() == [run]
 
 
+def test_batches_of_a_job_are_told_apart_by_their_numbers(stage3: TestClient) -> None:
+    def batch(embeddings: int | None) -> Json:
+        return event("a", embeddings=embeddings, event_type="embedding.batch.completed")
+
+    first = send(stage3, batch(500))
+    begin(*runs()[0][:2])
+    second = send(stage3, batch(700))
+    assert second["is_new"]
+    assert second["job_id"] != first["job_id"]
+    assert send(stage3, batch(500)) == first | {"is_new": False}
+    assert send(stage3, batch(700)) == second | {"is_new": False}
+    assert send(stage3, batch(None))["is_new"]
+    assert not send(stage3, batch(None))["is_new"]
+    assert len(runs()) == 2
+
+
 def test_events_during_a_run_are_for_one_following_run(stage3: TestClient) -> None:
     first = send(stage3, event("a"))
     assert send(stage3, event("b"))["job_id"] == first["job_id"]  # it has not begun

@@ -133,7 +133,7 @@ def test_what_comes_is_stored_and_acknowledged_and_wakes_the_dag(
         lambda: append(
             stage3,
             event("j", "documents", embeddings=None, more="fields"),
-            event("j", "documents"),
+            event("j", "document", embeddings=None),
             event("before", "events"),
         ),
     )
