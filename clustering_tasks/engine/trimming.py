@@ -9,6 +9,7 @@ import numpy as np
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.background import pairs as all_products
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.duplicates import LEAST as NEAR_DUPLICATES
 from clustering_tasks.engine.products import dot
 from clustering_tasks.engine.rows import Vectors, evenly_spaced
 from clustering_tasks.engine.silhouette_cut import grouped
@@ -63,6 +64,7 @@ def least_similarity_of_pairs(
     (Benjamini and Hochberg 1995) of a half.
 
     Where lone items are in pairs others stand alone: not all find one that is the least unlike.
+    Near-duplicates are no lone items, however alike the level's stories are.
 
     Args:
         labels: (n,), -1 for none.
@@ -85,7 +87,9 @@ def least_similarity_of_pairs(
     above = (rank > _STORIES_ABOVE).sum() + 1  # one more: few pairs, and none above, prove little
     expected = above / (1 - _STORIES_ABOVE) * rank
     taken = np.flatnonzero(expected <= _STORIES_AMONG_TAKEN * np.arange(1, len(pairs) + 1))
-    return float(np.nextafter(similarity[taken[-1]], np.float32(2))) if len(taken) else None
+    if not len(taken):
+        return None
+    return min(float(np.nextafter(similarity[taken[-1]], np.float32(2))), NEAR_DUPLICATES)
 
 
 def without_pairs_below(labels: I32, vectors: Vectors, weights: I32, least: float) -> I32:

@@ -106,6 +106,16 @@ def test_pairs_stay_where_hardly_an_item_stands_alone() -> None:
     assert left(0.5, 0.5, 0.5, alone=2) == [False] * 3
 
 
+def test_near_duplicates_stay_where_stories_are_reprints() -> None:
+    vectors, labels = level(0.985, 0.7)
+    reprints = blobs(SIZES, noise=0, dimension=60, spread=0.002, seed=1)
+    vectors[:STORIES, :60] = reprints
+    least = least_similarity_of_pairs(labels, vectors, ones(labels), 20)
+    assert least is not None
+    kept = without_pairs_below(labels, vectors, ones(labels), least)
+    assert (kept[STORIES::2] >= 0).tolist() == [True, False]
+
+
 def test_noise_and_clusters_of_one_item_stand_alone_too() -> None:
     vectors, labels = level(0.5, 0.5, 0.5, 0.2)
     labels[-2:] = -1, 99
