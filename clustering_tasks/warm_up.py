@@ -30,10 +30,11 @@ from clustering_tasks.engine.smoothing import smooth
 from clustering_tasks.engine.spanning_tree import core_distances, spanning_tree
 from clustering_tasks.engine.text_digests import digest_texts
 from clustering_tasks.engine.time_gaps import find_gaps, split_at_gaps
+from clustering_tasks.engine.trimming import products as products_of_pairs
 from clustering_tasks.engine.tsne import Grid, push_on_grid, tsne
 from clustering_tasks.engine.unit_rows import checked, digest_rows, unit_rows
 from clustering_tasks.engine.ward_linkage import ward_linkage
-from clustering_tasks.engine.window import Window
+from clustering_tasks.engine.window import Window, blank
 from clustering_tasks.evidence.stories import products
 from clustering_tasks.evidence.words import shares_of_smaller
 from clustering_tasks.stage3.json_marks import find_marks, has_digits
@@ -68,6 +69,7 @@ def warm_up() -> float:
     other = np.zeros(12, dtype=np.float32)
     labels = np.arange(12, dtype=np.int32)
     products(vectors, labels, labels, other)
+    products_of_pairs(vectors, vectors, other)
     shares_of_smaller(labels, labels, labels[:-1], labels[:-1], other)
     dated = np.zeros((12, 2))
     tree = average_linkage(smoothed, found.ids, weight, -1.0, decay_of(dated, 1.0))
@@ -77,6 +79,7 @@ def warm_up() -> float:
     nearest_centroids(vectors, kmeans(vectors, weight, 3, 12))
     ward_linkage(vectors, found.ids, weight, -np.inf)
     complete_linkage(vectors, found.ids, 1 - found.distances, -1.0, 12)
+    blank(np.zeros((12, 12), dtype=np.float32), labels, 0, dated, 1.0)
     edges = spanning_tree(vectors, found.ids, found.distances, core)
     select(condense(edges, weight, 3))
     relative_validity(edges.first, edges.second, edges.reachability, labels, weight)

@@ -5,7 +5,7 @@ would move it towards the least unlike. Two items that resemble each other less 
 stories do inside stand alone, too; that is known only afterwards.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -33,7 +33,6 @@ from clustering_tasks.engine.trimming import (
 from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.settings.types import given_or
-from clustering_tasks.workspace.artefacts import Metric
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -52,10 +51,11 @@ def agglomerative(block: Block, settings: RunSettings, _method: Method) -> FlatC
     """Leave out what stands alone, grow the tree, choose the cut, and trim small clusters."""
     floor = _lone_below(block, settings)
     kept = _accompanied(block, floor)
-    facts = {"lone_similarity": floor, "lone": int(len(block.weight) - len(kept))}
-    if len(kept) == len(block.weight):
-        return _clustered(block, settings, facts)
-    return _spread(_clustered(block.part(kept), settings, facts), kept, len(block.weight))
+    left_out = len(block.weight) - len(kept)
+    if not left_out:
+        return _clustered(block, settings, floor, left_out)
+    found = _clustered(block.part(kept), settings, floor, left_out)
+    return _spread(found, kept, len(block.weight))
 
 
 def _lone_below(block: Block, settings: RunSettings) -> float | None:
@@ -99,7 +99,10 @@ def _spread(found: FlatClustering, rows: I64, nodes: int) -> FlatClustering:
     )
 
 
-def _clustered(block: Block, settings: RunSettings, facts: Mapping[str, Metric]) -> FlatClustering:
+def _clustered(
+    block: Block, settings: RunSettings, floor: float | None, left_out: int
+) -> FlatClustering:
+    """Cluster what does not stand alone; `left_out` nodes, below `floor`, do."""
     own = settings.agglomerative
     smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
     grown = _hierarchy(smoothed, block, settings)
@@ -107,7 +110,7 @@ def _clustered(block: Block, settings: RunSettings, facts: Mapping[str, Metric])
     labels = trim_small(cut.labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
     pair_floor = None
     if _deviations(settings):
-        pair_floor = least_similarity_of_pairs(labels, block.vectors, block.weight)
+        pair_floor = least_similarity_of_pairs(labels, block.vectors, block.weight, left_out)
     if pair_floor is not None:
         labels = without_pairs_below(labels, block.vectors, block.weight, pair_floor)
     return graph_clustering(
@@ -120,7 +123,8 @@ def _clustered(block: Block, settings: RunSettings, facts: Mapping[str, Metric])
             "cut_similarity": cut.similarity,
             "cut_silhouette": cut.silhouette,
             "pair_similarity": pair_floor,
-            **facts,
+            "lone_similarity": floor,
+            "lone": left_out,
         },
     )
 

@@ -5,9 +5,10 @@ from scipy import sparse
 
 from clustering_tasks.arrays import F32, I32
 
-# Cosine .98 and more. On titles of real news it separates reprints (trailing outlet, "update 1")
+# Cosine. On titles of real news it separates reprints (trailing outlet, "update 1")
 # from other texts about the same event.
-_FARTHEST = float(np.sqrt(2 - 2 * 0.98))
+LEAST = 0.98
+_FARTHEST = float(np.sqrt(2 - 2 * LEAST))
 
 
 def near_duplicates(ids: I32, distances: F32) -> I32:

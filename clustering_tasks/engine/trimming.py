@@ -9,6 +9,7 @@ import numpy as np
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.background import pairs as all_products
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.duplicates import LEAST as NEAR_DUPLICATES
 from clustering_tasks.engine.products import dot
 from clustering_tasks.engine.rows import Vectors, evenly_spaced
 from clustering_tasks.engine.silhouette_cut import grouped
@@ -17,8 +18,10 @@ from clustering_tasks.engine.silhouette_cut import grouped
 _STORIES_AMONG_TAKEN = 0.5
 # Pairs above it are stories: Storey's customary choice, the middle of what even pairs would fill.
 _STORIES_ABOVE = 0.5
-# A share of so many members is known to .1 (one standard error).
+# A share of so many members is known to .1 (one standard error) if they are of several stories:
+# members of one are alike, and one or two stories say little about others.
 _LEAST_MEMBERS = 20
+_LEAST_STORIES = 3
 # Members of a cluster whose pairs stand for all.
 _SAMPLE = 32
 _PAIR = 2
@@ -47,7 +50,9 @@ def trim_small(
     return trimmed
 
 
-def least_similarity_of_pairs(labels: I32, vectors: Vectors, weights: I32) -> float | None:
+def least_similarity_of_pairs(
+    labels: I32, vectors: Vectors, weights: I32, left_out: int
+) -> float | None:
     """Say how alike two items have to be on this level to be a story of their own.
 
     Two lone items, each the other's least unlike, are the commonest wrong cluster of a feed. How
@@ -58,25 +63,33 @@ def least_similarity_of_pairs(labels: I32, vectors: Vectors, weights: I32) -> fl
     are none as long as stories are expected to be at most half of those: a false discovery rate
     (Benjamini and Hochberg 1995) of a half.
 
+    Where lone items are in pairs others stand alone: not all find one that is the least unlike.
+    Near-duplicates are no lone items, however alike the level's stories are.
+
     Args:
         labels: (n,), -1 for none.
         vectors: (n, d) unit vectors, not smoothed.
         weights: (n,) items per node.
+        left_out: further nodes of the level, which stand alone.
 
     Returns:
-        None where no pair is too unlike, and where clusters of three items and more have fewer than
-        20 nodes in all.
+        None where no pair is too unlike, where clusters of three items and more are fewer than 3 or
+        have fewer than 20 nodes in all, and where there is no node alone for every two pairs.
     """
     sizes = _sizes(labels, weights)
     larger, pairs = np.flatnonzero(sizes > _PAIR), _pairs(sizes, labels, weights)
-    if len(larger) < _LEAST_MEMBERS or not len(pairs):
+    alone = left_out + (sizes <= 1).sum()
+    few = len(larger) < _LEAST_MEMBERS or len(np.unique(labels[larger])) < _LEAST_STORIES
+    if few or not len(pairs) or 2 * alone < len(pairs):
         return None
     similarity = np.sort(_similarity(pairs, vectors))
     rank = _share_below(*_inside(larger, labels, vectors), similarity)
     above = (rank > _STORIES_ABOVE).sum() + 1  # one more: few pairs, and none above, prove little
     expected = above / (1 - _STORIES_ABOVE) * rank
     taken = np.flatnonzero(expected <= _STORIES_AMONG_TAKEN * np.arange(1, len(pairs) + 1))
-    return float(np.nextafter(similarity[taken[-1]], np.float32(2))) if len(taken) else None
+    if not len(taken):
+        return None
+    return min(float(np.nextafter(similarity[taken[-1]], np.float32(2))), NEAR_DUPLICATES)
 
 
 def without_pairs_below(labels: I32, vectors: Vectors, weights: I32, least: float) -> I32:

@@ -92,9 +92,26 @@ def without_copies(
         ids: (n,) source ids.
         texts: (n,) of the items.
     """
-    at = pc.index_in(copies, value_set=ids.combine_chunks())
-    same = pc.equal(texts.take(at), texts).fill_null(False)
-    return np.where(same.to_numpy(), np.int32(-1), labels).astype(np.int32)
+    rows = np.flatnonzero(copies.is_valid())
+    of = pc.index_in(copies.take(pa.array(rows)), value_set=ids.combine_chunks()).to_numpy()
+    written = _numbered(texts, np.union1d(rows, of))
+    once = labels.copy()
+    once[rows[(written[rows] == written[of]) & (written[rows] >= 0)]] = -1
+    return once
+
+
+def _numbered(texts: pa.ChunkedArray, rows: I64) -> I64:
+    """Number the texts of some rows, equal ones alike: (n,), -1 for none and for other rows.
+
+    A long text that has many copies is taken once: once for each, it may be more than an array of
+    Arrow holds.
+    """
+    encoded = texts.take(pa.array(rows)).dictionary_encode()
+    chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
+    numbers = np.full(len(texts), -1, dtype=np.int64)
+    found = [chunk.indices.fill_null(-1).to_numpy() for chunk in chunks]  # of one dictionary
+    numbers[rows] = np.concatenate([np.empty(0, dtype=np.int64), *found])
+    return numbers
 
 
 def different(members: Columns, rows: I64, level: str, most: int) -> I64:

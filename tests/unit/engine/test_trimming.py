@@ -22,18 +22,22 @@ def test_small_clusters_lose_members_that_are_hardly_similar() -> None:
     assert trimmed[16:].tolist() == [-1, 1]  # the large cluster is left alone
 
 
+SIZES = [30, 5, 5]
+STORIES = sum(SIZES)
+
+
 def level(*pairs: float) -> tuple[F32, I32]:
-    """Two stories, of 30 and 5 items with similarities about .8, and pairs of given ones."""
-    stories = blobs([30, 5], noise=0, dimension=60, spread=0.065, seed=1)
+    """Three stories, of 30 and 5 items with similarities about .8, and pairs of given ones."""
+    stories = blobs(SIZES, noise=0, dimension=60, spread=0.065, seed=1)
     rows = [np.pad(stories, ((0, 0), (0, 2 * len(pairs))))]
-    labels = [np.repeat([0, 1], [30, 5])]
+    labels = [np.repeat([0, 1, 2], SIZES)]
     for number, similarity in enumerate(pairs):
         pair = np.zeros((2, rows[0].shape[1]), dtype=np.float32)
         at = 60 + 2 * number
         pair[:, at] = 1, similarity
         pair[1, at + 1] = np.sqrt(1 - similarity**2)
         rows.append(pair)
-        labels.append(np.full(2, 2 + number))
+        labels.append(np.full(2, 3 + number))
     return np.concatenate(rows).astype(np.float32), np.concatenate(labels).astype(np.int32)
 
 
@@ -41,14 +45,14 @@ def ones(labels: I32) -> I32:
     return np.ones(len(labels), dtype=np.int32)
 
 
-def left(*pairs: float) -> list[bool]:
+def left(*pairs: float, alone: int = 20) -> list[bool]:
     """Which of the pairs of a level stay."""
     vectors, labels = level(*pairs)
-    least = least_similarity_of_pairs(labels, vectors, ones(labels))
+    least = least_similarity_of_pairs(labels, vectors, ones(labels), alone)
     kept = without_pairs_below(labels, vectors, ones(labels), -1 if least is None else least)
-    assert kept[:35].tolist() == labels[:35].tolist()
-    assert kept[35::2].tolist() == kept[36::2].tolist()
-    return [bool(label >= 0) for label in kept[35::2]]
+    assert kept[:STORIES].tolist() == labels[:STORIES].tolist()
+    assert kept[STORIES::2].tolist() == kept[STORIES + 1 :: 2].tolist()
+    return [bool(label >= 0) for label in kept[STORIES::2]]
 
 
 def test_pairs_that_are_less_alike_than_stories_inside_are_none() -> None:
@@ -59,7 +63,7 @@ def inside() -> list[float]:
     """How alike pairs of the level's stories are, from the least alike on; stories count alike."""
     vectors, labels = level()
     spread = np.linspace(0.05, 0.95, 10)
-    stories = [vectors[labels == story] for story in range(2)]
+    stories = [vectors[labels == story] for story in range(len(SIZES))]
     alike = [(own @ own.T)[np.triu_indices(len(own), 1)] for own in stories]
     return list(np.mean([np.quantile(each, spread) for each in alike], axis=0))
 
@@ -75,24 +79,53 @@ def test_the_same_pair_is_none_where_the_others_are_lone_items() -> None:
 
 
 def test_a_giant_story_does_not_say_alone_how_alike_stories_are() -> None:
-    """Most members are nearly copies; of the three stories, two are as alike as the pairs are."""
+    """Most members are nearly copies; of the four stories, three are as alike as the pairs are."""
     alike = inside()[5:]
     stories, labels = level(*alike)
     copies = blobs([300], dimension=stories.shape[1], spread=0.002, seed=1)
     vectors = np.concatenate([copies, stories])
     of = np.concatenate([np.full(300, 99), labels]).astype(np.int32)
-    assert least_similarity_of_pairs(of, vectors, ones(of)) is None
+    assert least_similarity_of_pairs(of, vectors, ones(of), 20) is None
 
 
 def test_few_members_say_nothing_about_pairs() -> None:
     vectors, labels = level(0.3)
-    some = np.r_[0:14, 30:35, 35:37]
-    assert least_similarity_of_pairs(labels[some], vectors[some], ones(labels[some])) is None
+    some = np.r_[0:9, 30:42]
+    assert least_similarity_of_pairs(labels[some], vectors[some], ones(labels[some]), 20) is None
+
+
+def test_one_or_two_stories_say_nothing_about_pairs() -> None:
+    vectors, labels = level(0.3, 0.3)
+    some = np.r_[0:35, 40:44]
+    assert least_similarity_of_pairs(labels[some], vectors[some], ones(labels[some]), 20) is None
+
+
+def test_pairs_stay_where_hardly_an_item_stands_alone() -> None:
+    """They are stories of two: of lone items some would find none that is the least unlike."""
+    assert left(0.5, 0.5, 0.5, alone=1) == [True] * 3
+    assert left(0.5, 0.5, 0.5, alone=2) == [False] * 3
+
+
+def test_near_duplicates_stay_where_stories_are_reprints() -> None:
+    vectors, labels = level(0.985, 0.7)
+    reprints = blobs(SIZES, noise=0, dimension=60, spread=0.002, seed=1)
+    vectors[:STORIES, :60] = reprints
+    least = least_similarity_of_pairs(labels, vectors, ones(labels), 20)
+    assert least is not None
+    kept = without_pairs_below(labels, vectors, ones(labels), least)
+    assert (kept[STORIES::2] >= 0).tolist() == [True, False]
+
+
+def test_noise_and_clusters_of_one_item_stand_alone_too() -> None:
+    vectors, labels = level(0.5, 0.5, 0.5, 0.2)
+    labels[-2:] = -1, 99
+    assert least_similarity_of_pairs(labels, vectors, ones(labels), 0) is not None
+    assert least_similarity_of_pairs(labels[:-1], vectors[:-1], ones(labels[:-1]), 0) is None
 
 
 def test_a_level_without_pairs_has_no_limit() -> None:
     vectors, labels = level()
-    assert least_similarity_of_pairs(labels, vectors, ones(labels)) is None
+    assert least_similarity_of_pairs(labels, vectors, ones(labels), 20) is None
 
 
 @pytest.mark.parametrize(("weight", "left"), [([1, 1], -1), ([2, 1], 0)])

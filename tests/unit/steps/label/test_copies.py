@@ -97,6 +97,24 @@ def test_what_is_counted_once_is_still_there(rows: list[Row]) -> None:
         assert of is None or (cluster, of) in originals
 
 
+def test_a_long_text_with_thousands_of_copies_is_compared() -> None:
+    """Repeated for each copy it would be more than an array of Arrow holds."""
+    count, long = 2200, "x" * 1_000_000
+    ids = pa.chunked_array([pa.array([str(row) for row in range(count)])])
+    copies = pa.chunked_array([pa.array([None, *["0"] * (count - 1)], pa.string())])
+    texts = pa.chunked_array([pa.array([long, long, *["short"] * (count - 2)])])
+    once = without_copies(np.zeros(count, dtype=np.int32), copies, ids, texts)
+    assert once.tolist() == [0, -1, *[0] * (count - 2)]
+
+
+def test_texts_in_several_pieces_are_compared() -> None:
+    texts = pa.chunked_array([["One", None, "Two"], ["One", None, "Three"]])
+    ids = pa.chunked_array([["a", "b", "c"], ["d", "e", "f"]])
+    copies = pa.chunked_array([pa.nulls(3, pa.string()), pa.array(["a", "b", "c"])])
+    once = without_copies(np.zeros(6, dtype=np.int32), copies, ids, texts)
+    assert once.tolist() == [0, 0, 0, -1, 0, 0]
+
+
 def members(texts: list[str | None], copies: list[str | None] | None = None) -> Columns:
     columns: dict[str, list[Any]] = {
         "title": texts,
