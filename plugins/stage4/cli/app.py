@@ -478,7 +478,9 @@ def list_events_of_stage3_command(
     which = {"level": _level(level) if level else None, "waits": waits}
     with _server(context) as server:
         rows = list(server.rows(f"{STAGE4}/events/stage3", "events", limit, **which))
-    _show({"events": rows}, as_json, render.events_of_stage3(rows))
+        waiting = server.get(f"{STAGE4}/events/stage3", limit=1, **which)["waiting"]
+    found = {"events": rows, "waiting": waiting}
+    _show(found, as_json, render.events_of_stage3(found))
 
 
 @events_app.command("resend")

@@ -151,8 +151,8 @@ def receivers(found: Sequence[Json]) -> Iterator[RenderableType]:
     yield table(heads, rows) if rows else "every receiver has taken its events"
 
 
-def events_of_stage3(found: Sequence[Json]) -> Iterator[RenderableType]:
-    """Yield a list of Stage 3's events, a line each."""
+def events_of_stage3(found: Json) -> Iterator[RenderableType]:
+    """Yield a list of Stage 3's events, a line each, and what waits for how many."""
     rows = [
         (
             moment(each["received_at"]),
@@ -163,10 +163,13 @@ def events_of_stage3(found: Sequence[Json]) -> Iterator[RenderableType]:
             each["received_by"],
             each["job_id"] or "waits for more",
         )
-        for each in found
+        for each in found["events"]
     ]
     heads = ("received", "level", "what", "Stage 3's job", "embeddings", "by", "for")
     yield table(heads, rows) if rows else "no events"
+    for each in found["waiting"]:
+        have, least = number(each["embeddings"]), number(each["min_embeddings"])
+        yield f"{each['level']}: {have} of {least} embeddings wait (STAGE4_MIN_EMBEDDINGS)"
 
 
 _NOBODY = {"receiver": None, "state": "no receiver", "attempts": 0, "last_error": None}

@@ -22,7 +22,7 @@ class Outcome:
 
     Attributes:
         how: the receiver has taken the event; refuses it (a defect of the event or of the
-            configuration); failed over it; or is away (no answer, or too busy for any event).
+            configuration); failed over it; or is away (no answer, or none for any event).
         detail: of a failure, without anything that is secret.
         asked: pause that the receiver asks for; None: it asks for none.
     """

@@ -16,9 +16,12 @@ from stage4.events.retrying import Outcome
 
 ANSWER_SECONDS = 15.0  # for all of an attempt: a dripping answer ends it, too
 _LONGEST_ANSWER = 65_536
-# The receiver, or what stands in front of it, takes no event at all.
+# The receiver, or what stands in front of it, takes no event at all: it is busy, or does not accept
+# secret or token. An event is not to be given up because a secret was mended an hour later.
 _AWAY = frozenset(
     {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -122,7 +125,7 @@ async def _outcome(answer: httpx.Response) -> Outcome:
 
 
 def outcome_of(status: int, retry_after: str | None = None) -> Outcome:
-    """Judge a status: 2xx takes the event, 3xx and 4xx refuse it.
+    """Judge a status: 2xx takes the event, 3xx and most of 4xx refuse it.
 
     Args:
         status: of the answer.

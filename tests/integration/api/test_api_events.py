@@ -69,6 +69,7 @@ def test_filters(api: Api) -> None:
 def test_receivers_are_counted(api: Api) -> None:
     (queue,) = api.get("events/receivers")["receivers"]
     assert (queue["receiver"], queue["pending"], queue["given_up"]) == ("hook", 4, 2)
+    assert queue["last_error"] == "status 400"
     assert queue["oldest_pending_at"].startswith("2026-03-01T12:00:00")
 
 
@@ -105,6 +106,10 @@ def test_events_of_stage3_are_listed_with_the_runs_that_are_for_them(api: Api) -
     assert [each["stage3_job"] for each in api.get("events/stage3", waits=True)["events"]] == [
         "c",
         "b",
+    ]
+    assert first["waiting"] == [
+        {"level": "documents", "events": 1, "embeddings": 0, "min_embeddings": 1},
+        {"level": "events", "events": 1, "embeddings": 0, "min_embeddings": 1},
     ]
     (taken,) = api.get("events/stage3", waits=False, level="events")["events"]
     assert taken["stage3_job"] == "a"

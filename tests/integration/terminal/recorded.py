@@ -352,23 +352,27 @@ DELETION: Json = {
     },
     "known": True,
 }
-INCOMING_EVENTS: list[Json] = [
-    {
-        "level": "events",
-        "type": "embedding.job.completed",
-        "stage3_job": "embed_12",
-        "total_embeddings": 1200,
-        "received_by": "webhook",
-        "received_at": "2026-03-01T12:00:00Z",
-        "job_id": "cluster_events.stage3__1",
-    },
-    {
-        "level": "entities",
-        "type": "asset",
-        "stage3_job": "17 2026-03-01T12:00:00Z",
-        "total_embeddings": None,
-        "received_by": "asset",
-        "received_at": "2026-03-01T12:00:00Z",
-        "job_id": None,
-    },
-]
+INCOMING_PAGE: Json = {
+    "events": [
+        {
+            "level": "events",
+            "type": "embedding.job.completed",
+            "stage3_job": "embed_12",
+            "total_embeddings": 1200,
+            "received_by": "webhook",
+            "received_at": "2026-03-01T12:00:00Z",
+            "job_id": "cluster_events.stage3__1",
+        },
+        {
+            "level": "entities",
+            "type": "embedding.batch.completed",
+            "stage3_job": "embed_13",
+            "total_embeddings": 80,
+            "received_by": "stream",
+            "received_at": "2026-03-01T12:00:00Z",
+            "job_id": None,
+        },
+    ],
+    "waiting": [{"level": "entities", "events": 1, "embeddings": 80, "min_embeddings": 100}],
+    "next_cursor": None,
+}

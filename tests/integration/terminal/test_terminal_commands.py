@@ -49,7 +49,8 @@ REPO = Path(__file__).parents[3]
         (corrections.Correction, recorded.CORRECTION),
         (events.OutgoingEvent, recorded.EVENT),
         (events.ReceiverQueue, recorded.RECEIVER),
-        (stage3_events.IncomingEvent, recorded.INCOMING_EVENTS[0]),
+        (stage3_events.IncomingEvent, recorded.INCOMING_PAGE["events"][0]),
+        (stage3_events.IncomingEventPage, recorded.INCOMING_PAGE),
     ],
 )
 def test_the_recorded_answers_are_those_of_the_api(model: type[BaseModel], answer: Any) -> None:
@@ -580,11 +581,12 @@ def test_events_are_listed_counted_and_sent_again(script: Script, terminal: Comm
     assert "hook" in terminal("events", "list").out
     script.stage4("GET events/receivers", {"receivers": [recorded.RECEIVER]})
     assert "12" in terminal("events", "receivers").out
-    script.stage4("GET events/stage3", {"events": recorded.INCOMING_EVENTS, "next_cursor": None})
+    script.stage4("GET events/stage3", recorded.INCOMING_PAGE)
     lines = terminal("events", "from-stage3", "--waiting").out.splitlines()
     assert script.asked[-1].query["waits"] == "true"
-    assert "cluster_events.stage3__1" in lines[-2]
-    assert "waits for more" in lines[-1]
+    assert "cluster_events.stage3__1" in lines[-3]
+    assert "waits for more" in lines[-2]
+    assert lines[-1] == "entities: 80 of 100 embeddings wait (STAGE4_MIN_EMBEDDINGS)"
     script.stage4("POST events/resend", {"deliveries": 2})
     sent = terminal("events", "resend", "--receiver", "hook")
     assert (sent.code, sent.out.split()[0]) == (0, "2")

@@ -57,7 +57,9 @@ class ReceiverQueue(BaseModel):
     oldest_pending_at: datetime | None
     failures: int = Field(description="Attempts in a row that it has not answered.")
     retry_at: datetime | None = Field(description="No event is sent before; null: it answers.")
-    last_error: Line | None
+    last_error: Line | None = Field(
+        description="Why it is left alone, else of the newest event that it has not taken."
+    )
 
 
 class ReceiverQueues(BaseModel):

@@ -35,7 +35,19 @@ class IncomingEvent(BaseModel):
     )
 
 
+class Waiting(BaseModel):
+    """The events of a level that no run is for yet."""
+
+    level: LevelName
+    events: int
+    embeddings: int = Field(description="That they announce.")
+    min_embeddings: int = Field(description="From so many on a run starts.")
+
+
 class IncomingEventPage(Page):
     """A page of Stage 3's events, newest first."""
 
     events: list[IncomingEvent]
+    waiting: list[Waiting] = Field(
+        description="By level, whatever the page shows; empty: every event has its run."
+    )

@@ -29,7 +29,11 @@ SELECT receiver, count(*) FILTER (WHERE deliveries.state = 'pending') AS pending
     count(*) FILTER (WHERE deliveries.state = 'given_up') AS given_up,
     min(created_at) FILTER (WHERE deliveries.state = 'pending') AS oldest_pending_at,
     coalesce(max(failures), 0) AS failures, max(retry_at) AS retry_at,
-    max(event_receivers.last_error) AS last_error
+    coalesce(
+        max(event_receivers.last_error),
+        (array_agg(deliveries.last_error ORDER BY number DESC)
+            FILTER (WHERE deliveries.last_error IS NOT NULL))[1]
+    ) AS last_error
 FROM stage4.deliveries JOIN stage4.outbox USING (number)
 LEFT JOIN stage4.event_receivers USING (receiver)
 WHERE deliveries.state IN ('pending', 'given_up') GROUP BY receiver ORDER BY receiver

@@ -12,6 +12,11 @@ AND (%(waits)s::boolean IS NULL OR (run_id IS NULL) = %(waits)s)
 AND (%(before)s::bigint IS NULL OR number < %(before)s)
 ORDER BY number DESC LIMIT %(limit)s
 """
+_WAITING = """
+SELECT level, count(*) AS events, coalesce(sum(total_embeddings), 0)::bigint AS embeddings
+FROM stage4.stage3_events WHERE run_id IS NULL AND level = ANY(%(levels)s)
+GROUP BY level ORDER BY level
+"""
 
 
 async def list_events(
@@ -33,3 +38,8 @@ async def list_events(
     """
     values = {"levels": [*levels], "waits": waits, "before": before, "limit": limit}
     return await read_rows(connection, _LIST, values)
+
+
+async def read_waiting(connection: Reader, levels: Sequence[str]) -> list[Row]:
+    """Count what waits: events and announced embeddings of each level that has any."""
+    return await read_rows(connection, _WAITING, {"levels": [*levels]})

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from clustering_tasks.settings.deployment import deployment
 from stage4.api import cursors
 from stage4.api.models.events import (
     JobId,
@@ -17,7 +18,7 @@ from stage4.api.models.events import (
     Resent,
     State,
 )
-from stage4.api.models.stage3_events import IncomingEvent, IncomingEventPage
+from stage4.api.models.stage3_events import IncomingEvent, IncomingEventPage, Waiting
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit, Text
 from stage4.api.pool import Row, connected
 from stage4.api.queries import events as stored
@@ -92,8 +93,14 @@ async def list_events_of_stage3(
         rows = await stage3_events.list_events(
             connection, levels, waits=asked.waits, before=page.before, limit=page.rows
         )
+        sums = await stage3_events.read_waiting(connection, levels)
     shown, following = page.cut(rows, lambda row: (row["number"],))
-    return IncomingEventPage(events=[_incoming(row) for row in shown], next_cursor=following)
+    fewest = deployment().min_embeddings
+    return IncomingEventPage(
+        events=[_incoming(row) for row in shown],
+        waiting=[Waiting(**row, min_embeddings=fewest) for row in sums],
+        next_cursor=following,
+    )
 
 
 def _incoming(row: Row) -> IncomingEvent:

@@ -165,7 +165,7 @@ class _Asking:
             reply = await self._ask(client, request)
         except (FailedError, TimedOutError) as error:
             self.failures += 1
-            log.warning("a question was not answered", why=str(error))
+            log.warning("a question was not answered", url=self.model.url, why=str(error))
             return "failed" if isinstance(error, FailedError) else "timed_out"
         except UnreadableError as error:
             self.failures = 0

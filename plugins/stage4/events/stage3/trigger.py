@@ -68,7 +68,7 @@ class Stage3StreamTrigger(BaseEventTrigger):
             except (RedisError, OSError, psycopg.Error, AirflowException) as error:
                 log.warning(
                     "Stage 3's events wait in their stream",
-                    stream=self.conn_id,
+                    connection=self.conn_id,
                     why=type(error).__name__,
                 )
             await asyncio.sleep(PAUSE_SECONDS)

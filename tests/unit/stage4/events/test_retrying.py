@@ -22,9 +22,9 @@ def judge(outcome: Outcome, *, failures: int = 0, share: float = 1.0, **own: Any
     ("status", "how"),
     [
         *((status, "taken") for status in (200, 202, 204)),
-        *((status, "refused") for status in (301, 302, 307, 308, 400, 401, 403, 404, 410, 413)),
+        *((status, "refused") for status in (301, 302, 307, 308, 400, 404, 410, 413)),
         *((status, "failed") for status in (408, 425, 500, 501, 507)),
-        *((status, "away") for status in (429, 502, 503, 504)),
+        *((status, "away") for status in (401, 403, 429, 502, 503, 504)),
     ],
 )
 def test_statuses(status: int, how: str) -> None:
