@@ -16,7 +16,9 @@ from tests.e2e.chaos.ledger import Entry, append, read, summary
 from tests.e2e.chaos.schedule import KINDS, Fault, schedule
 from tests.e2e.chaos.stage3 import Stage3Folder
 from tests.e2e.conftest import Airflow
+from tests.readme import REPO
 
+LEDGER = REPO / "tests/e2e/chaos/ledger.jsonl"
 # The smallest level: what the faults need is a run, and not a long one.
 LEVEL = "documents"
 FAULTS = (
@@ -58,6 +60,11 @@ def test_a_seed_names_a_schedule() -> None:
     assert {fault.level for fault in one} == {*LEVELS}
     many = [fault for seed in range(200) for fault in schedule(seed, [*LEVELS], kinds)]
     assert {fault.kind for fault in many} == {*STRIKES}
+
+
+def test_the_page_has_the_table_of_the_ledger_that_is_kept() -> None:
+    page = (REPO / "docs/RELIABILITY.md").read_text("utf-8")
+    assert summary(read([LEDGER])) in page
 
 
 def test_the_ledger_counts_what_has_hit(tmp_path: Path) -> None:
