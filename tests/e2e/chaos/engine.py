@@ -54,7 +54,8 @@ class Engine:
         (self.folder / "pid").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["dockerd", *command, "--bridge=none", "--iptables=false"],
+                # In a network of its own: an engine without a bridge removes the machine's.
+                ["unshare", "--net", "dockerd", *command, "--bridge=none", "--iptables=false"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
