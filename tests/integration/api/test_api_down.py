@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.events.stage3.reading import Reading
+from stage4.events.stage3.stream import CONSUMER, GROUP, STREAM
 from tests.integration.api.conftest import Api, Corpus, bearer, serving
+from tests.integration.api.redis_server import running
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.http_server import serving as http_serving
 
@@ -37,6 +41,7 @@ def test_all_is_well(viewer: Api, corpus: Corpus) -> None:
             "postgres": "up",
             "redis": "off",
             "stage3": "off",
+            "stage3_stream": "off",
             "workspace": "up",
             "all": "healthy",
         },
@@ -60,6 +65,39 @@ def test_stage3(viewer: Api, settings: pytest.MonkeyPatch) -> None:
             assert found["all"] == ("healthy" if expected == "up" else "degraded")
     status, found = health(viewer)  # nobody listens any more
     assert (status, found["stage3"], found["all"]) == (200, "down", "degraded")
+
+
+def stream(client: Api) -> tuple[str, str]:
+    found = client.get("health")["dependencies"]["stage3_stream"]
+    return found["status"], found["detail"]
+
+
+def test_the_stream_of_stage3(viewer: Api, settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings.setenv("STAGE4_STAGE3_STREAM_CONN_ID", "stage3_stream")
+    deployment.cache_clear()
+    assert "no connection" in stream(viewer)[1]
+    with running(tmp_path) as server:
+        settings.setenv("AIRFLOW_CONN_STAGE3_STREAM", server.airflow_connection)
+        assert stream(viewer)[0] == "down"  # no stream, no group
+        server.client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        status, detail = stream(viewer)
+        assert status == "down"
+        assert "receive_events" in detail
+        for number in range(3):
+            server.client.xadd(STREAM, {"number": number})
+        server.client.xreadgroup(GROUP, CONSUMER, {STREAM: ">"}, count=1)
+        assert stream(viewer) == (
+            "up",
+            "2 entries wait, 1 are being stored, 0 are dead letters",
+        )
+    assert stream(viewer) == ("down", "no answer (ConnectionError)")
+
+
+def test_a_reader_that_has_not_asked_for_a_minute_does_not_read() -> None:
+    known = {"waiting": 0, "pending": 0, "dead": 0}
+    assert Reading(**known, idle=timedelta(seconds=59)).is_read
+    assert not Reading(**known, idle=timedelta(seconds=61)).is_read
+    assert not Reading(**known, idle=None).is_read
 
 
 def test_the_workspace(viewer: Api, settings: pytest.MonkeyPatch, tmp_path: Path) -> None:

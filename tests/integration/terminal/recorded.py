@@ -16,6 +16,7 @@ HEALTH: Json = {
         "postgres": {"status": "up", "detail": "schema 0003", "seconds": 0.002},
         "redis": {"status": "off", "detail": "not configured", "seconds": None},
         "stage3": {"status": "down", "detail": "no answer in 2 s", "seconds": None},
+        "stage3_stream": {"status": "off", "detail": "not configured", "seconds": None},
         "workspace": {"status": "up", "detail": "exists", "seconds": 0.0001},
     },
 }

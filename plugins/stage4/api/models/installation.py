@@ -21,6 +21,9 @@ class Live(BaseModel):
     version: str
 
 
+DependencyName = Literal["postgres", "redis", "stage3", "stage3_stream", "workspace"]
+
+
 class Health(BaseModel):
     """Whether look-ups work, and on what they rest."""
 
@@ -28,7 +31,7 @@ class Health(BaseModel):
         description="`down`: no look-ups. `degraded`: something else is amiss."
     )
     version: str
-    dependencies: dict[Literal["postgres", "redis", "stage3", "workspace"], Dependency]
+    dependencies: dict[DependencyName, Dependency]
 
 
 class Gpu(BaseModel):

@@ -7,17 +7,23 @@ from time import perf_counter
 
 import httpx
 import psycopg
+from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import APIRouter, Response
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from upath import UPath
 
 import stage4
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.host import host_resources
-from stage4.api.models.installation import Dependency, Health, Live, Resources
-from stage4.api.pool import read_row
+from stage4.api.models.installation import Dependency, DependencyName, Health, Live, Resources
+from stage4.api.pool import airflow_connection, read_row
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
+from stage4.events.stage3.reading import reading
+from stage4.events.stage3.stream import GROUP, STREAM
+from stage4.redis_link import redis_url
 
 router = APIRouter(tags=["installation"])
 
@@ -43,13 +49,16 @@ async def read_health(response: Response, _access: AccessDep, services: Services
 
     Probes without a token ask `live`, or Airflow's own `/api/v2/monitor/health`.
     """
-    postgres, redis, stage3, workspace = await asyncio.gather(
-        _tried(lambda: _postgres(services)),
-        _tried(lambda: _redis(services)),
-        _tried(_stage3),
-        _tried(lambda: _workspace(services)),
-    )
-    dependencies = {"postgres": postgres, "redis": redis, "stage3": stage3, "workspace": workspace}
+    asked: dict[DependencyName, Callable[[], Awaitable[str | None]]] = {
+        "postgres": lambda: _postgres(services),
+        "redis": lambda: _redis(services),
+        "stage3": _stage3,
+        "stage3_stream": _stage3_stream,
+        "workspace": lambda: _workspace(services),
+    }
+    found = await asyncio.gather(*map(_tried, asked.values()))
+    dependencies = dict(zip(asked, found, strict=True))
+    postgres = dependencies["postgres"]
     if postgres.status == "down":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     amiss = any(each.status == "down" for each in dependencies.values())
@@ -72,7 +81,7 @@ async def _tried(ask: Callable[[], Awaitable[str | None]]) -> Dependency:
     started = perf_counter()
     try:
         detail = await asyncio.wait_for(ask(), _WAIT_SECONDS)
-    except (psycopg.Error, httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
+    except (psycopg.Error, httpx.HTTPError, RedisError, OSError, ValueError) as error:
         return Dependency(status="down", detail=_words(error), seconds=None)
     if detail is None:
         return Dependency(status="off", detail="not configured", seconds=None)
@@ -123,6 +132,28 @@ async def _stage3() -> str | None:
     if status != "healthy":
         raise _NotHealthyError("says that it is not healthy")
     return "healthy"
+
+
+async def _stage3_stream() -> str | None:
+    conn_id = deployment().stage3_stream_conn_id
+    if conn_id is None:
+        return None
+    try:
+        connection = await run_in_threadpool(airflow_connection, conn_id)
+    except AirflowNotFoundException:
+        raise _NotHealthyError(
+            "Airflow has no connection of the name in STAGE4_STAGE3_STREAM_CONN_ID"
+        ) from None
+    extra = connection.extra_dejson
+    stream, group = str(extra.get("stream", STREAM)), str(extra.get("group", GROUP))
+    async with Redis.from_url(redis_url(connection)) as client:
+        found = await reading(client, stream, group)
+    if found is None or not found.is_read:
+        raise _NotHealthyError(
+            "nobody reads it: `receive_events` has to be unpaused, and a triggerer to run"
+        )
+    waiting = "entries" if found.waiting is None else f"{found.waiting} entries"
+    return f"{waiting} wait, {found.pending} are being stored, {found.dead} are dead letters"
 
 
 async def _workspace(services: Services) -> str:
