@@ -242,7 +242,10 @@ def test_a_lost_try_ends_and_spares_the_next_one_s_container(
         engine.remove_container(lost.container_name, force=True, v=True)
         following.append(start_another_try(engine, 2))
 
-    with alarm(2, next_try), pytest.raises(AirflowException, match="somebody removed its"):
+    with (
+        amid(engine, lost, next_try),
+        pytest.raises(AirflowException, match="somebody removed its"),
+    ):
         lost.execute(context())
     (spared,) = following
     assert engine.inspect_container(spared.container["Id"])["State"]["Running"]
@@ -307,7 +310,7 @@ def test_a_killed_step_fails_and_leaves_nothing(
         assert not engine.containers(all=True, filters={"name": step.container_name})
         killed.append(time.monotonic() - started)
 
-    with alarm(2, kill), pytest.raises(AirflowException, match="was killed"):
+    with amid(engine, step, kill), pytest.raises(AirflowException, match="was killed"):
         step.execute(context())
     assert killed[0] < SUPERVISOR_PATIENCE - 1
 
@@ -351,10 +354,19 @@ def test_installations_do_not_meet(installation: Callable[..., None], tmp_path: 
 
 
 @contextmanager
-def alarm(seconds: float, act: Callable[[], object]) -> Iterator[None]:
-    """Do something in a signal handler after some seconds, as Airflow calls `on_kill`."""
-    before = signal.signal(signal.SIGALRM, lambda *_: act())
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def amid(engine: APIClient, step: DockerStepOperator, act: Callable[[], object]) -> Iterator[None]:
+    """Do something while a container has been at work for 2 s, in a signal handler as `on_kill`."""
+
+    def look(*_: object) -> None:
+        name = step.container_name
+        if name and engine.containers(filters={"name": name, "status": "running"}):
+            signal.signal(signal.SIGALRM, lambda *_: act())
+            signal.setitimer(signal.ITIMER_REAL, 2)
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
         yield
     finally:
