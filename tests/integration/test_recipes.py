@@ -36,7 +36,9 @@ print(json.dumps({
 ASK = """
 import json, sys
 from airflow.api_fastapi.app import init_auth_manager
+from airflow.utils.db import initdb
 from tests.integration.api.conftest import bearer, serving
+initdb()
 init_auth_manager()
 with serving() as client:
     answers = [client.get(sys.argv[1], headers=h) for h in ({}, bearer(None), bearer("viewer"))]
@@ -148,13 +150,16 @@ def test_an_algorithm_clusters_and_is_recommended(copy: Copy, tmp_path: Path) ->
 
 
 def test_an_endpoint_answers_who_may_read(
-    copy: Copy, results: Results, workspace: Path, airflow_metadata: None, tmp_path: Path
+    copy: Copy, results: Results, workspace: Path, tmp_path: Path
 ) -> None:
     label = Label(tmp_path).write()
     load_run(label["files"], report_of(label))
     assert publish_run(label)["published"]
     copy.follow("Add an endpoint")
-    own = {name: os.environ[name] for name in ("AIRFLOW_HOME", CONNECTION_VARIABLE)}
+    own = {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        CONNECTION_VARIABLE: os.environ[CONNECTION_VARIABLE],
+    }
     [nobody, stranger, viewer], paths = copy.json(ASK, "largest/events", **own)
     assert (nobody[0], stranger[0], viewer[0]) == (401, 403, 200)
     expected = results.rows(
