@@ -8,6 +8,7 @@ from clustering_tasks.settings.deployment import DeploymentSettings
 from stage4.runners.docker import _environment
 
 LOGS = {"STAGE4_LOG_LEVEL": "info"}
+SEARCH = LOGS | {"STAGE4_CHECKPOINT_SECONDS": "30.0"}
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +21,14 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_gpus_settings_reach_the_steps_that_plan_for_it_and_use_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert _environment(DeploymentSettings(), "cluster") == LOGS
+    assert _environment(DeploymentSettings(), "cluster") == SEARCH
     monkeypatch.setenv("STAGE4_GPU", "true")
-    for step in ("plan", "cluster"):
-        assert _environment(DeploymentSettings(), step) == LOGS | {"STAGE4_GPU": "true"}
+    assert _environment(DeploymentSettings(), "plan") == LOGS | {"STAGE4_GPU": "true"}
+    assert _environment(DeploymentSettings(), "cluster") == SEARCH | {"STAGE4_GPU": "true"}
     assert _environment(DeploymentSettings(), "merge") == LOGS
     monkeypatch.setenv("STAGE4_GPU_MEMORY_BYTES", "1000")
     found = _environment(DeploymentSettings(), "cluster")
-    assert found == LOGS | {"STAGE4_GPU": "true", "STAGE4_GPU_MEMORY_BYTES": "1000"}
+    assert found == SEARCH | {"STAGE4_GPU": "true", "STAGE4_GPU_MEMORY_BYTES": "1000"}
 
 
 def test_the_limit_of_items_reaches_the_step_that_reads_stage_3(
