@@ -15,6 +15,7 @@ from clustering_tasks.engine.background import DEVIATIONS, background
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.incremental.base import Base
 from clustering_tasks.steps.merge.antecedents import antecedents
+from clustering_tasks.steps.merge.appositions import nouns_of
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.entity_cuts import cut_contradictions
 from clustering_tasks.steps.merge.entity_joins import (
@@ -38,7 +39,7 @@ from clustering_tasks.workspace.vector_files import VectorFile
 REASONS = (
     *("same_name", "short_name", "acronym", "pronouns"),
     *("different_names", "different_numbers"),
-    *("one_pronoun", "antecedent"),
+    *("apposition", "one_pronoun", "antecedent"),
 )
 _SAMPLE = 512
 _SMALLEST = 2
@@ -109,7 +110,7 @@ def _least_similarity(nodes: Nodes, vectors: VectorFile) -> float:
 def _place_pronouns(
     labels: I32, reason: I32, named: list[Named], known: Mentioned, story_floor: float
 ) -> tuple[I32, dict[str, int]]:
-    """Put pronouns to what they stand for, and together what they show to be one.
+    """Put nouns beside a name and pronouns to it, and together what pronouns show to be one.
 
     Returns:
         labels, changed, as `reason` is; clusters that were moved and pronouns, by reason.
@@ -118,13 +119,17 @@ def _place_pronouns(
     target = np.arange(int(labels.max(initial=-1)) + 1, dtype=np.int32)
     target[list(of)] = list(of.values())
     labels = _moved(labels, reason, "pronouns", target)
+    nouns = nouns_of(labels, named, known)
+    labels = _moved(labels, reason, "apposition", nouns)
     stands = antecedents(known)
     group = of_one_pronoun(labels, stands, named, known, story_floor)
     labels = _moved(labels, reason, "one_pronoun", group)
     labels, gone = to_antecedents(labels, stands, renamed(named, labels), known)
     reason[gone] = REASONS.index("antecedent")
-    joined_to = int((group != np.arange(len(group))).sum())
-    return labels, {"pronouns": len(of), "one_pronoun": joined_to, "antecedent": len(gone)}
+    counts = {"pronouns": len(of), "antecedent": len(gone)}
+    for name, each in (("apposition", nouns), ("one_pronoun", group)):
+        counts[name] = int((each != np.arange(len(each))).sum())
+    return labels, counts
 
 
 def _moved(labels: I32, reason: I32, name: str, target: I32) -> I32:

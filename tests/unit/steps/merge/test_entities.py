@@ -256,6 +256,52 @@ def test_two_names_are_not_one_for_their_pronouns(reconciled: Reconcile) -> None
     assert found == [[0, 1, 5, 6], [2, 3, 4, 7, 8]]
 
 
+APPOSITION: list[Item] = [
+    *[(0, "Esther Williams", "PER", document) for document in (1, 2)],
+    *[(1, "actrice", "PER", document) for document in (1, 2)],
+    *[(2, "Lindsay Lohan", "PER", document) for document in (1, 3)],
+]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "L'actrice Esther Williams est morte, dit Lindsay Lohan.",
+        "Esther Williams, actrice, est morte, dit Lindsay Lohan.",
+        "Esther Williams, une actrice, est morte, dit Lindsay Lohan.",
+    ],
+)
+def test_a_noun_beside_a_name_is_that_persons(reconciled: Reconcile, told: str) -> None:
+    found = reconciled(APPOSITION, told=dict.fromkeys((0, 2, 4), told))
+    assert groups(found, APPOSITION) == [[0, 1, 2, 3], [4, 5]]
+    assert reasons(found, APPOSITION)[2:4] == ["apposition"] * 2
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Esther Williams et l'actrice Lindsay Lohan; actrice",
+        "Esther Williams et une actrice, dit Lindsay Lohan.",
+        "Esther Williams's actrice, dit Lindsay Lohan.",
+    ],
+)
+def test_a_noun_is_not_of_a_name_that_it_is_not_beside(reconciled: Reconcile, told: str) -> None:
+    found = groups(reconciled(APPOSITION, told=dict.fromkeys((0, 2), told)), APPOSITION)
+    assert found == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_a_noun_beside_two_names_or_of_no_person_is_neithers(reconciled: Reconcile) -> None:
+    told = {
+        **dict.fromkeys((0, 2), "L'actrice Esther Williams est morte."),
+        **dict.fromkeys((3, 5), "L'actrice Lindsay Lohan est morte."),
+    }
+    items = [(at, text, kind, min(document, 2)) for at, text, kind, document in APPOSITION]
+    assert groups(reconciled(items, told=told), items) == [[0, 1], [2, 3], [4, 5]]
+    places = [(at, text, "LOC", document) for at, text, _, document in APPOSITION]
+    told = dict.fromkeys((0, 2), "L'actrice Esther Williams est morte.")
+    assert groups(reconciled(places, told=told), places) == [[0, 1], [2, 3], [4, 5]]
+
+
 def test_two_persons_are_cut_and_their_surname_goes_to_the_nearest(reconciled: Reconcile) -> None:
     items = [
         *[(0, "John Jenkin", "PER", 1)] * 3,
