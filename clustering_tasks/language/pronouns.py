@@ -33,13 +33,17 @@ _THING = words(
 def reference(mention: str) -> Reference | None:
     """Return how a pronoun refers to something before it, None for any other mention.
 
+    A capital makes a name of a word ("WHO", "IT", "ER", "Hun"), but for a person's at a beginning.
+
     Returns:
         `relative` for what follows the thing itself ("who"), `person` for one person's ("she"),
         `thing` for all others ("it", "they").
     """
     if gender(mention) is not None:
-        return "person"
+        return "person" if mention[1:].islower() else None
     word = matching(mention)
+    if not mention.islower():
+        return None
     if word in _RELATIVE:
         return "relative"
     return "thing" if word in _THING else None

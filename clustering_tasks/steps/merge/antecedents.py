@@ -50,7 +50,7 @@ def _read(sentence: Sequence[Said]) -> Iterator[tuple[int, int, bool, bool, bool
         if each.refers is None:
             continue
         before = [other for other in reversed(nearest_last) if _may_stand_for(each, other)]
-        things = [other for other in before if other.refers is None]
+        things = [each for each in before if each.refers is None and each.kind != "pronoun"]
         if each.refers == "person":
             names = [other for other in things if other.kind == "name"]
             found = names[:1] or (things if len(things) == 1 else [])
