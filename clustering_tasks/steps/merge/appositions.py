@@ -13,8 +13,9 @@ from clustering_tasks.steps.merge.mentioned import PERSON, Mentioned, members_of
 from clustering_tasks.steps.merge.said import Said, said_with
 
 _COVERED = 0.5  # of the documents of a noun's cluster, that have the name
-# As far as they are no other word before a noun in another of these languages.
-_ARTICLES = words("the a an el la los las un una le les une il lo uno der die das ein eine het een")
+_ARTICLES = words(
+    "the a an el la los las un una le les l' l\u2019 une il lo uno der die das ein eine het een"
+)
 
 
 def nouns_of(labels: I32, named: Sequence[Named], known: Mentioned) -> I32:

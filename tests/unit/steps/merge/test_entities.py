@@ -269,6 +269,7 @@ APPOSITION: list[Item] = [
         "L'actrice Esther Williams est morte, dit Lindsay Lohan.",
         "Esther Williams, actrice, est morte, dit Lindsay Lohan.",
         "Esther Williams, une actrice, est morte, dit Lindsay Lohan.",
+        "Esther Williams, l'actrice, est morte, dit Lindsay Lohan.",
     ],
 )
 def test_a_noun_beside_a_name_is_that_persons(reconciled: Reconcile, told: str) -> None:
