@@ -447,7 +447,15 @@ class EventRecord(Shared):
 
 
 _Reason = Literal[
-    "same_name", "short_name", "acronym", "pronouns", "different_names", "different_numbers"
+    "same_name",
+    "short_name",
+    "acronym",
+    "pronouns",
+    "apposition",
+    "one_pronoun",
+    "antecedent",
+    "different_names",
+    "different_numbers",
 ]
 
 
@@ -500,8 +508,10 @@ class EntityRecord(Shared):
         Field(
             description="Members that are here for their names, after the clustering, by reason: "
             "`same_name`, `short_name`, `acronym`: their cluster was joined to this one; "
-            "`pronouns`: they can stand for no other name; `different_names`, "
-            "`different_numbers`: they left a cluster that they contradict.",
+            "`pronouns`: they can stand for no other name; `apposition`: nouns beside a person's "
+            "name; `one_pronoun`: the same pronouns stand for them; `antecedent`: pronouns, to "
+            "what they stand for in their sentence; "
+            "`different_names`, `different_numbers`: they left a cluster that they contradict.",
             examples=[{"same_name": 7, "pronouns": 3}],
         ),
     ]

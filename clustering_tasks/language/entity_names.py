@@ -218,7 +218,7 @@ def _best_name(counts: Mapping[str, int]) -> str:
     said_in = {form: frozenset(_words(form)) for form in forms}
     total = sum(forms.values())
     support = {form: _support(form, said_in, forms) for form in forms}
-    pure = {form for form in forms if _is_pure(form)} or set(forms)
+    pure = {form for form in forms if is_pure(form)} or set(forms)
     pure = {form for form in pure if len(form) <= _LONGEST_NAME} or pure
 
     def worth(form: str) -> tuple[float, int, int, str]:
@@ -266,7 +266,7 @@ def _words(form: str) -> list[str]:
     return [matching(word).rstrip(".") for word in _TOKEN.findall(form)] or [matching(form)]
 
 
-def _is_pure(form: str) -> bool:
+def is_pure(form: str) -> bool:
     """Whether every word of a name is a part of it: no common noun beside it."""
     return all(
         word[0].isupper() or word[0].isdigit() or word in BETWEEN or not word[0].islower()

@@ -557,8 +557,8 @@ class MergeSettings(_Group):
 
     names: bool = Field(
         default=True,
-        description="Entities only: clusters of one name are joined, pronouns go to the only name "
-        "that they can stand for, and clusters with contradicting names or numbers are cut. "
+        description="Entities only: clusters of one name are joined, pronouns go to what they "
+        "stand for, and clusters with contradicting names or numbers are cut. "
         "`false` leaves clusters as the algorithm found them.",
     )
 

@@ -2,7 +2,7 @@
 
 Mentions of one entity lie apart where its stories do, and a pronoun's vector is its sentence's. So
 clusters with contradicting names or numbers are cut, clusters of one name joined, and pronouns put
-to the only name that they can stand for.
+to what they stand for.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.background import DEVIATIONS, background
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.incremental.base import Base
+from clustering_tasks.steps.merge.antecedents import antecedents
+from clustering_tasks.steps.merge.appositions import nouns_of
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.entity_cuts import cut_contradictions
 from clustering_tasks.steps.merge.entity_joins import (
@@ -22,7 +24,12 @@ from clustering_tasks.steps.merge.entity_joins import (
     joined,
     links,
     named_clusters,
+)
+from clustering_tasks.steps.merge.entity_pronouns import (
+    of_one_pronoun,
     pronouns_of,
+    renamed,
+    to_antecedents,
 )
 from clustering_tasks.steps.merge.mentioned import Mentioned
 from clustering_tasks.workspace.artefacts import Metric, Result
@@ -32,9 +39,11 @@ from clustering_tasks.workspace.vector_files import VectorFile
 REASONS = (
     *("same_name", "short_name", "acronym", "pronouns"),
     *("different_names", "different_numbers"),
+    *("apposition", "one_pronoun", "antecedent"),
 )
 _SAMPLE = 512
 _SMALLEST = 2
+_FOUND = np.float32(0.5)  # the most that an outlier policy gives: no edge speaks for it
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Reconciled:
             nodes that a cut leaves alone.
         reason: (n,) int32 number in `REASONS` of why a node is where it is, -1 where the algorithm
             put it there.
-        metrics: clusters joined or cut off, by reason.
+        metrics: clusters joined or cut off, by reason; of `antecedent` the nodes.
     """
 
     labels: I32
@@ -54,9 +63,9 @@ class Reconciled:
     metrics: dict[str, Metric]
 
     def probabilities(self, before: I32, probabilities: F32) -> F32:
-        """Return the probabilities, (n,), 0 for nodes that were in a cluster and are in none."""
-        lost = (before >= 0) & (self.labels < 0)
-        return np.where(lost, np.float32(0), probabilities)
+        """Return the probabilities, (n,): 0 for what is alone now, `_FOUND` for what was alone."""
+        lost, found = (before >= 0) & (self.labels < 0), (before < 0) & (self.labels >= 0)
+        return np.select([lost, found], [np.float32(0), _FOUND], probabilities)
 
 
 def reconcile(
@@ -85,8 +94,10 @@ def reconcile(
         labels[each.members] = named[group[number]].cluster
         reason[each.members] = REASONS.index(name)
     counts |= {name: list(reasons.values()).count(name) for name in REASONS[:3]}
-    counts["pronouns"] = _place_pronouns(labels, reason, grouped(named, group), known)
+    labels, placed = _place_pronouns(labels, reason, grouped(named, group), known, story_floor)
+    labels = _without_single(labels, nodes.weight)
     reason[labels < 0] = -1
+    counts |= placed
     return Reconciled(_numbered(labels), reason, {f"reconciled.{n}": c for n, c in counts.items()})
 
 
@@ -96,15 +107,36 @@ def _least_similarity(nodes: Nodes, vectors: VectorFile) -> float:
     return -1.0 if chance is None else chance.beyond(DEVIATIONS)
 
 
-def _place_pronouns(labels: I32, reason: I32, named: list[Named], known: Mentioned) -> int:
-    """Put clusters of pronouns into those of their names; returns how many."""
+def _place_pronouns(
+    labels: I32, reason: I32, named: list[Named], known: Mentioned, story_floor: float
+) -> tuple[I32, dict[str, int]]:
+    """Put nouns beside a name and pronouns to it, and together what pronouns show to be one.
+
+    Returns:
+        labels, changed, as `reason` is; clusters that were moved and pronouns, by reason.
+    """
     of = pronouns_of(labels, named, known)
-    target = np.arange(int(labels.max(initial=-1)) + 2, dtype=np.int32)
+    target = np.arange(int(labels.max(initial=-1)) + 1, dtype=np.int32)
     target[list(of)] = list(of.values())
-    moved = (labels >= 0) & (target[labels] != labels)
-    labels[moved] = target[labels[moved]]
-    reason[moved] = REASONS.index("pronouns")
-    return len(of)
+    labels = _moved(labels, reason, "pronouns", target)
+    nouns = nouns_of(labels, named, known)
+    labels = _moved(labels, reason, "apposition", nouns)
+    stands = antecedents(known)
+    group = of_one_pronoun(labels, stands, named, known, story_floor)
+    labels = _moved(labels, reason, "one_pronoun", group)
+    labels, gone = to_antecedents(labels, stands, renamed(named, labels), known)
+    reason[gone] = REASONS.index("antecedent")
+    counts = {"pronouns": len(of), "antecedent": len(gone)}
+    for name, each in (("apposition", nouns), ("one_pronoun", group)):
+        counts[name] = int((each != np.arange(len(each))).sum())
+    return labels, counts
+
+
+def _moved(labels: I32, reason: I32, name: str, target: I32) -> I32:
+    """Return labels with each cluster as its target, (c,); enters the reason where they differ."""
+    after = np.where(labels >= 0, np.append(target, -1)[labels], labels).astype(np.int32)
+    reason[after != labels] = REASONS.index(name)
+    return after
 
 
 def _without_single(labels: I32, weight: I32) -> I32:

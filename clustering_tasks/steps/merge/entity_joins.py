@@ -1,6 +1,5 @@
-"""Clusters of mentions that are surely of one entity: of one name, its short form, its pronouns."""
+"""Clusters of mentions that are surely of one entity: of one name, its short form, its acronym."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,8 +11,8 @@ from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.disjoint_set import find
 from clustering_tasks.engine.exact import cosines
 from clustering_tasks.graph.nodes import Nodes
-from clustering_tasks.language.entity_names import BETWEEN, name_entity
-from clustering_tasks.language.name_keys import gender, initials, is_date, name_key
+from clustering_tasks.language.entity_names import BETWEEN, is_pure, name_entity
+from clustering_tasks.language.name_keys import initials, is_date, name_key
 from clustering_tasks.steps.merge.mentioned import (
     MEASURES,
     PERSON,
@@ -24,11 +23,7 @@ from clustering_tasks.steps.merge.mentioned import (
 from clustering_tasks.workspace.vector_files import VectorFile
 
 _AT_ONCE = 1024  # rows of a block of cosines
-_NAMED = 0.5  # of a cluster's items, that are names
-_PRONOUNS = 0.8  # of a cluster's items, that are pronouns of one gender
-_COVERED = 0.5  # of the documents of pronouns, that have the name that they stand for
-_ELSEWHERE = 0.5  # of these documents, that may have another name
-_GENDER = 0.6  # of the items of a name's pronouns, that have one gender
+_NAMED = 0.5  # of a cluster's items but for pronouns, that are names
 
 
 @dataclass(frozen=True)
@@ -40,12 +35,14 @@ class Named:
         members: its nodes.
         type_of: number of its type.
         key: its name, as it is compared.
+        pure: whether the name has no common noun beside it.
     """
 
     cluster: int
     members: I64
     type_of: int
     key: str
+    pure: bool
 
 
 @dataclass(frozen=True)
@@ -64,15 +61,17 @@ class Link:
 
 
 def named_clusters(labels: I32, known: Mentioned) -> list[Named]:
-    """Return the clusters whose mentions are mostly of a name, in their order."""
+    """Return the clusters whose mentions, but for pronouns, are mostly names, in their order."""
     found = []
     for cluster, members in members_of(labels):
-        if known.items(known.kind(members, "name")) < _NAMED * known.items(members):
+        names, nouns = (known.items(known.kind(members, kind)) for kind in ("name", "noun"))
+        if not names or names < _NAMED * (names + nouns):
             continue
         entity = name_entity(known.counts(members).elements(), known.common)
         key = name_key(entity.name) if entity is not None and entity.kind == "name" else ""
         if key:
-            found.append(Named(cluster, members, int(known.type_of[members[0]]), key))
+            pure = entity is not None and is_pure(entity.name)
+            found.append(Named(cluster, members, int(known.type_of[members[0]]), key, pure))
     return found
 
 
@@ -215,47 +214,3 @@ def grouped(named: Sequence[Named], group: I32) -> list[Named]:
         replace(named[first], members=np.sort(np.concatenate(each)))
         for first, each in members.items()
     ]
-
-
-def pronouns_of(labels: I32, named: Sequence[Named], known: Mentioned) -> dict[int, int]:
-    """Return the cluster of a name for clusters of pronouns that can stand for no other.
-
-    It is in most of their documents, in which hardly another name of the type is, and most of its
-    pronouns are of one gender.
-
-    Args:
-        labels: (n,) clusters of the nodes, negative for none.
-        named: clusters with a name.
-        known: of the nodes.
-    """
-    in_document: dict[tuple[int, int], set[int]] = {}
-    for each in named:
-        for document in known.documents(each.members):
-            in_document.setdefault((each.type_of, document), set()).add(each.cluster)
-    found, votes = list[tuple[int, int, str]](), dict[int, Counter[str]]()
-    for cluster, members in members_of(labels):
-        said = _gender(known.counts(members))
-        documents = known.documents(members)
-        if said is None or not documents:
-            continue
-        kind = int(known.type_of[members[0]])
-        names = Counter(name for d in documents for name in in_document.get((kind, d), ()))
-        (name, often), (_, second) = [*names.most_common(2), (-1, 0), (-1, 0)][:2]
-        if often >= _COVERED * len(documents) and second <= _ELSEWHERE * often:
-            found.append((cluster, name, said))
-            votes.setdefault(name, Counter())[said] += known.items(members)
-    return {
-        cluster: name
-        for cluster, name, said in found
-        if votes[name][said] > _GENDER * votes[name].total()
-    }
-
-
-def _gender(counts: Counter[str]) -> str | None:
-    """Return the gender of mentions that are nearly all pronouns of it."""
-    said = Counter[str]()
-    for mention, items in counts.items():
-        if (of := gender(mention)) is not None:
-            said[of] += items
-    most, items = next(iter(said.most_common(1)), ("", 0))
-    return most if items and items >= _PRONOUNS * counts.total() else None

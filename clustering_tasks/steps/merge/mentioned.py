@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy.sparse import csr_array
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.centroids import cluster_sums
 from clustering_tasks.engine.exact import cosines
 from clustering_tasks.engine.rows import unit
+from clustering_tasks.evidence.facts import sentences
 from clustering_tasks.graph.features import DocumentVectors, load_documents
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.language.english import words
@@ -37,6 +39,8 @@ class Mentioned:
         types: of entities, by the number in `type_of`.
         type_of: (n,) int32.
         document: (n,) int32, -1 for unknown.
+        sentence: (n,) int32 one for each sentence of a document, -1 for unknown.
+        sentences: their texts, by the number in `sentence`.
         weight: (n,) int32 items.
         stories: of the documents; None where the level has none.
         common: what is no name at this level.
@@ -48,6 +52,8 @@ class Mentioned:
     types: list[str]
     type_of: I32
     document: I32
+    sentence: I32
+    sentences: list[str]
     weight: I32
     stories: DocumentVectors | None
     common: frozenset[str]
@@ -133,7 +139,7 @@ def centroids(nodes: Nodes, vectors: VectorFile, groups: Sequence[I64]) -> F32:
 
 def read_mentioned(snapshot: Result, plan: Result, nodes: Nodes) -> Mentioned:
     """Read the words of a level's nodes; a node's are those of its first item."""
-    columns = read_columns(snapshot.path("items"), ["mention", "document_id"])
+    columns = read_columns(snapshot.path("items"), ["mention", "document_id", "sentence"])
     rows, items = nodes.row, np.flatnonzero(nodes.node_of_row >= 0)
     coded = columns["mention"].dictionary_encode()
     of_row = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -141,6 +147,9 @@ def read_mentioned(snapshot: Result, plan: Result, nodes: Nodes) -> Mentioned:
     said = np.bincount(of_row[items][of_row[items] >= 0], minlength=len(texts)).tolist()
     common = common_nouns(dict(zip(texts, said, strict=True)))
     documents = pd.factorize(columns["document_id"].to_pandas(), sort=True)[0]
+    first = pa.array(rows)
+    told = columns["sentence"].take(first)
+    sentence = sentences(columns["document_id"].take(first), told)
     stories = None
     if "story_vectors" in plan.files:
         stories = load_documents(plan.path("story_vectors"))
@@ -151,10 +160,18 @@ def read_mentioned(snapshot: Result, plan: Result, nodes: Nodes) -> Mentioned:
         types=[str(name) for name in nodes.group_names],
         type_of=nodes.group,
         document=documents[rows].astype(np.int32),
+        sentence=sentence,
+        sentences=_texts_of(sentence, told.to_pylist()),
         weight=nodes.weight,
         stories=stories,
         common=common,
     )
+
+
+def _texts_of(number: I32, texts: Sequence[str | None]) -> list[str]:
+    """Return the text of each number, from those of the nodes, (n,)."""
+    first = np.unique(number, return_index=True)[1]
+    return [texts[at] or "" for at in first.tolist() if number[at] >= 0]
 
 
 def members_of(labels: I32) -> Iterator[tuple[int, I64]]:
