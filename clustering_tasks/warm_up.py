@@ -14,6 +14,7 @@ from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.condensed_tree import condense, select
 from clustering_tasks.engine.decay import decay_of
 from clustering_tasks.engine.density_validity import relative_validity
+from clustering_tasks.engine.descent import descend
 from clustering_tasks.engine.kmeans import kmeans
 from clustering_tasks.engine.label_propagation import propagate
 from clustering_tasks.engine.label_retrieval import heaviest_apart, rewards
@@ -61,6 +62,7 @@ def warm_up() -> float:
     window = Window(np.zeros((12, 2)), 1.0)
     search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4, window)
     recall(vectors, link_back(found.ids, found.distances)[0])
+    descend(vectors, found, window)
     mutual_neighbours(found.ids, 2)
     shift_without_giants(vectors, weight)
     core = core_distances(found.ids, found.distances, weight, 2)

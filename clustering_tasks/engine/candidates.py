@@ -32,7 +32,7 @@ _MAGNITUDE = np.int32(0x7FFFFFFF)
 _LOWEST = np.int32(-(2**31))
 _BITS = 0xFFFFFFFF
 _TIMED_ROWS = 512
-_NO_DATES = np.empty((0, 2))
+NO_DATES = np.empty((0, 2))
 
 
 class Candidates(NamedTuple):
@@ -87,7 +87,7 @@ def offer(
         first: number of the first one.
         window: outside of which a column is no neighbour; None: there is none.
     """
-    spans, days = (window.spans, window.days) if window else (_NO_DATES, 0.0)
+    spans, days = (window.spans, window.days) if window else (NO_DATES, 0.0)
     compare(tile_path(), lists, codes, rows, own, panels, first, spans, days)
 
 

@@ -199,7 +199,7 @@ class _Search:
 def _search_rows(pool: ThreadPoolExecutor, search: _Search, rows: I64, kept: int) -> Neighbours:
     """Find the neighbours of some rows among `kept` candidates, or more where these are too few."""
     kept = max(min(kept, len(search.vectors)), search.k)
-    codes = _coded(pool, search.vectors, rows)
+    codes = coded(pool, search.vectors, rows)
     lists = candidates(len(rows), kept)
     others = _offer_all(pool, search, rows, codes, lists)
     ids, limits = finish(lists)
@@ -231,7 +231,7 @@ def _search_again(
         found.ids[some], found.distances[some] = better.ids, better.distances
 
 
-def _coded(pool: ThreadPoolExecutor, vectors: Vectors, rows: I64) -> Codes:
+def coded(pool: ThreadPoolExecutor, vectors: Vectors, rows: I64) -> Codes:
     """Code some rows as queries."""
     codes = codes_for(len(rows), vectors[:1].shape[1])
 

@@ -10,6 +10,7 @@ same bits.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,63 @@ def squared_distance(a: Floats, b: Floats) -> np.float32:
     total: np.float32 = _squared_distance_of_eights(a, b)
     for c in range(len(a) - len(a) % _LANES, len(a)):
         total += (a[c] - b[c]) * (a[c] - b[c])
+    return total
+
+
+_CODES = 32  # 7-bit numbers that are multiplied at once
+_SUMS = 8  # of their products that fit into 16 bits: 8 * 63 * 63 < 2^15
+
+
+@intrinsic
+def _product_of_codes(_: Any, a: Any, b: Any) -> Any:
+    """Sum the products of two contiguous int8 vectors of -63 to 63, up to the last whole 32.
+
+    60 ns for 768 of them where a loop of Numba takes 150; for a processor without AVX 120 and 385.
+    """
+
+    def write(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        vectors = [
+            context.make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args, values, strict=True)
+        ]
+        wide = ir.VectorType(ir.IntType(32), _CODES)
+        total = cgutils.alloca_once_value(builder, ir.Constant(wide, [0] * _CODES))
+        length = builder.extract_value(vectors[0].shape, 0)
+        first = ir.Constant(length.type, 0)
+        for sums in (_SUMS, 1):
+            step = ir.Constant(length.type, sums * _CODES)
+            last = builder.sub(length, builder.urem(length, step))
+            with cgutils.for_range_slice(builder, first, last, step) as (at, _):
+                products = _summed_products(builder, vectors, at, sums)
+                widened = builder.sext(products, wide)
+                builder.store(builder.add(builder.load(total), widened), total)
+            first = last
+        lanes = builder.load(total)
+        numbers = [builder.extract_element(lanes, ir.IntType(32)(at)) for at in range(_CODES)]
+        return reduce(builder.add, numbers)
+
+    return types.int32(a, b), write
+
+
+def _summed_products(builder: Any, vectors: Any, at: Any, sums: int) -> Any:
+    """Add up to 8 products in each of 32 lanes of 16 bits."""
+    bytes_, lanes = (ir.VectorType(ir.IntType(bits), _CODES) for bits in (8, 16))
+
+    def loaded(vector: Any, place: Any) -> Any:
+        pointer = builder.bitcast(builder.gep(vector.data, [place]), bytes_.as_pointer())
+        return builder.sext(builder.load(pointer, align=1), lanes)
+
+    places = [builder.add(at, ir.Constant(at.type, number * _CODES)) for number in range(sums)]
+    products = [builder.mul(*(loaded(vector, place) for vector in vectors)) for place in places]
+    return reduce(builder.add, products)
+
+
+@kernel
+def dot_of_codes(a: npt.NDArray[np.int8], b: npt.NDArray[np.int8]) -> np.int32:
+    """Product of two contiguous vectors of one length whose numbers are -63 to 63."""
+    total: np.int32 = _product_of_codes(a, b)
+    for c in range(len(a) - len(a) % _CODES, len(a)):
+        total += np.int32(a[c]) * np.int32(b[c])
     return total
 
 

@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from upath import UPath
 
-from clustering_tasks.arrays import F32, I32, Mask
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.approximation import Recall, link_back, recall
+from clustering_tasks.engine.descent import descend
+from clustering_tasks.engine.neighbours import Neighbours
 from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.time_ranges import read_window
@@ -46,18 +49,38 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
     return graph
 
 
-def mend(graph: Graph, plan: Result, nodes: Nodes) -> list[slice]:
-    """Mend what an approximate search missed, as far as other rows found it.
+def mend(graph: Graph, plan: Result, nodes: Nodes, temporal: TemporalSettings) -> list[slice]:
+    """Mend what an approximate search missed, by what other rows found.
 
     Returns:
         the nodes of each block that was searched so, if none of its parts is missing.
     """
     approximate = list(_approximate(graph, plan, nodes))
-    for rows in approximate:
-        ids, distances = link_back(of_block(graph, rows), graph.distances[rows])
-        graph.distances[rows] = distances
-        graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
+    if approximate:
+        with open_vectors(plan.path("features")) as features:
+            for rows in approximate:
+                vectors = FileRows(features, rows.start, rows.stop)
+                linked = link_back(of_block(graph, rows), graph.distances[rows])
+                window = read_window(plan, temporal, rows)
+                found = descend(vectors, Neighbours(*linked), window)
+                ids, distances = link_back(found.ids, found.distances)
+                graph.distances[rows] = distances
+                graph.ids[rows] = np.where(ids >= 0, ids + np.int32(rows.start), -1)
     return approximate
+
+
+def write_rows(path: UPath, nodes: I64, ids: I32, distances: F32) -> None:
+    """Write rows of a graph, which `read_graph` reads.
+
+    Args:
+        path: of the new file.
+        nodes: (m,) whose rows they are.
+        ids: (m, k) their neighbours.
+        distances: (m, k).
+    """
+    with path.open("wb") as file:
+        own = nodes.astype(np.int32)
+        np.savez(file, allow_pickle=False, nodes=own, ids=ids, distances=distances)
 
 
 def measure_recall(

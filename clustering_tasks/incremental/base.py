@@ -211,11 +211,17 @@ def _whole(run: Run, result: Result) -> bool:
     with refusing_damage(UPath(result.uri) / "result.json", _ANEW):
         if find_artefact(run, result.step, result.key) is None:
             return False
-    for file in _TAKEN_OVER[result.step]:
+    for file in _taken_over(result):
         path = result.path(file)
         with refusing_damage(path, _ANEW):
             _read(path)
     return True
+
+
+def _taken_over(result: Result) -> tuple[str, ...]:
+    """Name the files that are taken over; `merge` leaves a graph where it has mended one."""
+    mended = result.step == "merge" and "graph" in result.files
+    return _TAKEN_OVER[result.step] + ("graph",) * mended
 
 
 def _read(path: UPath) -> None:
@@ -232,7 +238,7 @@ def _files(
     snapshot: Result, plan: Result, merge: Result, parts: list[Result | None]
 ) -> Iterator[tuple[str, bool]]:
     for name, result in (("snapshot", snapshot), ("plan", plan), ("merge", merge)):
-        for file in _TAKEN_OVER[name]:
+        for file in _taken_over(result):
             yield name, file in result.files and result.path(file).exists()
     for part in parts:
         fits = part is not None and part.metrics["plan"] == plan.key

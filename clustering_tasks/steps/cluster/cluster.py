@@ -8,6 +8,7 @@ from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.graph.cell_order import load_cells
+from clustering_tasks.graph.neighbour_graph import write_rows
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.steps.cluster.former_rows import enter, former_rows
@@ -93,14 +94,7 @@ def _cluster(
     if former is not None:
         graph = enter(former, own, graph, bounds)
         own = np.arange(len(nodes.row))
-    with attempt.new_file("graph", "graph.npz").open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            nodes=own.astype(np.int32),
-            ids=graph.ids,
-            distances=graph.distances,
-        )
+    write_rows(attempt.new_file("graph", "graph.npz"), own, graph.ids, graph.distances)
     name = plan.parts[part].name if plan.parts else None
     attempt.metrics = {
         "part": part,

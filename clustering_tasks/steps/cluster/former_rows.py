@@ -24,7 +24,9 @@ def former_rows(run: Run, plan: Result) -> ReusedRows | None:
     with plan.path("former").open("rb") as file:
         former = np.load(file, allow_pickle=False)
     nodes = len(load_nodes(base.plan.path("nodes")).row)
-    return reused_rows(read_graph(nodes, run.settings.neighbours.k, base.parts), former)
+    # where the search was approximate, `merge` has mended what the parts found
+    found = [base.merge] if "graph" in base.merge.files else base.parts
+    return reused_rows(read_graph(nodes, run.settings.neighbours.k, found), former)
 
 
 def enter(rows: ReusedRows, searched: I64, found: Neighbours, bounds: I64) -> Neighbours:

@@ -23,7 +23,13 @@ from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.evidence.check import CheckedEvidence
-from clustering_tasks.graph.neighbour_graph import Graph, measure_recall, mend, read_graph
+from clustering_tasks.graph.neighbour_graph import (
+    Graph,
+    measure_recall,
+    mend,
+    read_graph,
+    write_rows,
+)
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.time_ranges import read_time_ranges
 from clustering_tasks.incremental.base import Base, load_base
@@ -193,7 +199,10 @@ def _merge(
     nodes = load_nodes(plan.path("nodes"))
     graph = read_graph(len(nodes.row), run.settings.neighbours.k, parts.values())
     # an incremental run has mended its graph, whose rows are mostly the base's
-    approximate = mend(graph, plan, nodes) if base is None else []
+    approximate = mend(graph, plan, nodes, run.settings.temporal) if base is None else []
+    if approximate:  # for a run that continues this one
+        path = attempt.new_file("graph", "graph.npz")
+        write_rows(path, np.arange(len(nodes.row)), graph.ids, graph.distances)
     with ThreadPoolExecutor(1) as beside:  # products, while metadata keeps the interpreter busy
         measuring = beside.submit(measure_recall, graph, plan, approximate, run.settings.temporal)
         if base is None:
