@@ -21,6 +21,7 @@ from stage4.api.models.installation import Dependency, DependencyName, Health, L
 from stage4.api.pool import airflow_connection, read_row
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
+from stage4.events.receivers import unusable
 from stage4.events.stage3.reading import reading
 from stage4.events.stage3.stream import GROUP, STREAM
 from stage4.redis_link import redis_url
@@ -54,6 +55,7 @@ async def read_health(response: Response, _access: AccessDep, services: Services
         "redis": lambda: _redis(services),
         "stage3": _stage3,
         "stage3_stream": _stage3_stream,
+        "event_receivers": _event_receivers,
         "workspace": lambda: _workspace(services),
     }
     found = await asyncio.gather(*map(_tried, asked.values()))
@@ -154,6 +156,15 @@ async def _stage3_stream() -> str | None:
         )
     waiting = "entries" if found.waiting is None else f"{found.waiting} entries"
     return f"{waiting} wait, {found.pending} are being stored, {found.dead} are dead letters"
+
+
+async def _event_receivers() -> str | None:
+    where = deployment()
+    if not where.event_receivers:
+        return None
+    if wrong := await run_in_threadpool(unusable, where, airflow_connection):
+        raise _NotHealthyError("; ".join(wrong))
+    return f"{len(where.event_receivers)} can be used"
 
 
 async def _workspace(services: Services) -> str:
