@@ -85,6 +85,11 @@ def test_the_stream_of_stage3(viewer: Api, settings: pytest.MonkeyPatch, tmp_pat
         status, detail = stream(viewer)
         assert status == "down"
         assert "receive_events" in detail
+        server.client.set("no stream", "x")
+        wrong = json.loads(server.airflow_connection) | {"extra": {"stream": "no stream"}}
+        settings.setenv("AIRFLOW_CONN_STAGE3_STREAM", json.dumps(wrong))
+        assert stream(viewer) == ("down", "Redis refuses: WRONGTYPE")
+        settings.setenv("AIRFLOW_CONN_STAGE3_STREAM", server.airflow_connection)
         for number in range(3):
             server.client.xadd(STREAM, {"number": number})
         server.client.xreadgroup(GROUP, CONSUMER, {STREAM: ">"}, count=1)

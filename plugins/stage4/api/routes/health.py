@@ -10,7 +10,7 @@ import psycopg
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import APIRouter, Response
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from starlette.concurrency import run_in_threadpool
 from upath import UPath
 
@@ -94,6 +94,8 @@ def _words(error: Exception) -> str:
     """Say what is wrong without addresses, users or passwords."""
     if isinstance(error, _NotHealthyError):
         return str(error)
+    if isinstance(error, ResponseError):
+        return f"Redis refuses: {str(error).partition(' ')[0]}"  # its code, as NOPERM or WRONGTYPE
     if isinstance(error, TimeoutError):
         return f"no answer in {_WAIT_SECONDS:g} s"
     return f"no answer ({type(error).__name__})"
