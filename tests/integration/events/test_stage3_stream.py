@@ -145,7 +145,7 @@ def test_what_comes_is_stored_and_acknowledged_and_wakes_the_dag(
 
 def idle(server: RedisServer) -> float:
     """Seconds since a reader last asked."""
-    (consumer,) = server.client.xinfo_consumers(STREAM, GROUP)  # type: ignore[misc, union-attr]
+    (consumer,) = server.client.xinfo_consumers(STREAM, GROUP)
     return float(consumer["idle"]) / 1000
 
 
