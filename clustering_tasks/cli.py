@@ -23,6 +23,7 @@ from upath import UPath
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.corrections.frozen import freeze, frozen_folder, read_file, read_frozen
 from clustering_tasks.deleted_documents.tombstones import Tombstones, read_tombstones
+from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.errors import (
     CHECKPOINTED,
     INTERNAL_ERROR,
@@ -143,6 +144,17 @@ def _perform_with_answers(step: Step) -> Callable[..., None]:
     return command
 
 
+@app.callback(help="Every step of the clustering as a command, and all of them as `run`.")
+def check_environment() -> None:
+    """Refuse what is wrong in the environment before a command works.
+
+    Raises:
+        SettingsError: a setting of the installation, or OMP_NUM_THREADS.
+    """
+    deployment()
+    thread_count()
+
+
 _add_commands()
 
 
@@ -198,6 +210,12 @@ def recommend_command(
     count = items if indices is None else module.count_items(indices, _level(level), dimension)
     machine = module.this_machine(dimension)
     _print(module.recommend(chosen, _level(level), count, machine).record())
+
+
+@app.command("check-settings")
+def check_settings_command() -> None:
+    """Check the installation's settings, as every command does before it works."""
+    _print({"settings": "accepted"})
 
 
 @app.command("warm-up")

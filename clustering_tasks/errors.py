@@ -19,6 +19,7 @@ import errno
 import os
 import pwd
 import re
+from pathlib import Path
 from typing import ClassVar
 
 INTERNAL_ERROR = 70
@@ -27,6 +28,7 @@ KILLED = 137  # 128 + SIGKILL
 CHECKPOINTED = 85
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST})
 _SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$")  # numpy's, which has no errno
 
 
@@ -87,12 +89,23 @@ def of_the_system(error: OSError) -> ResourcesError | None:
             f"that user the right, or set another path (STAGE4_WORKSPACE, STAGE4_INDICES, "
             f"STAGE4_OUTPUT)"
         )
+    if error.errno in _NO_FOLDER and path and (file := _file_in_the_way(Path(path))):
+        return ResourcesError(
+            f"{path} cannot be made, for {file} is a file, not a folder: move it, or set another "
+            "path (STAGE4_WORKSPACE, STAGE4_INDICES, STAGE4_OUTPUT)"
+        )
     if error.errno in _FULL or _SHORT_WRITE.search(reason):
         return ResourcesError(
             f"{path or 'a file'} could not be written by {_user()} ({reason}): free space, "
             f"raise the quota or the limit of a file's size, or set another STAGE4_WORKSPACE"
         )
     return None
+
+
+def _file_in_the_way(path: Path) -> Path | None:
+    """Find what is no folder among a path's parents, or where a folder was to be."""
+    first = next((each for each in (path, *path.parents) if os.path.lexists(each)), None)
+    return None if first is None or first.is_dir() else first
 
 
 def _user() -> str:

@@ -189,6 +189,7 @@ class Stack:
 
     def _start(self) -> None:
         since = datetime.now(UTC)
+        self._command("-m", "clustering_tasks", "check-settings")
         self.report("PostgreSQL: starting")
         if self.database.start():
             self._migrated.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The code blocks of the README, so that tests can run what it says."""
+"""The code blocks of the README and the other pages, so that tests can run what it says."""
 
 import re
 from pathlib import Path
@@ -8,13 +8,13 @@ README = REPO / "README.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def section(title: str) -> str:
+def section(title: str, page: Path = README) -> str:
     """The text under a heading, up to the next one of its rank."""
-    _, found, rest = README.read_text(encoding="utf-8").partition(f"\n## {title}\n")
-    assert found, f"the README has no section {title!r}"
+    _, found, rest = page.read_text(encoding="utf-8").partition(f"\n## {title}\n")
+    assert found, f"{page.name} has no section {title!r}"
     return rest.partition("\n## ")[0]
 
 
-def blocks(title: str, language: str) -> list[str]:
+def blocks(title: str, language: str, page: Path = README) -> list[str]:
     """The code blocks of a language in a section."""
-    return [text for name, text in _BLOCK.findall(section(title)) if name == language]
+    return [text for name, text in _BLOCK.findall(section(title, page)) if name == language]

@@ -16,13 +16,23 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from clustering_tasks.errors import SettingsError
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 def thread_count() -> int:
-    """Threads that this process may use: OMP_NUM_THREADS, else the processors it may run on."""
-    return int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+    """Threads that this process may use: OMP_NUM_THREADS, else the processors it may run on.
+
+    Raises:
+        SettingsError: OMP_NUM_THREADS has another form than OpenMP's.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "").strip()
+    first = given.partition(",")[0].strip() or "0"  # the others are of nested regions
+    if not (first.isascii() and first.isdigit() and len(first) < 5):
+        raise SettingsError(f"OMP_NUM_THREADS={given!r}: set a number of threads, or unset it")
+    return int(first) or len(os.sched_getaffinity(0))
 
 
 @cache

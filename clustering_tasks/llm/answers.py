@@ -56,6 +56,7 @@ class Asked(BaseModel):
         model: name of the model; None where it could not be asked at all.
         endings: questions by how they ended.
         answers: of a cluster the digest of its answer.
+        refused: of a cluster why its answer is none: `unreadable` or `invented`.
         spent: see there.
         labels: digest of all answers' labels.
     """
@@ -65,6 +66,7 @@ class Asked(BaseModel):
     model: str | None
     endings: dict[Ending, int]
     answers: dict[str, str]
+    refused: dict[str, Ending] = Field(default_factory=dict)  # none of an earlier version
     spent: Spent
     labels: str
 
@@ -123,6 +125,7 @@ def write_asked(
     endings: Mapping[Ending, int],
     answers: Mapping[str, tuple[str, str]],
     spent: Spent,
+    refused: Mapping[str, Ending] | None = None,
 ) -> Asked:
     """Write how the questions of a run ended.
 
@@ -132,11 +135,13 @@ def write_asked(
         endings: the same.
         answers: of a cluster the digest and the label of its answer.
         spent: the same.
+        refused: the same; None: there are none.
     """
     asked = Asked(
         model=model,
         endings={ending: endings.get(ending, 0) for ending in ENDINGS},
         answers={name: digest for name, (digest, _) in answers.items()},
+        refused=dict(refused or {}),
         spent=spent,
         labels=_digest(sorted((name, label) for name, (_, label) in answers.items())),
     )

@@ -14,6 +14,7 @@ from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.runners import RUNNERS
 from clustering_tasks.settings.source_tables import SourceTables
+from clustering_tasks.settings.webhook_secrets import webhook_secrets
 
 if TYPE_CHECKING:
     RunnerName = str
@@ -388,6 +389,13 @@ class DeploymentSettings(BaseSettings):
         for network in networks:
             ip_network(network)
         return networks
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _signs(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            webhook_secrets(secret.get_secret_value())
+        return secret
 
     @field_validator("log_level", mode="before")
     @classmethod

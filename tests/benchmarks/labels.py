@@ -40,7 +40,7 @@ from clustering_tasks.steps.label.members import (
     read_members,
 )
 from clustering_tasks.steps.label.naming import Proposal
-from clustering_tasks.steps.label.proposals import describe
+from clustering_tasks.steps.label.proposals import Scores, describe
 from clustering_tasks.workspace.columns import read_columns
 from tests.benchmarks.collection import read_collection, write_collection
 from tests.benchmarks.disturbed import reprinted
@@ -170,7 +170,7 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
 
 def _described(
     found: Clustered, clusters: I32
-) -> Iterator[tuple[Columns, list[str], Proposal, bool]]:
+) -> Iterator[tuple[Columns, list[str], Proposal, Scores | None]]:
     table = found.table.append_column("near_duplicate_of", _copies(found, clusters))
     return describe(table, found.texts, clusters, found.level, 10)
 

@@ -119,7 +119,7 @@ def test_every_dependency_is_healthy_after_a_run(api: AirflowApi, run: str) -> N
     states = {name: each["status"] for name, each in health["dependencies"].items()}
     assert states == {
         **dict.fromkeys(("postgres", "redis", "workspace"), "up"),
-        **dict.fromkeys(("stage3", "stage3_stream"), "off"),
+        **dict.fromkeys(("stage3", "stage3_stream", "event_receivers"), "off"),
     }
     assert health["status"] == "healthy"
 

@@ -57,6 +57,15 @@ def test_the_second_day_continues_the_first(tmp_path: Path) -> None:
     assert second["lineage"]["continued"] > second["lineage"].get("born", 0)
 
 
+def test_a_search_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    [script] = blocks("Checkpoints", "sh", REPO / "docs" / "OPERATIONS.md")
+    script = script.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+    output = sh(script.replace(".venv/bin/python", sys.executable))
+    assert "ended with 85" in output.splitlines()
+    metrics = json.loads(output.splitlines()[-1])["metrics"]
+    assert 0 < metrics["nodes_from_checkpoint"] < metrics["searched"]
+
+
 @pytest.mark.airflow
 def test_address_and_password_are_those_that_up_prints(airflow: Airflow) -> None:
     *_, script = blocks("What a newcomer gets", "sh")

@@ -147,6 +147,12 @@ def check(done: Labelled) -> None:
     assert report["errors"]["llm_timeouts"] == endings["timed_out"]
     assert report["errors"]["parsing"] == endings["unreadable"] + endings["invented"]
     assert report["llm"]["used"] == done.sources["llm"]
+    why = Counter(each["reason"] for each in report["llm"]["refusals"])
+    expected = {name: endings[name] for name in ("unreadable", "invented")}
+    expected |= {name: report["llm"][name] for name in ("lost", "taken")}
+    assert why == Counter(expected)
+    local = {r["cluster_id"] for r in done.records if r["label_source"] == "local"}
+    assert {each["cluster_id"] for each in report["llm"]["refusals"]} <= local
     assert report["llm"]["requests"] <= done.run.settings.llm.max_requests
     assert report["llm"]["tokens"] <= done.run.settings.llm.max_tokens
     labels = [record["cluster_label"] for record in done.records]
@@ -266,6 +272,9 @@ def test_a_wrong_answer_leaves_the_local_label(
         done = labelled(server.url, max_requests=5)
     assert done.sources == {"local": len(THEMES)}
     assert done.endings == {ending: 5, "over_budget": len(THEMES) - 5}
+    nothing = {"label": None, "score": None, "local_score": None}
+    for refusal in done.report["llm"]["refusals"]:  # what a stranger wrote is kept nowhere
+        assert refusal == nothing | {"cluster_id": refusal["cluster_id"], "reason": ending}
     assert (len(server.asked), done.asked.spent.requests) == (5, 5)
     assert {headers["path"] for headers in server.headers} == {"/v1/chat/completions"}
 
@@ -300,6 +309,33 @@ def test_a_label_that_finds_the_members_less_well_is_not_used(
     assert done.endings == {"answered": len(THEMES)}
     assert done.report["llm"]["lost"] == len(THEMES)
     assert done.sources == {"local": len(THEMES)}
+    for refusal in done.report["llm"]["refusals"]:
+        assert (refusal["reason"], refusal["label"]) == ("lost", "residents wait for help")
+        assert 0 <= refusal["score"] < refusal["local_score"]
+
+
+def test_of_two_clusters_with_one_answer_the_other_is_told_why_it_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have the same titles, and nothing local is better."""
+    stage3 = Stage3Folder(tmp_path / "indices")
+    metadata = [
+        plain_metadata("documents", n) | {"title": f"Choir of {n % 9} sings in Bergen"}
+        for n in range(18)
+    ]
+    stage3.write("documents", blobs([9, 9], spread=0.03), metadata)
+    run = started(Workbench(stage3, UPath(tmp_path / "workspace")), "job", SETTINGS["llm"])
+    questions = read_questions(label(run).path(FILE))
+    with llm_server(lambda *_: Answer("Choir sings in Bergen")) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_LLM", server.connection("twice"))
+        of_level = RunOfLevel(run.workspace, run.level.name, run.job_id)
+        asked = ask_all(of_level, "llm", run.settings.llm, questions)
+    done = Labelled(run, asked, label(run, asked.digest))
+    assert asked.endings["answered"] == 2
+    (refusal,) = done.report["llm"]["refusals"]
+    assert (refusal["reason"], refusal["label"]) == ("taken", "Choir sings in Bergen")
+    assert refusal["score"] >= refusal["local_score"]
+    assert done.sources == {"llm": 1, "local": 1}
 
 
 def test_texts_that_give_orders_stay_texts(labelled: Callable[..., Labelled]) -> None:
@@ -518,6 +554,27 @@ def test_an_answer_goes_with_the_documents_whose_texts_it_was_given(
     assert {r["cluster_id"] for r in records if r["label_source"] == "local"} == about
     named = [path for path in Path(copy.workspace.path).rglob("*.json*") if path.is_file()]
     assert not any(f'"{gone}"' in path.read_text(errors="replace") for path in named)
+
+
+def test_a_refused_label_goes_with_the_documents_whose_texts_it_was_given(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Workbench(bench.stage3, bench.workspace.parent / "deleting-refused")
+    with llm_server(lambda *_: Answer("residents wait for help")) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_LLM", server.connection("deleting-refused"))
+        done = ask(started(copy, "job", SETTINGS["llm"]))
+    questions = {q.cluster_id: q for q in read_questions(UPath(first_questions(copy)))}
+    gone = next(iter(questions.values())).sources[0]
+    about = {name for name, question in questions.items() if gone in question.sources}
+    assert about < {each["cluster_id"] for each in done.report["llm"]["refusals"]}
+    secret = "a secret of the tests"
+    deleted = tombstones(secret, [document_hash(secret, gone)], {key_check(secret)})
+    redact(copy.workspace, LEVELS["documents"], "delete", deleted)
+    left = load_run(copy.workspace, LEVELS["documents"], "job").result("label")
+    report = json.loads(left.path("report").read_bytes())
+    told = {each["cluster_id"] for each in report["llm"]["refusals"]}
+    assert told
+    assert told.isdisjoint(about)
 
 
 def first_questions(bench: Workbench) -> str:

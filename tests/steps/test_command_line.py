@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.settings.deployment import deployment
 from tests.conftest import CommandLine
 from tests.stage3_folder import DIMENSION, Stage3Folder, blobs
@@ -263,6 +264,45 @@ def test_a_wrong_setting_of_the_installation_is_named_with_its_variable(
     assert "STAGE4_DELETION_SECRET" in outcome.error
     assert "many" in outcome.error
     assert "too short" not in outcome.stderr, "a secret"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("STAGE4_BATCH_ROWS", "1023"), ("STAGE4_CHECKPOINT_SECONDS", "-1")),
+        *(("STAGE4_GPU_MEMORY_BYTES", "0"), ("STAGE4_CALLBACK_SECRET", "c2VjcmV0" * 4)),
+        *(("OMP_NUM_THREADS", "-2"), ("OMP_NUM_THREADS", "many"), ("OMP_NUM_THREADS", "2 3")),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "cluster", "check-settings"])
+def test_a_wrong_environment_is_refused_before_a_command_works(
+    cli: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    deployment.cache_clear()
+    place = ("--level", "events", "--workspace", tmp_path / "workspace")
+    own = {"run": (*place, "--indices", tmp_path), "cluster": (*place, "--part", 0)}
+    outcome = cli(command, *own.get(command, ()))
+    monkeypatch.undo()
+    deployment.cache_clear()
+    assert (outcome.code, list(tmp_path.iterdir())) == (64, [])
+    assert name in outcome.error
+
+
+@pytest.mark.parametrize(("value", "threads"), [("3", 3), ("3,2", 3), (" 4 ", 4)])
+def test_threads_as_openmp_counts_them(
+    monkeypatch: pytest.MonkeyPatch, value: str, threads: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert thread_count() == threads
+    for unset in ("", "0"):
+        monkeypatch.setenv("OMP_NUM_THREADS", unset)
+        assert thread_count() == len(os.sched_getaffinity(0))
 
 
 def test_it_ends_with_its_parent(published: Published) -> None:

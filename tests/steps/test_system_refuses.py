@@ -75,6 +75,17 @@ def test_a_folder_that_may_not_be_entered_is_named(cli: CommandLine, place: Path
     (place / "indices").chmod(0o755)
 
 
+@pytest.mark.parametrize("below", ["", "/a/b"])
+def test_a_file_in_the_place_of_the_workspace_is_named(
+    cli: CommandLine, place: Path, below: str
+) -> None:
+    (place / "file").write_text("of somebody")
+    outcome = snapshot(cli, place, f"file{below}")
+    assert outcome.code == 69
+    assert f"{place}/file is a file, not a folder" in outcome.error
+    assert (place / "file").read_text() == "of somebody"
+
+
 def test_a_workspace_that_may_not_be_written_is_named(cli: CommandLine, place: Path) -> None:
     (place / "workspace").chmod(0o555)
     for workspace in ("workspace", "workspace/new"):

@@ -20,7 +20,7 @@ from clustering_tasks.steps.label.asking import Asking
 from clustering_tasks.steps.label.copies import ASSIGNED, ITEMS, near_duplicates_of
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
-from clustering_tasks.steps.label.llm_labels import LlmLabels, read_llm_labels
+from clustering_tasks.steps.label.llm_labels import LlmLabels, counted, read_llm_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
 from clustering_tasks.steps.label.members import Columns, most_central, read_members
 from clustering_tasks.steps.label.proposals import describe
@@ -162,7 +162,7 @@ def _write(
         "outlier_share": report["outlier_share"],
         "raw_outlier_share": report["raw_outlier_share"],
         **{f"tags.{name}": value for name, value in report["tags"].items()},
-        **{f"llm.{name}": value for name, value in report.get("llm", {}).items()},
+        **{f"llm.{name}": value for name, value in counted(report.get("llm", {})).items()},
         **({"llm.new_labels": asking.new} if asking else {}),
     }
 
@@ -200,16 +200,16 @@ def _records(
     described = describe(table, texts, labels, run.level.name, most, each, answers)
     # what people call a cluster comes first, then what it was called before
     free = FreeLabels.without([marks.names(), lasting.may_stay(identities)])
-    for number, (members, keywords, proposal, wins) in enumerate(described):
+    for number, (members, keywords, proposal, scores) in enumerate(described):
         identity = identities[number]
         name = identity["cluster_id"]
         otherwise = ", ".join(keywords[:_IN_LABEL]) or name_of_id(_most_central_id(members), name)
         ranked = proposal.ranked or [otherwise]
-        best = free.best(name, llm.before(name, ranked, wins=wins), proposal.tellers, members)
+        best = free.best(name, llm.before(name, ranked, scores), proposal.tellers, members)
         source = llm.source(name, best, ranked)
         chosen = lasting.on(identity, best, proposal, members, free, source)
         free.take(name, chosen.text)
-        llm.used += name in llm.answers and chosen.source == "llm"
+        llm.note(name, ranked, chosen.source, scores)
         if asking is not None:
             asking.add(number, name, members, new=chosen.made == run.as_of)
         cluster = Cluster(

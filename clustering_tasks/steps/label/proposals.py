@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +37,24 @@ _READ = [
     *("near_duplicate", "near_duplicate_of"),
 ]
 
+
+class Scores(NamedTuple):
+    """Values of labels as queries for their cluster's members, by which candidates are ranked.
+
+    Attributes:
+        llm: of a language model's label.
+        local: of the best local one.
+    """
+
+    llm: float
+    local: float
+
+    @property
+    def wins(self) -> bool:
+        """Whether the model's is used: of equals it is, for it has read the texts as a whole."""
+        return self.llm >= self.local
+
+
 Task = tuple[Group, WordGroup, Sequence[str | None]]
 
 
@@ -47,12 +66,10 @@ def describe(
     keywords: int,
     each: Each = map,
     answers: Sequence[str | None] | None = None,
-) -> Iterator[tuple[Columns, list[str], Proposal, bool]]:
-    """Yield the members of each cluster, its keywords, what it may be called, and who has won.
+) -> Iterator[tuple[Columns, list[str], Proposal, Scores | None]]:
+    """Yield the members of each cluster, its keywords, what it may be called, and the scores.
 
-    A model's label wins if its value as a query, by which the local labels are ranked too, is not
-    below that of the best one. Of equals it is the model's, which has read the texts as a whole.
-    What near-duplicates say counts once.
+    Scores are of clusters that a model has named. What near-duplicates say counts once.
 
     Args:
         table: n items, from `read_members`, and their `near_duplicate_of`.
@@ -78,24 +95,25 @@ def describe(
     )
     proposals = each(partial(_propose, Namer(level, common)), tasks)
     both = zip(by_cluster(table, labels, clusters), chain.from_iterable(proposals), strict=True)
-    for members, (terms, proposal, wins) in both:
-        yield members, terms[:keywords], proposal, wins
+    for members, (terms, proposal, scores) in both:
+        yield members, terms[:keywords], proposal, scores
 
 
-def _propose(namer: Namer, task: Task) -> list[tuple[list[str], Proposal, bool]]:
-    """Return the heaviest terms of each cluster of a group, and what it may be called."""
+def _propose(namer: Namer, task: Task) -> list[tuple[list[str], Proposal, Scores | None]]:
+    """Return the heaviest terms of each cluster of a group, what it may be called, and scores."""
     members, words, answers = task
     found = []
     for m, w, answer in zip(members.clusters(), words.clusters(), answers, strict=True):
         central = different(m, most_central(m), namer.level, MOST_CENTRAL)
         proposal = namer.propose(m, central, w)
-        found.append((w.keywords, proposal, answer is not None and _wins(answer, proposal, w)))
+        scores = None if answer is None else _scores(answer, proposal, w)
+        found.append((w.keywords, proposal, scores))
     return found
 
 
-def _wins(answer: str, proposal: Proposal, words: Words) -> bool:
+def _scores(answer: str, proposal: Proposal, words: Words) -> Scores:
     local = proposal.ranked[0] if proposal.ranked else ""
-    return _value(answer, words) >= _value(local, words)
+    return Scores(_value(answer, words), _value(local, words))
 
 
 def _value(label: str, words: Words) -> float:

@@ -71,7 +71,8 @@ UPDATE stage4.runs SET read = read - %(read)s, clustered = clustered - %(cluster
 WHERE load_id = %(load_id)s
 """
 _REPORT = """
-UPDATE stage4.runs SET report = jsonb_set(report, '{{counts}}', jsonb_build_object(
+UPDATE stage4.runs SET report = jsonb_set(
+    report #- '{{llm,refusals}}', '{{counts}}', jsonb_build_object(
     'read', read, 'clustered', clustered, 'noise', noise, 'filtered', filtered,
     'unassigned', unassigned, 'clusters', clusters
 )) WHERE load_id = %(load_id)s

@@ -7,6 +7,7 @@ name server a moment later changes nothing.
 import asyncio
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 Address = IPv4Address | IPv6Address
 
 LONGEST_URL = 2000
+_LOOK_UP_SECONDS = 2.0
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -78,6 +80,7 @@ def check_url(url: str, rules: Rules) -> SplitResult:
     try:
         parts = urlsplit(url)
         port = port_of(parts)
+        (parts.hostname or "").encode("idna")  # as a look-up does: it refuses long and empty labels
     except ValueError:
         raise RefusedAddressError("not a URL") from None
     if parts.scheme not in _PORTS or not parts.hostname or parts.fragment:
@@ -107,6 +110,17 @@ async def resolve(url: str, rules: Rules) -> Target:
                 f"host {parts.hostname} leads to an address outside the allowed networks"
             )
     return Target(parts, addresses[0])
+
+
+async def check_now(url: str, rules: Rules) -> None:
+    """Judge a URL and the addresses that its host has now; without any, they are judged later.
+
+    Raises:
+        RefusedAddressError: see `resolve`.
+    """
+    with suppress(OSError):  # TimeoutError is one
+        async with asyncio.timeout(_LOOK_UP_SECONDS):
+            await resolve(url, rules)
 
 
 def is_allowed(address: Address, rules: Rules) -> bool:

@@ -1,6 +1,6 @@
 """The receivers of an installation, from its settings and Airflow's connections."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, Self
@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import structlog
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
-from standardwebhooks import Webhook as Signer
-from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.settings.webhook_secrets import webhook_secrets
 from stage4.database.deliveries import CALLBACK, Due
+from stage4.events.callbacks import callback_rules
 from stage4.events.guard import RefusedAddressError, Rules, check_url, port_of
 from stage4.events.redis_stream import STREAM, RedisStream
 from stage4.events.retrying import Outcome
@@ -86,7 +86,7 @@ def receivers(where: DeploymentSettings) -> list[Receiver]:
     found = []
     for conn_id in where.event_receivers:
         try:
-            found.append(_receiver(conn_id))
+            found.append(_receiver(conn_id, BaseHook.get_connection))
         except ReceiverError as error:
             log.error("an event receiver cannot be used", receiver=conn_id, why=str(error))  # noqa: TRY400
             found.append(Receiver(_Misconfigured(conn_id, str(error))))
@@ -95,9 +95,20 @@ def receivers(where: DeploymentSettings) -> list[Receiver]:
     return found
 
 
-def callback_rules(where: DeploymentSettings) -> Rules:
-    """Which addresses a run's `callback_url` may have."""
-    return Rules(where.callback_hosts, where.callback_networks)
+def unusable(where: DeploymentSettings, connection_of: Callable[[str], Any]) -> list[str]:
+    """Name the receivers that cannot be used, each with what to mend.
+
+    Args:
+        where: names the receivers.
+        connection_of: finds an Airflow connection.
+    """
+    wrong = []
+    for conn_id in where.event_receivers:
+        try:
+            _receiver(conn_id, connection_of)
+        except ReceiverError as error:
+            wrong.append(f"{conn_id}: {error}")
+    return wrong
 
 
 @dataclass
@@ -117,9 +128,9 @@ class _Misconfigured:
     def __exit__(self, *_: object) -> None: ...
 
 
-def _receiver(conn_id: str) -> Receiver:
+def _receiver(conn_id: str, connection_of: Callable[[str], Any]) -> Receiver:
     try:
-        connection = BaseHook.get_connection(conn_id)
+        connection = connection_of(conn_id)
     except AirflowNotFoundException:
         raise ReceiverError(
             f"Airflow has no connection of this name: define it, for example by "
@@ -163,29 +174,17 @@ def _url(connection: Connection, extra: dict[str, Any]) -> str:
 
 
 def _callback(where: DeploymentSettings) -> Receiver:
-    secret = where.callback_secret
-    try:
-        secrets = secrets_of(secret.get_secret_value() if secret else None)
-    except ReceiverError as error:
-        log.error("STAGE4_CALLBACK_SECRET cannot be used", why=str(error))  # noqa: TRY400
-        return Receiver(_Misconfigured(CALLBACK, str(error), shared=False))
-    return Receiver(Webhook(CALLBACK, callback_rules(where), secrets))
+    secret = where.callback_secret.get_secret_value() if where.callback_secret else ""
+    return Receiver(Webhook(CALLBACK, callback_rules(where), webhook_secrets(secret)))
 
 
 def secrets_of(text: str | None) -> list[str]:
-    """Split the secrets, and refuse what signs nothing.
+    """Split the secrets of a connection's password.
 
     Raises:
         ReceiverError: there is none, or one is no secret.
     """
-    secrets = (text or "").split()
-    for secret in secrets:
-        try:
-            Signer(secret)
-        except (ValueError, EmptyWebhookSecretError):  # binascii.Error is one
-            raise ReceiverError("a secret is not base64 behind `whsec_`") from None
-    if not secrets:
-        raise ReceiverError(
-            "no secret: the connection's password is one, `whsec_` and 24 to 64 bytes in base64"
-        )
-    return secrets
+    try:
+        return webhook_secrets(text or "")
+    except ValueError as error:
+        raise ReceiverError(f"the connection's password: {error}") from None

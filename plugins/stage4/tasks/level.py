@@ -4,6 +4,7 @@ Each imports what it needs by itself: every task's process and every parse of th
 this module, and the providers of PostgreSQL and HTTP would cost each of them 0.7 s.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
         AirflowException: Stage 3, or a database, is unhealthy or cannot be reached.
     """
     with airflow_errors():
-        check_callback(callback_url(dag_run.conf))
+        asyncio.run(check_callback(callback_url(dag_run.conf)))
         settings = with_installed_tags(run_settings(chosen(dag_run.conf)), deployment().tags)
         refuse_filters(settings, LEVELS[level])
         table = chosen_table(settings, level, deployment().source_tables)
@@ -133,7 +134,7 @@ def check_settings(dag_run: Triggered) -> dict[str, Json]:
         levels = conf_of_levels(dag_run.conf)
         if problems := list(_unlisted_tables(levels)):
             raise SettingsError("\n".join(problems))
-        check_callback(url := callback_url(dag_run.conf))
+        asyncio.run(check_callback(url := callback_url(dag_run.conf)))
     own = {} if url is None else {CALLBACK_URL: url}
     return {level: settings | own for level, settings in levels.items()}
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from local.sample import write_sample
 from stage4.database.publish import publish_run
 from stage4_plugin import URL_PREFIX, Stage4Plugin
 from tests.contract import check_record
+from tests.integration.api.deletion_fixtures import AS_OF, Installation, own_copy
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.performed import files_of, label_of, load
 
-AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 DENSE = {"algorithm": "hdbscan", "hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}
 LINKED = {"algorithm": "agglomerative"}
 Json = dict[str, Any]
@@ -202,3 +202,19 @@ class Api:
 @pytest.fixture(scope="session")
 def viewer(stranger: TestClient) -> Api:
     return Api(stranger, bearer("viewer"))
+
+
+@pytest.fixture
+def made(
+    original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
+    """A copy of the module's `original` that the test may change."""
+    with own_copy(original, tmp_path, monkeypatch) as installation:
+        yield installation
+
+
+@pytest.fixture
+def api(made: Installation) -> Iterator[Api]:
+    """The API of `made`, for a user who may start runs."""
+    with serving() as client:
+        yield Api(client, bearer("user", "ulla"))

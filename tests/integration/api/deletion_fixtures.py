@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ from local.sample import write_sample
 from stage4.deletions import progress
 from stage4.tasks.delete_document import close_deletion, reload_level, start_deletion
 from tests.contract import check_record
-from tests.integration.api.conftest import AS_OF, Json
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.performed import publish
 
+Json = dict[str, Any]
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 SECRET = "a secret of the tests, long enough"
 DENSE = {"algorithm": "hdbscan", "hdbscan.min_cluster_size": 2, "hdbscan.min_samples": 1}
 
@@ -229,6 +231,7 @@ def own_copy(
     settle(patch, folder, results)
     patch.setattr("stage4.database.pointer.GRACE", "0 seconds")
     patch.setattr(progress, "_POLL_SECONDS", 0.05)
+    patch.setattr(progress, "_REPLACED_SECONDS", 10.0)
     yield copied(original, folder, results)
     server.drop_database(name)
     deployment.cache_clear()

@@ -171,6 +171,18 @@ def test_a_callback_goes_into_the_conf_of_a_run_that_may_have_it(api: Client) ->
     assert "allowed hosts" in str(api.submit("all", 422, settings=nested)["errors"])
 
 
+@pytest.mark.usefixtures("callbacks")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "169.254.169.254", "[::1]"])
+def test_a_callback_into_a_forbidden_network_is_refused_when_it_is_submitted(
+    api: Client, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("STAGE4_CALLBACK_HOSTS", f"{host}:9000")
+    deployment.cache_clear()
+    (wrong,) = api.submit(status=422, callback_url=f"http://{host}:9000/done")["errors"]
+    assert wrong["where"] == "body.callback_url"
+    assert "outside the allowed networks" in wrong["message"]
+
+
 def told(api: Client, job: str) -> list[tuple[str, str, str]]:
     """The events of a job in their order: what they say, its state by them, who gets them."""
     found = api.ask("GET", f"events?job_id={job}&limit=100", 200)["events"]

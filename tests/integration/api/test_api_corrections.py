@@ -13,10 +13,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from clustering_tasks.pipeline import perform_steps
-from stage4.deletions import progress
 from stage4.tasks.level import check_stage3
-from tests.integration.api.conftest import Api, Json, bearer, serving
-from tests.integration.api.deletion_fixtures import Installation, built, own_copy
+from tests.integration.api.conftest import Api, Json, bearer
+from tests.integration.api.deletion_fixtures import Installation, built
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
@@ -41,21 +40,6 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
     with built(template, tmp_path_factory.mktemp("corrections"), cluster_once) as made:
         yield made
-
-
-@pytest.fixture
-def made(
-    original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Installation]:
-    monkeypatch.setattr(progress, "_REPLACED_SECONDS", 10.0)
-    with own_copy(original, tmp_path, monkeypatch) as installation:
-        yield installation
-
-
-@pytest.fixture
-def api(made: Installation) -> Iterator[Api]:
-    with serving() as client:
-        yield Api(client, bearer("user", "ulla"))
 
 
 def correct(api: Api, status: int = 201, **body: Any) -> Json:

@@ -38,7 +38,6 @@ from tests.integration.api.deletion_fixtures import (
     Installation,
     built,
     cluster_two_days,
-    own_copy,
     texts_of,
     vectors_of,
 )
@@ -56,21 +55,6 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Built once; the tests change copies."""
     with built(template, tmp_path_factory.mktemp("deletion"), cluster_two_days) as made:
         yield made
-
-
-@pytest.fixture
-def made(
-    original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Installation]:
-    monkeypatch.setattr(progress, "_REPLACED_SECONDS", 10.0)
-    with own_copy(original, tmp_path, monkeypatch) as installation:
-        yield installation
-
-
-@pytest.fixture
-def api(made: Installation) -> Iterator[Api]:
-    with serving() as client:
-        yield Api(client, bearer("user", "ulla"))
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +124,17 @@ def test_nothing_is_left_and_nothing_comes_back(
         )
         assert left_out == items[level]
     assert made.found(document, *texts) == []
+
+
+def test_labels_that_a_model_made_of_its_texts_are_hidden_with_it(
+    made: Installation, api: Api, document: str
+) -> None:
+    refusals = """[{"cluster_id": "event_0123456789ab", "label": "what the document said"}]"""
+    set_ = "UPDATE stage4.runs SET report = jsonb_set(report, '{llm}', %s::jsonb) RETURNING level"
+    made.rows(set_, f"""{{"model": "m", "refusals": {refusals}}}""")
+    assert "runs" in made.found("what the document said")
+    assert api.ask("DELETE", f"documents/{document}").status_code == 202
+    assert made.found("what the document said") == []
 
 
 def test_a_document_that_others_alone_name_is_named_no_more(made: Installation, api: Api) -> None:

@@ -10,6 +10,7 @@ import pytest
 from clustering_tasks.settings.deployment import deployment
 from stage4.events.stage3.reading import Reading
 from stage4.events.stage3.stream import CONSUMER, GROUP, STREAM
+from tests.events_out import SECRET
 from tests.integration.api.conftest import Api, Corpus, bearer, serving
 from tests.integration.api.redis_server import running
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
@@ -42,6 +43,7 @@ def test_all_is_well(viewer: Api, corpus: Corpus) -> None:
             "redis": "off",
             "stage3": "off",
             "stage3_stream": "off",
+            "event_receivers": "off",
             "workspace": "up",
             "all": "healthy",
         },
@@ -83,6 +85,11 @@ def test_the_stream_of_stage3(viewer: Api, settings: pytest.MonkeyPatch, tmp_pat
         status, detail = stream(viewer)
         assert status == "down"
         assert "receive_events" in detail
+        server.client.set("no stream", "x")
+        wrong = json.loads(server.airflow_connection) | {"extra": {"stream": "no stream"}}
+        settings.setenv("AIRFLOW_CONN_STAGE3_STREAM", json.dumps(wrong))
+        assert stream(viewer) == ("down", "Redis refuses: WRONGTYPE")
+        settings.setenv("AIRFLOW_CONN_STAGE3_STREAM", server.airflow_connection)
         for number in range(3):
             server.client.xadd(STREAM, {"number": number})
         server.client.xreadgroup(GROUP, CONSUMER, {STREAM: ">"}, count=1)
@@ -98,6 +105,27 @@ def test_a_reader_that_has_not_asked_for_a_minute_does_not_read() -> None:
     assert Reading(**known, idle=timedelta(seconds=59)).is_read
     assert not Reading(**known, idle=timedelta(seconds=61)).is_read
     assert not Reading(**known, idle=None).is_read
+
+
+def test_receivers_of_events_that_cannot_be_used(viewer: Api, settings: pytest.MonkeyPatch) -> None:
+    def receivers() -> tuple[str, str]:
+        found = viewer.get("health")["dependencies"]["event_receivers"]
+        return found["status"], found["detail"]
+
+    settings.setenv("STAGE4_EVENT_RECEIVERS", "hook,other")
+    deployment.cache_clear()
+    hook = {"conn_type": "http", "host": "https://hooks.example.org"}
+    settings.setenv("AIRFLOW_CONN_HOOK", json.dumps(hook | {"password": SECRET}))
+    status, detail = receivers()
+    assert status == "down"
+    assert detail.startswith("other: Airflow has no connection of this name")
+    settings.setenv("AIRFLOW_CONN_OTHER", json.dumps(hook | {"password": SECRET[6:]}))
+    status, detail = receivers()
+    assert status == "down"
+    assert "other: the connection's password: the secret does not begin with `whsec_`" in detail
+    assert SECRET[6:] not in detail
+    settings.setenv("AIRFLOW_CONN_OTHER", json.dumps(hook | {"password": SECRET}))
+    assert receivers() == ("up", "2 can be used")
 
 
 def test_the_workspace(viewer: Api, settings: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,14 +1,13 @@
 """Near-duplicates as the database and the API have them, also after a deletion."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import faiss
 import orjson
 import pytest
 
-from tests.integration.api.conftest import Api, bearer, serving
-from tests.integration.api.deletion_fixtures import Installation, built, own_copy
+from tests.integration.api.conftest import Api
+from tests.integration.api.deletion_fixtures import Installation, built
 from tests.integration.conftest import Results
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
@@ -23,20 +22,6 @@ WHERE level = 'documents' AND near_duplicate_of IS NOT NULL ORDER BY 1
 def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with built(template, tmp_path_factory.mktemp("reprints"), cluster_reprints) as made:
         yield made
-
-
-@pytest.fixture
-def made(
-    original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Installation]:
-    with own_copy(original, tmp_path, monkeypatch) as installation:
-        yield installation
-
-
-@pytest.fixture
-def api(made: Installation) -> Iterator[Api]:
-    with serving() as client:
-        yield Api(client, bearer("user", "ulla"))
 
 
 def cluster_reprints(made: Installation) -> None:

@@ -1,5 +1,6 @@
 """Stage 3's webhook: Airflow's whole API server, PostgreSQL, runs that nobody performs."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -216,6 +217,14 @@ def test_a_stale_request_a_foreign_secret_and_a_token_open_nothing(stage3: TestC
     assert stage3.get(PATH, headers=bearer("admin")).status_code == 405
     assert stage3.get(PATH).status_code == 401
     assert runs() == []
+
+
+def test_a_secret_that_is_none_opens_nothing(
+    stage3: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = {"conn_type": "http", "password": SECRET.removeprefix("whsec_")}
+    monkeypatch.setenv("AIRFLOW_CONN_STAGE3", json.dumps(bare))
+    assert "`whsec_` and 24 to 64 bytes" in send(stage3, event("a"), 503)["detail"]
 
 
 def test_who_guesses_has_to_wait_and_stage3_has_not(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,10 @@ from stage4.database.retention import prune
 from stage4.database.roll_back import roll_back
 from stage4.setup import migrate
 from tests.integration import former_loads
-from tests.integration.api.conftest import Api, bearer, serving
+from tests.integration.api.conftest import Api
 from tests.integration.api.deletion_fixtures import (
     Installation,
     let_name_each_other,
-    own_copy,
     settle,
 )
 from tests.integration.conftest import Results
@@ -83,25 +81,11 @@ def original(template: Results, tmp_path_factory: pytest.TempPathFactory) -> Ite
     template.server.drop_database(name)
 
 
-@pytest.fixture
-def upgraded(
-    original: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Installation]:
-    with own_copy(original, tmp_path, monkeypatch) as installation:
-        yield installation
-
-
 def renamed(name: str) -> str:
     return "runs_level_load_id_key" if name == "runs_level_run_id_key" else name
 
 
-@pytest.fixture
-def api(upgraded: Installation) -> Iterator[Api]:
-    with serving() as client:
-        yield Api(client, bearer("user", "ulla"))
-
-
-def test_its_runs_are_read(upgraded: Installation, api: Api) -> None:
+def test_its_runs_are_read(made: Installation, api: Api) -> None:
     runs = api.get("runs", level="events")["runs"]
     assert [(run["load_id"], run["run_id"]) for run in runs] == [(3, 3), (2, 2), (1, 1)]
     assert [run["state"] for run in runs] == ["current", "published", "published"]
@@ -120,32 +104,32 @@ def test_its_runs_are_read(upgraded: Installation, api: Api) -> None:
 
 
 def test_a_new_run_is_loaded_beside_and_an_old_one_gone_back_to(
-    upgraded: Installation, api: Api
+    made: Installation, api: Api
 ) -> None:
-    upgraded.cluster("events", "fourth", 3)
+    made.cluster("events", "fourth", 3)
     assert api.get("clusters", level="events")["load_id"] == 4
     compared = api.get("runs/events/compare", base=1, other=4)
     assert set(compared["summary"]["kinds"]) == {"unchanged"}, "the same items"
     assert compared["summary"]["same_ids"] == compared["summary"]["kinds"]["unchanged"]
     changes = "SELECT base_load_id, changes FROM stage4.publications WHERE load_id = 4"
-    ((base, counts),) = upgraded.rows(changes)
+    ((base, counts),) = made.rows(changes)
     assert base == 3
     assert {word for word, count in counts.items() if count} == {"unchanged"}
-    before = ids(upgraded)
+    before = ids(made)
     assert roll_back("events", 1)["load_id"] == 1
     assert api.get("clusters", level="events")["load_id"] == 1
     seen = "SELECT DISTINCT load_id, run_id FROM stage4.current_{}"
     for view in ("runs", "clusters", "members"):
-        assert upgraded.results.rows(seen.format(view)) == [(1, 1)], "the reader's grants stay"
-    constraints = upgraded.rows(
+        assert made.results.rows(seen.format(view)) == [(1, 1)], "the reader's grants stay"
+    constraints = made.rows(
         "SELECT conrelid::regclass::text, conname FROM pg_constraint"
         " WHERE conname IN ('one_run', 'one_load') AND conrelid::regclass::text LIKE '%%clusters%%'"
         " ORDER BY 1"
     )
     assert [name for _, name in constraints] == ["one_run"] * 3 + ["one_load"]
-    assert [row[0] for row in ids(upgraded)] == [row[0] for row in before]
+    assert [row[0] for row in ids(made)] == [row[0] for row in before]
     assert roll_back("events", 4)["load_id"] == 4
-    assert ids(upgraded) == before
+    assert ids(made) == before
 
 
 def ids(installation: Installation) -> list[tuple[Any, ...]]:
@@ -153,34 +137,32 @@ def ids(installation: Installation) -> list[tuple[Any, ...]]:
 
 
 def test_a_document_is_deleted_from_an_old_load_and_old_loads_are_removed(
-    upgraded: Installation, api: Api
+    made: Installation, api: Api
 ) -> None:
-    ((document,),) = upgraded.rows("SELECT min(document_id) FROM stage4.members_1")
-    items = {number: count(upgraded, number, document) for number in (1, 2, 3)}
+    ((document,),) = made.rows("SELECT min(document_id) FROM stage4.members_1")
+    items = {number: count(made, number, document) for number in (1, 2, 3)}
     assert min(items.values()) > 0
     answer = api.ask("DELETE", f"documents/{document}")
     assert answer.status_code == 202, answer.text
     counts: Any = answer.json()["counts"]["events"]
     assert (counts["items"], counts["runs"]) == (sum(items.values()), 3)
-    assert [count(upgraded, number, document) for number in (1, 2, 3)] == [0, 0, 0]
-    upgraded.adds_up()
-    upgraded.carry_out()
-    upgraded.adds_up()
-    assert upgraded.found(document) == []
-    loads = upgraded.rows("SELECT load_id FROM stage4.runs ORDER BY load_id")
+    assert [count(made, number, document) for number in (1, 2, 3)] == [0, 0, 0]
+    made.adds_up()
+    made.carry_out()
+    made.adds_up()
+    assert made.found(document) == []
+    loads = made.rows("SELECT load_id FROM stage4.runs ORDER BY load_id")
     assert [number for (number,) in loads] == [4, 5, 6], "in the place of the former three"
-    assert {name.rpartition("_")[2] for name in upgraded.results.tables()} == {"4", "5", "6"}
+    assert {name.rpartition("_")[2] for name in made.results.tables()} == {"4", "5", "6"}
 
 
 def count(made: Installation, number: int, document: str) -> int:
     return int(made.rows(COUNT.format(number), document)[0][0])
 
 
-def test_old_loads_are_removed_by_their_age(upgraded: Installation) -> None:
-    with upgraded.results.server.connect(
-        upgraded.results.database, upgraded.results.loader
-    ) as connection:
+def test_old_loads_are_removed_by_their_age(made: Installation) -> None:
+    with made.results.server.connect(made.results.database, made.results.loader) as connection:
         connection.execute("UPDATE stage4.runs SET loaded_at = now() - interval '100 days'")
     assert prune("events", 90)["removed_runs"] == 1
     expected = {f"{parent}_{n}" for parent in ("clusters", "members", "points") for n in (2, 3)}
-    assert upgraded.results.tables() == expected
+    assert made.results.tables() == expected

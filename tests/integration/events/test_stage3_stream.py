@@ -143,6 +143,23 @@ def test_what_comes_is_stored_and_acknowledged_and_wakes_the_dag(
     assert stage3.client.xlen(DEAD) == 0
 
 
+def idle(server: RedisServer) -> float:
+    """Seconds since a reader last asked."""
+    (consumer,) = server.client.xinfo_consumers(STREAM, GROUP)
+    return float(consumer["idle"]) / 1000
+
+
+def test_a_quiet_stream_is_seen_to_be_read(results: Results, stage3: RedisServer) -> None:
+    assert read(stage3, results) == 0
+    assert idle(stage3) >= 0, "nothing ever came, and the reader is known"
+    append(stage3, event("a"))
+    assert read(stage3, results) == 1
+    ended = time.monotonic()
+    assert read(stage3, results) == 0
+    assert idle(stage3) < time.monotonic() - ended
+    assert pending(stage3) == 0
+
+
 def test_what_is_no_event_is_a_dead_letter_and_holds_nothing_up(
     results: Results, stage3: RedisServer
 ) -> None:

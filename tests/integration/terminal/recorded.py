@@ -17,6 +17,7 @@ HEALTH: Json = {
         "redis": {"status": "off", "detail": "not configured", "seconds": None},
         "stage3": {"status": "down", "detail": "no answer in 2 s", "seconds": None},
         "stage3_stream": {"status": "off", "detail": "not configured", "seconds": None},
+        "event_receivers": {"status": "off", "detail": "not configured", "seconds": None},
         "workspace": {"status": "up", "detail": "exists", "seconds": 0.0001},
     },
 }

@@ -45,7 +45,10 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("RUNNER", "podman"), ("RETRIES", "-1"), ("GPU", "perhaps"), ("STEP_TIMEOUT_MINUTES", "0")],
+    [
+        *(("RUNNER", "podman"), ("RETRIES", "-1"), ("GPU", "perhaps")),
+        *(("STEP_TIMEOUT_MINUTES", "0"), ("CALLBACK_SECRET", "c2VjcmV0" * 4)),
+    ],
 )
 def test_a_wrong_value_is_refused_by_name(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch

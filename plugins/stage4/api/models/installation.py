@@ -21,7 +21,9 @@ class Live(BaseModel):
     version: str
 
 
-DependencyName = Literal["postgres", "redis", "stage3", "stage3_stream", "workspace"]
+DependencyName = Literal[
+    "postgres", "redis", "stage3", "stage3_stream", "event_receivers", "workspace"
+]
 
 
 class Health(BaseModel):

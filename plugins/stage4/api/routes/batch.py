@@ -50,7 +50,7 @@ async def submit(new: NewJob, request: Request, access: AccessDep) -> Submitted:
 async def _check(new: NewJob, conf: dict[str, Any], request: Request) -> None:
     wrong = await run_in_threadpool(problems_of, new.level, new.settings)
     violations = [Violation(where="body.settings", message=line) for line in wrong]
-    violations += _of_callback(callback_url(conf))
+    violations += await _of_callback(callback_url(conf))
     if violations:
         raise AnswerError(
             problems.respond(
@@ -62,9 +62,9 @@ async def _check(new: NewJob, conf: dict[str, Any], request: Request) -> None:
         )
 
 
-def _of_callback(url: str | None) -> list[Violation]:
+async def _of_callback(url: str | None) -> list[Violation]:
     try:
-        check_callback(url)
+        await check_callback(url)
     except SettingsError as error:
         return [Violation(where="body.callback_url", message=str(error))]
     return []

@@ -10,7 +10,7 @@ import psycopg
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import APIRouter, Response
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from starlette.concurrency import run_in_threadpool
 from upath import UPath
 
@@ -21,6 +21,7 @@ from stage4.api.models.installation import Dependency, DependencyName, Health, L
 from stage4.api.pool import airflow_connection, read_row
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
+from stage4.events.receivers import unusable
 from stage4.events.stage3.reading import reading
 from stage4.events.stage3.stream import GROUP, STREAM
 from stage4.redis_link import redis_url
@@ -54,6 +55,7 @@ async def read_health(response: Response, _access: AccessDep, services: Services
         "redis": lambda: _redis(services),
         "stage3": _stage3,
         "stage3_stream": _stage3_stream,
+        "event_receivers": _event_receivers,
         "workspace": lambda: _workspace(services),
     }
     found = await asyncio.gather(*map(_tried, asked.values()))
@@ -92,6 +94,8 @@ def _words(error: Exception) -> str:
     """Say what is wrong without addresses, users or passwords."""
     if isinstance(error, _NotHealthyError):
         return str(error)
+    if isinstance(error, ResponseError):
+        return f"Redis refuses: {str(error).partition(' ')[0]}"  # its code, as NOPERM or WRONGTYPE
     if isinstance(error, TimeoutError):
         return f"no answer in {_WAIT_SECONDS:g} s"
     return f"no answer ({type(error).__name__})"
@@ -154,6 +158,15 @@ async def _stage3_stream() -> str | None:
         )
     waiting = "entries" if found.waiting is None else f"{found.waiting} entries"
     return f"{waiting} wait, {found.pending} are being stored, {found.dead} are dead letters"
+
+
+async def _event_receivers() -> str | None:
+    where = deployment()
+    if not where.event_receivers:
+        return None
+    if wrong := await run_in_threadpool(unusable, where, airflow_connection):
+        raise _NotHealthyError("; ".join(wrong))
+    return f"{len(where.event_receivers)} can be used"
 
 
 async def _workspace(services: Services) -> str:

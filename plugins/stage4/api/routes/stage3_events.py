@@ -2,12 +2,14 @@
 
 from http import HTTPStatus
 
+import structlog
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.webhook_secrets import WANTED
 from clustering_tasks.stage3.events import Stage3Event, wrong
 from stage4.api import problems
 from stage4.api.airflow_jobs import make_run, state_of_run
@@ -26,6 +28,8 @@ from stage4.events.stage3.signature import StaleError, UnsignedError, check_sign
 from stage4.job_ids import dag_of, job_id
 
 router = APIRouter(prefix="/stage3", tags=["events"])
+
+log = structlog.get_logger()
 
 _SCHEMA = Stage3Event.model_json_schema()
 
@@ -91,10 +95,13 @@ def _secrets() -> list[str]:
         )
     try:
         return secrets_of(airflow_connection(conn_id).password)
-    except (AirflowNotFoundException, ReceiverError):
+    except (AirflowNotFoundException, ReceiverError) as error:
+        if isinstance(error, ReceiverError):
+            log.error("Stage 3's webhook takes nothing", why=str(error))  # noqa: TRY400
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "The Airflow connection of STAGE4_STAGE3_WEBHOOK_CONN_ID is missing or has no secret.",
+            "The Airflow connection of STAGE4_STAGE3_WEBHOOK_CONN_ID is missing or has no secret "
+            f"({WANTED}).",
         ) from None
 
 

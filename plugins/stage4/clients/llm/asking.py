@@ -41,6 +41,7 @@ TRIES = 3
 _PATIENCE = 6  # questions that failed one after the other, from which on the model is away
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _POLL_SECONDS = 0.5
+_REFUSED: frozenset[Ending] = frozenset({"unreadable", "invented"})
 
 log = structlog.get_logger()
 
@@ -128,8 +129,9 @@ class _Asking:
         otherwise: Ending = "given_up" if self._is_away else "over_budget"
         endings = Counter(self.endings.get(each.cluster_id, otherwise) for each in questions)
         endings["over_budget"] += left_out
+        refused = {name: each for name, each in self.endings.items() if each in _REFUSED}
         asked = write_asked(
-            self.run.folder, self.model.name, endings, self.answers, self.budget.spent
+            self.run.folder, self.model.name, endings, self.answers, self.budget.spent, refused
         )
         counts = {str(ending): count for ending, count in endings.items()}
         log.info("a language model was asked for labels", **counts, **asked.spent.model_dump())

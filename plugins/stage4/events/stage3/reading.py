@@ -48,8 +48,10 @@ async def reading(redis: Redis, stream: str, group: str) -> Reading | None:
     """
     try:
         groups: list[dict[str, Any]] = await redis.xinfo_groups(stream)
-    except ResponseError:  # no such key
-        return None
+    except ResponseError as error:
+        if str(error) == "no such key":
+            return None
+        raise
     found = next((each for each in groups if each["name"] == group.encode()), None)
     if found is None:
         return None

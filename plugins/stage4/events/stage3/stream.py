@@ -24,6 +24,7 @@ BLOCK = timedelta(seconds=5)
 CLAIM_AFTER = timedelta(seconds=30)
 # An entry that was handed out so often ends its readers: a fault that the code does not know.
 MOST_DELIVERIES = 5
+_BEHIND_ALL = f"{2**64 - 1}-0"  # of an id behind the last one Redis would begin anew
 DEAD_SUFFIX = ":dead"
 MOST_DEAD = 10_000  # entries, about
 
@@ -77,6 +78,7 @@ class StreamReader:
             psycopg.Error: the database is away; what was handed out stays pending.
         """
         while True:
+            await self._be_seen()
             entries = await self._left_over() or await self._new()
             events = await self._readable(entries)
             if not events:
@@ -84,6 +86,14 @@ class StreamReader:
             await self.store([*events.values()])
             yield len(events)
             await self.redis.xack(self.stream, self.group, *events)
+
+    async def _be_seen(self) -> None:
+        """Let the group say that it is read: it reads what was handed out behind all entries.
+
+        Before 7.2 Redis notes no reader whom it hands nothing, so that a quiet stream would look
+        like one that nobody reads.
+        """
+        await self.redis.xreadgroup(self.group, CONSUMER, {self.stream: _BEHIND_ALL}, count=1)
 
     async def _new(self) -> list[Entry]:
         block = round(self.block.total_seconds() * 1000)

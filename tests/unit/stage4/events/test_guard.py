@@ -1,13 +1,22 @@
 """Where an event may be sent."""
 
 import asyncio
+import socket
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 from stage4.events import guard
-from stage4.events.guard import RefusedAddressError, Rules, Target, check_url, is_allowed, resolve
+from stage4.events.guard import (
+    RefusedAddressError,
+    Rules,
+    Target,
+    check_now,
+    check_url,
+    is_allowed,
+    resolve,
+)
 
 HOSTS = Rules(["hooks.example.org", "*.partner.example", "odd.example:8443", "[2001:db8::1]"])
 PUBLIC = Rules(["localhost:80"])
@@ -50,6 +59,8 @@ def test_allowed_urls(url: str) -> None:
         "https://hooks.example.org/\r\nHost: evil.example",
         "https://hooks.example.org:99999/",
         "https://höoks.example.org/",
+        "https://a..partner.example/",
+        f"https://{'a' * 64}.partner.example/",
         "https://hooks.example.org/" + "x" * 2000,
     ],
 )
@@ -103,6 +114,30 @@ def test_a_name_of_this_machine_is_refused_however_it_is_written(url: str) -> No
     host = url.removeprefix("http://").rstrip("/")
     with pytest.raises(RefusedAddressError, match="outside the allowed networks"):
         asyncio.run(resolve(url, Rules([host])))
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_what_is_known_now_to_be_forbidden_is_refused_now(host: str) -> None:
+    with pytest.raises(RefusedAddressError, match="outside the allowed networks"):
+        asyncio.run(check_now(f"http://{host}/", Rules([host])))
+    asyncio.run(check_now(f"http://{host}/", Rules([host], ["127.0.0.0/8", "::1/128"])))
+
+
+def test_a_name_without_an_address_is_judged_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    async def silent(*_: Any, **__: Any) -> list[Any]:
+        await asyncio.Event().wait()
+        return []
+
+    async def try_it(look_up: Any) -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+        await check_now("http://localhost/", PUBLIC)
+
+    monkeypatch.setattr(guard, "_LOOK_UP_SECONDS", 0.01)
+    for look_up in (nobody, silent):
+        asyncio.run(try_it(look_up))
 
 
 def test_one_bad_address_among_good_ones_refuses_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
