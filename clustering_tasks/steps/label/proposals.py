@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from clustering_tasks.arrays import I32
 from clustering_tasks.engine.processes import Each
 from clustering_tasks.language.entity_names import common_nouns
 from clustering_tasks.stage3.words import words_of
-from clustering_tasks.steps.label.copies import different, without_copies
+from clustering_tasks.steps.label.copies import apart, in_order, without_copies
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.members import (
     Columns,
@@ -36,7 +37,35 @@ _READ = [
     *("near_duplicate", "near_duplicate_of"),
 ]
 
-Task = tuple[Group, WordGroup, Sequence[str | None]]
+_Task = tuple[Group, WordGroup, Sequence[str | None]]
+_Proposed = tuple[list[str], Proposal, bool, list[int]]
+
+
+class Described(NamedTuple):
+    """A cluster before it has a name.
+
+    Attributes:
+        members: its items.
+        keywords: heaviest first.
+        proposal: what it may be called.
+        wins: whether a model's label does against the local ones.
+        apart: rows of up to `MOST_CENTRAL` members that say something of their own, from `apart`.
+    """
+
+    members: Columns
+    keywords: list[str]
+    proposal: Proposal
+    wins: bool
+    apart: list[int]
+
+
+def group_starts(labels: I32) -> list[int]:
+    """Return with which clusters those begin that one process works on at a time, and the number.
+
+    Args:
+        labels: (n,) the cluster of each item, negative for none.
+    """
+    return cuts(labels, int(labels.max(initial=-1)) + 1, _AT_ONCE)
 
 
 def describe(
@@ -47,8 +76,8 @@ def describe(
     keywords: int,
     each: Each = map,
     answers: Sequence[str | None] | None = None,
-) -> Iterator[tuple[Columns, list[str], Proposal, bool]]:
-    """Yield the members of each cluster, its keywords, what it may be called, and who has won.
+) -> Iterator[Described]:
+    """Yield each cluster with what it may be called.
 
     A model's label wins if its value as a query, by which the local labels are ranked too, is not
     below that of the best one. Of equals it is the model's, which has read the texts as a whole.
@@ -63,8 +92,8 @@ def describe(
         each: who does the work, from `work_processes`.
         answers: of each cluster the label that a language model gives it; None: no model was asked.
     """
-    clusters = int(labels.max(initial=-1)) + 1
-    starts = cuts(labels, clusters, _AT_ONCE)
+    starts = group_starts(labels)
+    clusters = starts[-1]
     once = without_copies(labels, table["near_duplicate_of"], table["source_id"], texts)
     parts = groups(pa.table({"text": texts}), once, starts)
     found = Keywords(each(partial(number_group, _usual(texts)), parts))
@@ -78,18 +107,20 @@ def describe(
     )
     proposals = each(partial(_propose, Namer(level, common)), tasks)
     both = zip(by_cluster(table, labels, clusters), chain.from_iterable(proposals), strict=True)
-    for members, (terms, proposal, wins) in both:
-        yield members, terms[:keywords], proposal, wins
+    for members, (terms, proposal, wins, rows) in both:
+        yield Described(members, terms[:keywords], proposal, wins, rows)
 
 
-def _propose(namer: Namer, task: Task) -> list[tuple[list[str], Proposal, bool]]:
+def _propose(namer: Namer, task: _Task) -> list[_Proposed]:
     """Return the heaviest terms of each cluster of a group, and what it may be called."""
     members, words, answers = task
     found = []
     for m, w, answer in zip(members.clusters(), words.clusters(), answers, strict=True):
-        central = different(m, most_central(m), namer.level, MOST_CENTRAL)
-        proposal = namer.propose(m, central, w)
-        found.append((w.keywords, proposal, answer is not None and _wins(answer, proposal, w)))
+        central = most_central(m)
+        rows = apart(m, central, namer.level, MOST_CENTRAL)
+        proposal = namer.propose(m, in_order(central, rows), w)
+        wins = answer is not None and _wins(answer, proposal, w)
+        found.append((w.keywords, proposal, wins, rows))
     return found
 
 

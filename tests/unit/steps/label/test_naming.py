@@ -57,7 +57,7 @@ def named(
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     searched = pa.chunked_array([pa.array(texts, pa.string())])
     free, found = FreeLabels(), list[Named]()
-    for number, (items, _, each, _) in enumerate(describe(table, searched, labels, level, 10)):
+    for number, (items, _, each, *_) in enumerate(describe(table, searched, labels, level, 10)):
         label = None
         if each.ranked:
             label = free.best(str(number), each.ranked, each.tellers, items)
