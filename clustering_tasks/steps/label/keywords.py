@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.stage3.words import has_runs, overlaps
-from clustering_tasks.steps.label.numbering import END, Numbered, number_texts
+from clustering_tasks.steps.label.latin_texts import END
+from clustering_tasks.steps.label.numbering import Numbered, number_texts
 from clustering_tasks.steps.label.stop_words import ENGLISH
 from clustering_tasks.steps.label.word_groups import WordGroup, tells_of
 
@@ -71,7 +73,10 @@ class Keywords:
     @classmethod
     def of_texts(cls, clusters: Iterable[Iterable[str | None]], usual: str = ENGLISH) -> "Keywords":
         """Count the terms of each cluster's texts; see `number_texts`."""
-        return cls([number_texts(clusters, usual)])
+        known = [[*texts] for texts in clusters]
+        bounds = np.append(0, np.cumsum([len(texts) for texts in known], dtype=np.int64))
+        texts = pa.array([text for texts in known for text in texts], pa.string())
+        return cls([number_texts(texts, bounds, usual)])
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""

@@ -153,7 +153,7 @@ def _members(
 def most_central(members: Columns) -> I64:
     """Order members by their similarity to the centroid: (n,) rows, the most central first."""
     # stable: of equally central members the one with the lesser vector id comes first
-    return np.argsort(-members["similarity"], kind="stable")
+    return (-members["similarity"]).argsort(kind="stable")
 
 
 def _values(column: pa.ChunkedArray) -> _Values:

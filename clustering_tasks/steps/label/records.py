@@ -141,7 +141,7 @@ def _shared(common: Common, cluster: Cluster) -> Shared:
             "parameters": common.parameters,
             "min_cluster_size": common.parameters.get("min_cluster_size", 2),
             "scope": common.scope,
-            "mean_probability": float(np.mean(members["probability"], dtype=np.float64)),
+            "mean_probability": _mean(members["probability"]),
             "timestamp": common.as_of,
             "run_id": common.job_id,
         },
@@ -152,7 +152,7 @@ def _order(members: Columns, level: str) -> I64:
     """Put events into the order of time, undated ones last (LV-3)."""
     if level != "events":
         return np.arange(len(members["vector_id"]))
-    return np.argsort(members["start_time"], kind="stable")  # NaT sorts behind all times
+    return members["start_time"].argsort(kind="stable")  # NaT sorts behind all times
 
 
 def _shown(named: Named, members: Columns, common: Common) -> I64:
@@ -173,6 +173,10 @@ def _each_once(members: Columns, rows: I64) -> I64:
     for row in np.argsort(-members["probability"], kind="stable").tolist():
         surest.setdefault(names[row], row)
     return rows[np.isin(rows, list(surest.values()))]
+
+
+def _mean(values: F32) -> float:
+    return float(np.add.reduce(values, dtype=np.float64) / len(values))  # half of `np.mean`'s time
 
 
 def _rounded(values: F32) -> list[float]:
