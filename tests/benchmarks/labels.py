@@ -38,7 +38,7 @@ from clustering_tasks.steps.label.members import (
     most_central,
     read_members,
 )
-from clustering_tasks.steps.label.proposals import Described, describe
+from clustering_tasks.steps.label.proposals import Described, count_words, describe
 from clustering_tasks.workspace.columns import read_columns
 from tests.benchmarks.collection import read_collection, write_collection
 from tests.benchmarks.disturbed import reprinted
@@ -168,7 +168,8 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
 
 def _described(found: Clustered, clusters: I32) -> Iterator[Described]:
     table = found.table.append_column("near_duplicate_of", _copies(found, clusters))
-    return describe(table, found.texts, clusters, found.level, 10)
+    words = count_words(table.append_column("text", found.texts), clusters)
+    return describe(words, table, clusters, found.level, 10)
 
 
 def _copies(found: Clustered, clusters: I32) -> pa.Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from upath import UPath
 
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.corrections.frozen import read_frozen
@@ -24,7 +25,7 @@ from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLab
 from clustering_tasks.steps.label.llm_labels import LlmLabels, read_llm_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
 from clustering_tasks.steps.label.members import Columns, groups, most_central, read_members
-from clustering_tasks.steps.label.proposals import Described, describe, group_starts
+from clustering_tasks.steps.label.proposals import Described, count_words, describe, group_starts
 from clustering_tasks.steps.label.record_groups import RecordTask, make_clusters
 from clustering_tasks.steps.label.records import Common, Named
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
@@ -32,7 +33,7 @@ from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.steps.label.tags import Tags
 from clustering_tasks.steps.label.titles import name_of_id
 from clustering_tasks.steps.label.trends import Trends
-from clustering_tasks.workspace.array_files import open_arrays
+from clustering_tasks.workspace.array_files import array_parts, open_arrays, read_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
@@ -122,11 +123,6 @@ def _write(
     copies = near_duplicates_of(
         read_columns(items, ITEMS) | read_columns(assignments, ASSIGNED), labels
     )
-    table = read_members(items, assignments, run.level)
-    table = table.append_column("near_duplicate_of", copies)
-    texts = read_columns(items, ["text"])["text"]
-    with open_arrays(merge.path("centroids")) as arrays:
-        centroids, intra = arrays["centroids"], arrays["intra_similarity"]
     workers = thread_count() if len(labels) >= _ENOUGH else 1
     with (
         work_processes(workers) as each,
@@ -142,10 +138,15 @@ def _write(
             attempt.new_file("members_parquet", "members.parquet"),
             attempt.new_file("members_csv", "members.csv"),
         )
+        words = count_words(_said(items, copies), labels, each)
+        table = read_members(items, assignments, run.level)
+        table = table.append_column("near_duplicate_of", copies)
         most, answers = run.settings.label.keywords, llm.in_order(identities)
-        described = describe(table, texts, labels, run.level.name, most, each, answers)
+        described = describe(words, table, labels, run.level.name, most, each, answers)
+        del words  # so that they are gone as soon as they are read
+        intra = read_arrays(merge.path("centroids"), ["intra_similarity"])["intra_similarity"]
         named = _named(run, described, identities, intra, marks, lasting, llm, asking)
-        tasks = _tasks(table, labels, named, centroids, tags, trends)
+        tasks = _tasks(table, labels, named, merge.path("centroids"), tags, trends)
         write_clusters(
             each(partial(make_clusters, _common(run, merge)), tasks),
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
@@ -228,19 +229,29 @@ def _tasks(
     table: pa.Table,
     labels: I32,
     named: Iterator[Named],
-    centroids: F32,
+    centroids: UPath,
     tags: Tags,
     trends: Trends,
 ) -> Iterator[RecordTask]:
     starts = group_starts(labels)
-    for group, (first, last) in zip(groups(table, labels, starts), pairwise(starts), strict=True):
+    parts = zip(
+        groups(table, labels, starts),
+        array_parts(centroids, "centroids", np.diff(starts).tolist()),
+        pairwise(starts),
+        strict=True,
+    )
+    for group, vectors, (first, last) in parts:
         yield RecordTask(
             group,
             [*islice(named, last - first)],
-            centroids[first:last],
+            vectors,
             tags.some(first, last),
             trends.some(first, last),
         )
+
+
+def _said(items: UPath, copies: pa.Array) -> pa.Table:
+    return pa.table(read_columns(items, ["source_id", "text"]) | {"near_duplicate_of": copies})
 
 
 def _most_central_id(members: Columns) -> str:

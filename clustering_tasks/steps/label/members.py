@@ -28,7 +28,7 @@ datetime64[us] in UTC, NaT where there is none; a list column holds the lists on
 """
 
 _ITEMS = [
-    *("vector_id", "source_id", "document_id", "domain", "event_type", "entity_type"),
+    *("source_id", "document_id", "domain", "event_type", "entity_type"),
     *("start_time", "end_time", "title", "mention", "sentence", "primary_entities"),
 ]
 _ASSIGNMENTS = ["cluster", "probability", "similarity", "near_duplicate", "reason"]

@@ -1,6 +1,7 @@
 """What the clusters of a level may be called: found by several processes where there are many."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from clustering_tasks.arrays import I32
+from clustering_tasks.arrays import I32, I64
 from clustering_tasks.engine.processes import Each
 from clustering_tasks.language.entity_names import common_nouns
 from clustering_tasks.stage3.words import words_of
@@ -68,9 +69,37 @@ def group_starts(labels: I32) -> list[int]:
     return cuts(labels, int(labels.max(initial=-1)) + 1, _AT_ONCE)
 
 
+@dataclass(frozen=True)
+class LevelWords:
+    """What the clusters of a level say.
+
+    Attributes:
+        keywords: of them.
+        sizes: (c,) members that say something of their own.
+    """
+
+    keywords: Keywords
+    sizes: I64
+
+
+def count_words(table: pa.Table, labels: I32, each: Each = map) -> LevelWords:
+    """Count what the clusters say; what near-duplicates say counts once.
+
+    Args:
+        table: of n items `source_id`, `near_duplicate_of`, and as `text` what words are drawn from.
+        labels: (n,) the cluster of each, negative for none; every cluster has a member.
+        each: who does the work, from `work_processes`.
+    """
+    starts, texts = group_starts(labels), table["text"]
+    once = without_copies(labels, table["near_duplicate_of"], table["source_id"], texts)
+    parts = groups(table.select(["text"]), once, starts)
+    keywords = Keywords(each(partial(number_group, _usual(texts)), parts))
+    return LevelWords(keywords, np.bincount(once[once >= 0], minlength=starts[-1]))
+
+
 def describe(
+    words: LevelWords,
     table: pa.Table,
-    texts: pa.ChunkedArray,
     labels: I32,
     level: str,
     keywords: int,
@@ -81,11 +110,10 @@ def describe(
 
     A model's label wins if its value as a query, by which the local labels are ranked too, is not
     below that of the best one. Of equals it is the model's, which has read the texts as a whole.
-    What near-duplicates say counts once.
 
     Args:
+        words: of the clusters; they are dropped as soon as nothing more is read of them.
         table: n items, from `read_members`, and their `near_duplicate_of`.
-        texts: (n,) from which keywords are drawn.
         labels: (n,) the cluster of each, negative for none; every cluster has a member.
         level: its name.
         keywords: most of them for a cluster.
@@ -94,21 +122,19 @@ def describe(
     """
     starts = group_starts(labels)
     clusters = starts[-1]
-    once = without_copies(labels, table["near_duplicate_of"], table["source_id"], texts)
-    parts = groups(pa.table({"text": texts}), once, starts)
-    found = Keywords(each(partial(number_group, _usual(texts)), parts))
     common = _common(table["title"]) if level == "entities" else frozenset[str]()
-    sizes = np.bincount(once[once >= 0], minlength=clusters)
+    terms = words.keywords.groups(words.sizes, starts, max(keywords, _TERMS))
+    del words  # a million items' take half a gigabyte
     tasks = zip(
         groups(table.select(_READ), labels, starts),
-        found.groups(sizes, starts, max(keywords, _TERMS)),
+        terms,
         _cut(answers or [None] * clusters, starts),
         strict=True,
     )
     proposals = each(partial(_propose, Namer(level, common)), tasks)
     both = zip(by_cluster(table, labels, clusters), chain.from_iterable(proposals), strict=True)
-    for members, (terms, proposal, wins, rows) in both:
-        yield Described(members, terms[:keywords], proposal, wins, rows)
+    for members, (heaviest, proposal, wins, rows) in both:
+        yield Described(members, heaviest[:keywords], proposal, wins, rows)
 
 
 def _propose(namer: Namer, task: _Task) -> list[_Proposed]:

@@ -151,7 +151,7 @@ def _shared(common: Common, cluster: Cluster) -> Shared:
 def _order(members: Columns, level: str) -> I64:
     """Put events into the order of time, undated ones last (LV-3)."""
     if level != "events":
-        return np.arange(len(members["vector_id"]))
+        return np.arange(len(members["source_id"]))
     return members["start_time"].argsort(kind="stable")  # NaT sorts behind all times
 
 
