@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.workspace.artefacts import made_by_another_version
 
 _HEADERS = {
@@ -32,9 +33,7 @@ class Arrays(Mapping[str, npt.NDArray[Any]]):
             BadInputError: the file has none of this name: another version wrote it.
         """
         if name not in self._arrays:
-            key = self._path.parent.parent  # <step>/<key>/<attempt>/<file>
-            lacks = f"array `{name}` in `{self._path.name}`"
-            raise made_by_another_version(key.parent.name, str(key), lacks)
+            raise _lacking(name, self._path)
         return self._arrays[name]
 
     def __contains__(self, name: object) -> bool:
@@ -48,6 +47,11 @@ class Arrays(Mapping[str, npt.NDArray[Any]]):
     def __len__(self) -> int:
         """Count the arrays."""
         return len(self._arrays)
+
+
+def _lacking(name: str, path: UPath) -> BadInputError:
+    key = path.parent.parent  # <step>/<key>/<attempt>/<file>
+    return made_by_another_version(key.parent.name, str(key), f"array `{name}` in `{path.name}`")
 
 
 @contextmanager
@@ -70,13 +74,19 @@ def array_parts(path: UPath, name: str, sizes: Iterable[int]) -> Iterator[npt.ND
         path: of the file.
         name: of the array.
         sizes: rows of each part, from the first row on.
+
+    Raises:
+        BadInputError: the file has none of this name.
     """
-    with path.open("rb") as file, ZipFile(file) as arrays, arrays.open(f"{name}.npy") as array:
-        shape, _, dtype = _HEADERS[np.lib.format.read_magic(array)](array)
-        width = dtype.itemsize * math.prod(shape[1:])
-        for size in sizes:
-            rows = np.frombuffer(array.read(size * width), dtype)
-            yield rows.reshape(size, *shape[1:])
+    with path.open("rb") as file, ZipFile(file) as arrays:
+        if f"{name}.npy" not in arrays.namelist():
+            raise _lacking(name, path)
+        with arrays.open(f"{name}.npy") as array:
+            shape, _, dtype = _HEADERS[np.lib.format.read_magic(array)](array)
+            width = dtype.itemsize * math.prod(shape[1:])
+            for size in sizes:
+                rows = np.frombuffer(array.read(size * width), dtype)
+                yield rows.reshape(size, *shape[1:])
 
 
 def check_arrays(path: UPath) -> None:

@@ -113,8 +113,8 @@ class Keywords:
         said, weights = self._said[single.rows], self._weights[single.rows]
         blocks = rewards(single.bounds, single.words, said, weights, sizes, cuts)
         # not by this object, so that its terms need not stay
-        words = _Single(single.bounds, single.rows[:0], single.words)
-        return _groups(cuts, blocks, terms, words, self._words, self._shown)
+        texts = self._words, self._shown
+        return _groups(cuts, blocks, terms, single.bounds, single.words, *texts)
 
     def _kept(self, count: int) -> I64:
         """Return the rows of each cluster's heaviest terms: (c, count), -1 for none."""
@@ -168,23 +168,24 @@ def _groups(
     cuts: Sequence[int],
     blocks: Iterable[F32],
     terms: I64,
-    single: _Single,
-    words: list[str],
+    bounds: I64,
+    words: I64,
+    texts: list[str],
     shown: dict[str, str],
 ) -> Iterator[WordGroup]:
     for (first, last), block in zip(pairwise(cuts), blocks, strict=True):
-        bounds = single.bounds[first : last + 1]
-        here = single.words[bounds[0] : bounds[-1]]
+        ends = bounds[first : last + 1]
+        here = words[ends[0] : ends[-1]]
         numbers, places = np.unique(here, return_inverse=True)
-        texts = [words[number] for number in numbers.tolist()]
-        pointed = {word: shown[word] for word in texts if word in shown}
-        rows = _rows_of(terms[first:last], bounds, here, len(words) + 1)
-        plain = np.array([word not in pointed for word in texts], dtype=bool)[places]
+        said = [texts[number] for number in numbers.tolist()]
+        pointed = {word: shown[word] for word in said if word in shown}
+        rows = _rows_of(terms[first:last], ends, here, len(texts) + 1)
+        plain = np.array([word not in pointed for word in said], dtype=bool)[places]
         yield WordGroup(
-            texts,
+            said,
             pointed,
             places.astype(np.int32),
-            bounds - bounds[0],
+            ends - ends[0],
             block,
             rows,
             tells_of(rows, block, plain),
