@@ -54,11 +54,11 @@ class Clusters(NamedTuple):
     """Some clusters as they are written.
 
     Attributes:
-        lines: of JSON.
+        lines: of JSON, as a buffer, which goes from process to process as it is.
         rows: of `CLUSTER_SCHEMA`.
     """
 
-    lines: bytes
+    lines: pa.Buffer
     rows: pa.Table
 
 
@@ -72,7 +72,7 @@ def clusters_of(records: Sequence[Record], sizes: Sequence[int]) -> Clusters:
     centroids = [to_json(record["centroid_vector"]) for record in records]  # most of the bytes
     rows = list(map(_cluster_row, records, centroids, sizes))
     return Clusters(
-        b"".join(map(_line, records, centroids)),
+        pa.py_buffer(b"".join(map(_line, records, centroids))),
         pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA),
     )
 

@@ -1,6 +1,7 @@
 """Arrays of a file, some rows at a time."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from clustering_tasks.errors import BadInputError
 from clustering_tasks.workspace.array_files import array_parts
 
 
-def file_of(folder: Path, **arrays: np.ndarray) -> UPath:
+def file_of(folder: Path, **arrays: Any) -> UPath:
     path = UPath(folder) / "merge" / "key" / "attempt" / "centroids.npz"
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
