@@ -5,7 +5,6 @@ killed. These read from a socket that closes with the caller, whatever ended it.
 """
 
 import os
-import pickle  # noqa: TID251 - what processes of this program tell each other, no file
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.errors import TransientError
@@ -95,41 +94,13 @@ def _answer(
 ) -> _Result:
     process = free.get()
     try:
-        _send(process.socket, (work, item))
-        answer: _Result = _receive(process.socket)
+        process.socket.send((work, item))
+        answer: _Result = process.socket.recv()
     except (EOFError, ConnectionError) as error:
         raise _failure(process.handle.wait()) from error
     finally:
         free.put(process)
     return answer
-
-
-def _send(socket: Connection, value: Any) -> None:
-    """Send a value; arrays and columns in it as they lie in memory: a fifth of a pickle's time."""
-    large = list[pickle.PickleBuffer]()
-    small = pickle.dumps(value, protocol=5, buffer_callback=large.append)
-    views = [each.raw() for each in large]
-    socket.send_bytes(pickle.dumps((small, [view.nbytes for view in views])))
-    for view in views:
-        while view:
-            view = view[os.write(socket.fileno(), view) :]
-
-
-def _receive(socket: Connection) -> Any:
-    small, sizes = pickle.loads(socket.recv_bytes())  # noqa: S301 - from our own process
-    large = [_read(socket, size) for size in sizes]
-    return pickle.loads(small, buffers=large)  # noqa: S301 - as above
-
-
-def _read(socket: Connection, size: int) -> bytearray:
-    data = bytearray(size)
-    view = memoryview(data)
-    while view:
-        read = os.readv(socket.fileno(), [view])
-        if not read:
-            raise EOFError
-        view = view[read:]
-    return data
 
 
 def _failure(code: int) -> Exception:
@@ -145,8 +116,8 @@ def _serve(socket: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is told, too, and ends this process
     with suppress(EOFError, ConnectionError):  # the caller has ended
         while True:
-            work, item = _receive(socket)
-            _send(socket, work(item))
+            work, item = socket.recv()
+            socket.send(work(item))
 
 
 if __name__ == "__main__":
