@@ -46,6 +46,7 @@ def rewards(
     own = _saturated((said - _OWN) / (of_size - _OWN))
     whole = _saturated(said / of_size)
     rivals = _rivals(bounds, words, weights, total)
+    del weights, said, of_size, spoken  # of ten million words
     for first, last in pairwise(cuts):
         start, stop = bounds[first], bounds[last]
         block = np.zeros((stop - start, 2 + RIVALS), dtype=np.float32)

@@ -59,7 +59,7 @@ _LONGEST_HAN = 8
 _LONGEST_SYLLABLES = 12
 _LONGEST_SHARED = 30  # of texts that are nearly the same
 
-_TURKIC = frozenset({"tr", "az"})
+TURKIC = frozenset({"tr", "az"})
 _DOTS = re.compile(r"\S*[\u0130\u0131]\S*")  # words with a capital dotted i or a dotless one
 _OF_TURKISH = re.compile("[\u0130\u0131\u011e\u011f\u015e\u015f\u018f\u0259]")
 _TO_LOWER = str.maketrans({"I": "\u0131", "\u0130": "i"})
@@ -77,6 +77,11 @@ def words_of(text: str, language: str = "") -> list[str]:
         text = _without_runs(text)
         if _MARK.search(text):
             return _WORD.findall(text)
+    return words_in(text)
+
+
+def words_in(text: str) -> list[str]:
+    """Cut a text in lower case, without marks and runs, into words."""
     found = list[str]()
     for part in text.split():  # as `parts_of`, but of letters, and of two or more
         bare = part if part.isalpha() else part.strip(_SIGNS)
@@ -130,9 +135,9 @@ def lower_case(text: str, language: str = "") -> str:
     say so; a name in a text of another language is a word by itself.
     """
     if text.isascii():
-        turkic = language in _TURKIC and text.isupper()
+        turkic = language in TURKIC and text.isupper()
     else:
-        turkic = (language in _TURKIC or text.isupper()) and bool(_OF_TURKISH.search(text))
+        turkic = (language in TURKIC or text.isupper()) and bool(_OF_TURKISH.search(text))
         if not turkic and ("\u0130" in text or "\u0131" in text):
             text = _DOTS.sub(lambda word: word[0].translate(_TO_LOWER), text)
     return (text.translate(_TO_LOWER) if turkic else text).lower()

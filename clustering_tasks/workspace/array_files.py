@@ -1,5 +1,6 @@
 """Arrays by name, as a step leaves them in an artefact (`.npz`)."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from upath import UPath
 
+from clustering_tasks.errors import BadInputError
 from clustering_tasks.workspace.artefacts import made_by_another_version
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class Arrays(Mapping[str, npt.NDArray[Any]]):
@@ -26,9 +33,7 @@ class Arrays(Mapping[str, npt.NDArray[Any]]):
             BadInputError: the file has none of this name: another version wrote it.
         """
         if name not in self._arrays:
-            key = self._path.parent.parent  # <step>/<key>/<attempt>/<file>
-            lacks = f"array `{name}` in `{self._path.name}`"
-            raise made_by_another_version(key.parent.name, str(key), lacks)
+            raise _lacking(name, self._path)
         return self._arrays[name]
 
     def __contains__(self, name: object) -> bool:
@@ -44,6 +49,11 @@ class Arrays(Mapping[str, npt.NDArray[Any]]):
         return len(self._arrays)
 
 
+def _lacking(name: str, path: UPath) -> BadInputError:
+    key = path.parent.parent  # <step>/<key>/<attempt>/<file>
+    return made_by_another_version(key.parent.name, str(key), f"array `{name}` in `{path.name}`")
+
+
 @contextmanager
 def open_arrays(path: UPath) -> Iterator[Arrays]:
     """Open a file of an artefact that holds arrays by name."""
@@ -55,6 +65,28 @@ def read_arrays(path: UPath, names: Iterable[str]) -> dict[str, npt.NDArray[Any]
     """Read some arrays of a file of an artefact."""
     with open_arrays(path) as arrays:
         return {name: arrays[name] for name in names}
+
+
+def array_parts(path: UPath, name: str, sizes: Iterable[int]) -> Iterator[npt.NDArray[Any]]:
+    """Yield an array of a file of an artefact some rows at a time: all at once may be a gigabyte.
+
+    Args:
+        path: of the file.
+        name: of the array.
+        sizes: rows of each part, from the first row on.
+
+    Raises:
+        BadInputError: the file has none of this name.
+    """
+    with path.open("rb") as file, ZipFile(file) as arrays:
+        if f"{name}.npy" not in arrays.namelist():
+            raise _lacking(name, path)
+        with arrays.open(f"{name}.npy") as array:
+            shape, _, dtype = _HEADERS[np.lib.format.read_magic(array)](array)
+            width = dtype.itemsize * math.prod(shape[1:])
+            for size in sizes:
+                rows = np.frombuffer(array.read(size * width), dtype)
+                yield rows.reshape(size, *shape[1:])
 
 
 def check_arrays(path: UPath) -> None:

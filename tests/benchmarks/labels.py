@@ -34,13 +34,11 @@ from clustering_tasks.steps.label.copies import (
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.keywords import Keywords
 from clustering_tasks.steps.label.members import (
-    Columns,
     by_cluster,
     most_central,
     read_members,
 )
-from clustering_tasks.steps.label.naming import Proposal
-from clustering_tasks.steps.label.proposals import Scores, describe
+from clustering_tasks.steps.label.proposals import Described, count_words, describe
 from clustering_tasks.workspace.columns import read_columns
 from tests.benchmarks.collection import read_collection, write_collection
 from tests.benchmarks.disturbed import reprinted
@@ -152,7 +150,7 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
     keywords = Keywords.of_texts(part["text"] for part in by_cluster(table, clusters, count))
     named = _described(found, clusters)
     free = FreeLabels()
-    for number, (members, terms, now, _) in enumerate(named):
+    for number, (members, terms, now, *_) in enumerate(named):
         central = members["title"][most_central(members)].tolist()
         label = free.best(str(number), now.ranked, now.tellers, members) if now.ranked else ""
         free.take(str(number), label)
@@ -168,11 +166,10 @@ def _queries(found: Clustered, clusters: I32) -> Iterator[dict[str, str]]:
         }
 
 
-def _described(
-    found: Clustered, clusters: I32
-) -> Iterator[tuple[Columns, list[str], Proposal, Scores | None]]:
+def _described(found: Clustered, clusters: I32) -> Iterator[Described]:
     table = found.table.append_column("near_duplicate_of", _copies(found, clusters))
-    return describe(table, found.texts, clusters, found.level, 10)
+    words = count_words(table.append_column("text", found.texts), clusters)
+    return describe(words, table, clusters, found.level, 10)
 
 
 def _copies(found: Clustered, clusters: I32) -> pa.Array:
@@ -197,7 +194,7 @@ def write_sheet(found: Clustered, path: Path) -> None:
 
 def _sheet_rows(found: Clustered) -> Iterator[tuple[str, ...]]:
     named = _described(found, found.clusters)
-    for (members, _, now, _), queries in zip(named, _queries(found, found.clusters), strict=True):
+    for (members, _, now, *_), queries in zip(named, _queries(found, found.clusters), strict=True):
         central = different(members, most_central(members), found.level, 3)
         titles = [title or "" for title in members["title"][central].tolist()]
         yield (

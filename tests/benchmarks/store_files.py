@@ -24,7 +24,12 @@ from clustering_tasks.identity.former_ids import former_id
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.label.report import describe_sizes
-from clustering_tasks.steps.label.tables import write_clusters, write_members
+from clustering_tasks.steps.label.tables import (
+    Clusters,
+    clusters_of,
+    write_clusters,
+    write_members,
+)
 from clustering_tasks.workspace.storage import to_json
 from tests.benchmarks.independent import (
     EVENT_TYPES,
@@ -41,6 +46,7 @@ LEVEL = "events"
 _FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 _CHANGED = 0.01  # share of clusters that split, of clusters that merge, of items that come or go
 _ROWS = 16_384
+_AT_ONCE = 256  # clusters
 _ITEM_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("vector_id", "source_id", "document_id")),
@@ -149,9 +155,9 @@ def _write_label(
     rng = np.random.default_rng([seed, 6, day])
     assignments = own / "assignments.parquet"
     _write_assignments(assignments, cluster, rng)
-    ids = write_clusters(
-        _records(items, clusters, day, seed),
-        sizes,
+    ids = list[str]()
+    write_clusters(
+        _some_at_a_time(_records(items, clusters, day, seed), sizes.tolist(), ids),
         UPath(paths["clusters_jsonl"]),
         UPath(paths["clusters_csv"]),
     )
@@ -165,6 +171,16 @@ def _write_label(
         UPath(paths["members_csv"]),
     )
     paths["report"].write_bytes(to_json(_report(len(story), sizes, day)))
+
+
+def _some_at_a_time(
+    records: Iterator[EventRecord], sizes: list[int], ids: list[str]
+) -> Iterator[Clusters]:
+    """Yield the files' parts; the ids of the clusters are entered."""
+    while some := [*islice(records, _AT_ONCE)]:
+        start = len(ids)
+        ids += [record["cluster_id"] for record in some]
+        yield clusters_of(some, sizes[start : len(ids)])
 
 
 def _write_assignments(path: Path, cluster: I64, rng: np.random.Generator) -> None:

@@ -67,7 +67,7 @@ class Asking:
             return
         self.new += 1
         # of equally large ones those of the lesser number stay
-        entry = (len(members["vector_id"]), -number, cluster_id, shown)
+        entry = (len(members["source_id"]), -number, cluster_id, shown)
         if len(self._largest) < self.most:
             heapq.heappush(self._largest, entry)
         else:

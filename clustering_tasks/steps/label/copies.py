@@ -5,7 +5,7 @@ and shown; sizes, dates, tags and centroids are those of all members.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from clustering_tasks.steps.label.members import Columns
 ITEMS, ASSIGNED = ("source_id", "start_time"), ("near_duplicate", "probability")
 _UNDATED = np.iinfo(np.int64).max
 _WORD = re.compile(r"\w+")
+_NO_WORDS = {code: " " for code in range(128) if not _WORD.match(chr(code))}  # of ASCII
 _WITH_SENTENCE = ("events", "entities")
 
 
@@ -115,41 +116,66 @@ def _numbered(texts: pa.ChunkedArray, rows: I64) -> I64:
 
 
 def different(members: Columns, rows: I64, level: str, most: int) -> I64:
-    """Return the first rows that say something of their own: no text twice.
-
-    Near-duplicates with a text of their own are taken where there is nothing else.
+    """Return the first rows that say something of their own, in the order of `rows`.
 
     Args:
         members: of a cluster.
         rows: of them, those wanted most first.
         level: whose items they are; of events and mentions the sentence is what they say.
         most: rows at the most.
+    """
+    return in_order(rows, apart(members, rows, level, most))
+
+
+def in_order(rows: I64, some: Collection[int]) -> I64:
+    """Return some of the rows, in their order."""
+    wanted = set(some)
+    return np.array([row for row in rows.tolist() if row in wanted], dtype=np.int64)
+
+
+def apart(members: Columns, rows: I64, level: str, most: int) -> list[int]:
+    """Choose rows that say something of their own, no text twice; arguments as of `different`.
+
+    Near-duplicates with a text of their own are taken where there is nothing else.
 
     Returns:
-        in the order of `rows`; a member without a text says nothing that another one could repeat.
+        rows, those chosen first first: with a lower `most`, it is a beginning of this. A member
+        without a text says nothing that another one could repeat.
     """
-    copied = members["near_duplicate_of"]
+    copied = members["near_duplicate_of"].tolist()
+    said_by = _sayings(members, level)
     found, said, seen = list[int](), set[str](), set[str]()
-    for row in sorted(rows.tolist(), key=lambda row: copied[row] is not None):  # stable
-        text = _said_by(members, row, level)
+    for row in _copies_last(rows.tolist(), copied):
+        text = said_by(row)
         if text in said or (not text and copied[row] is not None):
             continue
         if text:
             said.add(text)  # as it is written: most that comes twice does
-            words = " ".join(_WORD.findall(matching(text))) or text
+            words = _compared(text)
             if words in seen:
                 continue
             seen.add(words)
         found.append(row)
         if len(found) == most:
             break
-    wanted = set(found)
-    return np.array([row for row in rows.tolist() if row in wanted], dtype=np.int64)
+    return found
+
+
+def _copies_last(rows: list[int], copied: list[str | None]) -> list[int]:
+    own = [row for row in rows if copied[row] is None]
+    return own if len(own) == len(rows) else own + [r for r in rows if copied[r] is not None]
+
+
+def _compared(text: str) -> str:
+    """Return the words of a text without case, width and signs."""
+    if text.isascii():
+        return " ".join(text.lower().translate(_NO_WORDS).split()) or text
+    return " ".join(_WORD.findall(matching(text))) or text
 
 
 def texts_of(members: Columns, rows: I64, level: str) -> list[str | None]:
     """Return what members say: an event's or a mention's sentence, else their title."""
-    return [_said_by(members, row, level) for row in rows.tolist()]
+    return list(map(_sayings(members, level), rows.tolist()))
 
 
 def once_each(members: Columns) -> list[str | None]:
@@ -160,7 +186,10 @@ def once_each(members: Columns) -> list[str | None]:
     return [title for _, title in dict.fromkeys(both)]
 
 
-def _said_by(members: Columns, row: int, level: str) -> str | None:
-    sentence: str | None = members["sentence"][row] if level in _WITH_SENTENCE else None
-    title: str | None = members["title"][row]
-    return sentence or title
+def _sayings(members: Columns, level: str) -> Callable[[int], str | None]:
+    """Return what tells of a row what its member says."""
+    titles: list[str | None] = members["title"].tolist()
+    if level not in _WITH_SENTENCE:
+        return titles.__getitem__
+    sentences: list[str | None] = members["sentence"].tolist()
+    return lambda row: sentences[row] or titles[row]

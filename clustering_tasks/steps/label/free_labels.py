@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from clustering_tasks.stage3.text import matching
 from clustering_tasks.stage3.words import pieces_of
@@ -73,5 +74,6 @@ class FreeLabels:
         return self.owners.get(_compared(label), cluster_id) == cluster_id
 
 
+@lru_cache(16)  # of a cluster: asked for, and taken
 def _compared(label: str) -> str:
     return " ".join(sorted(pieces_of(matching(label)))) or label

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.stage3.words import has_runs, overlaps
-from clustering_tasks.steps.label.numbering import END, Numbered, number_texts
+from clustering_tasks.steps.label.latin_texts import END
+from clustering_tasks.steps.label.numbering import Numbered, number_texts
 from clustering_tasks.steps.label.stop_words import ENGLISH
 from clustering_tasks.steps.label.word_groups import WordGroup, tells_of
 
 # "stari dvor" says more than "dvor" alone, which is in the same texts and so weighs as much
 _PAIR_GAIN = 1.2
 _WORD = 1 << 32
+_AT_ONCE = 1 << 20  # terms that are weighed
 _NOTHING = (*[np.empty(0, np.int64)] * 3, np.empty(0, np.int32))  # as `_count` returns
 
 
@@ -55,10 +58,14 @@ class Keywords:
         rank = np.empty(len(vocabulary) + 1, dtype=np.int64)
         rank[[vocabulary[word] for word in self._words]] = np.arange(len(vocabulary))
         rank[END] = END
-        counted = [_count(rank[numbers], ends) for numbers, ends in known]
-        words, sizes, self._terms, self._said = (
-            np.concatenate(each) for each in zip(_NOTHING, *counted, strict=True)
-        )
+        known.reverse()
+        counted = [_NOTHING]
+        while known:
+            numbers, ends = known.pop()
+            counted.append(_count(rank[numbers], ends))
+        columns = list(map(list, zip(*counted, strict=True)))
+        del counted
+        words, sizes, self._terms, self._said = map(_joined, columns)
         self._bounds = np.append(0, np.cumsum(sizes))
         self._weights = _weights(self._terms, self._said, words, sizes)
         single = self._terms % _WORD == 0
@@ -71,7 +78,10 @@ class Keywords:
     @classmethod
     def of_texts(cls, clusters: Iterable[Iterable[str | None]], usual: str = ENGLISH) -> "Keywords":
         """Count the terms of each cluster's texts; see `number_texts`."""
-        return cls([number_texts(clusters, usual)])
+        known = [[*texts] for texts in clusters]
+        bounds = np.append(0, np.cumsum([len(texts) for texts in known], dtype=np.int64))
+        texts = pa.array([text for texts in known for text in texts], pa.string())
+        return cls([number_texts(texts, bounds, usual)])
 
     def top(self, cluster: int, count: int) -> list[str]:
         """Return a cluster's heaviest terms; no word that a longer term kept says already."""
@@ -97,40 +107,14 @@ class Keywords:
         from clustering_tasks.engine.label_retrieval import rewards
 
         single = self._single
-        said, weights = self._said[single.rows], self._weights[single.rows]
         kept = self._kept(count)
-        blocks = rewards(single.bounds, single.words, said, weights, sizes, cuts)
-        for (first, last), block in zip(pairwise(cuts), blocks, strict=True):
-            yield self._group(first, last, block, kept[first:last])
-
-    def _group(self, first: int, last: int, rewards: F32, kept: I64) -> WordGroup:
-        bounds = self._single.bounds[first : last + 1]
-        here = self._single.words[bounds[0] : bounds[-1]]
-        numbers, words = np.unique(here, return_inverse=True)
-        texts = [self._words[number] for number in numbers.tolist()]
-        shown = {word: self._shown[word] for word in texts if word in self._shown}
-        terms = self._rows_of(kept, bounds, here)
-        plain = np.array([word not in shown for word in texts], dtype=bool)[words]
-        return WordGroup(
-            texts,
-            shown,
-            words.astype(np.int32),
-            bounds - bounds[0],
-            rewards,
-            terms,
-            tells_of(terms, rewards, plain),
-        )
-
-    def _rows_of(self, kept: I64, bounds: I64, words: I64) -> I32:
-        """Return of each kept term the rows of its words among the group's: (g, count, 2)."""
-        of = np.repeat(np.arange(len(kept)), np.diff(bounds))
-        wide = len(self._words) + 1
         terms = np.zeros(kept.shape, dtype=np.int64)
         terms[kept >= 0] = self._terms[kept[kept >= 0]]
-        sought = np.stack(np.divmod(terms, _WORD), axis=2) - 1
-        keys = np.arange(len(kept))[:, None, None] * wide + sought
-        rows = np.searchsorted(of * wide + words, keys)
-        return np.where(sought >= 0, rows, -1).astype(np.int32)
+        said, weights = self._said[single.rows], self._weights[single.rows]
+        blocks = rewards(single.bounds, single.words, said, weights, sizes, cuts)
+        # not by this object, so that its terms need not stay
+        texts = self._words, self._shown
+        return _groups(cuts, blocks, terms, single.bounds, single.words, *texts)
 
     def _kept(self, count: int) -> I64:
         """Return the rows of each cluster's heaviest terms: (c, count), -1 for none."""
@@ -180,6 +164,50 @@ class Keywords:
         return np.array(kept, dtype=np.int64)
 
 
+def _groups(
+    cuts: Sequence[int],
+    blocks: Iterable[F32],
+    terms: I64,
+    bounds: I64,
+    words: I64,
+    texts: list[str],
+    shown: dict[str, str],
+) -> Iterator[WordGroup]:
+    for (first, last), block in zip(pairwise(cuts), blocks, strict=True):
+        ends = bounds[first : last + 1]
+        here = words[ends[0] : ends[-1]]
+        numbers, places = np.unique(here, return_inverse=True)
+        said = [texts[number] for number in numbers.tolist()]
+        pointed = {word: shown[word] for word in said if word in shown}
+        rows = _rows_of(terms[first:last], ends, here, len(texts) + 1)
+        plain = np.array([word not in pointed for word in said], dtype=bool)[places]
+        yield WordGroup(
+            said,
+            pointed,
+            places.astype(np.int32),
+            ends - ends[0],
+            block,
+            rows,
+            tells_of(rows, block, plain),
+        )
+
+
+def _rows_of(terms: I64, bounds: I64, words: I64, wide: int) -> I32:
+    """Return of each term the rows of its words among the group's: (g, count, 2).
+
+    Args:
+        terms: (g, count) of each cluster, 0 for none.
+        bounds: (g + 1,) where the words of each cluster begin.
+        words: their numbers, from 0.
+        wide: more than the numbers.
+    """
+    of = np.repeat(np.arange(len(terms)), np.diff(bounds))
+    sought = np.stack(np.divmod(terms, _WORD), axis=2) - 1
+    keys = np.arange(len(terms))[:, None, None] * wide + sought
+    rows = np.searchsorted(of * wide + words, keys)
+    return np.where(sought >= 0, rows, -1).astype(np.int32)
+
+
 def _in_common(
     part: Numbered, vocabulary: dict[str, int], shown: dict[str, str]
 ) -> tuple[I32, I64]:
@@ -221,12 +249,41 @@ def _count(row: I64, ends: I64) -> tuple[I64, I64, I64, I32]:
 
 def _weights(terms: I64, said: I32, words: I64, sizes: I64) -> F32:
     """Frequency in the cluster times log(1 + mean words of a cluster / frequency in the level)."""
-    known, which = np.unique(terms, return_inverse=True)
-    rarity = np.log1p(words.sum() / max(len(words), 1) / np.bincount(which, said))
+    known, which = _distinct(terms)
+    spoken = np.zeros(len(known))
+    np.add.at(spoken, which, said)
+    rarity = np.log1p(words.sum() / max(len(words), 1) / spoken)
     rarity[known % _WORD != 0] *= _PAIR_GAIN
-    share = said / np.repeat(words, sizes)
-    weights: F32 = (share * rarity[which]).astype(np.float32)
+    of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    weights = np.empty(len(terms), dtype=np.float32)
+    for start in range(0, len(terms), _AT_ONCE):
+        here = slice(start, start + _AT_ONCE)
+        weights[here] = said[here] / words[of[here]] * rarity[which[here]]
     return weights
+
+
+def _distinct(terms: I64) -> tuple[I64, I32]:
+    """Return the different terms, and which each is: half the memory of `np.unique`."""
+    order = np.argsort(terms)
+    ordered = terms[order]
+    new = np.ones(len(terms), dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    known = ordered[new]
+    del ordered
+    which = np.empty(len(terms), dtype=np.int32)
+    which[order] = np.cumsum(new, dtype=np.int32) - 1
+    return known, which
+
+
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    """Put arrays one behind the other, and let each go as soon as it is there."""
+    joined = np.empty(sum(map(len, arrays)), dtype=arrays[0].dtype)
+    arrays.reverse()
+    stop = 0
+    while arrays:
+        start, stop = stop, stop + len(arrays[-1])
+        joined[start:stop] = arrays.pop()
+    return joined
 
 
 def _heaviest(weights: F32, count: int) -> Mask:

@@ -1,16 +1,18 @@
 """Step `label`: name the clusters and write the files that are published."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from upath import UPath
 
-from clustering_tasks.arrays import I32
-from clustering_tasks.contract.record import Record
+from clustering_tasks.arrays import F32, I32
 from clustering_tasks.corrections.frozen import read_frozen
-from clustering_tasks.engine.processes import Each, work_processes
+from clustering_tasks.engine.processes import work_processes
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.identity.columns import IDS
 from clustering_tasks.identity.words import CHANGES
@@ -22,15 +24,16 @@ from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.lasting_labels import FormerLabels, LastingLabels, former_labels
 from clustering_tasks.steps.label.llm_labels import LlmLabels, counted, read_llm_labels
 from clustering_tasks.steps.label.marks import Marks, read_marks
-from clustering_tasks.steps.label.members import Columns, most_central, read_members
-from clustering_tasks.steps.label.proposals import describe
-from clustering_tasks.steps.label.records import Cluster, record
+from clustering_tasks.steps.label.members import Columns, groups, most_central, read_members
+from clustering_tasks.steps.label.proposals import Described, count_words, describe, group_starts
+from clustering_tasks.steps.label.record_groups import RecordTask, make_clusters
+from clustering_tasks.steps.label.records import Common, Named
 from clustering_tasks.steps.label.report import COUNTS, QUALITY, make_report
 from clustering_tasks.steps.label.tables import write_clusters, write_members
 from clustering_tasks.steps.label.tags import Tags
 from clustering_tasks.steps.label.titles import name_of_id
 from clustering_tasks.steps.label.trends import Trends
-from clustering_tasks.workspace.array_files import open_arrays
+from clustering_tasks.workspace.array_files import array_parts, open_arrays, read_arrays
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns
 from clustering_tasks.workspace.storage import to_json
@@ -135,12 +138,17 @@ def _write(
             attempt.new_file("members_parquet", "members.parquet"),
             attempt.new_file("members_csv", "members.csv"),
         )
+        words = count_words(_said(items, copies), labels, each)
+        table = read_members(items, assignments, run.level)
+        table = table.append_column("near_duplicate_of", copies)
+        most, answers = run.settings.label.keywords, llm.in_order(identities)
+        described = describe(words, table, labels, run.level.name, most, each, answers)
+        del words  # so that they are gone as soon as they are read
+        intra = read_arrays(merge.path("centroids"), ["intra_similarity"])["intra_similarity"]
+        named = _named(run, described, identities, intra, marks, lasting, llm, asking)
+        tasks = _tasks(table, labels, named, merge.path("centroids"), tags, trends)
         write_clusters(
-            _records(
-                *(run, snapshot, merge, identities, labels, copies, marks, tags, trends),
-                *(lasting, llm, asking, each),
-            ),
-            sizes,
+            each(partial(make_clusters, _common(run, merge)), tasks),
             attempt.new_file("clusters_jsonl", "clusters.jsonl"),
             attempt.new_file("clusters_csv", "clusters.csv"),
         )
@@ -173,38 +181,38 @@ def _lineage(identify: Result) -> dict[str, int]:
     return {change: changes.count(change) for change in CHANGES}
 
 
-def _records(
+def _common(run: Run, merge: Result) -> Common:
+    algorithm = str(merge.metrics["algorithm"])
+    return Common(
+        level=run.level.name,
+        counts=run.settings.label,
+        algorithm=algorithm,
+        parameters=getattr(run.settings, algorithm).model_dump(),
+        scope=run.settings.scope,
+        as_of=run.as_of,
+        job_id=run.job_id,
+    )
+
+
+def _named(
     run: Run,
-    snapshot: Result,
-    merge: Result,
+    described: Iterable[Described],
     identities: list[dict[str, Any]],
-    labels: I32,
-    copies: pa.Array,
+    intra_similarity: F32,
     marks: Marks,
-    tags: Tags,
-    trends: Trends,
     lasting: LastingLabels,
     llm: LlmLabels,
     asking: Asking | None,
-    each: Each,
-) -> Iterator[Record]:
-    with open_arrays(merge.path("centroids")) as arrays:
-        centroids, intra = arrays["centroids"], arrays["intra_similarity"]
-    table = read_members(snapshot.path("items"), merge.path("assignments"), run.level)
-    table = table.append_column("near_duplicate_of", copies)
-    texts = read_columns(snapshot.path("items"), ["text"])["text"]
-    algorithm = str(merge.metrics["algorithm"])
-    parameters = getattr(run.settings, algorithm).model_dump()
-    most = run.settings.label.keywords
-    answers = llm.in_order(identities)
-    described = describe(table, texts, labels, run.level.name, most, each, answers)
+) -> Iterator[Named]:
+    """Call each cluster what no other one is called."""
     # what people call a cluster comes first, then what it was called before
     free = FreeLabels.without([marks.names(), lasting.may_stay(identities)])
-    for number, (members, keywords, proposal, scores) in enumerate(described):
+    for number, (members, keywords, proposal, scores, rows) in enumerate(described):
         identity = identities[number]
         name = identity["cluster_id"]
-        otherwise = ", ".join(keywords[:_IN_LABEL]) or name_of_id(_most_central_id(members), name)
-        ranked = proposal.ranked or [otherwise]
+        ranked = proposal.ranked or [
+            ", ".join(keywords[:_IN_LABEL]) or name_of_id(_most_central_id(members), name)
+        ]
         best = free.best(name, llm.before(name, ranked, scores), proposal.tellers, members)
         source = llm.source(name, best, ranked)
         chosen = lasting.on(identity, best, proposal, members, free, source)
@@ -212,19 +220,38 @@ def _records(
         llm.note(name, ranked, chosen.source, scores)
         if asking is not None:
             asking.add(number, name, members, new=chosen.made == run.as_of)
-        cluster = Cluster(
-            identity=identity,
-            members=members,
-            centroid=centroids[number],
-            intra_similarity=float(intra[number]),
-            keywords=keywords,
-            proposal=proposal,
-            label=chosen,
-            algorithm=algorithm,
-            parameters=parameters,
+        shown, corrections = marks.on(chosen.text, name, number)
+        similarity = float(intra_similarity[number])
+        yield Named(identity, similarity, keywords, proposal, chosen, shown, corrections, rows)
+
+
+def _tasks(
+    table: pa.Table,
+    labels: I32,
+    named: Iterator[Named],
+    centroids: UPath,
+    tags: Tags,
+    trends: Trends,
+) -> Iterator[RecordTask]:
+    starts = group_starts(labels)
+    parts = zip(
+        groups(table, labels, starts),
+        array_parts(centroids, "centroids", np.diff(starts).tolist()),
+        pairwise(starts),
+        strict=True,
+    )
+    for group, vectors, (first, last) in parts:
+        yield RecordTask(
+            group,
+            [*islice(named, last - first)],
+            vectors,
+            tags.some(first, last),
+            trends.some(first, last),
         )
-        tagged = tags.on(record(run, cluster), number, members["source_id"])
-        yield marks.on(trends.on(tagged, number), number)
+
+
+def _said(items: UPath, copies: pa.Array) -> pa.Table:
+    return pa.table(read_columns(items, ["source_id", "text"]) | {"near_duplicate_of": copies})
 
 
 def _most_central_id(members: Columns) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from upath import UPath
 
 from clustering_tasks.arrays import I32
-from clustering_tasks.contract.record import Record
+from clustering_tasks.contract.record import CorrectionMark
 from clustering_tasks.corrections.contradictions import (
     Contradiction,
     about_clusters,
@@ -47,26 +47,24 @@ class Marks:
             if each.label is not None
         }
 
-    def on(self, record: Record, number: int) -> Record:
-        """Enter the corrections of a cluster into its record.
+    def on(self, label: str, cluster_id: str, number: int) -> tuple[str, list[CorrectionMark]]:
+        """Return what a cluster is shown as, and the corrections about it and its items.
 
         Args:
-            record: of the cluster.
+            label: of the cluster.
+            cluster_id: of the cluster.
             number: of the cluster in the run.
         """
-        about = self.of_id.get(record["cluster_id"], [])
+        about = self.of_id.get(cluster_id, [])
         if about:
-            self.found.add(record["cluster_id"])
+            self.found.add(cluster_id)
         for each in about:
             if each.label is not None:
-                record["cluster_label"] = each.label
+                label = each.label
         every = sorted(
             (*about, *self.of_number.get(number, ())), key=lambda each: each.correction_id
         )
-        record["corrections"] = [
-            {"correction_id": each.correction_id, "kind": each.kind} for each in every
-        ]
-        return record
+        return label, [{"correction_id": each.correction_id, "kind": each.kind} for each in every]
 
     def report(self, merge: Result) -> dict[str, Any]:
         """Count what was applied, what waits for its items or its cluster, and what contradicts.

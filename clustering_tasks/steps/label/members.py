@@ -4,8 +4,9 @@ As rows a million items would be a million dictionaries: ten times the memory, a
 that `label` takes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,16 +22,17 @@ from clustering_tasks.settings.levels import Level
 from clustering_tasks.stage3.fields import FACTS, read_count
 from clustering_tasks.workspace.columns import read_columns
 
-Columns = dict[str, npt.NDArray[Any]]
+Columns = Mapping[str, npt.NDArray[Any]]
 """Items, in the order of their vector ids: texts are objects, None where there is none; times are
 datetime64[us] in UTC, NaT where there is none; a list column holds the lists one after the other.
 """
 
 _ITEMS = [
-    *("vector_id", "source_id", "document_id", "domain", "event_type", "entity_type"),
+    *("source_id", "document_id", "domain", "event_type", "entity_type"),
     *("start_time", "end_time", "title", "mention", "sentence", "primary_entities"),
 ]
 _ASSIGNMENTS = ["cluster", "probability", "similarity", "near_duplicate", "reason"]
+_Values = tuple[npt.NDArray[Any], list[int] | None]  # of a group; of lists where each row's begin
 _BATCH = 8192  # items whose metadata are Python objects at a time
 _GROUP = 50_000  # members at a time
 
@@ -39,6 +41,41 @@ def read_members(items: UPath, assignments: UPath, level: Level) -> pa.Table:
     """Read what records say of all items, one row each, in the order of their vector ids."""
     columns = read_columns(items, _ITEMS) | read_columns(assignments, _ASSIGNMENTS)
     return pa.table(columns | _facts(items, level))
+
+
+class Members(Columns):
+    """The members of a cluster; a column of a group is made when the first of it asks for it."""
+
+    def __init__(
+        self, names: Sequence[str], column: Callable[[str], _Values], start: int, stop: int
+    ) -> None:
+        """Take the members from a row of their group up to another.
+
+        Args:
+            names: of the columns.
+            column: returns the group's.
+            start: the first row.
+            stop: the row behind the last.
+        """
+        self._names = names
+        self._column = column
+        self._start = start
+        self._stop = stop
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Return the values of a column."""
+        values, starts = self._column(name)
+        if starts is None:
+            return values[self._start : self._stop]
+        return values[starts[self._start] : starts[self._stop]]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the columns."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Count the columns."""
+        return len(self._names)
 
 
 @dataclass(frozen=True)
@@ -55,13 +92,8 @@ class Group:
 
     def clusters(self) -> Iterator[Columns]:
         """Yield the members of each cluster, from the first to the last."""
-        names = self.table.column_names
-        columns = [_values(self.table[name]) for name in names]
-        for start, stop in pairwise(self.bounds.tolist()):
-            yield {
-                name: values[start:stop] if starts is None else values[starts[start] : starts[stop]]
-                for name, (values, starts) in zip(names, columns, strict=True)
-            }
+        column = cache(lambda name: _values(self.table[name]))
+        yield from _members(self.table.column_names, column, self.bounds)
 
 
 def by_cluster(table: pa.Table, labels: I32, clusters: int) -> Iterator[Columns]:
@@ -72,8 +104,9 @@ def by_cluster(table: pa.Table, labels: I32, clusters: int) -> Iterator[Columns]
         labels: (n,) the cluster of each, negative for none.
         clusters: their number.
     """
-    for group in groups(table, labels, cuts(labels, clusters, _GROUP)):
-        yield from group.clusters()
+    for rows, bounds in _rows(labels, cuts(labels, clusters, _GROUP)):
+        column = cache(lambda name, rows=rows: _values(table[name].take(rows)))
+        yield from _members(table.column_names, column, bounds)
 
 
 def cuts(labels: I32, clusters: int, size: int) -> list[int]:
@@ -97,20 +130,33 @@ def groups(table: pa.Table, labels: I32, starts: Sequence[int]) -> Iterator[Grou
         labels: (n,) the cluster of each, negative for none.
         starts: from `cuts`.
     """
+    for rows, bounds in _rows(labels, starts):
+        yield Group(table.take(rows), bounds)
+
+
+def _rows(labels: I32, starts: Sequence[int]) -> Iterator[tuple[pa.Array, I64]]:
+    """Yield the rows of the members of each group, and where among them a cluster's begin."""
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(starts[-1] + 1))
     for first, last in pairwise(starts):
-        members = table.take(pa.array(order[bounds[first] : bounds[last]]))
-        yield Group(members, bounds[first : last + 1] - bounds[first])
+        here = bounds[first : last + 1]
+        yield pa.array(order[here[0] : here[-1]]), here - here[0]
+
+
+def _members(
+    names: Sequence[str], column: Callable[[str], _Values], bounds: I64
+) -> Iterator[Members]:
+    for start, stop in pairwise(bounds.tolist()):
+        yield Members(names, column, start, stop)
 
 
 def most_central(members: Columns) -> I64:
     """Order members by their similarity to the centroid: (n,) rows, the most central first."""
     # stable: of equally central members the one with the lesser vector id comes first
-    return np.argsort(-members["similarity"], kind="stable")
+    return (-members["similarity"]).argsort(kind="stable")
 
 
-def _values(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], list[int] | None]:
+def _values(column: pa.ChunkedArray) -> _Values:
     """Return a column's values; of lists all values, and where each row's begin."""
     array, starts = column.combine_chunks(), None
     if pa.types.is_list(array.type):

@@ -1,19 +1,18 @@
 """The words of a level's texts as numbers, some clusters at a time, in whatever process."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count
+from itertools import compress, count, pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from clustering_tasks.arrays import I32, I64
 from clustering_tasks.stage3.text import has_points, unpointed
 from clustering_tasks.stage3.words import beyond_latin, terms_of_runs, words_of
+from clustering_tasks.steps.label.latin_texts import END, number_latin
 from clustering_tasks.steps.label.members import Group
 from clustering_tasks.steps.label.stop_words import stop_words_of
-
-END = -1  # of a text
 
 
 @dataclass(frozen=True)
@@ -35,36 +34,48 @@ class Numbered:
 
 def number_group(usual: str, group: Group) -> Numbered:
     """Number the words of the column `text`; `usual` as for `number_texts`."""
-    return number_texts((members["text"] for members in group.clusters()), usual)
+    return number_texts(group.table["text"].combine_chunks(), group.bounds, usual)
 
 
-def number_texts(clusters: Iterable[Iterable[str | None]], usual: str) -> Numbered:
+def number_texts(texts: pa.Array, bounds: I64, usual: str) -> Numbered:
     """Number the words of texts, but for stop words.
 
     Words that differ in vowel points alone are one.
 
     Args:
-        clusters: the texts of each cluster's members.
+        texts: (n,) of the clusters' members, one cluster's behind the other's; null for none.
+        bounds: (c + 1,) where those of each cluster begin.
         usual: language of a text that does not show its own, from `usual_language`.
     """
     vocabulary: dict[str, int] = defaultdict(count().__next__)
     shown: dict[str, str] = {}
-    numbers, ends = list[int](), list[int]()
-    for texts in clusters:
-        numbers += _numbers(texts, vocabulary, usual, shown)
-        ends.append(len(numbers))
-    return Numbered(list(vocabulary), np.array(numbers, np.int32), np.array(ends, np.int64), shown)
+    latin = number_latin(texts, bounds, vocabulary, usual)
+    numbered = [latin.words[start:stop] for start, stop in pairwise(latin.bounds.tolist())]
+    for cluster in np.flatnonzero(~latin.found).tolist():
+        known = filter(None, texts[bounds[cluster] : bounds[cluster + 1]].to_pylist())
+        numbered[cluster] = _numbers([*known], vocabulary, usual, shown)
+    numbers = np.concatenate([np.empty(0, np.int32), *numbered])
+    ends = np.cumsum([len(each) for each in numbered], dtype=np.int64)
+    return Numbered(*_used(vocabulary, numbers), ends, shown)
+
+
+def _used(vocabulary: dict[str, int], numbers: I32) -> tuple[list[str], I32]:
+    """Return the words that are used, and their numbers among these."""
+    used = np.zeros(len(vocabulary) + 1, dtype=bool)
+    used[numbers] = True  # `END` the last
+    used[END] = False
+    places = np.append(np.cumsum(used[:-1], dtype=np.int32) - 1, np.int32(END))
+    return [*compress(vocabulary, used.tolist())], places[numbers]
 
 
 def _numbers(
-    texts: Iterable[str | None], vocabulary: dict[str, int], usual: str, shown: dict[str, str]
-) -> list[int]:
+    known: list[str], vocabulary: dict[str, int], usual: str, shown: dict[str, str]
+) -> I32:
     """Number the words of a cluster's texts, each text with `END` behind; new words are entered.
 
     Words that differ in vowel points alone are one; `shown` gets the form with the points.
     """
-    numbers = []
-    known = [text for text in texts if text]
+    numbers = list[int]()
     split = [words_of(text, usual) for text in known]
     plain = not beyond_latin("".join(known))
     if not plain:
@@ -76,7 +87,7 @@ def _numbers(
         for terms_of_text in terms_of_runs(known):
             for term in terms_of_text:
                 numbers += [vocabulary[term], END]
-    return numbers
+    return np.array(numbers, dtype=np.int32)
 
 
 def _without_points(text: str, words: list[str], shown: dict[str, str]) -> list[str]:

@@ -4,25 +4,77 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from clustering_tasks.arrays import F32, I64
 from clustering_tasks.contract.record import (
+    ClusterTag,
+    CorrectionMark,
     DocumentRecord,
     EntityRecord,
     EventRecord,
+    MemberTag,
     Record,
     Representative,
     Shared,
     StorylineRecord,
+    Trend,
 )
-from clustering_tasks.steps.label.copies import different
+from clustering_tasks.settings.run import LabelSettings
+from clustering_tasks.steps.label.copies import different, in_order
 from clustering_tasks.steps.label.lasting_labels import Label
 from clustering_tasks.steps.label.members import Columns, most_central
-from clustering_tasks.steps.label.naming import Proposal
-from clustering_tasks.workspace.artefacts import Run
+from clustering_tasks.steps.label.naming import MOST_CENTRAL, Proposal
+
+
+@dataclass(frozen=True)
+class Common:
+    """What the records of a run have in common.
+
+    Attributes:
+        level: its name.
+        counts: how many representatives and entities a record names.
+        algorithm: that found the clusters.
+        parameters: the algorithm's settings.
+        scope: within which clusters were looked for.
+        as_of: of the run.
+        job_id: of the run.
+    """
+
+    level: str
+    counts: LabelSettings
+    algorithm: str
+    parameters: dict[str, Any]
+    scope: Literal["level", "domain"]
+    as_of: datetime
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is known of a cluster beside its members.
+
+    Attributes:
+        identity: its row of `IDS`.
+        intra_similarity: mean pairwise cosine.
+        keywords: heaviest first.
+        proposal: what it may be called, and what it is about.
+        label: what it is called.
+        shown: the label, or what a person calls it.
+        corrections: of people, about it and about its items.
+        apart: rows of up to `MOST_CENTRAL` members that say something of their own, from `apart`.
+    """
+
+    identity: dict[str, Any]
+    intra_similarity: float
+    keywords: list[str]
+    proposal: Proposal
+    label: Label
+    shown: str
+    corrections: list[CorrectionMark]
+    apart: list[int]
 
 
 @dataclass(frozen=True)
@@ -30,45 +82,38 @@ class Cluster:
     """What is known of a cluster before it has a record.
 
     Attributes:
-        identity: its row of `IDS`.
+        named: what it is called.
         members: its items.
         centroid: (d,) unit vector.
-        intra_similarity: mean pairwise cosine.
-        keywords: heaviest first.
-        proposal: what it may be called, and what it is about.
-        label: what it is called.
-        algorithm: that found it.
-        parameters: the algorithm's settings.
+        trend: its row of `trend`; None: there is none.
+        tags: that it has.
+        member_tags: that its members got, in the order of their rows.
     """
 
-    identity: dict[str, Any]
+    named: Named
     members: Columns
     centroid: F32
-    intra_similarity: float
-    keywords: list[str]
-    proposal: Proposal
-    label: Label
-    algorithm: str
-    parameters: dict[str, Any]
+    trend: Trend | None
+    tags: list[ClusterTag]
+    member_tags: list[MemberTag]
 
 
-def record(run: Run, cluster: Cluster) -> Record:
+def record(common: Common, cluster: Cluster) -> Record:
     """Describe a cluster for Stage 5 and for readers; the centroid stays an array."""
-    return _FORMS[run.level.name](_shared(run, cluster), cluster)
+    return _FORMS[common.level](_shared(common, cluster), cluster)
 
 
-def _shared(run: Run, cluster: Cluster) -> Shared:
-    members, settings = cluster.members, run.settings
-    central = _each_once(members, most_central(members))
-    shown = different(members, central, run.level.name, settings.label.representatives)
-    order = _each_once(members, _order(members, run.level.name))
+def _shared(common: Common, cluster: Cluster) -> Shared:
+    members, named = cluster.members, cluster.named
+    shown = _shown(named, members, common)
+    order = _each_once(members, _order(members, common.level))
     member_ids = members["source_id"][order].tolist()
     return {
-        "cluster_id": cluster.identity["cluster_id"],
-        "previous_ids": cluster.identity["previous_ids"],
-        "lineage": cluster.identity["change"],
-        "labelled_at": cluster.label.made,
-        "label_source": cluster.label.source,
+        "cluster_id": named.identity["cluster_id"],
+        "previous_ids": named.identity["previous_ids"],
+        "lineage": named.identity["change"],
+        "labelled_at": named.label.made,
+        "label_source": named.label.source,
         "cluster_size": len(member_ids),
         "member_ids": member_ids,
         "member_probabilities": _rounded(members["probability"][order]),
@@ -77,28 +122,28 @@ def _shared(run: Run, cluster: Cluster) -> Shared:
         "centroid_vector": cluster.centroid,
         "temporal_span": _span(members),
         "primary_entities": _most_frequent(
-            members["primary_entities"].tolist(), settings.label.primary_entities
+            members["primary_entities"].tolist(), common.counts.primary_entities
         ),
         "domain": _dominant(members["domain"].tolist()),
         "event_type": _dominant(members["event_type"].tolist()),
-        "intra_cluster_similarity": cluster.intra_similarity,
-        "keywords": cluster.keywords,
-        "key_phrases": cluster.proposal.phrases,
+        "intra_cluster_similarity": named.intra_similarity,
+        "keywords": named.keywords,
+        "key_phrases": named.proposal.phrases,
         "representatives": _representatives(members, shown),
         "near_duplicates": _near_duplicates(members, order),
         "near_duplicate_of": members["near_duplicate_of"][order].tolist(),
-        "tags": [],
-        "member_tags": [],
-        "trend": None,
-        "corrections": [],
+        "tags": cluster.tags,
+        "member_tags": cluster.member_tags,
+        "trend": cluster.trend,
+        "corrections": named.corrections,
         "metadata": {
-            "algorithm": cluster.algorithm,
-            "parameters": cluster.parameters,
-            "min_cluster_size": cluster.parameters.get("min_cluster_size", 2),
-            "scope": settings.scope,
-            "mean_probability": float(np.mean(members["probability"], dtype=np.float64)),
-            "timestamp": run.as_of,
-            "run_id": run.job_id,
+            "algorithm": common.algorithm,
+            "parameters": common.parameters,
+            "min_cluster_size": common.parameters.get("min_cluster_size", 2),
+            "scope": common.scope,
+            "mean_probability": _mean(members["probability"]),
+            "timestamp": common.as_of,
+            "run_id": common.job_id,
         },
     }
 
@@ -106,8 +151,17 @@ def _shared(run: Run, cluster: Cluster) -> Shared:
 def _order(members: Columns, level: str) -> I64:
     """Put events into the order of time, undated ones last (LV-3)."""
     if level != "events":
-        return np.arange(len(members["vector_id"]))
-    return np.argsort(members["start_time"], kind="stable")  # NaT sorts behind all times
+        return np.arange(len(members["source_id"]))
+    return members["start_time"].argsort(kind="stable")  # NaT sorts behind all times
+
+
+def _shown(named: Named, members: Columns, common: Common) -> I64:
+    """Return the rows of the representatives."""
+    central, most = most_central(members), common.counts.representatives
+    once = _each_once(members, central)
+    if once is central and most <= MOST_CENTRAL:
+        return in_order(central, named.apart[:most])
+    return different(members, once, common.level, most)
 
 
 def _each_once(members: Columns, rows: I64) -> I64:
@@ -119,6 +173,10 @@ def _each_once(members: Columns, rows: I64) -> I64:
     for row in np.argsort(-members["probability"], kind="stable").tolist():
         surest.setdefault(names[row], row)
     return rows[np.isin(rows, list(surest.values()))]
+
+
+def _mean(values: F32) -> float:
+    return float(np.add.reduce(values, dtype=np.float64) / len(values))  # half of `np.mean`'s time
 
 
 def _rounded(values: F32) -> list[float]:
@@ -168,7 +226,7 @@ def _document(shared: Shared, cluster: Cluster) -> DocumentRecord:
     return {
         **shared,
         "cluster_type": "document",
-        "cluster_label": cluster.label.text,
+        "cluster_label": cluster.named.shown,
         "avg_word_count": float(np.mean(words)) if len(words) else None,
         "dominant_categories": _most_frequent(cluster.members["categories"].tolist(), 5),
     }
@@ -178,19 +236,19 @@ def _event(shared: Shared, cluster: Cluster) -> EventRecord:
     return {
         **shared,
         "cluster_type": "event",
-        "cluster_label": cluster.label.text,
+        "cluster_label": cluster.named.shown,
         "event_ids": shared["member_ids"],
     }
 
 
 def _entity(shared: Shared, cluster: Cluster) -> EntityRecord:
-    entity = cluster.proposal.entity
+    entity = cluster.named.proposal.entity
     counts = entity.counts if entity else {}
     return {
         **shared,
         "cluster_type": "entity",
-        "cluster_label": cluster.label.text,
-        "canonical_entity": cluster.label.name or (entity.name if entity else None),
+        "cluster_label": cluster.named.shown,
+        "canonical_entity": cluster.named.label.name or (entity.name if entity else None),
         "canonical_kind": entity.kind if entity else None,
         "entity_type": _dominant(cluster.members["entity_type"].tolist()),
         "entity_mentions": list(counts),
@@ -203,7 +261,7 @@ def _storyline(shared: Shared, cluster: Cluster) -> StorylineRecord:
     return {
         **shared,
         "cluster_type": "storyline",
-        "cluster_label": cluster.label.text,
+        "cluster_label": cluster.named.shown,
         "storyline_ids": shared["member_ids"],
         "event_ids": sorted(set(cluster.members["event_ids"])),
         "domains": _most_frequent(cluster.members["domain"].tolist(), 12),

@@ -3,10 +3,9 @@
 Clusters as JSONL and as CSV for COPY, members as Parquet and as CSV.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +13,6 @@ from orjson import Fragment
 from pyarrow.csv import CSVWriter
 from upath import UPath
 
-from clustering_tasks.arrays import I64
 from clustering_tasks.contract.columns import CLUSTERS, MEMBERS
 from clustering_tasks.contract.record import Record
 from clustering_tasks.engine.threads import in_turn
@@ -49,30 +47,49 @@ CLUSTER_SCHEMA = text_schema(
 )
 
 
-_CLUSTERS = 256  # written at a time
 _MEMBERS = 16_384
 
 
-def write_clusters(records: Iterable[Record], sizes: I64, jsonl: UPath, csv: UPath) -> list[str]:
-    """Write one line and one row per cluster; return their ids.
+class Clusters(NamedTuple):
+    """Some clusters as they are written.
+
+    Attributes:
+        lines: of JSON, as a buffer, which goes from process to process as it is.
+        rows: of `CLUSTER_SCHEMA`.
+    """
+
+    lines: pa.Buffer
+    rows: pa.Table
+
+
+def clusters_of(records: Sequence[Record], sizes: Sequence[int]) -> Clusters:
+    """Return the lines and rows of clusters.
 
     Args:
-        records: of c clusters.
-        sizes: (c,) vectors of each; a record counts several of one item once.
+        records: of some clusters.
+        sizes: vectors of each; a record counts several of one item once.
+    """
+    centroids = [to_json(record["centroid_vector"]) for record in records]  # most of the bytes
+    rows = list(map(_cluster_row, records, centroids, sizes))
+    return Clusters(
+        pa.py_buffer(b"".join(map(_line, records, centroids))),
+        pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA),
+    )
+
+
+def write_clusters(clusters: Iterable[Clusters], jsonl: UPath, csv: UPath) -> None:
+    """Write one line and one row per cluster.
+
+    Args:
+        clusters: some at a time.
         jsonl: the file of the lines.
         csv: the file for COPY.
     """
-    ids = list[str]()
-    records = iter(records)
 
     def tables(lines: BinaryIO) -> Iterator[pa.Table]:
-        while some := list(islice(records, _CLUSTERS)):
-            centroids = [to_json(record["centroid_vector"]) for record in some]  # most of the bytes
-            lines.write(b"".join(map(_line, some, centroids)))
-            here = sizes[len(ids) :].tolist()
-            ids.extend(record["cluster_id"] for record in some)
-            rows = list(map(_cluster_row, some, centroids, here))
-            yield pa.Table.from_pylist(rows, schema=CLUSTER_SCHEMA)
+        for some in clusters:
+            lines.write(some.lines)
+            yield some.rows
 
     with (
         jsonl.open("wb") as lines,
@@ -82,7 +99,6 @@ def write_clusters(records: Iterable[Record], sizes: I64, jsonl: UPath, csv: UPa
     ):
         for _ in in_turn(beside, writer.write_table, tables(lines)):
             pass
-    return ids
 
 
 def write_members(

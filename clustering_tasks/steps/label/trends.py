@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 
-from clustering_tasks.contract.record import Record
+from clustering_tasks.contract.record import Trend
 from clustering_tasks.workspace.artefacts import Result
 
 
@@ -12,16 +12,10 @@ class Trends:
     def __init__(self, trend: Result) -> None:
         """Read the file of `trend`."""
         with trend.path("trends").open("rb") as file:
-            # A slice and its row for each cluster took .5 s of processor time for 24,000, this .02.
-            self._rows = pq.read_table(file).to_pylist()
+            self._table = pq.read_table(file)
 
-    def on(self, record: Record, number: int) -> Record:
-        """Enter the trend of a cluster into its record.
-
-        Args:
-            record: of the cluster.
-            number: of the cluster in the run.
-        """
-        row = self._rows[number]
-        record["trend"] = row if row["state"] else None
-        return record
+    def some(self, first: int, last: int) -> list[Trend | None]:
+        """Return those of the clusters from one number up to another; None where there is none."""
+        # one slice for many: a slice and its row for each cluster took 25 times as long
+        rows = self._table.slice(first, last - first).to_pylist()
+        return [row if row["state"] else None for row in rows]

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from clustering_tasks.arrays import F32
 from clustering_tasks.stage3.text import unpointed
 from clustering_tasks.stage3.words import beyond_latin, has_runs, pieces_of, runs_of
@@ -40,7 +42,7 @@ class Words:
         if not rows:
             return 0.0, False
         rows.sort()  # a set is in another order in each process, and so would the last bits be
-        score = self.rewards[rows].sum(axis=0).tolist()
+        score = np.add.reduce(self.rewards[rows]).tolist()  # `sum` takes twice as long
         typical, own, rival = score[0], score[1], max(score[2:])
         found = own > rival
         worth = typical * (own / (own + rival)) ** 2 if own else 0.0

@@ -115,11 +115,14 @@ def test_texts_in_several_pieces_are_compared() -> None:
     assert once.tolist() == [0, 0, 0, -1, 0, 0]
 
 
-def members(texts: list[str | None], copies: list[str | None] | None = None) -> Columns:
+def members(
+    texts: list[str | None], copies: list[str | None] | None = None, **more: list[str | None]
+) -> Columns:
     columns: dict[str, list[Any]] = {
         "title": texts,
         "sentence": [None] * len(texts),
         "near_duplicate_of": copies or [None] * len(texts),
+        **more,
     }
     return {name: np.array(values, dtype=object) for name, values in columns.items()}
 
@@ -159,8 +162,10 @@ def test_texts_of_signs_alone_are_compared_as_they_are() -> None:
 
 @pytest.mark.parametrize(("level", "rows"), [("events", [0, 2]), ("documents", [0, 1, 2])])
 def test_of_events_the_sentence_is_what_they_say(level: str, rows: list[int]) -> None:
-    columns = members(["hit: Storm hits Averil", "storm: Storm hits Averil", "flood: Rain"])
-    columns["sentence"] = np.array(["Storm hits Averil", "Storm hits Averil", "Rain"], dtype=object)
+    columns = members(
+        ["hit: Storm hits Averil", "storm: Storm hits Averil", "flood: Rain"],
+        sentence=["Storm hits Averil", "Storm hits Averil", "Rain"],
+    )
     assert shown(columns, level) == rows
 
 

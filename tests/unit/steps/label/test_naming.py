@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks.steps.label.free_labels import FreeLabels
 from clustering_tasks.steps.label.naming import Proposal
-from clustering_tasks.steps.label.proposals import describe
+from clustering_tasks.steps.label.proposals import count_words, describe
 
 
 @dataclass
@@ -55,9 +55,9 @@ def named(
         "similarity": np.linspace(1, 0.5, len(texts), dtype=np.float32),
     } | more
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    searched = pa.chunked_array([pa.array(texts, pa.string())])
+    words = count_words(table.append_column("text", pa.array(texts, pa.string())), labels)
     free, found = FreeLabels(), list[Named]()
-    for number, (items, _, each, _) in enumerate(describe(table, searched, labels, level, 10)):
+    for number, (items, _, each, *_) in enumerate(describe(words, table, labels, level, 10)):
         label = None
         if each.ranked:
             label = free.best(str(number), each.ranked, each.tellers, items)
