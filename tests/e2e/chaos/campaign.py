@@ -28,7 +28,7 @@ from tests.e2e.chaos.faults import Target, possible, strike
 from tests.e2e.chaos.installation import DAGS, Installation, installation, new_folder
 from tests.e2e.chaos.ledger import Entry, append, read, summary
 from tests.e2e.chaos.results import differences, not_continued, published
-from tests.e2e.chaos.schedule import BY_NAME, Fault, schedule
+from tests.e2e.chaos.schedule import BY_NAME, MOST, Fault, schedule
 from tests.e2e.clearing import clear_failed
 from tests.e2e.conftest import Airflow
 from tests.isolation import isolate
@@ -66,6 +66,7 @@ class Round:
     expected: Expected
     faults: Sequence[Fault] = ()
     runs: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)  # when, by level
     struck: list[Struck] = field(default_factory=list)
     known: set[str] = field(default_factory=set)  # what others have left before
 
@@ -73,8 +74,8 @@ class Round:
         self.known.update(self._found())
         started = time.monotonic()
         self._trigger(levels)
-        ended = self._conduct()
-        seconds = [ended.get(level, time.monotonic()) - started for level in levels]
+        self._conduct()
+        seconds = [self.ended.get(level, time.monotonic()) - started for level in levels]
         with ThreadPoolExecutor() as pool:  # several may have to be cleared
             entries = list(pool.map(self._entry, levels, seconds))
         left = self._left()
@@ -89,9 +90,9 @@ class Round:
             run = self.installation.airflow.api.trigger(DAGS[level], CONF)
             self.runs[DAGS[level]] = run["dag_run_id"]
 
-    def _conduct(self) -> dict[str, float]:
-        """Do each fault when its task is at work; returns when the level's run had ended."""
-        waiting, ended = list(self.faults), dict[str, float]()
+    def _conduct(self) -> None:
+        """Do each fault when its task is at work, until the levels' runs have ended."""
+        waiting, ended = list(self.faults), self.ended
         deadline = time.monotonic() + RUN_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -110,7 +111,6 @@ class Round:
         for each in self.struck:
             assert each.thread is not None
             each.thread.join()
-        return ended
 
     def _over(self) -> list[str]:
         """The levels whose run has ended."""
@@ -128,8 +128,11 @@ class Round:
 
     def _do(self, struck: Struck, pid: int) -> None:
         time.sleep(struck.fault.wait)
+        level = struck.fault.level
         try:
-            struck.hit = strike(self.installation, Target(struck.fault, pid))
+            struck.hit = strike(
+                self.installation, Target(struck.fault, pid), lambda: level in self.ended
+            )
         except Exception as error:  # noqa: BLE001 - a thread's errors are told by its round
             struck.error = f"{struck.fault}: {error!r}"
 
@@ -233,6 +236,7 @@ def campaign(
     levels: Sequence[str] = tuple(LEVELS),
     kinds: Collection[str] | None = None,
     image: str | None = None,
+    most: int = MOST,
 ) -> list[Entry]:
     """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told."""
     done = list[Entry]()
@@ -240,7 +244,7 @@ def campaign(
         expected = first(place, levels)
         chosen = [kind for kind in possible(place) if kinds is None or kind in kinds]
         while sum(fault["hit"] for entry in done for fault in entry.faults) < faults:
-            planned = schedule(seed, levels, chosen)
+            planned = schedule(seed, levels, chosen, most)
             for entry in Round(place, seed, expected, planned).run(levels):
                 append(ledger, entry)
                 done.append(entry)
@@ -294,11 +298,12 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, default=Path("chaos-ledger.jsonl"))
     parser.add_argument("--levels", type=_names, default=tuple(LEVELS), help="commas between")
     parser.add_argument("--kinds", type=_names, help="of faults, commas between; without it all")
+    parser.add_argument("--most", type=int, default=MOST, help="faults of a run")
     parser.add_argument("--image", help="of the engine: the steps are containers")
     asked = parser.parse_args()
     isolate()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything is stopped on the way
-    done = campaign(asked.seed, asked.faults, asked.ledger, asked.levels, asked.kinds, asked.image)
+    done = campaign(**vars(asked))
     sys.stdout.write(summary(read([asked.ledger])) + "\n")
     sys.exit(any(entry.wrong for entry in done))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import psutil
 import requests
 from docker import APIClient
 from docker.errors import DockerException
@@ -121,4 +122,12 @@ def own_engine(folder: Path, image: str) -> Iterator[Engine]:
             with suppress(DockerException):
                 engine.kill_container(each["Id"])
         engine.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        _unmount(folder)
+        shutil.rmtree(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount what a killed engine has left: its data, bound to themselves, and containers'."""
+    below = [e.mountpoint for e in psutil.disk_partitions(all=True)]
+    for each in reversed([point for point in below if Path(point).is_relative_to(folder)]):
+        subprocess.run(["umount", "--lazy", each], check=True)

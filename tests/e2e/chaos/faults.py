@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 
 import psutil
 import tenacity
@@ -28,6 +29,8 @@ from tests.e2e.chaos.schedule import KINDS, Fault
 
 LEFT_BYTES = 1 << 20  # of memory that a step may still get
 FIND_SECONDS = 5.0  # for a step's process to appear below its task
+HOUR = 3600.0
+CLOCK_FACTOR = 30  # a clock of the services jumps by minutes
 STOPPED_FACTOR = 8  # a supervisor stops for longer than Airflow waits for a heartbeat, often
 
 
@@ -62,6 +65,22 @@ def step_memory_refused(_: Installation, target: Target) -> bool:
             resource.prlimit(step.pid, resource.RLIMIT_AS, (most, most))
             return True
     return False
+
+
+def step_clock_ahead(installation: Installation, target: Target) -> bool:
+    return _step_clock(installation, target, target.fault.seconds * HOUR)
+
+
+def step_clock_behind(installation: Installation, target: Target) -> bool:
+    return _step_clock(installation, target, -target.fault.seconds * HOUR)
+
+
+def clock_ahead(installation: Installation, target: Target) -> bool:
+    return _clock(installation, target, CLOCK_FACTOR * target.fault.seconds)
+
+
+def clock_behind(installation: Installation, target: Target) -> bool:
+    return _clock(installation, target, -CLOCK_FACTOR * target.fault.seconds)
 
 
 def container_killed(installation: Installation, target: Target) -> bool:
@@ -136,18 +155,32 @@ def connections_terminated(installation: Installation, _: Target) -> bool:
 
 
 def postgres_restarted(installation: Installation, target: Target) -> bool:
-    installation.stack.database.stop()
+    installation.database.stop()
     time.sleep(target.fault.seconds / 2)
     _start_database(installation)
     return True
 
 
 def postgres_killed(installation: Installation, target: Target) -> bool:
-    pid = installation.stack.database.pid()
+    pid = installation.database.pid()
     if pid is None:
         return False
     os.kill(pid, signal.SIGKILL)
     time.sleep(target.fault.seconds / 2)
+    _start_database(installation)
+    return True
+
+
+def postgres_failed_over(installation: Installation, _: Target) -> bool:
+    assert installation.server is not None
+    proxies = (installation.proxies[name] for name in ("results", "metadata"))
+    installation.server.fail_over(*proxies)
+    return True
+
+
+def postgres_disk_filled(installation: Installation, target: Target) -> bool:
+    """A server that has given up is started when there is room again."""
+    _fill(installation.database.folder.parent, target.fault.seconds)
     _start_database(installation)
     return True
 
@@ -200,14 +233,7 @@ def redis_stopped(installation: Installation, target: Target) -> bool:
 
 
 def disk_filled(installation: Installation, target: Target) -> bool:
-    folder = installation.airflow.workspace.parent
-    filler = folder / "filler"
-    with filler.open("wb") as file, suppress(OSError):  # that is what is wanted
-        while True:
-            file.write(bytes(1 << 20))
-            file.flush()
-    time.sleep(target.fault.seconds)
-    filler.unlink()
+    _fill(installation.airflow.workspace.parent, target.fault.seconds)
     return True
 
 
@@ -268,15 +294,24 @@ def stage5_failing(installation: Installation, _: Target) -> bool:
 
 # One fault at a time of what has one state: the other would end what this one has to begin again.
 _ALONE = {
-    name: threading.Lock() for name in ("engine", "postgres", "redis", "disk", "hook", "stage3")
+    name: threading.Lock()
+    for name in ("engine", "postgres", "redis", "disk", "hook", "stage3", "clock", "step_clock")
 }
 
 
-def strike(installation: Installation, target: Target) -> bool:
-    """Do a fault; returns whether there was anything to hit."""
+def strike(
+    installation: Installation, target: Target, is_over: Callable[[], bool] = lambda: False
+) -> bool:
+    """Do a fault when its turn has come; returns whether there was anything to hit.
+
+    Args:
+        installation, target: what it is done to.
+        is_over: whether the run has ended meanwhile.
+    """
     kind = target.fault.kind
-    with _ALONE.get(kind.partition("_")[0], nullcontext()):
-        return STRIKES[kind](installation, target)
+    turns = (turn for name, turn in _ALONE.items() if kind.startswith(f"{name}_"))
+    with next(turns, nullcontext()):
+        return not is_over() and STRIKES[kind](installation, target)
 
 
 STRIKES: dict[str, Strike] = {kind.name: globals()[kind.name] for kind in KINDS}
@@ -294,6 +329,10 @@ def possible(installation: Installation) -> list[str]:
             ("hook_", installation.hook is not None),
             ("redis_", installation.redis is not None),
             ("disk_", installation.is_small),
+            ("postgres_disk_filled", installation.is_small),
+            ("postgres_failed_over", installation.server is not None),
+            ("clock_", "services" in installation.clocks),
+            ("step_clock_", "steps" in installation.clocks),
             ("results_silent", can_be_silent()),
             ("container_", installation.engine is not None),
             ("engine_", installation.engine is not None),
@@ -338,6 +377,28 @@ def _through(installation: Installation, name: str, mode: Mode, seconds: float) 
     return True
 
 
+def _step_clock(installation: Installation, target: Target, offset: float) -> bool:
+    if _step(target) is None:
+        return False
+    installation.clocks["steps"].jump(offset, target.fault.seconds)
+    return True
+
+
+def _clock(installation: Installation, target: Target, offset: float) -> bool:
+    installation.clocks["services"].jump(offset, 2 * target.fault.seconds)
+    return True
+
+
+def _fill(folder: Path, seconds: float) -> None:
+    """Leave no byte on a folder's disk, for a while."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):  # that is what is wanted
+        while True:
+            file.write(bytes(1 << 20))
+    time.sleep(seconds)
+    filler.unlink()
+
+
 def _start_database(installation: Installation) -> None:
     """Start PostgreSQL; behind a killed one it starts when the last of its processes has ended."""
     for attempt in tenacity.Retrying(
@@ -347,7 +408,7 @@ def _start_database(installation: Installation) -> None:
         reraise=True,
     ):
         with attempt:
-            installation.stack.database.start()
+            installation.database.start()
 
 
 def _kill_service(installation: Installation, name: str) -> bool:

@@ -1,0 +1,108 @@
+"""What the faults rest on: clocks that jump, a stand-by that takes a server's place."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from local.postgres import RESULTS, SUPERUSER, Postgres
+from local.state import State
+from tests.e2e.chaos.clock import COMPILER, Clock, clocks
+from tests.e2e.chaos.proxy import FaultProxy
+from tests.e2e.chaos.server import Server
+
+HOUR = 3600
+# It sleeps, because Python's sleep ends at a time of its clock.
+TELL = """
+import sys, time
+for _ in sys.stdin:
+    time.sleep(0.01)
+    print(time.time(), time.monotonic(), flush=True)
+"""
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no compiler")
+def test_a_clock_jumps_and_time_that_is_measured_does_not(tmp_path: Path) -> None:
+    clock = clocks(tmp_path / "clocks")["steps"]
+    with _teller(clock) as teller:
+        before = _told(teller)
+        clock.set(-5 * HOUR)
+        during = _told(teller)
+        clock.set(0)
+        after = _told(teller)
+    assert during[0] - before[0] == pytest.approx(-5 * HOUR, abs=HOUR)
+    assert before[0] < after[0] < before[0] + HOUR
+    assert before[1] < during[1] < after[1]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(Postgres(State.open(tmp_path / "state").postgres))
+    server.current.start()
+    try:
+        yield server
+    finally:
+        server.current.stop()
+        for folder in server.current.folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_stand_by_takes_over_with_all_that_was_acknowledged(server: Server) -> None:
+    proxy = FaultProxy(server.address)
+    url = f"postgresql://{SUPERUSER}@127.0.0.1:{proxy.port}/{RESULTS}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE told (number int)")
+    before = server.address
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(_write_until_cut, url)
+        server.fail_over(proxy)
+        told = writing.result()
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT count(*) FROM told").fetchone()
+    proxy.close()
+    assert server.address != before
+    assert told > 0
+    # What was on its way may have arrived, though nobody was told.
+    assert rows in ((told,), (told + 1,))
+
+
+def _write_until_cut(url: str) -> int:
+    """Returns how many rows were acknowledged."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for told in itertools.count():
+            try:
+                connection.execute("INSERT INTO told VALUES (%s)", [told])
+            except psycopg.OperationalError:
+                return told
+    raise AssertionError
+
+
+@contextmanager
+def _teller(clock: Clock) -> Iterator[subprocess.Popen[str]]:
+    environment = os.environ | clock.environment
+    with subprocess.Popen(
+        [sys.executable, "-c", TELL],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+
+
+def _told(teller: subprocess.Popen[str]) -> tuple[float, float]:
+    """The time of a process, and what it measures."""
+    assert teller.stdin is not None
+    assert teller.stdout is not None
+    teller.stdin.write("\n")
+    teller.stdin.flush()
+    now, measured = map(float, teller.stdout.readline().split())
+    return now, measured
