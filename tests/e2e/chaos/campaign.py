@@ -5,6 +5,7 @@ round runs the levels at once, does its schedule to them, and looks at what they
 """
 
 import argparse
+import math
 import os
 import shutil
 import signal
@@ -13,10 +14,12 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 
 from clustering_tasks.settings.levels import LEVELS
@@ -29,14 +32,15 @@ from tests.e2e.chaos.installation import DAGS, Installation, installation, new_f
 from tests.e2e.chaos.ledger import Entry, append, read, summary
 from tests.e2e.chaos.results import differences, not_continued, published
 from tests.e2e.chaos.schedule import BY_NAME, MOST, Fault, schedule
-from tests.e2e.clearing import clear_failed
 from tests.e2e.conftest import Airflow
 from tests.isolation import isolate
 
 CONF = {"parts.min_rows": 20, "parts.max_count": 2}
 LOOK_SECONDS = 0.2
-RUN_SECONDS = 1500  # far more than a run needs: one that takes longer hangs
+RUN_SECONDS = 2000  # far more than a run needs: one that takes longer hangs
 ENDED = ("success", "failed")
+AWAY = (OSError, LocalError, httpx.HTTPError, psycopg.Error)  # what is asked, for a while
+LEVEL_OF = {dag: level for level, dag in DAGS.items()}
 Json = dict[str, Any]
 Expected = dict[str, dict[str, str]]
 
@@ -48,6 +52,7 @@ class Struck:
     fault: Fault
     hit: bool | None = None
     error: str | None = None
+    over: float = math.inf  # when it was
     thread: threading.Thread | None = None
 
     def record(self) -> Json:
@@ -67,6 +72,7 @@ class Round:
     faults: Sequence[Fault] = ()
     runs: dict[str, str] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)  # when, by level
+    cleared: dict[str, float] = field(default_factory=dict)  # when last
     struck: list[Struck] = field(default_factory=list)
     known: set[str] = field(default_factory=set)  # what others have left before
 
@@ -92,33 +98,47 @@ class Round:
 
     def _conduct(self) -> None:
         """Do each fault when its task is at work, until the levels' runs have ended."""
-        waiting, ended = list(self.faults), self.ended
+        waiting = list(self.faults)
         deadline = time.monotonic() + RUN_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                running = self.installation.running(self.runs)
-                ended |= {level: time.monotonic() for level in self._over() if level not in ended}
-            except (OSError, LocalError, psycopg.Error):
-                time.sleep(LOOK_SECONDS)  # PostgreSQL is away
-                continue
-            for dag, task, _, pid in running:
-                for fault in [f for f in waiting if (DAGS[f.level], f.step) == (dag, task)]:
-                    waiting.remove(fault)
-                    self._strike(fault, pid)
-            if len(ended) == len(self.runs):
-                break
+        while len(self.ended) < len(self.runs) and time.monotonic() < deadline:
+            with suppress(*AWAY):
+                self._strike_those_of(self.installation.running(self.runs), waiting)
+                self._look_for_ends()
             time.sleep(LOOK_SECONDS)
         for each in self.struck:
             assert each.thread is not None
             each.thread.join()
 
-    def _over(self) -> list[str]:
-        """The levels whose run has ended."""
-        found = self.installation.rows(
-            "SELECT dag_id, run_id FROM dag_run WHERE state = ANY(%s)", [*ENDED], of=AIRFLOW
+    def _strike_those_of(
+        self, running: list[tuple[str, str, int, int]], waiting: list[Fault]
+    ) -> None:
+        for dag, task, _, pid in running:
+            for fault in [f for f in waiting if (DAGS[f.level], f.step) == (dag, task)]:
+                waiting.remove(fault)
+                self._strike(fault, pid)
+
+    def _look_for_ends(self) -> None:
+        """A run that has failed as it may is cleared, and goes on."""
+        for dag, run, state in self.installation.rows(
+            "SELECT dag_id, run_id, state FROM dag_run WHERE state = ANY(%s)", [*ENDED], of=AIRFLOW
+        ):
+            level = LEVEL_OF.get(dag)
+            if level is None or self.runs.get(dag) != run or level in self.ended:
+                continue
+            if state == "failed" and self._may_fail(level):
+                self._clear(level)
+                self.cleared[level] = time.monotonic()
+            else:
+                self.ended[level] = time.monotonic()
+
+    def _may_fail(self, level: str) -> bool:
+        """Whether something fatal has hit a run since it was cleared."""
+        since = self.cleared.get(level, 0.0)
+        return any(
+            BY_NAME[each.fault.kind].may_fail and each.hit is not False and each.over >= since
+            for each in self.struck
+            if each.fault.level == level or BY_NAME[each.fault.kind].is_wide
         )
-        over = set(found)
-        return [level for level in LEVELS if (DAGS[level], self.runs.get(DAGS[level])) in over]
 
     def _strike(self, fault: Fault, pid: int) -> None:
         struck = Struck(fault)
@@ -135,6 +155,7 @@ class Round:
             )
         except Exception as error:  # noqa: BLE001 - a thread's errors are told by its round
             struck.error = f"{struck.fault}: {error!r}"
+        struck.over = time.monotonic()
 
     def _entry(self, level: str, seconds: float) -> Entry:
         own = [each for each in self.struck if each.fault.level == level]
@@ -142,7 +163,7 @@ class Round:
         beside = sorted({e.fault.kind for e in others if BY_NAME[e.fault.kind].is_wide})
         wrong = [each.error for each in self.struck if each.error is not None]
         before = time.monotonic()
-        ended, problems = self._end(level, own, beside)
+        ended, problems = self._end(level)
         return Entry(
             seed=self.seed,
             level=level,
@@ -153,8 +174,8 @@ class Round:
             wrong=[*wrong, *problems],
         )
 
-    def _end(self, level: str, own: list[Struck], beside: list[str]) -> tuple[str, list[str]]:
-        """How a run ended, and what is wrong with that; one that may have failed is cleared."""
+    def _end(self, level: str) -> tuple[str, list[str]]:
+        """How a run ended, and what is wrong with that."""
         airflow, dag = self.installation.airflow, DAGS[level]
         run = airflow.api.run(dag, self.runs[dag])
         assert run is not None
@@ -163,24 +184,25 @@ class Round:
             airflow.api.fail_run(dag, self.runs[dag])
             return "hung", [f"it has not ended: {states}"]
         if run["state"] == "success":
-            return "published", self._published(level)
-        kinds = {each.fault.kind for each in own if each.hit} | set(beside)
-        may_fail = any(BY_NAME[kind].may_fail for kind in kinds)
-        problems = [] if may_fail else [_failures(airflow, run)]
-        run = self._clear(airflow, run)
+            return "completed" if level in self.cleared else "published", self._published(level)
+        problems = [_failures(airflow, run)]
+        self._clear(level)
+        run = airflow.api.wait(dag, self.runs[dag])
         if run["state"] != "success":
             return "failed", [*problems, "cleared, and again: " + _failures(airflow, run)]
         return "completed", [*problems, *self._published(level)]
 
-    def _clear(self, airflow: Airflow, run: Json) -> Json:
-        failed: list[str | list[str | int]] = [
+    def _clear(self, level: str) -> None:
+        """Let what has failed in a run be done again."""
+        dag = DAGS[level]
+        run = {"dag_id": dag, "dag_run_id": self.runs[dag]}
+        failed = [
             task if index < 0 else [task, index]
-            for (task, index), each in airflow.task_instances(run).items()
+            for (task, index), each in self.installation.airflow.task_instances(run).items()
             if each["state"] == "failed"
         ]
-        for task in failed[:1]:
-            run = clear_failed(airflow, run, task)
-        return run
+        body = {"task_ids": failed, "dry_run": False, "dag_run_id": self.runs[dag]}
+        self.installation.airflow.api.post(f"/dags/{dag}/clearTaskInstances", body)
 
     def _published(self, level: str) -> list[str]:
         job = job_id(DAGS[level], self.runs[DAGS[level]])
