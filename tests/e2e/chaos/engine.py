@@ -122,12 +122,12 @@ def own_engine(folder: Path, image: str) -> Iterator[Engine]:
             with suppress(DockerException):
                 engine.kill_container(each["Id"])
         engine.stop()
-        _unmount(folder)
+        unmount_below(folder)
         shutil.rmtree(folder)
 
 
-def _unmount(folder: Path) -> None:
+def unmount_below(folder: Path) -> None:
     """Unmount what a killed engine has left: its data, bound to themselves, and containers'."""
-    below = [e.mountpoint for e in psutil.disk_partitions(all=True)]
-    for each in reversed([point for point in below if Path(point).is_relative_to(folder)]):
+    mounted = [Path(each.mountpoint) for each in psutil.disk_partitions(all=True)]
+    for each in reversed([path for path in mounted if path.is_relative_to(folder)]):
         subprocess.run(["umount", "--lazy", each], check=True)

@@ -16,6 +16,7 @@ import pytest
 from local.postgres import RESULTS, SUPERUSER, Postgres
 from local.state import State
 from tests.e2e.chaos.clock import COMPILER, Clock, clocks
+from tests.e2e.chaos.engine import unmount_below
 from tests.e2e.chaos.proxy import FaultProxy
 from tests.e2e.chaos.server import Server
 
@@ -41,6 +42,16 @@ def test_a_clock_jumps_and_time_that_is_measured_does_not(tmp_path: Path) -> Non
     assert during[0] - before[0] == pytest.approx(-5 * HOUR, abs=HOUR)
     assert before[0] < after[0] < before[0] + HOUR
     assert before[1] < during[1] < after[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_what_a_killed_engine_has_mounted_goes(tmp_path: Path) -> None:
+    data = tmp_path / "docker" / "data"
+    data.mkdir(parents=True)
+    for _ in range(2):  # an engine that was killed twice
+        subprocess.run(["mount", "--bind", data, data], check=True)
+    unmount_below(tmp_path / "docker")
+    shutil.rmtree(tmp_path / "docker")
 
 
 @pytest.fixture
