@@ -9,8 +9,8 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -21,7 +21,7 @@ from docker.errors import DockerException
 from requests import RequestException
 
 from local.errors import LocalError
-from local.postgres import AIRFLOW, RESULTS
+from local.postgres import AIRFLOW, RESULTS, Postgres
 from tests.e2e.chaos.engine import Engine
 from tests.e2e.chaos.installation import DAGS, Installation
 from tests.e2e.chaos.proxy import Mode, can_be_silent
@@ -157,7 +157,7 @@ def connections_terminated(installation: Installation, _: Target) -> bool:
 def postgres_restarted(installation: Installation, target: Target) -> bool:
     installation.database.stop()
     time.sleep(target.fault.seconds / 2)
-    _start_database(installation)
+    start_database(installation.database)
     return True
 
 
@@ -167,7 +167,7 @@ def postgres_killed(installation: Installation, target: Target) -> bool:
         return False
     os.kill(pid, signal.SIGKILL)
     time.sleep(target.fault.seconds / 2)
-    _start_database(installation)
+    start_database(installation.database)
     return True
 
 
@@ -179,10 +179,16 @@ def postgres_failed_over(installation: Installation, _: Target) -> bool:
 
 
 def postgres_disk_filled(installation: Installation, target: Target) -> bool:
-    """A server that has given up is started when there is room again."""
-    _fill(installation.database.folder.parent, target.fault.seconds)
-    _start_database(installation)
-    return True
+    """A server that has given up is started when there is room again.
+
+    During `load_postgres` it is Stage 4 that needs room; else the server is led to need it.
+    """
+    assert installation.server is not None
+    with filled(installation.database.folder.parent):
+        hit = target.fault.step == "load_postgres" or installation.server.is_refused_room()
+        time.sleep(target.fault.seconds)
+    start_database(installation.database)
+    return hit
 
 
 def results_cut(installation: Installation, _: Target) -> bool:
@@ -233,7 +239,8 @@ def redis_stopped(installation: Installation, target: Target) -> bool:
 
 
 def disk_filled(installation: Installation, target: Target) -> bool:
-    _fill(installation.airflow.workspace.parent, target.fault.seconds)
+    with filled(installation.airflow.workspace.parent):
+        time.sleep(target.fault.seconds)
     return True
 
 
@@ -343,6 +350,19 @@ def possible(installation: Installation) -> list[str]:
     return [name for name in STRIKES if name not in lacking]
 
 
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Leave no byte on a folder's disk, until the block ends."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):  # that is what is wanted
+        while True:
+            file.write(bytes(1 << 20))
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
 def _engine(installation: Installation) -> Engine:
     assert installation.engine is not None
     return installation.engine
@@ -389,17 +409,7 @@ def _clock(installation: Installation, target: Target, offset: float) -> bool:
     return True
 
 
-def _fill(folder: Path, seconds: float) -> None:
-    """Leave no byte on a folder's disk, for a while."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):  # that is what is wanted
-        while True:
-            file.write(bytes(1 << 20))
-    time.sleep(seconds)
-    filler.unlink()
-
-
-def _start_database(installation: Installation) -> None:
+def start_database(database: Postgres) -> None:
     """Start PostgreSQL; behind a killed one it starts when the last of its processes has ended."""
     for attempt in tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(LocalError),
@@ -408,7 +418,7 @@ def _start_database(installation: Installation) -> None:
         reraise=True,
     ):
         with attempt:
-            installation.database.start()
+            database.start()
 
 
 def _kill_service(installation: Installation, name: str) -> bool:

@@ -13,6 +13,8 @@ from local.postgres import AIRFLOW, SUPERUSER, Postgres, prepare_folder, run_as
 from tests.e2e.chaos.proxy import FaultProxy
 
 CAUGHT_UP_SECONDS = 30
+SPARE_SEGMENTS = 100  # more than are kept
+USE_SEGMENT = "SELECT pg_logical_emit_message(false, 'chaos', ''), pg_switch_wal()"
 BEHIND = """
 SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn) FROM pg_stat_replication
 """
@@ -39,6 +41,16 @@ class Server:
             self._replace(stand_by)
             for each in proxies:
                 each.target = self.address
+
+    def is_refused_room(self) -> bool:
+        """Let the server write on until it needs a new segment of its log; its last act, mostly."""
+        try:
+            with psycopg.connect(self.current.url(AIRFLOW), autocommit=True) as connection:
+                for _ in range(SPARE_SEGMENTS):
+                    connection.execute(USE_SEGMENT)
+        except psycopg.OperationalError:
+            return True
+        return False
 
     def _stand_by(self) -> Postgres:
         self.stand_bys += 1

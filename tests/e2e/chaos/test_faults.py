@@ -17,6 +17,8 @@ from local.postgres import RESULTS, SUPERUSER, Postgres
 from local.state import State
 from tests.e2e.chaos.clock import COMPILER, Clock, clocks
 from tests.e2e.chaos.engine import unmount_below
+from tests.e2e.chaos.faults import filled, start_database
+from tests.e2e.chaos.installation import POSTGRES_BYTES, small_disk
 from tests.e2e.chaos.proxy import FaultProxy
 from tests.e2e.chaos.server import Server
 
@@ -83,6 +85,21 @@ def test_a_stand_by_takes_over_with_all_that_was_acknowledged(server: Server) ->
     assert told > 0
     # What was on its way may have arrived, though nobody was told.
     assert rows in ((told,), (told + 1,))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_server_whose_disk_was_full_starts_with_all_that_it_had(tmp_path: Path) -> None:
+    database = Postgres(State.open(tmp_path / "state").postgres)
+    with small_disk(database.folder.parent, POSTGRES_BYTES) as (disk, _):
+        database.start()
+        with psycopg.connect(database.url(RESULTS), autocommit=True) as connection:
+            connection.execute("CREATE TABLE told AS SELECT 1")
+        with filled(disk):
+            assert Server(database).is_refused_room()
+        start_database(database)
+        with psycopg.connect(database.url(RESULTS), autocommit=True) as connection:
+            assert connection.execute("SELECT * FROM told").fetchall() == [(1,)]
+        database.stop()
 
 
 def _write_until_cut(url: str) -> int:
