@@ -32,9 +32,10 @@ campaign: setup ## Perform a million schedules of the core, a process killed in 
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.unit.core.campaign \
 		--seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1000000)
 
-campaign-real: setup ## Do real faults to a real Airflow until FAULTS=100 have hit, from SEED=1 on (hours; LEDGER=file)
+campaign-real: setup ## Do real faults to a real Airflow until FAULTS=100 have hit, from SEED=1 on (hours; LEDGER=file, MOST=, IMAGE=)
 	@PYTHONPATH=.:plugins $(PYTHON_IN_VENV) -m tests.e2e.chaos.campaign \
-		--seed $(or $(SEED),1) --faults $(or $(FAULTS),100) --ledger $(or $(LEDGER),.local/chaos.jsonl)
+		--seed $(or $(SEED),1) --faults $(or $(FAULTS),100) --ledger $(or $(LEDGER),.local/chaos.jsonl) \
+		$(if $(MOST),--most $(MOST)) $(if $(IMAGE),--image $(IMAGE))
 
 e2e-compose: setup ## Start docker-compose.yaml for real, on stand-ins for the public images (BASE_IMAGE=...)
 	@.ci/docker-engine

@@ -5,6 +5,7 @@ round runs the levels at once, does its schedule to them, and looks at what they
 """
 
 import argparse
+import math
 import os
 import shutil
 import signal
@@ -13,10 +14,12 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 
 from clustering_tasks.settings.levels import LEVELS
@@ -28,15 +31,16 @@ from tests.e2e.chaos.faults import Target, possible, strike
 from tests.e2e.chaos.installation import DAGS, Installation, installation, new_folder
 from tests.e2e.chaos.ledger import Entry, append, read, summary
 from tests.e2e.chaos.results import differences, not_continued, published
-from tests.e2e.chaos.schedule import BY_NAME, Fault, schedule
-from tests.e2e.clearing import clear_failed
+from tests.e2e.chaos.schedule import BY_NAME, MOST, Fault, schedule
 from tests.e2e.conftest import Airflow
 from tests.isolation import isolate
 
 CONF = {"parts.min_rows": 20, "parts.max_count": 2}
 LOOK_SECONDS = 0.2
-RUN_SECONDS = 1500  # far more than a run needs: one that takes longer hangs
+RUN_SECONDS = 2000  # far more than a run needs: one that takes longer hangs
 ENDED = ("success", "failed")
+AWAY = (OSError, LocalError, httpx.HTTPError, psycopg.Error)  # what is asked, for a while
+LEVEL_OF = {dag: level for level, dag in DAGS.items()}
 Json = dict[str, Any]
 Expected = dict[str, dict[str, str]]
 
@@ -48,6 +52,7 @@ class Struck:
     fault: Fault
     hit: bool | None = None
     error: str | None = None
+    over: float = math.inf  # when it was
     thread: threading.Thread | None = None
 
     def record(self) -> Json:
@@ -66,6 +71,8 @@ class Round:
     expected: Expected
     faults: Sequence[Fault] = ()
     runs: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)  # when, by level
+    cleared: dict[str, float] = field(default_factory=dict)  # when last
     struck: list[Struck] = field(default_factory=list)
     known: set[str] = field(default_factory=set)  # what others have left before
 
@@ -73,8 +80,8 @@ class Round:
         self.known.update(self._found())
         started = time.monotonic()
         self._trigger(levels)
-        ended = self._conduct()
-        seconds = [ended.get(level, time.monotonic()) - started for level in levels]
+        self._conduct()
+        seconds = [self.ended.get(level, time.monotonic()) - started for level in levels]
         with ThreadPoolExecutor() as pool:  # several may have to be cleared
             entries = list(pool.map(self._entry, levels, seconds))
         left = self._left()
@@ -89,36 +96,49 @@ class Round:
             run = self.installation.airflow.api.trigger(DAGS[level], CONF)
             self.runs[DAGS[level]] = run["dag_run_id"]
 
-    def _conduct(self) -> dict[str, float]:
-        """Do each fault when its task is at work; returns when the level's run had ended."""
-        waiting, ended = list(self.faults), dict[str, float]()
+    def _conduct(self) -> None:
+        """Do each fault when its task is at work, until the levels' runs have ended."""
+        waiting = list(self.faults)
         deadline = time.monotonic() + RUN_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                running = self.installation.running(self.runs)
-                ended |= {level: time.monotonic() for level in self._over() if level not in ended}
-            except (OSError, LocalError, psycopg.Error):
-                time.sleep(LOOK_SECONDS)  # PostgreSQL is away
-                continue
-            for dag, task, _, pid in running:
-                for fault in [f for f in waiting if (DAGS[f.level], f.step) == (dag, task)]:
-                    waiting.remove(fault)
-                    self._strike(fault, pid)
-            if len(ended) == len(self.runs):
-                break
+        while len(self.ended) < len(self.runs) and time.monotonic() < deadline:
+            with suppress(*AWAY):
+                self._strike_those_of(self.installation.running(self.runs), waiting)
+                self._look_for_ends()
             time.sleep(LOOK_SECONDS)
         for each in self.struck:
             assert each.thread is not None
             each.thread.join()
-        return ended
 
-    def _over(self) -> list[str]:
-        """The levels whose run has ended."""
-        found = self.installation.rows(
-            "SELECT dag_id, run_id FROM dag_run WHERE state = ANY(%s)", [*ENDED], of=AIRFLOW
+    def _strike_those_of(
+        self, running: list[tuple[str, str, int, int]], waiting: list[Fault]
+    ) -> None:
+        for dag, task, _, pid in running:
+            for fault in [f for f in waiting if (DAGS[f.level], f.step) == (dag, task)]:
+                waiting.remove(fault)
+                self._strike(fault, pid)
+
+    def _look_for_ends(self) -> None:
+        """A run that has failed as it may is cleared, and goes on."""
+        for dag, run, state in self.installation.rows(
+            "SELECT dag_id, run_id, state FROM dag_run WHERE state = ANY(%s)", [*ENDED], of=AIRFLOW
+        ):
+            level = LEVEL_OF.get(dag)
+            if level is None or self.runs.get(dag) != run or level in self.ended:
+                continue
+            if state == "failed" and self._may_fail(level):
+                self._clear(level)
+                self.cleared[level] = time.monotonic()
+            else:
+                self.ended[level] = time.monotonic()
+
+    def _may_fail(self, level: str) -> bool:
+        """Whether something fatal has hit a run since it was cleared."""
+        since = self.cleared.get(level, 0.0)
+        return any(
+            BY_NAME[each.fault.kind].may_fail and each.hit is not False and each.over >= since
+            for each in self.struck
+            if each.fault.level == level or BY_NAME[each.fault.kind].is_wide
         )
-        over = set(found)
-        return [level for level in LEVELS if (DAGS[level], self.runs.get(DAGS[level])) in over]
 
     def _strike(self, fault: Fault, pid: int) -> None:
         struck = Struck(fault)
@@ -128,10 +148,14 @@ class Round:
 
     def _do(self, struck: Struck, pid: int) -> None:
         time.sleep(struck.fault.wait)
+        level = struck.fault.level
         try:
-            struck.hit = strike(self.installation, Target(struck.fault, pid))
+            struck.hit = strike(
+                self.installation, Target(struck.fault, pid), lambda: level in self.ended
+            )
         except Exception as error:  # noqa: BLE001 - a thread's errors are told by its round
             struck.error = f"{struck.fault}: {error!r}"
+        struck.over = time.monotonic()
 
     def _entry(self, level: str, seconds: float) -> Entry:
         own = [each for each in self.struck if each.fault.level == level]
@@ -139,7 +163,7 @@ class Round:
         beside = sorted({e.fault.kind for e in others if BY_NAME[e.fault.kind].is_wide})
         wrong = [each.error for each in self.struck if each.error is not None]
         before = time.monotonic()
-        ended, problems = self._end(level, own, beside)
+        ended, problems = self._end(level)
         return Entry(
             seed=self.seed,
             level=level,
@@ -150,8 +174,8 @@ class Round:
             wrong=[*wrong, *problems],
         )
 
-    def _end(self, level: str, own: list[Struck], beside: list[str]) -> tuple[str, list[str]]:
-        """How a run ended, and what is wrong with that; one that may have failed is cleared."""
+    def _end(self, level: str) -> tuple[str, list[str]]:
+        """How a run ended, and what is wrong with that."""
         airflow, dag = self.installation.airflow, DAGS[level]
         run = airflow.api.run(dag, self.runs[dag])
         assert run is not None
@@ -160,24 +184,25 @@ class Round:
             airflow.api.fail_run(dag, self.runs[dag])
             return "hung", [f"it has not ended: {states}"]
         if run["state"] == "success":
-            return "published", self._published(level)
-        kinds = {each.fault.kind for each in own if each.hit} | set(beside)
-        may_fail = any(BY_NAME[kind].may_fail for kind in kinds)
-        problems = [] if may_fail else [_failures(airflow, run)]
-        run = self._clear(airflow, run)
+            return "completed" if level in self.cleared else "published", self._published(level)
+        problems = [_failures(airflow, run)]
+        self._clear(level)
+        run = airflow.api.wait(dag, self.runs[dag])
         if run["state"] != "success":
             return "failed", [*problems, "cleared, and again: " + _failures(airflow, run)]
         return "completed", [*problems, *self._published(level)]
 
-    def _clear(self, airflow: Airflow, run: Json) -> Json:
-        failed: list[str | list[str | int]] = [
+    def _clear(self, level: str) -> None:
+        """Let what has failed in a run be done again."""
+        dag = DAGS[level]
+        run = {"dag_id": dag, "dag_run_id": self.runs[dag]}
+        failed = [
             task if index < 0 else [task, index]
-            for (task, index), each in airflow.task_instances(run).items()
+            for (task, index), each in self.installation.airflow.task_instances(run).items()
             if each["state"] == "failed"
         ]
-        for task in failed[:1]:
-            run = clear_failed(airflow, run, task)
-        return run
+        body = {"task_ids": failed, "dry_run": False, "dag_run_id": self.runs[dag]}
+        self.installation.airflow.api.post(f"/dags/{dag}/clearTaskInstances", body)
 
     def _published(self, level: str) -> list[str]:
         job = job_id(DAGS[level], self.runs[DAGS[level]])
@@ -233,6 +258,7 @@ def campaign(
     levels: Sequence[str] = tuple(LEVELS),
     kinds: Collection[str] | None = None,
     image: str | None = None,
+    most: int = MOST,
 ) -> list[Entry]:
     """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told."""
     done = list[Entry]()
@@ -240,7 +266,7 @@ def campaign(
         expected = first(place, levels)
         chosen = [kind for kind in possible(place) if kinds is None or kind in kinds]
         while sum(fault["hit"] for entry in done for fault in entry.faults) < faults:
-            planned = schedule(seed, levels, chosen)
+            planned = schedule(seed, levels, chosen, most)
             for entry in Round(place, seed, expected, planned).run(levels):
                 append(ledger, entry)
                 done.append(entry)
@@ -294,11 +320,12 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, default=Path("chaos-ledger.jsonl"))
     parser.add_argument("--levels", type=_names, default=tuple(LEVELS), help="commas between")
     parser.add_argument("--kinds", type=_names, help="of faults, commas between; without it all")
+    parser.add_argument("--most", type=int, default=MOST, help="faults of a run")
     parser.add_argument("--image", help="of the engine: the steps are containers")
     asked = parser.parse_args()
     isolate()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything is stopped on the way
-    done = campaign(asked.seed, asked.faults, asked.ledger, asked.levels, asked.kinds, asked.image)
+    done = campaign(**vars(asked))
     sys.stdout.write(summary(read([asked.ledger])) + "\n")
     sys.exit(any(entry.wrong for entry in done))
 

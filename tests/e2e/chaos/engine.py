@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import psutil
 import requests
 from docker import APIClient
 from docker.errors import DockerException
@@ -121,4 +122,12 @@ def own_engine(folder: Path, image: str) -> Iterator[Engine]:
             with suppress(DockerException):
                 engine.kill_container(each["Id"])
         engine.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        unmount_below(folder)
+        shutil.rmtree(folder)
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount what a killed engine has left: its data, bound to themselves, and containers'."""
+    mounted = [Path(each.mountpoint) for each in psutil.disk_partitions(all=True)]
+    for each in reversed([path for path in mounted if path.is_relative_to(folder)]):
+        subprocess.run(["umount", "--lazy", each], check=True)

@@ -9,10 +9,11 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 
 import psutil
 import tenacity
@@ -20,7 +21,7 @@ from docker.errors import DockerException
 from requests import RequestException
 
 from local.errors import LocalError
-from local.postgres import AIRFLOW, RESULTS
+from local.postgres import AIRFLOW, RESULTS, Postgres
 from tests.e2e.chaos.engine import Engine
 from tests.e2e.chaos.installation import DAGS, Installation
 from tests.e2e.chaos.proxy import Mode, can_be_silent
@@ -28,6 +29,8 @@ from tests.e2e.chaos.schedule import KINDS, Fault
 
 LEFT_BYTES = 1 << 20  # of memory that a step may still get
 FIND_SECONDS = 5.0  # for a step's process to appear below its task
+HOUR = 3600.0
+CLOCK_FACTOR = 30  # a clock of the services jumps by minutes
 STOPPED_FACTOR = 8  # a supervisor stops for longer than Airflow waits for a heartbeat, often
 
 
@@ -62,6 +65,22 @@ def step_memory_refused(_: Installation, target: Target) -> bool:
             resource.prlimit(step.pid, resource.RLIMIT_AS, (most, most))
             return True
     return False
+
+
+def step_clock_ahead(installation: Installation, target: Target) -> bool:
+    return _step_clock(installation, target, target.fault.seconds * HOUR)
+
+
+def step_clock_behind(installation: Installation, target: Target) -> bool:
+    return _step_clock(installation, target, -target.fault.seconds * HOUR)
+
+
+def clock_ahead(installation: Installation, target: Target) -> bool:
+    return _clock(installation, target, CLOCK_FACTOR * target.fault.seconds)
+
+
+def clock_behind(installation: Installation, target: Target) -> bool:
+    return _clock(installation, target, -CLOCK_FACTOR * target.fault.seconds)
 
 
 def container_killed(installation: Installation, target: Target) -> bool:
@@ -136,20 +155,40 @@ def connections_terminated(installation: Installation, _: Target) -> bool:
 
 
 def postgres_restarted(installation: Installation, target: Target) -> bool:
-    installation.stack.database.stop()
+    installation.database.stop()
     time.sleep(target.fault.seconds / 2)
-    _start_database(installation)
+    start_database(installation.database)
     return True
 
 
 def postgres_killed(installation: Installation, target: Target) -> bool:
-    pid = installation.stack.database.pid()
+    pid = installation.database.pid()
     if pid is None:
         return False
     os.kill(pid, signal.SIGKILL)
     time.sleep(target.fault.seconds / 2)
-    _start_database(installation)
+    start_database(installation.database)
     return True
+
+
+def postgres_failed_over(installation: Installation, _: Target) -> bool:
+    assert installation.server is not None
+    proxies = (installation.proxies[name] for name in ("results", "metadata"))
+    installation.server.fail_over(*proxies)
+    return True
+
+
+def postgres_disk_filled(installation: Installation, target: Target) -> bool:
+    """A server that has given up is started when there is room again.
+
+    During `load_postgres` it is Stage 4 that needs room; else the server is led to need it.
+    """
+    assert installation.server is not None
+    with filled(installation.database.folder.parent):
+        hit = target.fault.step == "load_postgres" or installation.server.is_refused_room()
+        time.sleep(target.fault.seconds)
+    start_database(installation.database)
+    return hit
 
 
 def results_cut(installation: Installation, _: Target) -> bool:
@@ -200,14 +239,8 @@ def redis_stopped(installation: Installation, target: Target) -> bool:
 
 
 def disk_filled(installation: Installation, target: Target) -> bool:
-    folder = installation.airflow.workspace.parent
-    filler = folder / "filler"
-    with filler.open("wb") as file, suppress(OSError):  # that is what is wanted
-        while True:
-            file.write(bytes(1 << 20))
-            file.flush()
-    time.sleep(target.fault.seconds)
-    filler.unlink()
+    with filled(installation.airflow.workspace.parent):
+        time.sleep(target.fault.seconds)
     return True
 
 
@@ -268,15 +301,24 @@ def stage5_failing(installation: Installation, _: Target) -> bool:
 
 # One fault at a time of what has one state: the other would end what this one has to begin again.
 _ALONE = {
-    name: threading.Lock() for name in ("engine", "postgres", "redis", "disk", "hook", "stage3")
+    name: threading.Lock()
+    for name in ("engine", "postgres", "redis", "disk", "hook", "stage3", "clock", "step_clock")
 }
 
 
-def strike(installation: Installation, target: Target) -> bool:
-    """Do a fault; returns whether there was anything to hit."""
+def strike(
+    installation: Installation, target: Target, is_over: Callable[[], bool] = lambda: False
+) -> bool:
+    """Do a fault when its turn has come; returns whether there was anything to hit.
+
+    Args:
+        installation, target: what it is done to.
+        is_over: whether the run has ended meanwhile.
+    """
     kind = target.fault.kind
-    with _ALONE.get(kind.partition("_")[0], nullcontext()):
-        return STRIKES[kind](installation, target)
+    turns = (turn for name, turn in _ALONE.items() if kind.startswith(f"{name}_"))
+    with next(turns, nullcontext()):
+        return not is_over() and STRIKES[kind](installation, target)
 
 
 STRIKES: dict[str, Strike] = {kind.name: globals()[kind.name] for kind in KINDS}
@@ -294,6 +336,10 @@ def possible(installation: Installation) -> list[str]:
             ("hook_", installation.hook is not None),
             ("redis_", installation.redis is not None),
             ("disk_", installation.is_small),
+            ("postgres_disk_filled", installation.is_small),
+            ("postgres_failed_over", installation.server is not None),
+            ("clock_", "services" in installation.clocks),
+            ("step_clock_", "steps" in installation.clocks),
             ("results_silent", can_be_silent()),
             ("container_", installation.engine is not None),
             ("engine_", installation.engine is not None),
@@ -302,6 +348,19 @@ def possible(installation: Installation) -> list[str]:
         if name.startswith(needed) and not there
     }
     return [name for name in STRIKES if name not in lacking]
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Leave no byte on a folder's disk, until the block ends."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):  # that is what is wanted
+        while True:
+            file.write(bytes(1 << 20))
+    try:
+        yield
+    finally:
+        filler.unlink()
 
 
 def _engine(installation: Installation) -> Engine:
@@ -338,7 +397,19 @@ def _through(installation: Installation, name: str, mode: Mode, seconds: float) 
     return True
 
 
-def _start_database(installation: Installation) -> None:
+def _step_clock(installation: Installation, target: Target, offset: float) -> bool:
+    if _step(target) is None:
+        return False
+    installation.clocks["steps"].jump(offset, target.fault.seconds)
+    return True
+
+
+def _clock(installation: Installation, target: Target, offset: float) -> bool:
+    installation.clocks["services"].jump(offset, 2 * target.fault.seconds)
+    return True
+
+
+def start_database(database: Postgres) -> None:
     """Start PostgreSQL; behind a killed one it starts when the last of its processes has ended."""
     for attempt in tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(LocalError),
@@ -347,7 +418,7 @@ def _start_database(installation: Installation) -> None:
         reraise=True,
     ):
         with attempt:
-            installation.stack.database.start()
+            database.start()
 
 
 def _kill_service(installation: Installation, name: str) -> bool:

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,14 @@ import psycopg
 from clustering_tasks.settings.levels import LEVELS
 from local import services
 from local.configuration import Options
-from local.postgres import AIRFLOW, RESULTS, SUPERUSER
+from local.postgres import AIRFLOW, RESULTS, SUPERUSER, Postgres
 from local.stack import Stack
 from local.stage5_receiver import listening
 from local.state import State
+from tests.e2e.chaos.clock import Clock, clocks
 from tests.e2e.chaos.engine import Engine, own_engine
 from tests.e2e.chaos.proxy import FaultProxy
+from tests.e2e.chaos.server import Server
 from tests.e2e.chaos.stage3 import Stage3Folder, Stage3Server, answering
 from tests.e2e.conftest import CALM, Airflow
 from tests.events_out import SECRET, WebhookServer, webhook
@@ -29,6 +33,7 @@ from tests.integration.api.redis_server import RedisServer, running
 
 DOCUMENTS = 40
 WORKSPACE_BYTES = 1 << 30
+POSTGRES_BYTES = 3 << 29  # a fail-over needs room for two servers
 ANSWER_SECONDS = 180.0  # of the API server, on a machine that is busy elsewhere
 # What takes minutes by default, so that a run under faults takes one or two.
 IMPATIENT = {
@@ -58,7 +63,10 @@ class Installation:
             where nothing is.
         stage3_api, hook, redis: Stage 3's REST API, a receiver of events, a Redis; None: there is
             none.
-        is_small: whether workspace and output are on a disk of their own that can be filled.
+        is_small: whether workspace and output, and PostgreSQL, are on disks of their own that can
+            be filled.
+        clocks: of `services` and `steps`, that jump; empty where none can.
+        server: PostgreSQL, where a stand-by may take its place.
         engine: of Docker, whose containers the steps are; None: they are processes.
     """
 
@@ -70,6 +78,13 @@ class Installation:
     redis: RedisServer | None = None
     is_small: bool = False
     engine: Engine | None = None
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    server: Server | None = None
+
+    @property
+    def database(self) -> Postgres:
+        """The PostgreSQL that is asked now."""
+        return self.stack.database if self.server is None else self.server.current
 
     @property
     def stack(self) -> Stack:
@@ -77,7 +92,7 @@ class Installation:
 
     def rows(self, query: str, *values: Any, of: str = RESULTS) -> list[tuple[Any, ...]]:
         """Ask PostgreSQL, past every proxy."""
-        with psycopg.connect(self.stack.database.url(of)) as connection:
+        with psycopg.connect(self.database.url(of)) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
     def running(self, runs: Mapping[str, str]) -> list[tuple[str, str, int, int]]:
@@ -107,12 +122,14 @@ def installation(folder: Path, image: str | None = None) -> Iterator[Installatio
         stage3_api = stack.enter_context(answering(stage3))
         hook, redis = stack.enter_context(webhook()), stack.enter_context(running(folder))
         stage5 = stack.enter_context(listening(state.secrets().stage5_token))
-        disk, is_small = stack.enter_context(small_disk(folder / "disk"))
+        disk, is_small = stack.enter_context(small_disk(folder / "disk", WORKSPACE_BYTES))
         local = Stack(state, Options(folder=folder, port=0))
-        socket = str(local.database.socket / ".s.PGSQL.5432")
+        server = Server(local.database)
+        stack.enter_context(small_disk(server.current.folder.parent, POSTGRES_BYTES))
+        times = clocks(folder / "clocks")
         proxies = {
-            "results": FaultProxy(socket),
-            "metadata": FaultProxy(socket),
+            "results": FaultProxy(server.address),
+            "metadata": FaultProxy(server.address),
             "stage3": FaultProxy(("127.0.0.1", stage3_api.server_port)),
             "hook": FaultProxy(("127.0.0.1", hook.server_port)),
             "redis": FaultProxy(("127.0.0.1", redis.port)),
@@ -129,17 +146,26 @@ def installation(folder: Path, image: str | None = None) -> Iterator[Installatio
             | _behind(proxies)
             | _places(folder, disk)
             | _runner(engine)
+            | _clocks(times, folder)
         )
         local = Stack(state, Options(folder=folder, environment=environment, port=0))
         indices = folder / "indices"
         indices.symlink_to(stage3.path)
-        stack.callback(local.clean)
+        stack.callback(_clean, local, server)
         local.up()
         api = local.api()
         api.client.timeout = ANSWER_SECONDS
         airflow = _Chaotic(local, api, stage5, indices, disk)
-        yield Installation(airflow, stage3, proxies, stage3_api, hook, redis, is_small, engine)
+        yield Installation(
+            *(airflow, stage3, proxies, stage3_api, hook, redis, is_small, engine, times, server)
+        )
     assert services.members(state) == []
+
+
+def _clean(local: Stack, server: Server) -> None:
+    local.down()
+    server.current.stop()
+    local.clean()
 
 
 @dataclass(frozen=True)
@@ -177,6 +203,17 @@ def _runner(engine: Engine | None) -> dict[str, str]:
     }
 
 
+def _clocks(times: Mapping[str, Clock], folder: Path) -> dict[str, str]:
+    """What lets the services, and the steps by themselves, live by clocks that jump."""
+    if not times:
+        return {}
+    python = folder / "python"
+    own = [f"{name}={value}" for name, value in times["steps"].environment.items()]
+    python.write_text(f'#!/bin/sh\nexec env {shlex.join(own)} {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    return times["services"].environment | {"STAGE4_PYTHON": str(python)}
+
+
 def _behind(proxies: Mapping[str, FaultProxy]) -> dict[str, str]:
     """What leads Airflow and Stage 4 to the proxies."""
     host = "127.0.0.1"
@@ -207,18 +244,19 @@ def _behind(proxies: Mapping[str, FaultProxy]) -> dict[str, str]:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """A file system of its own, which can be filled; only root may mount one."""
-    folder.mkdir()
+def small_disk(folder: Path, size: int) -> Iterator[tuple[Path, bool]]:
+    """A file system of its own of so many bytes; only root may mount one."""
+    folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         yield folder, False
         return
-    options = f"size={WORKSPACE_BYTES},mode=0755"
+    options = f"size={size},mode=0755"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
     try:
         yield folder, True
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
+        folder.rmdir()
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class FaultProxy:
         self.target = target
         self.mode: Mode = "pass"
         self.passed = 0  # connections
+        self._turn = threading.Lock()  # of those that change the mode
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -42,15 +43,16 @@ class FaultProxy:
     @contextmanager
     def being(self, mode: Mode) -> Iterator[None]:
         """Let connections be so until the block ends; what was frozen is cut, as by a timeout."""
-        self.mode = mode
-        if mode == "away":
-            self.cut()
-        try:
-            yield
-        finally:
-            self.mode = "pass"
-            if mode == "frozen":
+        with self._turn:
+            self.mode = mode
+            if mode == "away":
                 self.cut()
+            try:
+                yield
+            finally:
+                self.mode = "pass"
+                if mode == "frozen":
+                    self.cut()
 
     @contextmanager
     def silent(self) -> Iterator[None]:

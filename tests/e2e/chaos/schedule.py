@@ -11,6 +11,7 @@ STEP_TASKS = tuple(step.name for step in STEPS)
 WORKER_TASKS = ("check_stage3", "load_postgres", "publish", "notify_stage5")
 ANY_TASK = (*STEP_TASKS, *WORKER_TASKS)
 DATABASE_TASKS = ("check_stage3", "load_postgres", "publish")
+MOST = 7  # faults of a run
 LONGEST_WAIT = 8.0  # seconds from the start of a task to its fault, most of them far fewer
 
 
@@ -41,6 +42,13 @@ KINDS = (
     Kind("container_out_of_memory", STEP_TASKS, may_fail=True, is_wide=False),
     Kind("engine_killed", STEP_TASKS),
     Kind("engine_restarted", STEP_TASKS),
+    # Hours, in the steps that are at work.
+    Kind("step_clock_ahead", STEP_TASKS),
+    Kind("step_clock_behind", STEP_TASKS),
+    # Minutes, in Airflow's services and tasks: a try that ends while the clock is ahead is followed
+    # by the next when the clock gets there.
+    Kind("clock_ahead"),
+    Kind("clock_behind"),
     Kind("task_killed", is_wide=False),
     Kind("supervisor_killed", is_wide=False),
     Kind("supervisor_stopped", is_wide=False),
@@ -51,6 +59,9 @@ KINDS = (
     Kind("connections_terminated"),
     Kind("postgres_restarted"),
     Kind("postgres_killed"),
+    Kind("postgres_failed_over"),
+    # A full disk is fatal: somebody has to make room.
+    Kind("postgres_disk_filled", may_fail=True),
     Kind("results_cut", DATABASE_TASKS),
     Kind("results_slow", DATABASE_TASKS),
     Kind("results_frozen", DATABASE_TASKS),
@@ -60,7 +71,6 @@ KINDS = (
     Kind("metadata_frozen"),
     Kind("redis_killed"),
     Kind("redis_stopped"),
-    # A full disk is fatal: somebody has to make room.
     Kind("disk_filled", may_fail=True),
     Kind("stage3_unhealthy", ("check_stage3",)),
     Kind("stage3_away", ("check_stage3",)),
@@ -101,7 +111,7 @@ class Fault:
 
 
 def schedule(
-    seed: int, levels: Sequence[str], kinds: Collection[str], most: int = 7
+    seed: int, levels: Sequence[str], kinds: Collection[str], most: int = MOST
 ) -> list[Fault]:
     """Choose two to `most` faults for each level's run."""
     draw = random.Random(seed)
