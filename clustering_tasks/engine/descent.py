@@ -225,4 +225,9 @@ def join(exact: I32, exact_distances: F32, age: Ages, ids: I32, distances: F32) 
             other, distance = exact[row, at], exact_distances[row, at]
             if other < 0:
                 break
-            insert(ids[row], distances[row], age[row], other, distance, 0)
+            # one of before may have been dropped, and found again
+            known = False
+            for there in ids[row]:
+                known = known or there == other
+            if not known:
+                insert(ids[row], distances[row], age[row], other, distance, 0)

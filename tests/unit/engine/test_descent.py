@@ -44,7 +44,7 @@ def test_most_of_what_is_missing_is_found() -> None:
 
 
 @given(st.integers(0, 100), st.integers(1, 20), st.sampled_from([1, 5, 40, 100]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_lists_stay_true(seed: int, k: int, dimension: int) -> None:
     vectors = blobs([20, 15, 3], noise=12, dimension=dimension, seed=seed)
     before = missing(vectors, seed, k)
