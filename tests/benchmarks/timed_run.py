@@ -86,8 +86,10 @@ def _seconds(run: Run, step: str) -> float:
 
 
 def _recall(run: Run) -> float:
-    plan = run.result("plan")
+    plan, merge = run.result("plan"), run.result("merge")
     parts = [run.result(part_name(part.part)) for part in plan.parts or []]
+    if "graph" in merge.files:  # where the search was approximate, it has mended what they found
+        parts = [merge]
     with open_vectors(plan.path("features")) as file:
         vectors = file.read(0, file.shape[0])
     ids = read_graph(len(vectors), run.settings.neighbours.k, parts).ids.astype(np.int64)

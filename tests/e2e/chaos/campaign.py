@@ -118,18 +118,24 @@ class Round:
                 self._strike(fault, pid)
 
     def _look_for_ends(self) -> None:
-        """A run that has failed as it may is cleared, and goes on."""
+        """A run that has failed as it may, or has lost its map so, is cleared and goes on."""
         for dag, run, state in self.installation.rows(
             "SELECT dag_id, run_id, state FROM dag_run WHERE state = ANY(%s)", [*ENDED], of=AIRFLOW
         ):
             level = LEVEL_OF.get(dag)
             if level is None or self.runs.get(dag) != run or level in self.ended:
                 continue
-            if state == "failed" and self._may_fail(level):
+            lost = state == "failed" or self._failed_tasks(dag, run)
+            if lost and self._may_fail(level):
                 self._clear(level)
                 self.cleared[level] = time.monotonic()
             else:
                 self.ended[level] = time.monotonic()
+
+    def _failed_tasks(self, dag: str, run: str) -> bool:
+        """Whether a task has failed: `map` is one that a run is published without."""
+        query = "SELECT 1 FROM task_instance WHERE dag_id = %s AND run_id = %s AND state = 'failed'"
+        return bool(self.installation.rows(query, dag, run, of=AIRFLOW))
 
     def _may_fail(self, level: str) -> bool:
         """Whether something fatal has hit a run since it was cleared."""
