@@ -27,10 +27,25 @@ _NEAREST = 8
 _ROUNDS = 3
 _ROWS = 4096  # of a thread at a time
 _AHEAD = 3  # codes that are fetched while one is compared
-# Places of a table of what a row has been compared with: a power of two, 512 at most are filled.
+# Places of a table of what a row has been compared with: a power of two. Its list, of at most 512,
+# and 16 * 17 others are entered.
 _PLACES = 2048
-_FACTOR, _SHIFT = 0x9E3779B1, 20  # the middle bits of a product are those of all its factors' bits
+_FACTOR, _SHIFT = 0x9E3779B1, 20  # the middle bits of a product depend on all bits of a number
 Ages = npt.NDArray[np.int8]
+
+
+class Lists(NamedTuple):
+    """The neighbours of rows while they get better.
+
+    Attributes:
+        ids: (n, k) int32 nearest first, -1 for none.
+        distances: (n, k) float32, infinite for none.
+        age: (n, k) int8 round that has found each, 0 for the search.
+    """
+
+    ids: I32
+    distances: F32
+    age: Ages
 
 
 class Around(NamedTuple):
@@ -57,36 +72,35 @@ def descend(vectors: Vectors, found: Neighbours, window: Window | None = None) -
         the k nearest of each row, of these and of what was found, with exact distances.
     """
     rows = np.arange(len(found.ids))
-    ids, distances = found.ids.copy(), found.distances.copy()
-    age = np.zeros(ids.shape, dtype=np.int8)
+    ages = np.zeros(found.ids.shape, dtype=np.int8)
+    lists = Lists(found.ids.copy(), found.distances.copy(), ages)
     spans, days = (window.spans, window.days) if window else (NO_DATES, 0.0)
     with tile_threads() as pool:
         codes = coded(pool, vectors, rows)
         for number in range(1, _ROUNDS + 1):
-            around = around_rows(ids, age, number - 1)
-            _improve_all(pool, codes, around, spans, days, ids, distances, age, number)
+            around = around_rows(lists, number - 1)
+            _improve_all(pool, codes, around, spans, days, lists, number)
         del codes
-    new = np.where(age > 0, ids, np.int32(-1))
-    exact = measured(vectors, rows, new, ids.shape[1])
-    ids[:], distances[:] = found.ids, found.distances
-    join(exact.ids, exact.distances, age, ids, distances)
-    return Neighbours(ids, distances)
+    new = np.where(lists.age > 0, lists.ids, np.int32(-1))
+    exact = measured(vectors, rows, new, new.shape[1])
+    lists.ids[:], lists.distances[:] = found.ids, found.distances
+    join(exact.ids, exact.distances, lists)
+    return Neighbours(lists.ids, lists.distances)
 
 
-def around_rows(ids: I32, age: Ages, last: int) -> Around:
+def around_rows(lists: Lists, last: int) -> Around:
     """Collect the rows around each: its nearest, and those that have it among theirs.
 
     Args:
-        ids: (n, k) neighbours, nearest first.
-        age: (n, k) round that has found each.
+        lists: of all rows.
         last: round before this one.
     """
-    n, nearest = len(ids), min(_NEAREST, ids.shape[1])
+    n, nearest = len(lists.ids), min(_NEAREST, lists.ids.shape[1])
     around = Around(
         np.full((n, 2 * nearest), -1, dtype=np.int32), np.zeros((n, 2 * nearest), dtype=np.bool_)
     )
-    around.ids[:, :nearest] = ids[:, :nearest]
-    around.new[:, :nearest] = age[:, :nearest] == last
+    around.ids[:, :nearest] = lists.ids[:, :nearest]
+    around.new[:, :nearest] = lists.age[:, :nearest] == last
     turn_round(around.ids, around.new, nearest)
     return around
 
@@ -115,66 +129,58 @@ def _improve_all(
     around: Around,
     spans: F64,
     days: float,
-    ids: I32,
-    distances: F32,
-    age: Ages,
+    lists: Lists,
     number: int,
 ) -> None:
     def improve_some(first: int) -> None:
-        last = min(first + _ROWS, len(ids))
-        improve(
-            codes, around.ids, around.new, spans, days, first, last, ids, distances, age, number
-        )
+        last = min(first + _ROWS, len(lists.ids))
+        improve(codes, around, spans, days, first, last, lists, number)
 
-    list(pool.map(improve_some, range(0, len(ids), _ROWS)))
+    list(pool.map(improve_some, range(0, len(lists.ids), _ROWS)))
 
 
 @kernel
 def improve(
     codes: Codes,
-    around: I32,
-    new: npt.NDArray[np.bool_],
+    around: Around,
     spans: F64,
     days: float,
     first: int,
     last: int,
-    ids: I32,
-    distances: F32,
-    age: Ages,
+    lists: Lists,
     number: int,
 ) -> None:
     """Compare some rows with the rows around those around them, and keep the nearest."""
     table = np.empty(_PLACES, dtype=np.int32)
-    wanted = np.empty(around.shape[1] * (around.shape[1] + 1), dtype=np.int32)
+    wanted = np.empty(around.ids.shape[1] * (around.ids.shape[1] + 1), dtype=np.int32)
     for row in range(first, last):
         table[:] = -1
         enter(table, row)
-        for other in ids[row]:
+        for other in lists.ids[row]:
             enter(table, other)
-        count = collect(around, new, row, table, wanted)
+        count = collect(around, row, table, wanted)
         for at in range(count):
             if at + _AHEAD < count:
                 prefetch(codes.numbers[wanted[at + _AHEAD]])
             other = wanted[at]
             if len(spans) > 0 and apart(spans[other], spans[row]) > days:
                 continue
-            distance = distance_of_codes(codes, row, other)
-            insert(ids[row], distances[row], age[row], other, distance, number)
+            insert(lists, row, other, distance_of_codes(codes, row, other), number)
 
 
 @kernel
-def collect(around: I32, new: npt.NDArray[np.bool_], row: int, table: I32, wanted: I32) -> int:
+def collect(around: Around, row: int, table: I32, wanted: I32) -> int:
     """Write the rows that a row is compared with, each once; return their number."""
-    count = 0
-    for at in range(around.shape[1]):
-        between = around[row, at]
+    ids, new, count = around.ids, around.new, 0
+    for at in range(ids.shape[1]):
+        between = ids[row, at]
         if between < 0:
             continue
         if new[row, at] and enter(table, between):
             wanted[count] = between
             count += 1
-        for further in range(around.shape[1]):
-            other = around[between, further]
+        for further in range(ids.shape[1]):
+            other = ids[between, further]
             if other >= 0 and (new[row, at] or new[between, further]) and enter(table, other):
                 wanted[count] = other
                 count += 1
@@ -202,10 +208,9 @@ def distance_of_codes(codes: Codes, one: int, other: int) -> np.float32:
 
 
 @kernel
-def insert(
-    ids: I32, distances: F32, age: Ages, other: int, distance: np.float32, number: int
-) -> None:
+def insert(lists: Lists, row: int, other: int, distance: np.float32, number: int) -> None:
     """Insert a row into a list, nearest first, equal distances by row, if it is near enough."""
+    ids, distances, age = lists.ids[row], lists.distances[row], lists.age[row]
     at = len(ids) - 1
     if distances[at] < distance or (distances[at] == distance and ids[at] <= other):
         return
@@ -218,16 +223,16 @@ def insert(
 
 
 @kernel
-def join(exact: I32, exact_distances: F32, age: Ages, ids: I32, distances: F32) -> None:
+def join(exact: I32, distances: F32, lists: Lists) -> None:
     """Insert what was found into the lists of before, which lose nothing that is nearer."""
-    for row in range(len(ids)):
-        for at in range(ids.shape[1]):
-            other, distance = exact[row, at], exact_distances[row, at]
+    for row in range(len(exact)):
+        for at in range(exact.shape[1]):
+            other = exact[row, at]
             if other < 0:
                 break
             # one of before may have been dropped, and found again
             known = False
-            for there in ids[row]:
+            for there in lists.ids[row]:
                 known = known or there == other
             if not known:
-                insert(ids[row], distances[row], age[row], other, distance, 0)
+                insert(lists, row, other, distances[row, at], 0)
