@@ -1,6 +1,6 @@
 """The neighbour graph of a level, put together from what the parts found."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,11 @@ def read_graph(nodes: int, k: int, parts: Iterable[Result]) -> Graph:
             graph.ids[own], graph.distances[own] = part["ids"], part["distances"]
             graph.complete[own] = True
     return graph
+
+
+def last_word(merge: Result, parts: Sequence[Result]) -> Sequence[Result]:
+    """Return whose rows are the graph's: the parts', or `merge`'s where it has mended them."""
+    return [merge] if "graph" in merge.files else parts
 
 
 def mend(graph: Graph, plan: Result, nodes: Nodes, temporal: TemporalSettings) -> list[slice]:

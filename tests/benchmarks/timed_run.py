@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from clustering_tasks.arrays import I64
-from clustering_tasks.graph.neighbour_graph import read_graph
+from clustering_tasks.graph.neighbour_graph import last_word, read_graph
 from clustering_tasks.steps.cluster.cluster import cluster
 from clustering_tasks.steps.identify.identify import identify
 from clustering_tasks.steps.label.label import label
@@ -88,10 +88,10 @@ def _seconds(run: Run, step: str) -> float:
 def _recall(run: Run) -> float:
     plan, merge = run.result("plan"), run.result("merge")
     parts = [run.result(part_name(part.part)) for part in plan.parts or []]
-    if "graph" in merge.files:  # where the search was approximate, it has mended what they found
-        parts = [merge]
     with open_vectors(plan.path("features")) as file:
         vectors = file.read(0, file.shape[0])
-    ids = read_graph(len(vectors), run.settings.neighbours.k, parts).ids.astype(np.int64)
+    ids = read_graph(len(vectors), run.settings.neighbours.k, last_word(merge, parts)).ids.astype(
+        np.int64
+    )
     rows = sampled(len(vectors))
     return recall(vectors, rows, [ids[row, :16] for row in rows])

@@ -5,7 +5,7 @@ import numpy as np
 from clustering_tasks.arrays import I64
 from clustering_tasks.engine.approximation import link_back
 from clustering_tasks.engine.neighbours import Neighbours
-from clustering_tasks.graph.neighbour_graph import of_block, read_graph
+from clustering_tasks.graph.neighbour_graph import last_word, of_block, read_graph
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.graph.reuse import ReusedRows, reused_rows
 from clustering_tasks.incremental.base import load_base
@@ -24,8 +24,7 @@ def former_rows(run: Run, plan: Result) -> ReusedRows | None:
     with plan.path("former").open("rb") as file:
         former = np.load(file, allow_pickle=False)
     nodes = len(load_nodes(base.plan.path("nodes")).row)
-    # where the search was approximate, `merge` has mended what the parts found
-    found = [base.merge] if "graph" in base.merge.files else base.parts
+    found = last_word(base.merge, base.parts)
     return reused_rows(read_graph(nodes, run.settings.neighbours.k, found), former)
 
 
