@@ -397,6 +397,22 @@ def spoil(path: Path) -> None:
     path.write_bytes(content)
 
 
+def test_what_merge_has_mended_is_taken_over(workbench: Workbench) -> None:
+    vectors = blobs((30, 20), noise=150)
+    few = {"neighbours.exact_rows": 0, "neighbours.probes": 2, "neighbours.k": 8}
+    series = Series(workbench, "documents", **few)
+    first = series.run(vectors)
+    with np.load(first.result("merge").files["graph"]) as graph:
+        mended = graph["ids"]
+    with np.load(first.result("cluster-0").files["graph"]) as graph:
+        assert (mended != graph["ids"]).mean() > 0.05
+    # nothing is new: all rows are those of before
+    again = series.run(vectors)
+    assert mode(again)["taken"] == "incremental"
+    with np.load(again.result("cluster-0").files["graph"]) as graph:
+        np.testing.assert_array_equal(graph["ids"], mended)
+
+
 def empty_list(path: Path) -> None:
     path.write_text("[]")
 
