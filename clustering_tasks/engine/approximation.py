@@ -7,6 +7,7 @@ import numpy as np
 
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.nearest_lists import insert_once
 from clustering_tasks.engine.neighbours import neighbours_of
 from clustering_tasks.engine.rows import Vectors, evenly_spaced
 from clustering_tasks.engine.window import Window
@@ -36,23 +37,10 @@ def offer(ids: I32, distances: F32, linked: I32, nearest: F32) -> None:
     n, k = ids.shape
     for i in range(n):
         for at in range(k):
-            j, d = ids[i, at], distances[i, at]
+            j = ids[i, at]
             if j < 0:
                 break
-            last = k - 1
-            if nearest[j, last] < d or (nearest[j, last] == d and linked[j, last] <= i):
-                continue
-            known = False
-            for other in range(k):
-                known = known or linked[j, other] == i
-            if known:
-                continue
-            while last > 0 and (
-                nearest[j, last - 1] > d or (nearest[j, last - 1] == d and linked[j, last - 1] > i)
-            ):
-                nearest[j, last], linked[j, last] = nearest[j, last - 1], linked[j, last - 1]
-                last -= 1
-            nearest[j, last], linked[j, last] = d, i
+            insert_once(linked, nearest, j, i, distances[i, at])
 
 
 @dataclass(frozen=True)

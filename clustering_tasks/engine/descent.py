@@ -16,6 +16,7 @@ from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.candidates import NO_DATES, apart
 from clustering_tasks.engine.codes import Codes
 from clustering_tasks.engine.compile import kernel
+from clustering_tasks.engine.nearest_lists import insert, insert_once
 from clustering_tasks.engine.neighbours import Neighbours, coded, measured
 from clustering_tasks.engine.products import dot_of_codes, prefetch
 from clustering_tasks.engine.rows import Vectors
@@ -165,7 +166,10 @@ def improve(
             other = wanted[at]
             if len(spans) > 0 and apart(spans[other], spans[row]) > days:
                 continue
-            insert(lists, row, other, distance_of_codes(codes, row, other), number)
+            distance = distance_of_codes(codes, row, other)
+            place = insert(lists.ids, lists.distances, row, other, distance)
+            if place >= 0:
+                enter_round(lists.age, row, place, number)
 
 
 @kernel
@@ -208,18 +212,11 @@ def distance_of_codes(codes: Codes, one: int, other: int) -> np.float32:
 
 
 @kernel
-def insert(lists: Lists, row: int, other: int, distance: np.float32, number: int) -> None:
-    """Insert a row into a list, nearest first, equal distances by row, if it is near enough."""
-    ids, distances, age = lists.ids[row], lists.distances[row], lists.age[row]
-    at = len(ids) - 1
-    if distances[at] < distance or (distances[at] == distance and ids[at] <= other):
-        return
-    while at > 0 and (
-        distances[at - 1] > distance or (distances[at - 1] == distance and ids[at - 1] > other)
-    ):
-        ids[at], distances[at], age[at] = ids[at - 1], distances[at - 1], age[at - 1]
-        at -= 1
-    ids[at], distances[at], age[at] = other, distance, number
+def enter_round(age: Ages, row: int, place: int, number: int) -> None:
+    """Enter the round that has found what was inserted at a place of a list."""
+    for at in range(age.shape[1] - 1, place, -1):
+        age[row, at] = age[row, at - 1]
+    age[row, place] = number
 
 
 @kernel
@@ -227,12 +224,7 @@ def join(exact: I32, distances: F32, lists: Lists) -> None:
     """Insert what was found into the lists of before, which lose nothing that is nearer."""
     for row in range(len(exact)):
         for at in range(exact.shape[1]):
-            other = exact[row, at]
-            if other < 0:
+            if exact[row, at] < 0:
                 break
             # one of before may have been dropped, and found again
-            known = False
-            for there in lists.ids[row]:
-                known = known or there == other
-            if not known:
-                insert(lists, row, other, distances[row, at], 0)
+            insert_once(lists.ids, lists.distances, row, exact[row, at], distances[row, at])
