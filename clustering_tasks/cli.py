@@ -34,9 +34,10 @@ from clustering_tasks.errors import (
 )
 from clustering_tasks.publication.report import JobId
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.dotted import assignments
 from clustering_tasks.settings.installed_tags import with_installed_tags
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import RunSettings, assignments, run_settings
+from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.stage3.text import escape_unseen
 from clustering_tasks.steps import REDACT, STEPS, Step
 from clustering_tasks.workspace.artefacts import Result, Run, load_run

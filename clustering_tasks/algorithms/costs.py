@@ -6,7 +6,8 @@ from clustering_tasks.engine.cells import cell_count, probe_count
 from clustering_tasks.engine.neighbours import BATCH_ROWS, CHUNK_ROWS, SPARE
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.settings.algorithms import ALGORITHMS
-from clustering_tasks.settings.run import NeighbourSettings, RunSettings
+from clustering_tasks.settings.groups.graph import NeighbourSettings
+from clustering_tasks.settings.run import RunSettings
 
 _PROGRAM_BYTES = 400_000_000  # a step's libraries, measured: 0.35 GB
 

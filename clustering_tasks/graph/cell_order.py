@@ -24,7 +24,7 @@ from clustering_tasks.engine.cells import (
 from clustering_tasks.engine.neighbours import Cells
 from clustering_tasks.graph.features import Features
 from clustering_tasks.graph.nodes import Nodes
-from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.settings.groups.graph import NeighbourSettings
 from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.vector_files import VectorFile, new_vectors
 

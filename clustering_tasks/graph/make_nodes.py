@@ -9,8 +9,9 @@ import pandas as pd
 
 from clustering_tasks.arrays import I64, Mask
 from clustering_tasks.graph.nodes import Nodes
+from clustering_tasks.settings.groups.graph import PART_FIELDS
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN, Level
-from clustering_tasks.settings.run import PART_FIELDS, RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 _MISSING = "unknown"
 

@@ -13,7 +13,7 @@ from clustering_tasks.engine.neighbours import Neighbours
 from clustering_tasks.graph.cell_order import load_cells
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.time_ranges import read_window
-from clustering_tasks.settings.run import TemporalSettings
+from clustering_tasks.settings.groups.graph import TemporalSettings
 from clustering_tasks.workspace.array_files import open_arrays
 from clustering_tasks.workspace.artefacts import Result
 from clustering_tasks.workspace.vector_files import FileRows, open_vectors

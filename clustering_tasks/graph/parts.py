@@ -15,7 +15,7 @@ import numpy as np
 from clustering_tasks.arrays import I32, I64
 from clustering_tasks.engine.neighbours import BATCH_ROWS
 from clustering_tasks.graph.nodes import Nodes
-from clustering_tasks.settings.run import PartsSettings
+from clustering_tasks.settings.groups.graph import PartsSettings
 from clustering_tasks.stage3.text import cut
 
 NOTHING = "nothing"

@@ -8,7 +8,7 @@ from upath import UPath
 from clustering_tasks.arrays import F64
 from clustering_tasks.engine.window import Window
 from clustering_tasks.graph.nodes import Nodes
-from clustering_tasks.settings.run import TemporalSettings
+from clustering_tasks.settings.groups.graph import TemporalSettings
 from clustering_tasks.workspace.artefacts import Result
 
 _MICROSECONDS_PER_DAY = 86_400e6

@@ -7,7 +7,7 @@ import numpy as np
 from clustering_tasks.arrays import Mask
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.parts import NOTHING, Parts, name_of_group
-from clustering_tasks.settings.run import PartsSettings
+from clustering_tasks.settings.groups.graph import PartsSettings
 
 
 def whole_blocks(nodes: Nodes, settings: PartsSettings, groups: str) -> Parts:

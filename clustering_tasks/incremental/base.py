@@ -15,7 +15,8 @@ from clustering_tasks.algorithms.method import Method
 from clustering_tasks.errors import BadInputError, Stage4Error
 from clustering_tasks.identity.published import find_base
 from clustering_tasks.settings.algorithms import ALGORITHMS
-from clustering_tasks.settings.run import RunSettings, dotted
+from clustering_tasks.settings.dotted import dotted
+from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.workspace.array_files import check_arrays
 from clustering_tasks.workspace.artefacts import (
     Result,

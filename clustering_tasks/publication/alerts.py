@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any, Literal
 
 from clustering_tasks.publication.gate import MANY
+from clustering_tasks.settings.groups.publication import AlertSettings, PublishSettings
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.settings.run import AlertSettings, PublishSettings
 from clustering_tasks.settings.types import given_or
 from clustering_tasks.stage3.fields import fields_of
 from clustering_tasks.stage3.oddities import unread

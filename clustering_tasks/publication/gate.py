@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from clustering_tasks.publication.report import Report
-from clustering_tasks.settings.run import PublishSettings
+from clustering_tasks.settings.groups.publication import PublishSettings
 from clustering_tasks.settings.types import given_or
 
 # Shares of a level in clusters below which a run is no clustering of it, where the caller sets none

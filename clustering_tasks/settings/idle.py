@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clustering_tasks.settings.algorithms import ALGORITHMS
+from clustering_tasks.settings.dotted import dotted
+from clustering_tasks.settings.groups.meaning import LlmSettings
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import LlmSettings, RunSettings, dotted
+from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.settings.types import given_or
 
 

@@ -18,8 +18,8 @@ import structlog
 from upath import UPath
 
 from clustering_tasks.errors import BadInputError, TransientError
+from clustering_tasks.settings.groups.source import InputSettings
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.workspace.storage import is_local, naming, unfinished
 
 log = structlog.get_logger()

@@ -18,6 +18,7 @@ _DATA = frozenset(
         "contract.record",
     )
 )
+_GROUPS = f"{_PACKAGE.name}.settings.groups"  # likewise, with all its modules
 # Parsing the sources took half a second of every start of a step; a test compares with the parser.
 # A sentence of a docstring that looks like an import makes a version of one module too many.
 _NAME = rf"({_PACKAGE.name}\b(?:\.\w+)*)"
@@ -46,7 +47,9 @@ def source_version(module: str) -> str:
     sources: dict[str, bytes] = {}
     while pending:
         name = pending.pop()
-        if name not in sources and name not in _DATA and (found := _read(name)) is not None:
+        if name in sources or name in _DATA or name.startswith(_GROUPS):
+            continue
+        if (found := _read(name)) is not None:
             sources[name], imports = found
             pending |= imports
             pending |= {name.rpartition(".")[0]} - {""}  # importing it runs its package, too

@@ -5,9 +5,10 @@ from typing import Any
 
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.dotted import dotted, nested
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.renamed import with_current_names
-from clustering_tasks.settings.run import dotted, nested, run_settings
+from clustering_tasks.settings.run import run_settings
 
 COMMON = "common"
 CALLBACK_URL = "callback_url"  # key of a conf: the run's own receiver of events

@@ -24,8 +24,8 @@ from croniter import croniter
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.groups.base import LARGEST
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import LARGEST
 from clustering_tasks.steps import MAPPED, PLANNING, REDACT, STEPS, Step
 from stage4.assets import ROLLED_BACK, clusters_asset, stage3_asset, stored_events_asset
 from stage4.conf import COMMON

@@ -12,9 +12,10 @@ from airflow.sdk import Param
 from pydantic import BaseModel
 
 from clustering_tasks.algorithms.method import LARGE, resolve_method
+from clustering_tasks.settings.groups.base import LARGEST
 from clustering_tasks.settings.levels import Level
 from clustering_tasks.settings.renamed import RENAMED, old_values
-from clustering_tasks.settings.run import LARGEST, RunSettings, run_settings
+from clustering_tasks.settings.run import RunSettings, run_settings
 
 # What people set most, first: the algorithm with its main size, the mode, what to do with outliers,
 # filters.

@@ -8,7 +8,7 @@ import numpy as np
 
 from clustering_tasks.arrays import F32, I64
 from clustering_tasks.engine.cells import find_neighbours, probe_count
-from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.settings.groups.graph import NeighbourSettings
 
 
 @dataclass(frozen=True)

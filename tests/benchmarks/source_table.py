@@ -200,7 +200,7 @@ def peak() -> float:
 def _export() -> Callable[[], Json]:
     from dataclasses import asdict
 
-    from clustering_tasks.settings.run import InputSettings
+    from clustering_tasks.settings.groups.source import InputSettings
     from stage4.source_tables.choice import Chosen
     from stage4.source_tables.export import export_table
 

@@ -18,7 +18,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
-from clustering_tasks.settings.run import assignments
+from clustering_tasks.settings.dotted import assignments
 from tests.benchmarks import ours
 from tests.benchmarks.bootstraps import Series, summary
 from tests.benchmarks.collection import Collection, read_collection

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering_tasks.settings.run import assignments
+from clustering_tasks.settings.dotted import assignments
 from tests.benchmarks import ours
 from tests.benchmarks.collection import Collection
 from tests.benchmarks.dated import CONTROLS, DATES, Days, redated

@@ -12,8 +12,8 @@ import pytest
 from upath import UPath
 
 from clustering_tasks.errors import TransientError
+from clustering_tasks.settings.groups.source import InputSettings
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.stage3 import copy as copying
 from clustering_tasks.stage3.copy import copied_pair
 from clustering_tasks.steps.snapshot.snapshot import snapshot

@@ -14,7 +14,7 @@ from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours
 from clustering_tasks.graph import parts as parts_of_level
 from clustering_tasks.publication.alerts import find_alerts
-from clustering_tasks.settings.run import AlertSettings
+from clustering_tasks.settings.groups.publication import AlertSettings
 from tests.conftest import Workbench
 from tests.stage3_folder import Json, blobs, scattered, unit
 

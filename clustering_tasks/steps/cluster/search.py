@@ -13,7 +13,7 @@ from clustering_tasks.engine.rows import Vectors
 from clustering_tasks.graph.coded_cells import open_codes
 from clustering_tasks.graph.time_ranges import read_window
 from clustering_tasks.settings.deployment import deployment
-from clustering_tasks.settings.run import NeighbourSettings
+from clustering_tasks.settings.groups.graph import NeighbourSettings
 from clustering_tasks.steps.cluster.gpu_use import GpuUse
 from clustering_tasks.steps.cluster.kept_rows import KeptRows, joined, no_neighbours, search_blocks
 from clustering_tasks.workspace.artefacts import Result, Run

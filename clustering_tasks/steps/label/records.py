@@ -22,7 +22,7 @@ from clustering_tasks.contract.record import (
     StorylineRecord,
     Trend,
 )
-from clustering_tasks.settings.run import LabelSettings
+from clustering_tasks.settings.groups.meaning import LabelSettings
 from clustering_tasks.steps.label.copies import different, in_order
 from clustering_tasks.steps.label.lasting_labels import Label
 from clustering_tasks.steps.label.members import Columns, most_central

@@ -11,7 +11,8 @@ from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.centroids import ClusterSums, row_products
 from clustering_tasks.engine.kmeans import unit_means
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
-from clustering_tasks.settings.run import OutlierSettings, RunSettings
+from clustering_tasks.settings.groups.clustering import OutlierSettings
+from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.workspace.vector_files import VectorFile
 

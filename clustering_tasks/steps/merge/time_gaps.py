@@ -6,7 +6,7 @@ import numpy as np
 
 from clustering_tasks.arrays import F32, F64, I32
 from clustering_tasks.engine.time_gaps import find_gaps, split_at_gaps
-from clustering_tasks.settings.run import TemporalSettings
+from clustering_tasks.settings.groups.graph import TemporalSettings
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.arrays import F32, I32, I64, Mask
-from clustering_tasks.settings.run import IncrementalSettings
+from clustering_tasks.settings.groups.continuity import IncrementalSettings
 from clustering_tasks.steps.merge.assignments import NOISE
 from clustering_tasks.steps.merge.outlier_policy import VOTERS, by_vote
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from clustering_tasks.arrays import Mask
+from clustering_tasks.settings.groups.source import FilterSettings
 from clustering_tasks.settings.levels import UNKNOWN_DOMAIN
-from clustering_tasks.settings.run import FilterSettings
 from clustering_tasks.stage3.fields import normal_kind
 
 COLUMNS = ("document_id", "domain", "event_type", "entity_type", "start_time", "end_time")

@@ -23,8 +23,8 @@ from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombston
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.engine.unit_rows import Digests, checked, unit_rows
 from clustering_tasks.errors import BadInputError
+from clustering_tasks.settings.groups.source import InputSettings
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.stage3.copy import Copy, copied_pair, has_pair
 from clustering_tasks.stage3.dates import PlausibleDates, plausible_dates
 from clustering_tasks.stage3.examples import examples

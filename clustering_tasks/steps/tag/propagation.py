@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering_tasks.arrays import F64, I64, Mask
-from clustering_tasks.settings.run import TagSettings
+from clustering_tasks.settings.groups.meaning import TagSettings
 from clustering_tasks.steps.tag.sources import Pairs, among
 
 DECIMALS = 6  # of a record's probabilities, so that a reader of records gets the same numbers

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from clustering_tasks.arrays import I64, Mask
-from clustering_tasks.settings.run import TagSettings
+from clustering_tasks.settings.groups.meaning import TagSettings
 from clustering_tasks.settings.tag_list import SOURCES, read_listed
 from clustering_tasks.stage3.fields import read_texts
 from clustering_tasks.steps.tag.phrases import Phrases

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clustering_tasks.arrays import F64, I64, Mask
-from clustering_tasks.settings.run import TrendSettings
+from clustering_tasks.settings.groups.meaning import TrendSettings
 from clustering_tasks.steps.trend.rates import Ratios, rate_ratios
 from clustering_tasks.workspace.artefacts import Attempt, Result, Run, artefact_key, perform
 from clustering_tasks.workspace.columns import read_columns

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.exceptions import ParamValidationError
 from airflow.policies import hookimpl
 
-from clustering_tasks.settings.run import LARGEST
+from clustering_tasks.settings.groups.base import LARGEST
 from stage4.job_ids import CLUSTERING_DAGS
 
 if TYPE_CHECKING:

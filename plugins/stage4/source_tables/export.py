@@ -13,8 +13,8 @@ import structlog
 from psycopg import IsolationLevel
 from upath import UPath
 
+from clustering_tasks.settings.groups.source import InputSettings
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.settings.run import InputSettings
 from clustering_tasks.workspace.exports import new_export
 from clustering_tasks.workspace.resources import check_count
 from stage4.database.connection import Database

@@ -9,7 +9,7 @@ from struct import Struct
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from clustering_tasks.errors import BadInputError
-from clustering_tasks.settings.run import InputSettings
+from clustering_tasks.settings.groups.source import InputSettings
 from clustering_tasks.settings.source_tables import SourceTable
 from clustering_tasks.stage3.examples import examples
 from clustering_tasks.stage3.ids import id_problem

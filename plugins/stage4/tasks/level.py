@@ -21,10 +21,11 @@ from clustering_tasks.errors import BadInputError, SettingsError
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import Report, read_report
 from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.groups.source import InputSettings
 from clustering_tasks.settings.installed_llm import with_installed_llm
 from clustering_tasks.settings.installed_tags import with_installed_tags
 from clustering_tasks.settings.levels import LEVELS, Level
-from clustering_tasks.settings.run import InputSettings, run_settings
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.stage3.index_header import promised_vectors
 from clustering_tasks.steps import STEPS, find_step
 from clustering_tasks.workspace.resources import check_count

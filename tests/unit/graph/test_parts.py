@@ -14,8 +14,9 @@ from clustering_tasks.graph import parts as module
 from clustering_tasks.graph.make_nodes import make_nodes
 from clustering_tasks.graph.nodes import Nodes, load_nodes
 from clustering_tasks.graph.parts import Parts, make_parts
+from clustering_tasks.settings.groups.graph import PartsSettings
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.settings.run import PartsSettings, run_settings
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.plan.plan import plan
 from clustering_tasks.steps.snapshot.snapshot import snapshot
 from tests.conftest import Workbench

@@ -5,7 +5,7 @@ import numpy as np
 from clustering_tasks.graph.nodes import Nodes
 from clustering_tasks.graph.parts import NOTHING
 from clustering_tasks.graph.whole_blocks import whole_blocks
-from clustering_tasks.settings.run import PartsSettings
+from clustering_tasks.settings.groups.graph import PartsSettings
 
 # block and nodes of each group
 GROUPS = [(0, 50), (0, 40), (1, 5), (2, 4), (3, 61)]

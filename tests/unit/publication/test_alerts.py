@@ -23,8 +23,8 @@ from clustering_tasks.publication.alerts import (
     deviations,
     find_alerts,
 )
+from clustering_tasks.settings.groups.publication import AlertSettings, PublishSettings
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.settings.run import AlertSettings, PublishSettings
 
 SOUND: dict[str, float | None] = {
     "counts.read": 5000,

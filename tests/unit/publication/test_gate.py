@@ -9,8 +9,9 @@ import pytest
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.publication.gate import MANY, MIN_COVERAGE, check_gate
 from clustering_tasks.publication.report import Report, read_report
+from clustering_tasks.settings.groups.publication import PublishSettings
 from clustering_tasks.settings.levels import LEVELS
-from clustering_tasks.settings.run import PublishSettings, RunSettings
+from clustering_tasks.settings.run import RunSettings
 
 REPORT: dict[str, Any] = {
     "job_id": "cluster_events.manual__1",

@@ -13,9 +13,10 @@ from upath import UPath
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings import renamed
+from clustering_tasks.settings.dotted import assignments, nested
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.renamed import RENAMED
-from clustering_tasks.settings.run import RunSettings, assignments, nested, run_settings
+from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.workspace.artefacts import Run, load_run
 from stage4.cli.errors import UsageError
 from stage4.cli.settings import conf as terminal_conf

@@ -4,7 +4,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.settings.run import RunSettings, assignments, nested, run_settings
+from clustering_tasks.settings.dotted import assignments, nested
+from clustering_tasks.settings.run import RunSettings, run_settings
 
 
 def refusal(*sources: dict[str, object]) -> str:

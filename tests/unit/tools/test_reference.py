@@ -7,7 +7,8 @@ from dotenv import dotenv_values
 
 from clustering_tasks import errors
 from clustering_tasks.settings.deployment import DeploymentSettings
-from clustering_tasks.settings.run import RunSettings, nested, run_settings
+from clustering_tasks.settings.dotted import nested
+from clustering_tasks.settings.run import RunSettings, run_settings
 from tools.docs import contract, settings
 from tools.docs.errors import errors_page
 

@@ -54,6 +54,7 @@ def versions() -> dict[str, str]:
         ("publication/files.py", set()),
         # Pure data, whose values are in the keys by themselves.
         ("settings/run.py", set()),
+        ("settings/groups/clustering.py", set()),
         ("settings/types.py", set()),
         ("steps/__init__.py", set()),
         ("contract/record.py", set()),

@@ -23,7 +23,7 @@ from clustering_tasks.llm.answers import (
 )
 from clustering_tasks.llm.labels import as_label, names_are_said
 from clustering_tasks.llm.questions import Question
-from clustering_tasks.settings.run import LlmSettings
+from clustering_tasks.settings.groups.meaning import LlmSettings
 from stage4.clients.llm.limits import Budget, OverBudgetError, Pace
 from stage4.clients.llm.model import (
     FailedError,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from clustering_tasks.algorithms.interface import Block
 from clustering_tasks.arrays import I32
-from clustering_tasks.settings.run import OutlierSettings, run_settings
+from clustering_tasks.settings.groups.clustering import OutlierSettings
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.merge.outlier_policy import (
     Offers,
     assignment,

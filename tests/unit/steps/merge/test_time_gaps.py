@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.arrays import F64
-from clustering_tasks.settings.run import TemporalSettings
+from clustering_tasks.settings.groups.graph import TemporalSettings
 from clustering_tasks.steps.merge.time_gaps import Checked, check_gaps
 
 NEVER = float("nan")

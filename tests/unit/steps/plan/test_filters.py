@@ -8,8 +8,10 @@ import pytest
 
 from clustering_tasks.algorithms.method import refuse_filters
 from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.dotted import assignments
+from clustering_tasks.settings.groups.source import FilterSettings
 from clustering_tasks.settings.levels import DOMAINS, LEVELS
-from clustering_tasks.settings.run import FilterSettings, assignments, run_settings
+from clustering_tasks.settings.run import run_settings
 from clustering_tasks.steps.plan.filters import COLUMNS, kept_rows
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clustering_tasks.arrays import I64
-from clustering_tasks.settings.run import TagSettings
+from clustering_tasks.settings.groups.meaning import TagSettings
 from clustering_tasks.steps.tag.propagation import (
     Applied,
     Clustering,

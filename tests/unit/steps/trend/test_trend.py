@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from clustering_tasks.settings.run import TrendSettings
+from clustering_tasks.settings.groups.meaning import TrendSettings
 from clustering_tasks.steps.trend.rates import rate_ratios
 from clustering_tasks.steps.trend.trend import count_items, describe
 

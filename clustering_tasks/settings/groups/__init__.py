@@ -1,0 +1,1 @@
+"""Groups of a run's settings, by what they decide."""
