@@ -24,6 +24,7 @@ from clustering_tasks.engine.modularity import modularity
 from clustering_tasks.engine.mutual import mutual_neighbours
 from clustering_tasks.engine.nearest_centroids import nearest_centroids
 from clustering_tasks.engine.neighbours import Cells, exact_neighbours, search
+from clustering_tasks.engine.one_story import join_parts
 from clustering_tasks.engine.quality import fit, mean_spread, separation, silhouette
 from clustering_tasks.engine.row_files import read_rows
 from clustering_tasks.engine.silhouette_cut import choose_cut
@@ -76,6 +77,7 @@ def warm_up() -> float:
     dated = np.zeros((12, 2))
     tree = average_linkage(smoothed, found.ids, weight, -1.0, decay_of(dated, 1.0))
     choose_cut(tree, smoothed, found.ids, weight, None, decay_of(dated, 1.0))
+    join_parts(labels, vectors, 0)
     split_at_gaps(labels, find_gaps(labels, dated, 1.0), found.ids, weight, 1.0)
     propagate(found.ids, 1 - found.distances, weight, -1.0, 3)
     nearest_centroids(vectors, kmeans(vectors, weight, 3, 12))

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from clustering_tasks.algorithms.hdbscan import beyond_window
 from clustering_tasks.algorithms.interface import Block, FlatClustering, graph_clustering
 from clustering_tasks.algorithms.method import Method
-from clustering_tasks.arrays import F32, F64, I64
+from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.agreement import agrees, cuts_about
 from clustering_tasks.engine.background import DEVIATIONS, background
 from clustering_tasks.engine.bridging import bridged
+from clustering_tasks.engine.common_part import LARGE_SHARE
 from clustering_tasks.engine.complete_linkage import complete_linkage
 from clustering_tasks.engine.linkage import Linkage, average_linkage
 from clustering_tasks.engine.neighbours import exact_distances
+from clustering_tasks.engine.one_story import join_parts
 from clustering_tasks.engine.silhouette_cut import LEAST, Cut, choose_cut, ward_cuts
 from clustering_tasks.engine.smoothing import THRESHOLD, smooth
 from clustering_tasks.engine.spanning_tree import spanning_tree
@@ -107,8 +109,12 @@ def _clustered(
     smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
     grown = _hierarchy(smoothed, block, settings)
     tree, cut = grown.tree, grown.cut
-    labels = trim_small(cut.labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
-    pair_floor = None
+    labels, pair_floor = cut.labels, None
+    if _deviations(settings) and floor is None:  # most pairs are of one story
+        large = LARGE_SHARE * (len(labels) + left_out)
+        labels = join_parts(labels, block.vectors, large)
+    joined = _groups(cut.labels) - _groups(labels)
+    labels = trim_small(labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
     if _deviations(settings):
         pair_floor = least_similarity_of_pairs(labels, block.vectors, block.weight, left_out)
     if pair_floor is not None:
@@ -122,11 +128,16 @@ def _clustered(
             "linkage": grown.linkage,
             "cut_similarity": cut.similarity,
             "cut_silhouette": cut.silhouette,
+            "joined": joined,
             "pair_similarity": pair_floor,
             "lone_similarity": floor,
             "lone": left_out,
         },
     )
+
+
+def _groups(labels: I32) -> int:
+    return int(labels.max(initial=-1)) + 1
 
 
 def _hierarchy(smoothed: F32, block: Block, settings: RunSettings) -> _Hierarchy:
@@ -149,8 +160,7 @@ def _one(linkage: str, smoothed: F32, block: Block, settings: RunSettings) -> _H
 
 def _ward_about(cut: Cut, smoothed: F32, block: Block) -> _Hierarchy:
     tree = ward_linkage(smoothed, block.ids, block.weight, -np.inf, block.decay)
-    groups = int(cut.labels.max(initial=-1)) + 1
-    cuts = cuts_about(tree, len(block.weight), groups)
+    cuts = cuts_about(tree, len(block.weight), _groups(cut.labels))
     return _Hierarchy(
         "ward", tree, choose_cut(tree, smoothed, block.ids, block.weight, cuts, block.decay)
     )

@@ -8,8 +8,10 @@ to .10, while the standard deviation of all pairs is .09 to .27.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.special import chdtri
 
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine.compile import kernel
@@ -32,6 +34,9 @@ _AWAY = 2
 # Deviations within which chance would reach identity: in the middle of the gap between unrelated
 # pairs (10 and more) and those of one story (2 to 6).
 _NEAR_IDENTITY = 7.5
+# The scatter may be as wide as only one sample in ten would hide: 2 times what five items show,
+# 1.5 times what ten do, 1.04 times what 512 do.
+_HIDDEN = 0.1
 # 130,000 pairs: mode and scatter to .003; 20 ms.
 _SAMPLE = 512
 
@@ -67,7 +72,8 @@ def background(vectors: Vectors) -> Background | None:
         large story and others, the mode is above the mean. With one story alone, the mode is far
         from zero, and the scatter so wide that chance would nearly reach identity: in large stories
         of three collections it is .17 to .45 of the way there, among unrelated pairs .07 to .10,
-        also with an encoder for which all texts are alike.
+        also with an encoder for which all texts are alike. Few items hardly show their scatter: it
+        is taken as wide as they may hide.
     """
     count = len(vectors)
     if count < 3:
@@ -82,14 +88,25 @@ def background(vectors: Vectors) -> Background | None:
     below = mode - similarity[: np.searchsorted(similarity, mode)].astype(np.float64)
     deviation = float(np.sqrt(np.square(below).mean())) if len(below) else 0.0
     above_mean = mode > similarity.mean(dtype=np.float64) + _ABOVE_MEAN * deviation
-    if above_mean or _one_story(mode, deviation):
+    if above_mean or one_story(mode, deviation, _hidden(len(sample))):
         return None
     return Background(mode, deviation)
 
 
-def _one_story(mode: float, deviation: float) -> bool:
-    """Tell whether the pairs are too alike, and differ too much, to be unrelated."""
-    return mode > _AWAY * deviation and _NEAR_IDENTITY * deviation > 1 - mode
+def one_story(mode: Any, deviation: Any, hidden: float = 1.0) -> Any:
+    """Tell whether pairs are too alike, and differ too much, to be unrelated.
+
+    Args:
+        mode: of their similarities; a number or an array.
+        deviation: of them, likewise.
+        hidden: how many times as wide they may scatter.
+    """
+    return (mode > _AWAY * deviation) & (_NEAR_IDENTITY * hidden * deviation > 1 - mode)
+
+
+def _hidden(items: int) -> float:
+    """By how much the scatter among so many items may be wider than it looks."""
+    return float(np.sqrt((items - 1) / chdtri(items - 1, 1 - _HIDDEN)))
 
 
 @kernel

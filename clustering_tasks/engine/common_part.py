@@ -16,7 +16,7 @@ from clustering_tasks.engine.products import dot
 # Plateau: from .07 to .1, by the power 1.5, 2 or 3, mean B-cubed F1 over thinned levels changes by
 # .001. Less, and levels of small stories change as well: a story's size is only known as the number
 # of items that resemble an item (docs/ALGORITHMS.md).
-_LARGE_SHARE = 0.1
+LARGE_SHARE = 0.1
 # A share of a tenth to .007; 90 ms.
 SAMPLE = 2048
 
@@ -43,7 +43,7 @@ def shift_without_giants(vectors: F32, weights: I32) -> F64 | None:
         return None
     similar = np.zeros(len(vectors))
     add_similar(vectors, weights, np.float32(chance.beyond(DEVIATIONS)), similar)
-    counts = weights * np.square(np.minimum(1, _LARGE_SHARE * weights.sum() / similar))
+    counts = weights * np.square(np.minimum(1, LARGE_SHARE * weights.sum() / similar))
     if np.array_equal(counts, weights):
         return np.zeros(vectors.shape[1])
     shares = counts / counts.sum() - weights / weights.sum()

@@ -17,6 +17,7 @@ CHOSEN = (
     "linkage",
     "cut_similarity",
     "cut_silhouette",
+    "joined",
     "lone_similarity",
     "lone",
     "pair_similarity",

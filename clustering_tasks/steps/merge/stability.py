@@ -32,7 +32,9 @@ def stability(
         return np.full(int(found.labels.max(initial=-1)) + 1, np.nan)
     traits = ALGORITHMS[method.algorithm]
     group = getattr(settings, traits.name)
-    kept = group.model_copy(update={name: found.facts.get(name) for name in traits.keeps})
+    kept = group
+    if not found.facts.get("joined"):  # the same cut alone would not find what was joined
+        kept = group.model_copy(update={name: found.facts.get(name) for name in traits.keeps})
     settings = settings.model_copy(update={traits.name: kept})
     algorithm = traits.load()
     min_size = getattr(group, "min_cluster_size", 2)

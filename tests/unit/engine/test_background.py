@@ -56,3 +56,24 @@ def test_three_identical_items_have_one_without_scatter() -> None:
     found = background(scattered(1, 16).repeat(3, axis=0))
     assert found is not None
     assert found.beyond(5) == pytest.approx(1, abs=1e-6)
+
+
+def few_of_one_story(count: int, seed: int) -> F32:
+    """Items about one thing, some to the point, others hardly."""
+    rng = np.random.default_rng(seed)
+    own = rng.normal(size=(count, 256)) * rng.uniform(0.01, 0.08, (count, 1))
+    vectors = (np.eye(1, 256) + own).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+@pytest.mark.parametrize("count", [5, 6, 8, 12])
+def test_few_items_of_one_story_have_no_background(count: int) -> None:
+    found = [background(few_of_one_story(count, seed)) for seed in range(40)]
+    assert sum(each is not None for each in found) <= 4
+
+
+@pytest.mark.parametrize("count", [5, 6, 8, 12])
+def test_few_unrelated_items_mostly_have_one(count: int) -> None:
+    found = [background(scattered(count, 256, seed)) for seed in range(40)]
+    assert sum(each is None for each in found) <= 12
