@@ -108,8 +108,8 @@ def test_a_sentence_that_cannot_be_shortened_gives_no_clause() -> None:
     [
         (
             (
-                "The submarine Narwhal ran aground off the Sable Bank in the evening of the festival "
-                "on Thursday with 85 sailors aboard, five of whom were hurt"
+                "The submarine Narwhal ran aground off the Sable Bank in the evening of the "
+                "festival on Thursday with 85 sailors aboard, five of whom were hurt"
             ),
             "The submarine Narwhal ran aground off the Sable Bank in the evening of the festival",
         ),
