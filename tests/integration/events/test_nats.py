@@ -351,7 +351,8 @@ def test_events_go_by_tls_with_a_certificate_of_their_own(
         started()
         for extra, error in (
             ({"ssl": True}, "no TLS: self-signed certificate"),
-            ({"ssl": True, "ssl_ca_certs": str(own)}, "SSL"),
+            # In TLS 1.3 the alert comes behind the handshake, and may be lost with the connection.
+            ({"ssl": True, "ssl_ca_certs": str(own)}, "no answer: "),
         ):
             monkeypatch.setenv("AIRFLOW_CONN_BROKER", broker.connection(**extra))
             assert relay() == {"broker": {"pending": 1}}
