@@ -59,7 +59,7 @@ _AGE = re.compile(r",\s*(?:aged\s+)?\d{1,3}$")
 _POSSESSIVE = re.compile(r"(?:['\u2019]s|(?<=s)['\u2019])$")
 _NP_HEAD = re.compile(r"\s+(?:of|in|on|at|for|from|near|with|by|to|who|that|which)\s")
 _EDGES = " \"'\u201c\u201d\u2018\u2019\u00ab\u00bb,;:()[]"
-_HALVES = ("\u00ab\u00bb", "\u201c\u201d", "\u2018\u2019", "()", "[]")
+_HALVES = {"\u00ab": "\u00bb", "\u201c": "\u201d", "\u2018": "\u2019", "(": ")", "[": "]"}
 BETWEEN = words(
     """
     of the and & for de la le du des del della di da dos van von der den bin ibn al el y e und et zu
@@ -166,7 +166,7 @@ def bare_name(mention: str) -> str:
 def _without_edges(text: str) -> str:
     """Take off quotes, brackets and signs, but not half of a pair: "Opera (Oslo)"."""
     bare = text.strip(_EDGES)
-    for opening, closing in _HALVES:
+    for opening, closing in _HALVES.items():
         if bare.count(opening) > bare.count(closing) and closing in text[len(bare) :]:
             return bare + closing
     return bare
