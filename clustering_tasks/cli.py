@@ -150,10 +150,12 @@ def check_environment() -> None:
     """Refuse what is wrong in the environment before a command works.
 
     Raises:
-        SettingsError: a setting of the installation, or OMP_NUM_THREADS.
+        SettingsError: a setting of the installation, OMP_NUM_THREADS or STAGE4_TILES.
     """
     deployment()
     thread_count()
+    if "STAGE4_TILES" in os.environ:  # the module takes as long to load as all else
+        _module("engine.integer_tiles").tile_path()
 
 
 _add_commands()

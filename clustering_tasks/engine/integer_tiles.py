@@ -25,7 +25,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from clustering_tasks.errors import BadInputError
+from clustering_tasks.errors import SettingsError
 
 Path = Literal["vnni", "avx2", "plain"]
 
@@ -62,13 +62,13 @@ def tile_path() -> int:
     """Return the number of the path that tiles take: the fastest, or `STAGE4_TILES`.
 
     Raises:
-        BadInputError: when the environment names a path that this processor does not have.
+        SettingsError: when the environment names a path that this processor does not have.
     """
     wanted = os.environ.get("STAGE4_TILES") or tile_paths()[0]
     for path in tile_paths():
         if wanted == path:
             return get_args(Path).index(path)
-    raise BadInputError(
+    raise SettingsError(
         f"STAGE4_TILES={wanted}: this processor has {', '.join(tile_paths())}; unset it"
     )
 

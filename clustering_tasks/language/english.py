@@ -109,3 +109,25 @@ NOUN_OF: dict[str, str] = {
     for verb in words(verbs)
 }
 """Of a verb that only says that something was said, the noun that may lead a label."""
+# First names that do not begin like what they are short for.
+SHORT_FOR: dict[str, str] = {
+    short: first
+    for first, all_short in {
+        "albert": "bert bertie",
+        "andrew": "drew",
+        "anthony": "tony",
+        "charles": "chuck",
+        "edward": "ted teddy ned",
+        "elizabeth": "beth betty liz lizzie",
+        "eugene": "gene",
+        "henry": "hank",
+        "james": "jim jimmy",
+        "john": "jack",
+        "margaret": "peggy",
+        "mary": "molly polly",
+        "richard": "dick",
+        "robert": "bob bobby",
+        "william": "bill billy",
+    }.items()
+    for short in words(all_short)
+}

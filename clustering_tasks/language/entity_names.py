@@ -9,6 +9,7 @@ from typing import Literal
 from unicodedata import normalize
 
 from clustering_tasks.language.english import DATES, words
+from clustering_tasks.language.foreign_pronouns import is_foreign_pronoun
 from clustering_tasks.language.mending import mended
 from clustering_tasks.stage3.text import matching
 
@@ -46,7 +47,10 @@ _TITLE = re.compile(
     r"|Minister|Foreign Minister|Secretary|General|Colonel|Captain|Sergeant|Lieutenant|Detective"
     r"|Officer|Deputy|Inspector|Judge|Justice|King|Queen|Prince|Princess|Pope|Professor|Doctor"
     r"|Attorney|Lawyer|Coach|Actor|Actress|Director|Chairman|Congressman|Congresswoman|Sheriff|Se\u00f1or|Se\u00f1ora"
-    r"|Herr|Frau|Monsieur|Madame|Signor|Signora|Don|Do\u00f1a)\s+(?=[^\W\d_a-z])"
+    r"|Bundeskanzler(?:in)?|Kanzler(?:in)?|Pr\u00e4sident(?:in)?|Ministerpr\u00e4sident(?:in)?"
+    r"|Presidente|Presidenta|Pr\u00e9sidente?|Premier ministre|Ministre|Ministro|Ministra"
+    r"|Primer ministro"
+    r"|Cumhurba\u015fkan\u0131|Ba\u015fbakan|Herr|Frau|Monsieur|Madame|Signor|Signora|Don|Do\u00f1a)\s+(?=[^\W\d_a-z])"
 )
 _SUFFIX = re.compile(
     r",?\s+(?:Inc|Corp|Corporation|Ltd|Limited|LLC|PLC|plc|Co|GmbH|AG|SA|S\.A|SpA|NV|BV|Esq|PhD|M\.?D)\.?$"
@@ -55,6 +59,7 @@ _AGE = re.compile(r",\s*(?:aged\s+)?\d{1,3}$")
 _POSSESSIVE = re.compile(r"(?:['\u2019]s|(?<=s)['\u2019])$")
 _NP_HEAD = re.compile(r"\s+(?:of|in|on|at|for|from|near|with|by|to|who|that|which)\s")
 _EDGES = " \"'\u201c\u201d\u2018\u2019\u00ab\u00bb,;:()[]"
+_HALVES = {"\u00ab": "\u00bb", "\u201c": "\u201d", "\u2018": "\u2019", "(": ")", "[": "]"}
 BETWEEN = words(
     """
     of the and & for de la le du des del della di da dos van von der den bin ibn al el y e und et zu
@@ -94,6 +99,8 @@ def common_nouns(mentions: Mapping[str, int]) -> frozenset[str]:
     for mention, count in mentions.items():
         bare = bare_name(mention)
         low = bare.lower()
+        if low == bare.upper():
+            continue  # no case, as in Arabic or Chinese: nothing shows
         (small if bare == low else capital)[low] += count
     return frozenset(low for low, count in small.items() if count >= capital[low])
 
@@ -130,7 +137,7 @@ def kind_among(mention: str, common: frozenset[str]) -> Kind:
 @lru_cache(1 << 13)
 def stands_for_a_name(mention: str) -> bool:
     """Whether a mention is a pronoun, a function word or a short number."""
-    if _PRONOUN.fullmatch(mention):
+    if _PRONOUN.fullmatch(mention) or is_foreign_pronoun(mention):
         return True
     bare = bare_name(mention)
     return not bare or (
@@ -150,10 +157,19 @@ def kind_of(mention: str) -> Kind:
 @lru_cache(1 << 13)
 def bare_name(mention: str) -> str:
     """Return a mention without articles and prepositions before it, a possessive and an age."""
-    bare = mended(mention).strip(_EDGES)
+    bare = _without_edges(mended(mention))
     bare = _LEADING.sub("", bare, count=1) if _LEADING.match(bare) else bare
     bare = _AGE.sub("", bare)
-    return _POSSESSIVE.sub("", bare).strip(_EDGES)
+    return _without_edges(_POSSESSIVE.sub("", bare))
+
+
+def _without_edges(text: str) -> str:
+    """Take off quotes, brackets and signs, but not half of a pair: "Opera (Oslo)"."""
+    bare = text.strip(_EDGES)
+    for opening, closing in _HALVES.items():
+        if bare.count(opening) > bare.count(closing) and closing in text[len(bare) :]:
+            return bare + closing
+    return bare
 
 
 def one_encoding(mention: str) -> str:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import takewhile
 from typing import Literal
-from unicodedata import category, normalize
+from unicodedata import category, name, normalize
 
-from clustering_tasks.language.english import DATES, words
+from clustering_tasks.language.english import DATES, SHORT_FOR, words
 from clustering_tasks.language.entity_names import (
     bare_name,
     one_encoding,
@@ -24,6 +25,8 @@ _SHE = words("she her hers herself ella haar elle ela")
 _CONTRACTED = re.compile(r"['\u2019](?:s|d|ll)$")
 _GENERATIONS = words("jr sr ii iii iv")
 _PARTS = (2, 4)  # of a person's full name
+_STEM, _ENDING = 3, 3  # letters that all cases of a name have, and that one may have more
+_UMLAUT = re.compile("([aou])e")  # "Mueller" is "Müller"
 _SIGNS = re.compile(r"[^\w]+")
 _JOINING = re.compile(r"[.'\u2019]")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -78,15 +81,41 @@ def full_name(key: str) -> tuple[str, ...]:
 def may_be_one(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two full names can be one person's.
 
-    They can where one has all parts of the other, where the family names are equal and the first
-    names begin alike ("Fred", "Frederick"), or the first names are equal and the others begin
-    alike.
+    They can where one has all parts of the other, in whatever case of a language that inflects
+    them ("Petr Pavel", "Petra Pavla"), where the family names are equal and the first names begin
+    alike ("Fred", "Frederick") or one is short for the other, or the first names are equal and the
+    others begin alike.
     """
-    if set(one) <= set(other) or set(other) <= set(one):
+    if _has_all(one, other) or _has_all(other, one):
         return True
     if one[-1] == other[-1]:
-        return one[0][0] == other[0][0]
+        return one[0][0] == other[0][0] or _in_full(one[0]) == _in_full(other[0])
     return one[0] == other[0] and one[-1][0] == other[-1][0]
+
+
+def script(key: str) -> str:
+    """Return the script of a name's first letter, by its name in Unicode ("LATIN"); "" of none."""
+    letter = next(filter(str.isalpha, key), "")
+    return name(letter, "").partition(" ")[0] if letter else ""
+
+
+def _has_all(whole: Sequence[str], parts: Sequence[str]) -> bool:
+    return all(any(_is_form_of(part, word) for word in whole) for part in parts)
+
+
+def _is_form_of(one: str, other: str) -> bool:
+    """Whether two words can be cases of one name: only their last letters differ."""
+    if one == other:
+        return True
+    one, other = (_UMLAUT.sub(r"\1", word) for word in (one, other))
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    begun = sum(1 for _ in same)
+    ends = max(len(one), len(other)) - begun
+    return begun >= _STEM and ends <= min(begun - 1, _ENDING)
+
+
+def _in_full(first: str) -> str:
+    return SHORT_FOR.get(first, first)
 
 
 @lru_cache(1 << 13)

@@ -180,7 +180,8 @@ class DeploymentSettings(BaseSettings):
     event_receivers: Names = Field(
         (),
         description="Ids of the Airflow connections that events are sent to, separated by commas: "
-        "of type `http` a webhook, of type `redis` a stream (docs/EVENTS.md). Empty: none.",
+        "of type `http` a webhook, of type `nats` or `redis` a stream (docs/EVENTS.md). "
+        "Empty: none.",
     )
     event_hours: float = Field(
         72,

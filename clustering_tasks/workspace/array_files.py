@@ -1,9 +1,10 @@
 """Arrays by name, as a step leaves them in an artefact (`.npz`)."""
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -12,7 +13,9 @@ from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.workspace.artefacts import made_by_another_version
+from clustering_tasks.workspace.storage import is_local
 
+_WITHOUT_ARRAYS = 22  # bytes of an archive without a member
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -49,6 +52,14 @@ class Arrays(Mapping[str, npt.NDArray[Any]]):
         return len(self._arrays)
 
 
+@contextmanager
+def _opened(path: UPath) -> Iterator[IO[bytes]]:
+    """Open an archive; `zipfile` looks before its start, which an object store's file refuses."""
+    with path.open("rb") as file:
+        small = not is_local(path) and path.stat().st_size <= _WITHOUT_ARRAYS
+        yield io.BytesIO(file.read()) if small else file
+
+
 def _lacking(name: str, path: UPath) -> BadInputError:
     key = path.parent.parent  # <step>/<key>/<attempt>/<file>
     return made_by_another_version(key.parent.name, str(key), f"array `{name}` in `{path.name}`")
@@ -57,7 +68,7 @@ def _lacking(name: str, path: UPath) -> BadInputError:
 @contextmanager
 def open_arrays(path: UPath) -> Iterator[Arrays]:
     """Open a file of an artefact that holds arrays by name."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with _opened(path) as file, np.load(file, allow_pickle=False) as arrays:
         yield Arrays(arrays, path)
 
 
@@ -78,7 +89,7 @@ def array_parts(path: UPath, name: str, sizes: Iterable[int]) -> Iterator[npt.ND
     Raises:
         BadInputError: the file has none of this name.
     """
-    with path.open("rb") as file, ZipFile(file) as arrays:
+    with _opened(path) as file, ZipFile(file) as arrays:
         if f"{name}.npy" not in arrays.namelist():
             raise _lacking(name, path)
         with arrays.open(f"{name}.npy") as array:
@@ -95,6 +106,6 @@ def check_arrays(path: UPath) -> None:
     Raises:
         BadZipFile: a checksum is wrong, or the file is cut short.
     """
-    with path.open("rb") as file, ZipFile(file) as arrays:
+    with _opened(path) as file, ZipFile(file) as arrays:
         if (broken := arrays.testzip()) is not None:
             raise BadZipFile(f"the checksum of {broken} is wrong")

@@ -285,7 +285,8 @@ def _make(step: str, key: str, folder: UPath, work: Callable[[Attempt], None]) -
             work(attempt)
     except BaseException:
         # Nobody would find these files again. An attempt that is ended by SIGKILL leaves its own.
-        attempt.folder.fs.rm(attempt.folder.path, recursive=True)
+        if attempt.folder.exists():  # an object store has no folder without a file
+            attempt.folder.fs.rm(attempt.folder.path, recursive=True)
         raise
     result = Result(
         step=step,

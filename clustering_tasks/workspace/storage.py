@@ -81,7 +81,8 @@ def unfinished(folder: UPath) -> Iterator[None]:
 def remove_unfinished() -> None:
     """Remove what this process is writing, before a signal ends it."""
     for folder in _unfinished:
-        folder.fs.rm(folder.path, recursive=True)
+        if folder.exists():  # an object store has no folder without a file
+            folder.fs.rm(folder.path, recursive=True)
 
 
 def to_json(value: Any) -> bytes:

@@ -76,6 +76,8 @@ class VectorFile:
         Reads the file once from the first row wanted to the last, so that it costs as little for
         rows in disorder: in blocks, and where few of a block are wanted, these alone.
         """
+        if _in_a_row(rows):  # a seventh of the work
+            return self.read(int(rows[0]), int(rows[-1]) + 1)
         taken = np.empty((len(rows), self.shape[1]), dtype=np.float32)
         order = np.argsort(rows, kind="stable")
         wanted = rows[order]
@@ -93,6 +95,12 @@ class VectorFile:
         lasts = np.append(starts[1:], len(wanted)) - 1
         runs = zip(wanted[starts].tolist(), wanted[lasts].tolist(), strict=True)
         return np.concatenate([self.read(first, last + 1) for first, last in runs])
+
+
+def _in_a_row(rows: I64) -> bool:
+    return (
+        len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all())
+    )
 
 
 class FileRows:

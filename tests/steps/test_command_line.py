@@ -272,6 +272,7 @@ def test_a_wrong_setting_of_the_installation_is_named_with_its_variable(
         *(("STAGE4_BATCH_ROWS", "1023"), ("STAGE4_CHECKPOINT_SECONDS", "-1")),
         *(("STAGE4_GPU_MEMORY_BYTES", "0"), ("STAGE4_CALLBACK_SECRET", "c2VjcmV0" * 4)),
         *(("OMP_NUM_THREADS", "-2"), ("OMP_NUM_THREADS", "many"), ("OMP_NUM_THREADS", "2 3")),
+        ("STAGE4_TILES", "abacus"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "cluster", "check-settings"])

@@ -15,6 +15,8 @@ import stage4
 from clustering_tasks.contract.cloud_events import CLUSTERS_CHANGED, DATA, CloudEvent
 from clustering_tasks.stage3.events import Stage3Event
 from stage4.database.outbox import API_PATH
+from stage4.events.nats_stream import PREFIX
+from stage4.events.nats_stream import STREAM as NATS_STREAM
 from stage4.events.redis_stream import LONGEST, STREAM
 from stage4.events.stage3.stream import DEAD_SUFFIX, GROUP
 from stage4.events.stage3.stream import STREAM as STAGE3_STREAM
@@ -76,6 +78,14 @@ def document() -> Json:
                 "the JSON.",
                 messages,
             ),
+            "nats": _channel(
+                f"{PREFIX}.{{type}}",
+                f"Subjects of NATS, stored by the stream `{NATS_STREAM}` of JetStream; an "
+                "installation may have another prefix and stream. A message has the headers "
+                "`Content-Type` and `Nats-Msg-Id`, the `id` of the event.",
+                messages,
+                parameters={"type": {"enum": [*DATA], "description": "Of the event."}},
+            ),
             "stage3Webhook": _channel(
                 f"{API_PATH}/stage3/events",
                 "Of Airflow's API server; the answer 202 says that the event is stored.",
@@ -91,6 +101,9 @@ def document() -> Json:
         "operations": {
             "postWebhook": _operation("webhook", "Posts an event, signed as Standard Webhooks."),
             "appendToStream": _operation("redis", "Appends an event by XADD."),
+            "publishToStream": _operation(
+                "nats", "Publishes an event, and waits until the stream has stored it."
+            ),
             "takeWebhook": _operation(
                 "stage3Webhook", "Takes an event, signed as Standard Webhooks.", "receive"
             ),

@@ -47,13 +47,16 @@ _ADVERBIAL = re.compile(
 )
 # What a comma opens that is beside the main clause.
 _BESIDE = re.compile(
-    r",\s+(?=(?:who|whom|whose|which|where|when|while|after|before|as|because|since|although|though"
-    r"|despite|following|amid|but|and|or|so|with|without|including|according|saying|leading|ending"
+    r",\s+(?=(?:(?:\w+ of )?whom|who|whose|which|where|when|while|after|before|as|because|since"
+    r"|although|though|despite|following|amid|but|and|or|so|with|without|including|according|saying|leading|ending"
     r"|making|leaving|\w+ing|the|a|an|his|her|its|their|one|just|on|in|at|for|from|by|only|if|it)\b)"
     r"|\s*;\s*|\s+(?:--|[\u2013\u2014])\s+|:\s+"
     r"|\s+(?=(?:after|before|when|while|because|although|though|following|amid|where|who|which"
     r"|despite|during)\s)"
 )
+# What a subject does besides. `A man shot and wounded three` is cut nowhere: it stands early.
+_SECOND_VERB = re.compile(r"\s+(?:and|but)\s+(?=(?:\w+ly\s+)?\w+ed\b)")
+_LONG_ENOUGH = 50
 _APPOSITION = re.compile(
     r",\s+(?=(?:the|a|an|his|her|its|their|one|who|which|whose|where|also|now|both|formerly|aged"
     r"|including|about|near|south|north|east|west|longtime|former|known|described)\b)[^,]{2,160},"
@@ -96,6 +99,21 @@ def clauses(sentence: str) -> list[str]:
     if not found:
         found = [short for short in _shortened(whole) if is_whole(short)]
     return [each for each in dict.fromkeys(map(tidy, found)) if each]
+
+
+def head(sentence: str) -> str:
+    """Return the beginning of a long sentence that can stand alone; empty where there is none.
+
+    It says less than `clauses`: the last aside is left out, then a second verb or adjuncts.
+    """
+    text = _BRACKETS.sub("", _without_frame(sentence))
+    if _OPENS_BESIDE.match(text) or ENGLISH.isdisjoint(text.split()):
+        return ""
+    text = text[: min((m.start() for m in _BESIDE.finditer(text, LONGEST)), default=len(text))]
+    ends = [at for m in _SECOND_VERB.finditer(text, _LONG_ENOUGH) if (at := m.start()) <= LONGEST]
+    text = next((text[:at] for at in reversed(ends) if is_clause(text[:at])), text)
+    text = _without_adjuncts(text)
+    return tidy(text) if len(text) <= LONGEST and is_whole(text) and is_clause(text) else ""
 
 
 def _without_frame(sentence: str) -> str:
@@ -161,9 +179,14 @@ def _cut(form: str) -> list[str]:
         for at in reversed([m.start() for m in _BESIDE.finditer(form, 0, LONGEST + 4)]):
             if at <= LONGEST and is_clause(form[:at]):
                 return [form[:at]]
+    form = _without_adjuncts(form)
+    return [form] if len(form) <= LONGEST and is_clause(form) else []
+
+
+def _without_adjuncts(form: str) -> str:
     while len(form) > LONGEST and "," not in form and (shorter := _ADJUNCT.match(form)):
         form = shorter[1]
-    return [form] if len(form) <= LONGEST and is_clause(form) else []
+    return form
 
 
 def _capital(text: str) -> str:

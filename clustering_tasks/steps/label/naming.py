@@ -14,7 +14,7 @@ from clustering_tasks.language.entity_names import (
 )
 from clustering_tasks.language.mending import mended
 from clustering_tasks.stage3.words import has_runs, parts_of, pieces_of
-from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
+from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses
 from clustering_tasks.steps.label.copies import once_each, texts_of
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.plainness import plainness
@@ -164,13 +164,22 @@ def _worth(texts: list[str], words: Words, triggers: list[str]) -> dict[str, flo
             value = (words.fit(clause)[0] + 1e-6) * plainness(clause) * _LESS_CENTRAL**rank
             if len(clause) < len(sentence):
                 value *= 0.5 + (_SHORTENED - 0.5) * len(clause) / min(len(sentence), LONGEST)
-            if triggers and not any(holds(clause, trigger) for trigger in triggers):
+            if triggers and not _tells(clause, triggers):
                 value *= _WITHOUT_TRIGGER
             worth[clause] = max(value, worth.get(clause, 0.0))
+    if triggers and not any(_tells(clause, triggers) for clause in worth):
+        for rank, sentence in split:
+            if _tells(beginning := head(sentence), triggers):
+                value = words.fit(beginning)[0] * plainness(beginning) * _LESS_CENTRAL**rank
+                worth[beginning] = _SHORTENED * value
     if triggers and len(worth) < _ENOUGH and (template := _template(triggers[0], texts)):
         verb = is_verb(triggers[0])
         worth[template] = (words.fit(template)[0] + 1e-6) * _TEMPLATE * (_VERB if verb else 1)
     return worth
+
+
+def _tells(text: str, triggers: list[str]) -> bool:
+    return any(holds(text, trigger) for trigger in triggers)
 
 
 def _split(texts: list[str]) -> list[str]:

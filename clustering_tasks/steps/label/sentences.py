@@ -103,6 +103,12 @@ def split_before(sentence: str, start: str) -> list[str]:
     return [head, sentence[at:]] if has_verb(sentence[at:]) else [head]
 
 
+def is_abbreviated(text: str) -> bool:
+    """Tell whether a point behind a text belongs to its last word (`7.55 p.m`, `Acme Corp`)."""
+    last = text.rpartition(" ")[2].lower()
+    return (last[-2:-1] == "." and last[-1:].isalpha()) or last in ABBREVIATIONS
+
+
 def tidy(part: str) -> str:
     """Return a sentence or clause without the signs at its ends, but for what shows a cut."""
     part = " ".join(part.split()).strip()
@@ -111,9 +117,7 @@ def tidy(part: str) -> str:
     if part.endswith((".\u201d", '."', ".\u2019", ".'")):
         part = part[:-2] + part[-1]
     bare = part.rstrip(_ENDED)
-    # of an abbreviation the point stays
-    last = bare.rpartition(" ")[2].lower()
-    if part[len(bare) : len(bare) + 1] == "." and ("." in last or last in ABBREVIATIONS):
+    if part[len(bare) : len(bare) + 1] == "." and is_abbreviated(bare):
         bare += "."
     return _without_lone_quotes(bare.lstrip(",;:-\u2013\u2014. ") if bare[:2] != ".." else bare)
 

@@ -1,6 +1,7 @@
 """A text as one short line."""
 
 from clustering_tasks.stage3.text import clean, cut
+from clustering_tasks.steps.label.sentences import is_abbreviated
 
 _LONGEST = 100
 
@@ -9,7 +10,8 @@ def shorten(text: str) -> str:
     """Put a text on one line of at most 100 characters, cut between words."""
     line = " ".join(text.split())
     if line.endswith(".") and not line.endswith("..."):
-        line = line.rstrip(". ")  # a label is no sentence
+        bare = line.rstrip(". ")  # a label is no sentence
+        line = f"{bare}." if is_abbreviated(bare) else bare
     if len(line) <= _LONGEST:
         return line
     shown = cut(line, _LONGEST)[:-1]

@@ -20,6 +20,7 @@ from clustering_tasks.language.name_keys import (
     may_be_one,
     name_key,
     numbers_in,
+    script,
 )
 from clustering_tasks.steps.merge.mentioned import (
     MEASURES,
@@ -69,11 +70,7 @@ def _pieces(members: I64, known: Mentioned) -> tuple[str, I32]:
     """Return why a cluster is cut, and the piece of each member, -1 for any."""
     kind = known.types[int(known.type_of[members[0]])]
     if kind == PERSON:
-        named = set(known.kind(members, "name").tolist())
-        names = [
-            full_name(name_key(_text(known, node))) if node in named else ()
-            for node in members.tolist()
-        ]
+        names = _full_names(members, known)
         weight = known.weight[members].tolist()
         return "different_names", _grouped(names, weight, may_be_one, _FEWEST_OF_NAMES)
     texts = [_text(known, node) for node in members.tolist()]
@@ -83,6 +80,22 @@ def _pieces(members: I64, known: Mentioned) -> tuple[str, I32]:
         numbers_in(text) if of_measure or is_quantity(text) else frozenset[str]() for text in texts
     ]
     return "different_numbers", _grouped(numbers, known.weight[members].tolist(), _nested, 1)
+
+
+def _full_names(members: I64, known: Mentioned) -> list[tuple[str, ...]]:
+    """Return the full names of members, () of none and of what another script writes.
+
+    Names of two scripts cannot be compared: the one that most are written in decides.
+    """
+    named = set(known.kind(members, "name").tolist())
+    keys = [name_key(_text(known, n)) if n in named else "" for n in members.tolist()]
+    names = [full_name(key) for key in keys]
+    scripts = [script(key) if full else "" for key, full in zip(keys, names, strict=True)]
+    said = Counter[str]()
+    for each, items in zip(scripts, known.weight[members].tolist(), strict=True):
+        said[each] += items if each else 0
+    first = min(said, key=lambda each: (-said[each], each), default="")
+    return [full if each == first else () for full, each in zip(names, scripts, strict=True)]
 
 
 def _text(known: Mentioned, node: int) -> str:

@@ -1,9 +1,11 @@
 """The receivers of an installation, from its settings and Airflow's connections."""
 
+import re
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import structlog
@@ -19,6 +21,11 @@ from stage4.events.redis_stream import STREAM, RedisStream
 from stage4.events.retrying import Outcome
 from stage4.events.webhook import Webhook
 from stage4.redis_link import redis_url
+
+if TYPE_CHECKING:  # it imports nats-py, which imports aiohttp: 0.3 s for those without NATS
+    from stage4.events.nats_stream import NatsStream
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 
 log = structlog.get_logger()
 
@@ -146,7 +153,9 @@ def _receiver(conn_id: str, connection_of: Callable[[str], Any]) -> Receiver:
         )
     if connection.conn_type == "http":
         return Receiver(_webhook(connection, extra), types)
-    raise ReceiverError(f"type {connection.conn_type!r} is neither `http` nor `redis`")
+    if connection.conn_type == "nats":
+        return Receiver(_nats(connection, extra), types)
+    raise ReceiverError(f"type {connection.conn_type!r} is none of `http`, `nats`, `redis`")
 
 
 def _webhook(connection: Connection, extra: dict[str, Any]) -> Webhook:
@@ -171,6 +180,55 @@ def _url(connection: Connection, extra: dict[str, Any]) -> str:
     port = f":{connection.port}" if connection.port else ""
     path = str(extra.get("path", "/"))
     return f"{connection.schema or 'https'}://{host}{port}{path}"
+
+
+def _nats(connection: Connection, extra: dict[str, Any]) -> "NatsStream":
+    from stage4.events import nats_stream
+
+    stream = str(extra.get("stream", nats_stream.STREAM))
+    prefix = str(extra.get("prefix", nats_stream.PREFIX))
+    if not nats_stream.STREAM_NAME.fullmatch(stream):
+        raise ReceiverError(
+            "`stream` of the connection's extra has other signs than A-Z a-z 0-9 _ -"
+        )
+    if not nats_stream.SUBJECT.fullmatch(prefix):
+        raise ReceiverError("`prefix` of the connection's extra is no subject, as `news.stage4` is")
+    create, encrypted = extra.get("create", False), extra.get("ssl", False)
+    if not isinstance(create, bool) or not isinstance(encrypted, bool):
+        raise ReceiverError("`create` or `ssl` of the connection's extra is neither true nor false")
+    return nats_stream.NatsStream(
+        connection.conn_id,
+        _servers(connection),
+        connection.login or None,
+        connection.password or None,
+        stream=stream,
+        prefix=prefix,
+        create=create,
+        tls=_tls(extra) if encrypted else None,
+    )
+
+
+def _servers(connection: Connection) -> list[str]:
+    """The addresses of the hosts, which a comma separates, on one port."""
+    hosts = (connection.host or "").split(",")
+    if not all(_HOST.fullmatch(host) for host in hosts):
+        raise ReceiverError("the connection's host is no name or address, or several with commas")
+    bracketed = (f"[{host}]" if ":" in host else host for host in hosts)
+    return [f"nats://{host}:{connection.port or 4222}" for host in bracketed]
+
+
+def _tls(extra: dict[str, Any]) -> ssl.SSLContext:
+    """Trust the authorities of the system or of a file; show a certificate where one is named."""
+    try:
+        context = ssl.create_default_context(cafile=extra.get("ssl_ca_certs"))
+        if certificate := extra.get("ssl_certfile"):
+            context.load_cert_chain(certificate, extra.get("ssl_keyfile"), password="")
+    except OSError as error:
+        raise ReceiverError(
+            "a file of `ssl_ca_certs`, `ssl_certfile` or `ssl_keyfile` of the connection's extra "
+            f"cannot be used: {error}"
+        ) from None
+    return context
 
 
 def _callback(where: DeploymentSettings) -> Receiver:

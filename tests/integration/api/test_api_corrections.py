@@ -243,6 +243,7 @@ def test_what_is_no_correction_says_why(api: Api) -> None:
         ({"kind": "rename", "cluster_id": cluster, "label": "\u200b"}, "can be seen"),
         ({"kind": "rename", "cluster_id": cluster, "label": "x" * 300}, "200 characters"),
         ({"kind": "pin", "cluster_id": cluster, "clusters": [cluster]}, "no `clusters`"),
+        ({"kind": "together", "clusters": [cluster]}, f"`{cluster}` alone is one story"),
         ({"kind": "together", "clusters": [cluster, cluster]}, f"`{cluster}` more than once"),
     ]
     for body, said in wrong:

@@ -23,7 +23,7 @@ from clustering_tasks.engine.codes import (
 )
 from clustering_tasks.engine.integer_tiles import tile_path, tile_paths
 from clustering_tasks.engine.neighbours import exact_neighbours
-from clustering_tasks.errors import BadInputError
+from clustering_tasks.errors import SettingsError
 from tests.stage3_folder import blobs, scattered, unit
 
 
@@ -161,7 +161,7 @@ def test_a_path_that_the_processor_does_not_have_is_refused(
     monkeypatch.setattr(integer_tiles, "_host_features", lambda: {"avx2": True})
     assert tile_paths() == ["avx2", "plain"]
     monkeypatch.setenv("STAGE4_TILES", "vnni")
-    with pytest.raises(BadInputError, match="this processor has avx2, plain"):
+    with pytest.raises(SettingsError, match="this processor has avx2, plain"):
         tile_path()
     monkeypatch.setenv("STAGE4_TILES", "")
     assert get_args(integer_tiles.Path)[tile_path()] == "avx2"

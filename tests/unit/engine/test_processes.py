@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from clustering_tasks.engine.processes import work_processes
@@ -26,6 +27,11 @@ def end_by(number: int, item: int) -> int:
 
 def divided(item: int) -> float:
     return 1 / item
+
+
+def has_pandas(_item: int) -> bool:
+    pa.array([1, None])  # pyarrow looks for it
+    return "pandas" in sys.modules
 
 
 def stay(folder: Path, item: str) -> str:
@@ -74,6 +80,12 @@ def test_a_process_that_fails_is_reported_and_says_why(capfd: pytest.CaptureFixt
     with work_processes(2) as each, pytest.raises(RuntimeError, match="failed with code 1"):
         list(each(divided, [2, 1, 0, 4]))
     assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_they_do_without_pandas() -> None:
+    with work_processes(2) as each:
+        assert list(each(has_pandas, [1, 2])) == [False, False]
+    assert has_pandas(1)
 
 
 def test_they_end_when_their_caller_is_killed(tmp_path: Path) -> None:

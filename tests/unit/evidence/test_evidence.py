@@ -210,6 +210,26 @@ def test_likeness_of_mentions_is_the_share_of_common_sequences(mentions: list[st
     assert found == pytest.approx(direct)
 
 
+def test_likeness_is_the_share_of_the_shorter_mention() -> None:
+    rng = np.random.default_rng(0)
+    names = ["Angela Merkel", "Merkel", "Frau Merkel", "Markel", "Ankara", "a", "", None]
+    mentions = read_mentions([names[at] for at in rng.integers(0, len(names), 60)])
+    sets = [
+        set(mentions.letters[mentions.bounds[text] : mentions.bounds[text + 1]].tolist())
+        for text in mentions.text
+    ]
+    rows, columns = rng.integers(0, 60, (2, 2000)).astype(np.int32)
+    for one in (rows, np.sort(rows)):  # in disorder, and many of one node together
+        expected = [
+            len(sets[a] & sets[b]) / min(len(sets[a]), len(sets[b]))
+            if sets[a] and sets[b]
+            else math.nan
+            for a, b in zip(one.tolist(), columns.tolist(), strict=True)
+        ]
+        found = mention_likeness(mentions, one, columns)
+        np.testing.assert_array_equal(found, np.array(expected, dtype=np.float32))
+
+
 @given(st.lists(st.text("abé 京\U0001f600\u00a0\t", max_size=9), min_size=1, max_size=9))
 def test_sequences_are_those_of_scikit_learn(mentions: list[str]) -> None:
     found = read_mentions([*mentions])

@@ -58,6 +58,65 @@ def test_a_capital_at_the_beginning_of_a_sentence_makes_no_name() -> None:
     assert entity.kind == "noun"
 
 
+def test_a_script_without_case_shows_no_common_nouns() -> None:
+    names = {"\u5317\u4eac": 4, "\u0645\u062d\u0645\u062f": 3, "2025": 2}
+    assert common_nouns(names) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("mention", "name"),
+    [
+        (
+            "\u041f\u0410\u041e \u00ab\u0413\u0430\u0437\u043f\u0440\u043e\u043c\u00bb",
+            "\u041f\u0410\u041e \u00ab\u0413\u0430\u0437\u043f\u0440\u043e\u043c\u00bb",
+        ),
+        (
+            "\u00ab\u0413\u0430\u0437\u043f\u0440\u043e\u043c\u00bb",
+            "\u0413\u0430\u0437\u043f\u0440\u043e\u043c",
+        ),
+        ("Opera (Oslo)", "Opera (Oslo)"),
+        ("(Opera)", "Opera"),
+        ("Opera (Oslo),", "Opera (Oslo)"),
+        ("Opera (Oslo", "Opera (Oslo"),
+        ("Bundeskanzlerin Angela Merkel", "Angela Merkel"),
+        ("Cumhurba\u015fkan\u0131 \u0130lham I\u015f\u0131k", "\u0130lham I\u015f\u0131k"),
+    ],
+)
+def test_a_name_is_shown_without_titles_and_with_both_halves_of_a_pair(
+    mention: str, name: str
+) -> None:
+    entity = name_entity([mention])
+    assert entity is not None
+    assert entity.name == name
+
+
+@pytest.mark.parametrize(
+    "mention",
+    [
+        *(
+            "\u043e\u043d",
+            "\u041e\u043d\u0430",
+            "\u4ed6",
+            "\u0647\u0648",
+            "o",
+            "elle",
+            "\u03b1\u03c5\u03c4\u03cc\u03c2",
+            "\u05d4\u05d5\u05d0",
+            "\uadf8\ub294",
+        ),
+    ],
+)
+def test_pronouns_of_other_languages_name_nobody(mention: str) -> None:
+    assert kind_of(mention) == "pronoun"
+
+
+@pytest.mark.parametrize(
+    "mention", ["Elle", "LO", "Den Haag", "\u041e\u043d\u0438\u0449\u0435\u043d\u043a\u043e"]
+)
+def test_a_capital_makes_a_name_of_a_latin_pronoun(mention: str) -> None:
+    assert kind_of(mention) == "name"
+
+
 @pytest.mark.parametrize("mention", ["He", "who", "themselves", "two", "the", "12", "\u2014", "on"])
 def test_what_names_nobody_is_a_pronoun(mention: str) -> None:
     assert kind_of(mention) == "pronoun"

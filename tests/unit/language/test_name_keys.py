@@ -13,6 +13,7 @@ from clustering_tasks.language.name_keys import (
     may_be_one,
     name_key,
     numbers_in,
+    script,
 )
 
 NAME = "Jos\u00e9 P\u00e9rez"
@@ -67,11 +68,29 @@ def test_an_acronym_is_of_several_words() -> None:
         ("john jenkin", "kathryn jenkin", False),
         ("shawn holley", "mark jay heller", False),
         ("kim jong un", "jong un kim", True),
+        # cases of one name, and spellings
+        ("sergei lavrov", "sergeia lavrova", True),
+        ("сергеи лавров", "сергея лаврова", True),
+        ("petr pavel", "petra pavla", True),
+        ("alexes tsipras", "alexe tsipra", True),
+        ("jorg muller", "joerg mueller", True),
+        ("bill clinton", "william clinton", True),
+        ("bill clinton", "hillary clinton", False),
+        ("john jenkin", "james jenkins", False),
+        ("wang wei", "wang min", False),
     ],
 )
 def test_full_names_may_be_one_persons(one: str, other: str, *, together: bool) -> None:
     assert may_be_one(full_name(one), full_name(other)) is together
     assert may_be_one(full_name(other), full_name(one)) is together
+
+
+@pytest.mark.parametrize(
+    ("key", "written_in"),
+    [("anna", "LATIN"), ("1 анна", "CYRILLIC"), ("中文", "CJK"), ("17", ""), ("", "")],
+)
+def test_a_script_is_that_of_the_first_letter(key: str, written_in: str) -> None:
+    assert script(key) == written_in
 
 
 def test_a_single_name_is_no_full_one() -> None:

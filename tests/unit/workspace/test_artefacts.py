@@ -24,6 +24,7 @@ from clustering_tasks.workspace.artefacts import (
     perform,
 )
 from clustering_tasks.workspace.storage import write_atomically
+from tests.unit.workspace.object_store import store
 
 KEY = "0123abcd"
 
@@ -247,3 +248,13 @@ def test_an_attempt_that_is_ended_by_sigterm_leaves_nothing(tmp_path: Path) -> N
         process.terminate()
         assert process.wait(30) == 143
     assert list((tmp_path / "key").iterdir()) == []
+
+
+def test_work_that_fails_in_an_object_store_before_its_first_file_is_what_is_told() -> None:
+    def fail(_attempt: Attempt) -> None:
+        raise BadInputError("no vectors")
+
+    run = make_run(store("/workspace"))
+    run.start()
+    with pytest.raises(BadInputError, match="no vectors"):
+        perform(run, "plan", KEY, fail)

@@ -62,6 +62,16 @@ def test_rows_are_gathered_in_any_order_also_twice(path: UPath, rows: F32) -> No
         assert file.take(np.empty(0, np.int64)).shape == (0, DIMENSION)
 
 
+@pytest.mark.parametrize(
+    "wanted", [[3, 4, 5], [69_999], [3, 5, 4, 6], [3, 3, 5], [5, 4, 3], [3, 6]]
+)
+def test_rows_beside_each_other_are_those_that_are_wanted(
+    path: UPath, rows: F32, wanted: list[int]
+) -> None:
+    with open_vectors(path) as file:
+        np.testing.assert_array_equal(file.take(np.array(wanted)), rows[wanted])
+
+
 def test_no_rows_are_a_file_too(path: UPath) -> None:
     write_vectors(path, (0, DIMENSION), [])
     with open_vectors(path) as file:

@@ -213,6 +213,8 @@ def _decision(connection: Database, new: NewCorrection) -> Decision:
         raise _invalid(f"`{new.kind}` takes no `clusters`")
     if twice := sorted({name for name in new.clusters if new.clusters.count(name) > 1}):
         raise _invalid(f"`clusters` names {_list(twice)} more than once")
+    if new.kind == "together" and len(new.clusters) == 1 and not new.items:
+        raise _invalid(f"`{clean(new.clusters[0])}` alone is one story: name another, or items")
     named = find_named(connection, asked)
     try:
         return Decision(

@@ -105,6 +105,19 @@ def test_a_long_sentence_is_never_cut_inside_a_clause() -> None:
     )
 
 
+def test_an_event_whose_sentences_are_all_long_is_told_by_a_beginning() -> None:
+    texts = [
+        (
+            "The agency banned the cycling champion Hye-jin Kuroda for two years on Friday and "
+            "cancelled the title of the Tour of Juntara"
+        )
+    ] * 2
+    (ban,) = named([texts], "events", sentence=texts, mention=["banned", "banned"])
+    assert (
+        ban.label == "The agency banned the cycling champion Hye-jin Kuroda for two years on Friday"
+    )
+
+
 def test_an_event_is_not_led_by_its_trigger_nor_by_a_reporting_verb() -> None:
     texts = ["Police said the ferry sank off Crete", "The ferry sank off Crete"]
     (ferry,) = named(

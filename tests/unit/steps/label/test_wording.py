@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.language.mending import mended
-from clustering_tasks.steps.label.clauses import LONGEST, clauses, subclauses
+from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences
 from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole
@@ -101,6 +101,31 @@ def test_a_sentence_that_cannot_be_shortened_gives_no_clause() -> None:
     )
     assert clauses(f"{climber} seeing his brother die also narrowly escaped being buried") == []
     assert clauses("word " * 40) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "beginning"),
+    [
+        (
+            (
+                "The submarine Narwhal ran aground off the Sable Bank in the evening of the "
+                "festival on Thursday with 85 sailors aboard, five of whom were hurt"
+            ),
+            "The submarine Narwhal ran aground off the Sable Bank in the evening of the festival",
+        ),
+        (
+            (
+                "The agency banned the cycling champion Hye-jin Kuroda for two years on Friday and "
+                "cancelled the title of the Tour of Juntara"
+            ),
+            "The agency banned the cycling champion Hye-jin Kuroda for two years on Friday",
+        ),
+        ("A man shot and wounded three people " + "of the same family " * 5, ""),
+        ("Une phrase " + "d'une autre langue " * 8, ""),
+    ],
+)
+def test_the_head_of_a_long_sentence_can_stand_alone(sentence: str, beginning: str) -> None:
+    assert head(sentence) == beginning
 
 
 def test_a_clause_within_a_sentence_has_its_own_subject() -> None:
