@@ -24,6 +24,8 @@ from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.identity.published import (
+    begin_first_publication,
+    end_first_publication,
     find_published,
     pointer_to_restore,
     publish_registry,
@@ -103,6 +105,8 @@ def publish_files(
     current = published(workspace, report.level)
     if current is not None and current.as_of > report.as_of:
         return Publication(superseded=True, current=current)
+    if current is None:
+        begin_first_publication(read_path(workspace), report.level, report.job_id)
     identities = publish_registry(read_path(workspace), report.level, report.job_id)
     run = _described(report, label_uri, read_path(output), identities, database=database)
     # `published.json` last: until it names the run, a retry writes all of them again.
@@ -246,6 +250,7 @@ def write_published(workspace: str, run: PublishedRun) -> None:
     """Write `published.json`."""
     path = _published_path(workspace, run.level)
     write_atomically(path, to_json(run.model_dump(mode="json")))
+    end_first_publication(read_path(workspace), run.level)
 
 
 def _published_path(workspace: str, level: str) -> UPath:
