@@ -23,6 +23,8 @@ class Entry:
         ended: `published`, or `completed`: failed as it may, then cleared and published.
         seconds: from its start to its last end.
         wrong: what was not as it should be.
+        runner: of the steps.
+        load: of the machine in the end, tasks for each core: what is far above 1 is late.
     """
 
     seed: int
@@ -32,6 +34,8 @@ class Entry:
     ended: str
     seconds: float
     wrong: list[str] = field(default_factory=list)
+    runner: str | None = None
+    load: float | None = None
 
 
 def append(path: Path, entry: Entry) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clustering_tasks.settings.levels import LEVELS
-from tests.e2e.chaos.campaign import Round, campaign, first
+from tests.e2e.chaos.campaign import Round, campaign, undisturbed
 from tests.e2e.chaos.faults import STRIKES
 from tests.e2e.chaos.installation import ANSWER_SECONDS, DOCUMENTS, Installation
 from tests.e2e.chaos.ledger import Entry, append, read, summary
@@ -40,8 +40,9 @@ def place(airflow: Airflow, tmp_path: Path) -> Iterator[Installation]:
 
 @pytest.mark.airflow
 def test_a_run_under_faults_publishes_what_an_undisturbed_one_does(place: Installation) -> None:
-    expected = first(place, [LEVEL])
-    (entry,) = Round(place, 0, expected, FAULTS).run([LEVEL])
+    disturbed = Round(place, 0, undisturbed(place, [LEVEL]).expected, FAULTS)
+    (entry,) = entries = disturbed.run([LEVEL])
+    disturbed.add_undelivered(entries)
     assert [fault["kind"] for fault in entry.faults if fault["hit"]], entry
     assert (entry.ended, entry.wrong) == ("published", [])
 
