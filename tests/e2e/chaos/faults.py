@@ -17,6 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import psutil
+import psycopg
 import tenacity
 from docker.errors import DockerException
 from requests import RequestException
@@ -27,11 +28,13 @@ from tests.e2e.chaos.engine import Engine
 from tests.e2e.chaos.installation import DAGS, Installation
 from tests.e2e.chaos.proxy import Mode, can_be_silent
 from tests.e2e.chaos.schedule import KINDS, Fault
+from tests.e2e.chaos.server import end_server
 
 LEFT_BYTES = 1 << 20  # of memory that a step may still get
 FIND_SECONDS = 5.0  # for a step's process to appear below its task
 HOUR = 3600.0
 CLOCK_FACTOR = 30  # a clock of the services jumps by minutes
+DUMB_SECONDS = 30.0  # in which a server recovers from less than a minute's writing
 STOPPED_FACTOR = 8  # a supervisor stops for longer than Airflow waits for a heartbeat, often
 
 
@@ -438,15 +441,40 @@ def _clock(installation: Installation, target: Target, offset: float) -> bool:
 
 
 def start_database(database: Postgres) -> None:
-    """Start PostgreSQL; behind a killed one it starts when the last of its processes has ended."""
+    """Start PostgreSQL, until it answers.
+
+    Behind a killed one it starts when the last of its processes has ended. One whose disk is full
+    may stand still (seen with 18.4: its start-up process had ended, and it waited on): that one is
+    ended first, as by whoever looks after a server.
+    """
     for attempt in tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(LocalError),
-        stop=tenacity.stop_after_delay(90),
+        retry=tenacity.retry_if_exception_type((LocalError, psycopg.OperationalError)),
+        stop=tenacity.stop_after_delay(180),
         wait=tenacity.wait_fixed(1),
         reraise=True,
     ):
         with attempt:
             database.start()
+            _end_if_dumb(database)
+
+
+def _end_if_dumb(database: Postgres) -> None:
+    """End a server that takes no connection, for as long as it may recover.
+
+    Raises:
+        psycopg.OperationalError: it is ended.
+    """
+    until = time.monotonic() + DUMB_SECONDS
+    while True:
+        try:
+            psycopg.connect(database.url(AIRFLOW), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                end_server(database)
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _kill_service(installation: Installation, name: str) -> bool:
