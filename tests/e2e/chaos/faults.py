@@ -34,6 +34,7 @@ LEFT_BYTES = 1 << 20  # of memory that a step may still get
 FIND_SECONDS = 5.0  # for a step's process to appear below its task
 HOUR = 3600.0
 CLOCK_FACTOR = 30  # a clock of the services jumps by minutes
+EVENT_SECONDS = 20.0  # for an event to come
 DUMB_SECONDS = 30.0  # in which a server recovers from less than a minute's writing
 STOPPED_FACTOR = 8  # a supervisor stops for longer than Airflow waits for a heartbeat, often
 
@@ -408,7 +409,7 @@ def _answering(installation: Installation, status: HTTPStatus, seconds: float) -
     before = len(hook.refused)
     hook.headers = {"Location": "http://127.0.0.1:9/"} if status == HTTPStatus.FOUND else {}
     hook.status = status
-    time.sleep(seconds)
+    _last(seconds, lambda: len(hook.refused) > before)
     hook.status, hook.headers = HTTPStatus.NO_CONTENT, {}
     return len(hook.refused) > before
 
@@ -418,8 +419,16 @@ def _through(installation: Installation, name: str, mode: Mode, seconds: float) 
     proxy = installation.proxies[name]
     before = proxy.troubled
     with proxy.being(mode):
-        time.sleep(seconds)
+        _last(seconds, lambda: name != "hook" or proxy.troubled > before)
     return proxy.troubled > before
+
+
+def _last(seconds: float, has_hit: Callable[[], bool]) -> None:
+    """Let something last: events come now and then, and a receiver is away until one has come."""
+    time.sleep(seconds)
+    until = time.monotonic() + EVENT_SECONDS
+    while not has_hit() and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def _asked_of_redis(installation: Installation) -> int:

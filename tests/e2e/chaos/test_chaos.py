@@ -73,8 +73,11 @@ def test_the_ledger_counts_what_has_hit(tmp_path: Path) -> None:
     late = Fault("task_killed", LEVEL, "merge", 0, 0).record() | {"hit": False}
     path = tmp_path / "ledger.jsonl"
     append(path, Entry(1, LEVEL, [hit, late], [], "published", 1.5))
-    append(path, Entry(2, LEVEL, [hit], [], "published", 1.5, ["a lock"]))
+    append(path, Entry(2, LEVEL, [hit], [], "published", 1.5, ["a lock"], "docker", 2.5))
     rows = summary(read([path])).splitlines()
     assert "| step_killed | 2 | 1 | 0 | 1 |" in rows
     assert "| all | 2 | 1 | 0 | 1 |" in rows
-    assert rows[-1] == "2 runs, 1 with a wrong end"
+    assert rows[-1] == (
+        "2 runs, 1 with a wrong end. Of the last 1, 1 were in containers, and the load was"
+        " 2.5 to 2.5 tasks for each core (median 2.5)"
+    )

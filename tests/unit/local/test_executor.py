@@ -1,0 +1,55 @@
+"""How the executor of the local Airflow ends: tasks outlive it, and it waits for none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+# A session of its own, as a stack has: its workers are found by it. The workload lasts for longer
+# than the test, and one idle worker does not get what LocalExecutor tells it.
+ENDING = """
+import os, sys, time
+from setproctitle import setproctitle
+from airflow.executors.base_executor import BaseExecutor
+from local import executor as local
+
+class Workload:
+    key, running_state, success_state, display_name = "key", None, "success", "a long task"
+
+def perform(*_, proctitle, **__):
+    setproctitle(proctitle)
+    time.sleep(3600)
+
+BaseExecutor.run_workload = staticmethod(perform)
+local.END_SECONDS = 1
+executor = local.LastingLocalExecutor(parallelism=3)
+executor.start()
+executor.activity_queue.put(Workload())
+while not executor.activity_queue.empty():
+    time.sleep(0.05)
+time.sleep(1)
+workers = list(executor.workers)
+executor.activity_queue.put = lambda _: None
+executor.end()
+print(*(pid for pid in workers if executor.workers[pid].is_alive()), flush=True)
+"""
+
+
+def test_an_ending_scheduler_ends_idle_workers_and_leaves_those_with_a_task(tmp_path: Path) -> None:
+    said = tmp_path / "said"  # no pipe: who has a task keeps it open
+    with said.open("wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", ENDING],
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            timeout=120,
+            start_new_session=True,
+            check=False,
+        )
+    (left,) = map(int, said.read_text().splitlines()[-1].split())
+    task = psutil.Process(left)
+    status = task.status()
+    task.kill()
+    assert status != psutil.STATUS_ZOMBIE
+    assert done.returncode == 1
