@@ -1,5 +1,7 @@
 """How the executor of the local Airflow ends: tasks outlive it, and it waits for none."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,17 +41,17 @@ print(*(pid for pid in workers if executor.workers[pid].is_alive()), flush=True)
 def test_an_ending_scheduler_ends_idle_workers_and_leaves_those_with_a_task(tmp_path: Path) -> None:
     said = tmp_path / "said"  # no pipe: who has a task keeps it open
     with said.open("wb") as output:
-        done = subprocess.run(
+        scheduler = subprocess.Popen(
             [sys.executable, "-c", ENDING],
             stdout=output,
             stderr=subprocess.DEVNULL,
-            timeout=120,
             start_new_session=True,
-            check=False,
         )
-    (left,) = map(int, said.read_text().splitlines()[-1].split())
-    task = psutil.Process(left)
-    status = task.status()
-    task.kill()
+    try:
+        exit_code = scheduler.wait(120)
+        (left,) = map(int, said.read_text().splitlines()[-1].split())
+        status = psutil.Process(left).status()
+    finally:
+        os.killpg(scheduler.pid, signal.SIGKILL)
     assert status != psutil.STATUS_ZOMBIE
-    assert done.returncode == 1
+    assert exit_code == 1
