@@ -45,6 +45,16 @@ class LastingLocalExecutor(LocalExecutor):
         if left:
             atexit.register(os._exit, 1)  # else the interpreter waits for them
 
+    def revoke_task(self, *, ti: TaskInstance) -> None:
+        """Forget a task that has been queued for too long, so that it is queued again.
+
+        LocalExecutor cannot, and the scheduler then leaves the task as it is, for ever: one whose
+        worker has died before it could say so. A worker that does start it late is refused by the
+        API server.
+        """
+        self.queued_tasks.pop(ti.key, None)
+        self.running.discard(ti.key)
+
     def _alive(self) -> list[BaseProcess]:
         return [worker for worker in self.workers.values() if worker.is_alive()]
 

@@ -5,8 +5,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import psutil
+from airflow.models.taskinstancekey import TaskInstanceKey  # noqa: TID251 - the scheduler's side
+
+from local.executor import LastingLocalExecutor
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance  # noqa: TID251 - the same
 
 # A session of its own, as a stack has: its workers are found by it. The workload lasts for longer
 # than the test, and one idle worker does not get what LocalExecutor tells it.
@@ -55,3 +63,12 @@ def test_an_ending_scheduler_ends_idle_workers_and_leaves_those_with_a_task(tmp_
         os.killpg(scheduler.pid, signal.SIGKILL)
     assert status != psutil.STATUS_ZOMBIE
     assert exit_code == 1
+
+
+def test_a_task_that_nobody_carries_out_is_forgotten_so_that_it_is_queued_again() -> None:
+    executor = LastingLocalExecutor(parallelism=1)  # type: ignore[no-untyped-call]
+    stuck = TaskInstanceKey("dag", "stuck", "run", 2)
+    other = TaskInstanceKey("dag", "other", "run", 1)
+    executor.running |= {stuck, other}
+    executor.revoke_task(ti=cast("TaskInstance", SimpleNamespace(key=stuck)))
+    assert executor.running == {other}
