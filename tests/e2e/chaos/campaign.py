@@ -421,7 +421,10 @@ def _told(entry: Entry) -> str:
     faults = ", ".join(
         f"{f['kind']} in {f['step']}{'' if f['hit'] else ' (missed)'}" for f in entry.faults
     )
-    end = f"{entry.seed} {entry.level}: {entry.ended} in {entry.seconds:.0f} s [{faults}]"
+    end = (
+        f"{entry.seed} {entry.level}: {entry.ended} in {entry.seconds:.0f} s,"
+        f" load {entry.load} [{faults}]"
+    )
     return "\n  WRONG: ".join((end, *entry.wrong))
 
 
