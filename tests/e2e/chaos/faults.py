@@ -158,12 +158,13 @@ def dag_processor_killed(installation: Installation, _: Target) -> bool:
 
 
 def connections_terminated(installation: Installation, _: Target) -> bool:
-    ended = installation.rows(
+    query = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
-        [AIRFLOW, RESULTS],
+        " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
     )
-    return bool(ended)
+    with suppress(psycopg.OperationalError):  # another fault has ended the server
+        return bool(installation.rows(query, [AIRFLOW, RESULTS]))
+    return False
 
 
 def postgres_restarted(installation: Installation, target: Target) -> bool:
