@@ -33,7 +33,7 @@ from clustering_tasks.errors import (
     of_the_system,
 )
 from clustering_tasks.publication.report import JobId
-from clustering_tasks.settings.deployment import deployment
+from clustering_tasks.settings.deployment import deployment, misspelt, place
 from clustering_tasks.settings.dotted import assignments
 from clustering_tasks.settings.installed_tags import with_installed_tags
 from clustering_tasks.settings.levels import LEVELS, Level
@@ -181,9 +181,10 @@ def run_command(
     """Perform the steps of one level in this process, without Airflow and Postgres."""
     job = job or f"run-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     chosen = _settings(settings, set_)
+    folder = None if output is None else _place("--output", output)
     run = _new_run(level, workspace, indices, job, as_of, chosen, corrections)
     pipeline = _module("pipeline")
-    folder = UPath(output or f"{run.workspace}/output")
+    folder = folder or UPath(f"{run.workspace}/output")
     _print(pipeline.run_all(run, folder, _deleted(run.workspace), with_map=with_map))
 
 
@@ -217,7 +218,12 @@ def recommend_command(
 
 @app.command("check-settings")
 def check_settings_command() -> None:
-    """Check the installation's settings, as every command does before it works."""
+    """Check the installation's settings, as every command does before it works.
+
+    A variable that nobody reads, of a name like a setting's, is warned of.
+    """
+    for name, near in misspelt(os.environ):
+        log.warning(f"{name} is no setting, and nothing reads it: is {near} meant?")
     _print({"settings": "accepted"})
 
 
@@ -303,7 +309,7 @@ def _new_run(
         workspace=_workspace(workspace),
         level=_level(level),
         job_id=_job_id(job),
-        indices=str(UPath(indices).absolute()) if "://" not in indices else indices,
+        indices=_indices(indices),
         as_of=_time(as_of),
         settings=with_installed_tags(settings, deployment().tags),
         corrections=_frozen(corrections, _workspace(workspace), _level(level)),
@@ -316,7 +322,7 @@ def _frozen(file: str | None, workspace: UPath, level: Level) -> str | None:
     """Keep a file of corrections in the workspace, where every step of the run finds it."""
     if file is None:
         return None
-    path = _workspace(file)
+    path = _place("--corrections", file)
     if path.parent == frozen_folder(workspace, level.name):  # of `check_stage3`
         read_frozen(workspace, level.name, path.stem)
         return path.stem
@@ -339,7 +345,19 @@ def _job_id(job: str) -> str:
 
 
 def _workspace(uri: str) -> UPath:
-    return UPath(uri) if "://" in uri else UPath(uri).absolute()
+    return _place("--workspace", uri)
+
+
+def _indices(uri: str) -> str:
+    path = _place("--indices", uri)
+    return uri if "://" in uri else str(path)
+
+
+def _place(option: str, uri: str) -> UPath:
+    try:
+        return place(uri)
+    except ValueError as error:
+        raise SettingsError(f"{option} {uri!r}: {error}") from None
 
 
 def _time(text: str | None) -> datetime:

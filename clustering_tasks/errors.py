@@ -19,6 +19,8 @@ import errno
 import os
 import pwd
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +30,7 @@ KILLED = 137  # 128 + SIGKILL
 CHECKPOINTED = 85
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST})
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
 _SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$")  # numpy's, which has no errno
 
 
@@ -76,28 +78,63 @@ def of_memory(error: MemoryError) -> ResourcesError:
     )
 
 
-def of_the_system(error: OSError) -> ResourcesError | None:
+@contextmanager
+def explaining(names: str) -> Iterator[None]:
+    """Explain what the system refuses in a place, by what names that place: `STAGE4_OUTPUT`."""
+    try:
+        yield
+    except OSError as error:
+        if refused := of_the_system(error, names):
+            raise refused from error
+        raise
+
+
+def make_folder(folder: Path, names: str) -> None:
+    """Make a folder that will be written to.
+
+    Args:
+        folder: on this machine.
+        names: what names it, for the message.
+
+    Raises:
+        ResourcesError: it cannot be made, for whatever reason.
+    """
+    try:
+        with explaining(names):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourcesError(
+            f"{folder} cannot be made by {_user()} ({error.strerror}): set another path ({names})"
+        ) from error
+
+
+def of_the_system(error: OSError, names: str | None = None) -> ResourcesError | None:
     """Explain what the system refuses for want of rights or space; None for anything else.
 
     Nothing of the kind passes by itself, so it is no transient error.
+
+    Args:
+        error: of the system.
+        names: what names the place, where that is known.
     """
+    paths = names or "STAGE4_WORKSPACE, STAGE4_INDICES, STAGE4_OUTPUT"
     path = error.filename if isinstance(error.filename, str) else None
     reason = str(error.strerror or (error.args[0] if error.args else ""))
     if error.errno in _REFUSED:
         return ResourcesError(
             f"{path or 'a file'} cannot be read or written by {_user()} ({error.strerror}): give "
-            f"that user the right, or set another path (STAGE4_WORKSPACE, STAGE4_INDICES, "
-            f"STAGE4_OUTPUT)"
+            f"that user the right, or set another path ({paths})"
         )
     if error.errno in _NO_FOLDER and path and (file := _file_in_the_way(Path(path))):
         return ResourcesError(
-            f"{path} cannot be made, for {file} is a file, not a folder: move it, or set another "
-            "path (STAGE4_WORKSPACE, STAGE4_INDICES, STAGE4_OUTPUT)"
+            f"{path} cannot be made, for {file} is {_kind(file)}, not a folder: move it, or set "
+            f"another path ({paths})"
         )
     if error.errno in _FULL or _SHORT_WRITE.search(reason):
         return ResourcesError(
             f"{path or 'a file'} could not be written by {_user()} ({reason}): free space, "
-            f"raise the quota or the limit of a file's size, or set another STAGE4_WORKSPACE"
+            f"raise the quota or the limit of a file's size, or set another path "
+            f"({names or 'STAGE4_WORKSPACE'})"
         )
     return None
 
@@ -106,6 +143,10 @@ def _file_in_the_way(path: Path) -> Path | None:
     """Find what is no folder among a path's parents, or where a folder was to be."""
     first = next((each for each in (path, *path.parents) if os.path.lexists(each)), None)
     return None if first is None or first.is_dir() else first
+
+
+def _kind(path: Path) -> str:
+    return "a file" if path.exists() else "a link that leads nowhere"
 
 
 def _user() -> str:

@@ -8,7 +8,7 @@ from upath import UPath
 
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.publication.files import publish_files, published
+from clustering_tasks.publication.files import make_output, publish_files, published
 from clustering_tasks.publication.gate import check_gate
 from clustering_tasks.publication.idle import idle_before
 from clustering_tasks.publication.report import read_report
@@ -38,6 +38,7 @@ def run_all(
     Raises:
         SettingsError: the gate is to compare with a history, which only the database has, or the
             vectors are to be read from it; or this workspace's runs are published in the database.
+        ResourcesError: the output cannot be written.
     """
     _refuse_the_databases(run)
     if run.settings.publish.max_drift is not None:
@@ -52,6 +53,7 @@ def run_all(
         )
     for idle in idle_before(run.settings, run.level, None, database=False, map=with_map, llm=False):
         log.warning(str(idle))
+    make_output(output)  # before hours of work, not behind them
     began = time.perf_counter()
     results = perform_steps(run, deleted, with_map=with_map)
     label = results["label"]

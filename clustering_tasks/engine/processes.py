@@ -1,9 +1,11 @@
 """Processes for work in Python, which the interpreter's lock lets no two threads do at once.
 
 Not `multiprocessing`'s: those run the caller's main module again, and stay when the caller is
-killed. These read from a socket that closes with the caller, whatever ended it.
+killed. These end with the caller, whatever ended it: on Linux at once, elsewhere when they read
+from a socket that closes with it.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -24,6 +26,7 @@ from clustering_tasks.errors import TransientError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+_PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
 class Each(Protocol):
@@ -75,7 +78,7 @@ def _start(sockets: ExitStack) -> _Process:
     sockets.enter_context(ours)
     with theirs:
         handle = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            [sys.executable, "-m", __name__, str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             # the caller's path, which may have been changed after its start
@@ -113,6 +116,18 @@ def _failure(code: int) -> Exception:
     return RuntimeError(f"a process that worked for this one failed with code {code}: see its log")
 
 
+def _end_with(caller: int) -> None:
+    """End when the caller does, in the middle of work, too.
+
+    Linux kills this process when the caller's thread that started it ends: the one that is in
+    `work_processes` until this process is ended anyway.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != caller:  # it has ended before
+        sys.exit()
+
+
 def _serve(socket: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is told, too, and ends this process
     with suppress(EOFError, ConnectionError):  # the caller has ended
@@ -136,4 +151,5 @@ class _WithoutPandas(MetaPathFinder):
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, _WithoutPandas())
+    _end_with(int(sys.argv[2]))
     _serve(Connection(int(sys.argv[1])))

@@ -16,10 +16,17 @@ from upath import UPath
 
 from clustering_tasks.errors import BadInputError
 from clustering_tasks.workspace.damage import refusing_damage
-from clustering_tasks.workspace.storage import copy_whole, read_json, recorded_time
+from clustering_tasks.workspace.storage import (
+    copy_whole,
+    read_json,
+    recorded_time,
+    to_json,
+    write_atomically,
+)
 
 FOLDER = "identities"
 LABEL = "label/"
+NOTHING_PUBLISHED = "nothing-published.json"  # while a level's first publication is under way
 LABELS = "labels"  # the only file of a registry that `label` writes; a deletion removes it
 # Files of a registry, in the order in which they are published: what names the others comes last.
 FILES = {
@@ -96,6 +103,31 @@ def choose_base(published: Iterator[Base], job_id: str, as_of: datetime) -> Base
         if each.as_of < as_of:  # no run further down is for a later moment
             break
     return found
+
+
+def begin_first_publication(workspace: UPath, level: str, job_id: str) -> None:
+    """Note that no run of a level is published yet, unless a registry says that one was.
+
+    The registries that a publication leaves which then fails are known by this from those of a
+    level that has lost its `published.json`.
+
+    Args:
+        workspace: that holds the level, without `published.json`.
+        level: plural name.
+        job_id: of the run that is to be the first.
+    """
+    if not registries(workspace, level):
+        note = workspace / level / FOLDER / NOTHING_PUBLISHED
+        write_atomically(note, to_json({"job_id": job_id}))
+
+
+def end_first_publication(workspace: UPath, level: str) -> None:
+    """Remove the note, once `published.json` is there."""
+    (workspace / level / FOLDER / NOTHING_PUBLISHED).unlink(missing_ok=True)
+
+
+def _was_published(workspace: UPath, level: str) -> bool:
+    return not (workspace / level / FOLDER / NOTHING_PUBLISHED).exists()
 
 
 def publish_registry(workspace: UPath, level: str, job_id: str) -> str | None:
@@ -251,10 +283,12 @@ def _published_base(workspace: UPath, level: str, job_id: str) -> str | None:
     """Return the name of the newest base, None where nothing was published.
 
     Without `published.json` the run that has left the newest registry may be performed again: that
-    writes it anew.
+    writes it anew. The registry of a first publication that failed is none.
     """
     pointer = workspace / level / "published.json"
     if not pointer.exists():
+        if not _was_published(workspace, level):
+            return None
         if (newest := newest_registry(workspace, level)) is None:
             return None
         if newest["job_id"] != job_id:

@@ -22,8 +22,10 @@ from pydantic import (
 )
 from upath import UPath
 
-from clustering_tasks.errors import BadInputError
+from clustering_tasks.errors import BadInputError, explaining
 from clustering_tasks.identity.published import (
+    begin_first_publication,
+    end_first_publication,
     find_published,
     pointer_to_restore,
     publish_registry,
@@ -33,11 +35,14 @@ from clustering_tasks.workspace.cleanup import IN_USE
 from clustering_tasks.workspace.storage import (
     copy_whole,
     is_draft,
+    make_local_folder,
     read_json,
     read_path,
     to_json,
     write_atomically,
 )
+
+_OUTPUT = "--output, STAGE4_OUTPUT"
 
 
 class PublishedRun(BaseModel):
@@ -99,17 +104,31 @@ def publish_files(
     Raises:
         BadInputError: `clusters_jsonl` or the run's registry is gone, or `published.json` is
             damaged.
+        ResourcesError: the output cannot be written.
     """
     current = published(workspace, report.level)
     if current is not None and current.as_of > report.as_of:
         return Publication(superseded=True, current=current)
+    if current is None:
+        begin_first_publication(read_path(workspace), report.level, report.job_id)
     identities = publish_registry(read_path(workspace), report.level, report.job_id)
     run = _described(report, label_uri, read_path(output), identities, database=database)
     # `published.json` last: until it names the run, a retry writes all of them again.
-    for target in (run.clusters_jsonl, run.dated_jsonl):
-        copy_whole(read_path(clusters_jsonl), read_path(target))
+    make_output(read_path(output))
+    with explaining(_OUTPUT):
+        for target in (run.clusters_jsonl, run.dated_jsonl):
+            copy_whole(read_path(clusters_jsonl), read_path(target))
     write_published(workspace, run)
     return Publication(superseded=False, current=run)
+
+
+def make_output(folder: UPath) -> None:
+    """Make the folder of the published files.
+
+    Raises:
+        ResourcesError: it cannot be made.
+    """
+    make_local_folder(folder, _OUTPUT)
 
 
 def publish_files_again(
@@ -246,6 +265,7 @@ def write_published(workspace: str, run: PublishedRun) -> None:
     """Write `published.json`."""
     path = _published_path(workspace, run.level)
     write_atomically(path, to_json(run.model_dump(mode="json")))
+    end_first_publication(read_path(workspace), run.level)
 
 
 def _published_path(workspace: str, level: str) -> UPath:

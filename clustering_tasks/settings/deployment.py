@@ -1,14 +1,19 @@
 """Settings of an installation: from the environment or an env file, never from a caller."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
+import orjson
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from upath import UPath
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.levels import LEVELS
@@ -23,7 +28,19 @@ else:
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-Names = Annotated[tuple[str, ...], NoDecode]  # separated by commas or blanks
+Names = tuple[str, ...]  # separated by commas or blanks
+_MEMORY = re.compile(r"\d+(\.\d+)?([bkmgt]b?)?", re.IGNORECASE)
+# Variables that other parts of the product read, or the tests.
+_OF_OTHERS = frozenset(
+    f"STAGE4_{name}"
+    for name in (
+        *("AIRFLOW_IMAGE", "DB_PASSWORD", "ENV_FILE", "EXIT_WITH_PARENT", "HOST_INDICES"),
+        *("HOST_WORKSPACE", "INDICES_DIR", "LLM", "PASSWORD_FILE", "POSTGRES", "POSTGRES_IMAGE"),
+        *("REDIS", "REDIS_IMAGE", "SOCKET_PROXY_IMAGE", "STATE", "TEST_DATA", "TEST_PICTURES"),
+        *("TILES", "TOKEN", "UI_PORT", "URL", "USER", "WORKSPACE_DIR"),
+    )
+)
+_UNTOLD = frozenset({"source_tables"})  # what is given may hold what nobody should read in a log
 
 
 class DeploymentSettings(BaseSettings):
@@ -35,6 +52,7 @@ class DeploymentSettings(BaseSettings):
         extra="ignore",
         frozen=True,
         env_ignore_empty=True,
+        enable_decoding=False,  # else JSON that is none is refused without a variable's name
         allow_inf_nan=False,
     )
 
@@ -384,6 +402,36 @@ class DeploymentSettings(BaseSettings):
     def _listed(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
+    @field_validator("source_tables", mode="before")
+    @classmethod
+    def _of_json(cls, value: object) -> object:
+        try:
+            return orjson.loads(value) if isinstance(value, str) else value
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"no valid JSON: {error}") from None
+
+    @field_validator("workspace", "indices", "output")
+    @classmethod
+    def _a_place(cls, uri: str | None) -> str | None:
+        if uri is not None:
+            place(uri)
+        return uri
+
+    @field_validator("stage3_url")
+    @classmethod
+    def _over_http(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://unset")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("give http:// or https://, a host, and a port up to 65535")
+        return url
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _in_dockers_notation(cls, limit: str | None) -> str | None:
+        if limit is not None and not _MEMORY.fullmatch(limit.strip()):
+            raise ValueError("give a number and b, k, m, g or t, such as 8g")
+        return limit
+
     @field_validator("callback_networks")
     @classmethod
     def _known_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -440,23 +488,54 @@ class DeploymentSettings(BaseSettings):
         return schedule
 
 
+def place(uri: str) -> UPath:
+    """Read where a folder lies, a local one as an absolute path.
+
+    Raises:
+        ValueError: it is blank, or of a protocol that is not known.
+    """
+    if not uri.strip():
+        raise ValueError("it is blank: name a folder or a URI")
+    return UPath(uri) if "://" in uri else UPath(uri).absolute()
+
+
 @cache
 def deployment() -> DeploymentSettings:
     """Read this process's deployment settings, once; STAGE4_ENV_FILE names another file.
 
     Raises:
-        SettingsError: naming every variable with a wrong value.
+        SettingsError: naming every variable with a wrong value, or an env file that is not there.
     """
+    file = os.environ.get("STAGE4_ENV_FILE")
+    if file and not Path(file).exists():
+        raise SettingsError(f"STAGE4_ENV_FILE={file} does not exist: correct or unset it")
     try:
-        return DeploymentSettings(_env_file=os.environ.get("STAGE4_ENV_FILE", ".env"))
+        return DeploymentSettings(_env_file=file or ".env")
     except ValidationError as error:
         lines = "\n".join(f"  - {line}" for line in _explain(error))
         raise SettingsError(f"settings of the installation refused:\n{lines}") from None
 
 
+def misspelt(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the variables that nobody reads, each with the one that may have been meant.
+
+    Args:
+        names: of the environment's variables.
+    """
+    known = {f"STAGE4_{name.upper()}" for name in DeploymentSettings.model_fields}
+    for name in sorted(names):
+        if name.startswith("STAGE4_") and name not in known | _OF_OTHERS:
+            for near in get_close_matches(name, sorted(known), n=1, cutoff=0.8):
+                yield name, near
+
+
 def _explain(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        name = str(problem["loc"][0])
-        secret = "SecretStr" in str(DeploymentSettings.model_fields[name].annotation)
-        given = "" if secret else f" (got {problem['input']!r})"
-        yield f"STAGE4_{name.upper()}: {problem['msg']}{given}"
+        name, *within = map(str, problem["loc"])
+        where = "".join(f" {part}:" for part in [".".join(within)] if part)
+        given = "" if _is_untold(name) else f" (got {problem['input']!r})"
+        yield f"STAGE4_{name.upper()}:{where} {problem['msg']}{given}"
+
+
+def _is_untold(name: str) -> bool:
+    return name in _UNTOLD or "SecretStr" in str(DeploymentSettings.model_fields[name].annotation)

@@ -30,6 +30,7 @@ from clustering_tasks.settings.levels import LEVELS, Level
 from clustering_tasks.settings.run import RunSettings, run_settings
 from clustering_tasks.workspace.source_version import step_version
 from clustering_tasks.workspace.storage import (
+    make_local_folder,
     naming,
     read_json,
     recorded_time,
@@ -142,7 +143,12 @@ class Run:
         return self.workspace / self.level.name / "runs" / self.job_id
 
     def start(self) -> None:
-        """Record what was asked for; later steps read it."""
+        """Record what was asked for; later steps read it.
+
+        Raises:
+            ResourcesError: the workspace cannot be made.
+        """
+        make_local_folder(self.workspace, "--workspace, STAGE4_WORKSPACE")
         record = {
             "job_id": self.job_id,
             "level": self.level.name,

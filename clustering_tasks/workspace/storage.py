@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 import orjson
 from upath import UPath
 
-from clustering_tasks.errors import BadInputError
+from clustering_tasks.errors import BadInputError, make_folder
 
 _COPY_CHUNK = 1 << 20
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
@@ -26,6 +26,20 @@ _unfinished: list[UPath] = []
 def is_local(path: UPath) -> bool:
     """Tell whether a path is on a file system of this machine."""
     return path.protocol in ("", "file", "local")
+
+
+def make_local_folder(folder: UPath, names: str) -> None:
+    """Make a folder that will be written to; an object store needs none.
+
+    Args:
+        folder: of this machine, or of a store.
+        names: what names it, for the message.
+
+    Raises:
+        ResourcesError: it cannot be made.
+    """
+    if is_local(folder):
+        make_folder(Path(folder.path), names)
 
 
 def write_atomically(path: UPath, data: bytes) -> None:

@@ -130,6 +130,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[
     settings come from the environment of pytest, for example STAGE4_RUNNER=docker.
     """
     folder = tmp_path_factory.mktemp("airflow")
+    (folder / ".env").touch()
     indices = folder / "indices"
     indices.symlink_to(sample)
     state = State.open(folder / "state")

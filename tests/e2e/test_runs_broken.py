@@ -83,7 +83,7 @@ def spoiling(airflow: Airflow, folder: Path, step: str, spoil: str) -> Iterator[
     try:
         yield spoilt
     finally:
-        env_file.unlink()
+        env_file.write_text("")  # one that is gone is refused
 
 
 def hanging(airflow: Airflow, folder: Path, step: str) -> Any:

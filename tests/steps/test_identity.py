@@ -316,3 +316,17 @@ def test_the_command_line_keeps_ids_from_run_to_run(
         assert outcome.code == 0, outcome.stderr
         found.append(records(Path(outcome.result["clusters_jsonl"])))
     assert set(found[0]) < set(found[1])
+
+
+def test_a_first_publication_that_fails_leaves_no_ids_to_go_on_from(daily: Daily) -> None:
+    first = daily.run(0, range(102))
+    taken = Path(daily.workbench.output.path) / f"clustered_documents_{first.job_id}.jsonl"
+    taken.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        run_all(first, daily.workbench.output)
+    assert registries(UPath(daily.workspace), "documents"), "the ids were written before the output"
+    assert len(daily.publish(1, range(102))) == 3
+    pointer = daily.workspace / "documents" / "published.json"
+    pointer.unlink()
+    with pytest.raises(BadInputError, match=r"published\.json is gone.*restore"):
+        run_all(daily.run(2, range(102)), daily.workbench.output)

@@ -1,5 +1,6 @@
 """Paths that the user may not use, and disks that are full: named with the remedy, not retried."""
 
+import errno
 import os
 import shutil
 import stat
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from clustering_tasks.errors import ResourcesError, explaining
 
 # imported while root's library can be read
 from clustering_tasks.steps.snapshot.snapshot import snapshot as _snapshot  # noqa: F401
@@ -92,6 +95,58 @@ def test_a_workspace_that_may_not_be_written_is_named(cli: CommandLine, place: P
         outcome = snapshot(cli, place, workspace)
         assert outcome.code == 69
         assert f"{place}/{workspace}" in outcome.error
+
+
+@pytest.fixture
+def nowhere(place: Path) -> dict[str, tuple[Path, str]]:
+    """Places where nothing can be made, and what is said of each."""
+    (place / "loop").symlink_to(place / "loop")
+    (place / "broken").symlink_to(place / "gone" / "away")
+    return {
+        "proc": (NO_PLACE, "cannot be made by"),
+        "loop": (place / "loop", "is a link that leads nowhere"),
+        "in a loop": (place / "loop" / "a", "is a link that leads nowhere"),
+        "broken": (place / "broken", "is a link that leads nowhere"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["proc", "loop", "in a loop", "broken"])
+@pytest.mark.parametrize("option", ["--workspace", "--output"])
+def test_a_place_where_nothing_can_be_made_is_named(
+    cli: CommandLine, place: Path, nowhere: dict[str, tuple[Path, str]], kind: str, option: str
+) -> None:
+    path, told = nowhere[kind]
+    places = {"--workspace": place / "workspace", "--output": place / "output", option: path}
+    outcome = cli(
+        *("run", "--level", "events", "--indices", place / "indices"),
+        *(argument for pair in places.items() for argument in pair),
+        *("--set", f"input.dimension={DIMENSION}"),
+    )
+    assert outcome.code == 69
+    assert str(path) in outcome.error
+    assert told in outcome.error
+    assert f"set another path ({option}, STAGE4_{option[2:].upper()})" in outcome.error
+
+
+@pytest.mark.parametrize("option", ["--workspace", "--output", "--indices"])
+@pytest.mark.parametrize("value", ["", "  ", "s4://foo"])
+def test_what_is_no_place_is_refused(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = {"--workspace": tmp_path / "w", "--indices": tmp_path / "i", option: value}
+    arguments = [argument for pair in places.items() for argument in pair]
+    outcome = cli("run", "--level", "events", *arguments)
+    assert outcome.code == 64
+    assert f"{option} {value!r}: " in outcome.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_of_the_output_is_not_the_workspaces(tmp_path: Path) -> None:
+    with pytest.raises(ResourcesError, match="free space") as refused, explaining("STAGE4_OUTPUT"):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+    assert "set another path (STAGE4_OUTPUT)" in str(refused.value)
+    assert "STAGE4_WORKSPACE" not in str(refused.value)
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 2, 4])

@@ -12,10 +12,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from tests.isolation import isolate
 
 CONF = {"parts.min_rows": 20, "parts.max_count": 2}
 LOOK_SECONDS = 0.2
-RUN_SECONDS = 2000  # far more than a run needs: one that takes longer hangs
+RUN_SECONDS = 3600  # far more than a run needs, on a busy machine too: one that takes longer hangs
 ENDED = ("success", "failed")
 AWAY = (OSError, LocalError, httpx.HTTPError, psycopg.Error)  # what is asked, for a while
 LEVEL_OF = {dag: level for level, dag in DAGS.items()}
@@ -74,9 +75,12 @@ class Round:
     ended: dict[str, float] = field(default_factory=dict)  # when, by level
     cleared: dict[str, float] = field(default_factory=dict)  # when last
     struck: list[Struck] = field(default_factory=list)
+    missed: dict[Fault, Struck] = field(default_factory=dict)  # how it went last
+    tried: set[tuple[Fault, int]] = field(default_factory=set)  # during which tries, by their pids
     known: set[str] = field(default_factory=set)  # what others have left before
 
     def run(self, levels: Collection[str] = tuple(LEVELS)) -> list[Entry]:
+        """Do it; what the receivers of events have got is looked at later (`add_undelivered`)."""
         self.known.update(self._found())
         started = time.monotonic()
         self._trigger(levels)
@@ -84,10 +88,40 @@ class Round:
         seconds = [self.ended.get(level, time.monotonic()) - started for level in levels]
         with ThreadPoolExecutor() as pool:  # several may have to be cleared
             entries = list(pool.map(self._entry, levels, seconds))
-        left = self._left()
+        self._come_to_rest()
+        left = leftovers.settled(lambda: [e for e in self._found() if e not in self.known])
         for entry in entries:
             entry.wrong.extend(left)
         return entries
+
+    def add_undelivered(self, entries: Collection[Entry]) -> None:
+        """Add what the receivers of events lack of each run, once they had the time to get it.
+
+        A receiver that was away rests for a minute and more: the next round need not wait for that.
+        """
+        for entry in entries:
+            job = self.job(entry.level)
+            lacking = leftovers.settled(
+                lambda job=job: leftovers.events(self.installation, job),  # type: ignore[misc]
+                leftovers.DELIVERY_SECONDS,
+            )
+            entry.wrong.extend(lacking)
+
+    def job(self, level: str) -> str:
+        return job_id(DAGS[level], self.runs[DAGS[level]])
+
+    @property
+    def hits(self) -> int:
+        return sum(bool(each.hit) for each in self.struck)
+
+    def _come_to_rest(self) -> None:
+        """Nothing of a fault goes on when the next round begins."""
+        place = self.installation
+        assert {each.mode for each in place.proxies.values()} <= {"pass"}
+        assert {each.offset for each in place.clocks.values()} <= {0}
+        assert place.hook is None or place.hook.status == HTTPStatus.NO_CONTENT
+        assert place.stage3_api is None or place.stage3_api.is_healthy
+        assert place.airflow.stage5.answers == []
 
     def _trigger(self, levels: Collection[str]) -> None:
         for level in levels:
@@ -102,6 +136,7 @@ class Round:
         deadline = time.monotonic() + RUN_SECONDS
         while len(self.ended) < len(self.runs) and time.monotonic() < deadline:
             with suppress(*AWAY):
+                self._put_back(waiting)
                 self._strike_those_of(self.installation.running(self.runs), waiting)
                 self._look_for_ends()
             time.sleep(LOOK_SECONDS)
@@ -109,13 +144,22 @@ class Round:
             assert each.thread is not None
             each.thread.join()
 
+    def _put_back(self, waiting: list[Fault]) -> None:
+        """What has found nothing to hit waits for the next try of its task, if there is one."""
+        for each in [each for each in self.struck if each.hit is False and each.error is None]:
+            self.struck.remove(each)
+            self.missed[each.fault] = each
+            waiting.append(each.fault)
+
     def _strike_those_of(
         self, running: list[tuple[str, str, int, int]], waiting: list[Fault]
     ) -> None:
         for dag, task, _, pid in running:
             for fault in [f for f in waiting if (DAGS[f.level], f.step) == (dag, task)]:
-                waiting.remove(fault)
-                self._strike(fault, pid)
+                target = Target(fault, pid)
+                if target.is_at_work() and (fault, pid) not in self.tried:
+                    waiting.remove(fault)
+                    self._strike(target)
 
     def _look_for_ends(self) -> None:
         """A run that has failed as it may, or has lost its map so, is cleared and goes on."""
@@ -146,25 +190,24 @@ class Round:
             if each.fault.level == level or BY_NAME[each.fault.kind].is_wide
         )
 
-    def _strike(self, fault: Fault, pid: int) -> None:
-        struck = Struck(fault)
+    def _strike(self, target: Target) -> None:
+        struck = Struck(target.fault)
+        self.tried.add((target.fault, target.pid))
         self.struck.append(struck)
-        struck.thread = threading.Thread(target=self._do, args=(struck, pid))
+        struck.thread = threading.Thread(target=self._do, args=(struck, target))
         struck.thread.start()
 
-    def _do(self, struck: Struck, pid: int) -> None:
+    def _do(self, struck: Struck, target: Target) -> None:
         time.sleep(struck.fault.wait)
-        level = struck.fault.level
         try:
-            struck.hit = strike(
-                self.installation, Target(struck.fault, pid), lambda: level in self.ended
-            )
+            struck.hit = strike(self.installation, target)
         except Exception as error:  # noqa: BLE001 - a thread's errors are told by its round
             struck.error = f"{struck.fault}: {error!r}"
         struck.over = time.monotonic()
 
     def _entry(self, level: str, seconds: float) -> Entry:
-        own = [each for each in self.struck if each.fault.level == level]
+        last = {**self.missed, **{each.fault: each for each in self.struck}}.values()
+        own = [each for each in last if each.fault.level == level]
         others = [each for each in self.struck if each.fault.level != level and each.hit]
         beside = sorted({e.fault.kind for e in others if BY_NAME[e.fault.kind].is_wide})
         wrong = [each.error for each in self.struck if each.error is not None]
@@ -178,6 +221,8 @@ class Round:
             ended=ended,
             seconds=round(seconds + time.monotonic() - before, 1),
             wrong=[*wrong, *problems],
+            runner="process" if self.installation.engine is None else "docker",
+            load=round(os.getloadavg()[0] / (os.cpu_count() or 1), 1),
         )
 
     def _end(self, level: str) -> tuple[str, list[str]]:
@@ -211,22 +256,14 @@ class Round:
         self.installation.airflow.api.post(f"/dags/{dag}/clearTaskInstances", body)
 
     def _published(self, level: str) -> list[str]:
-        job = job_id(DAGS[level], self.runs[DAGS[level]])
         try:
-            found = published(self.installation, level, job)
+            found = published(self.installation, level, self.job(level))
         except AssertionError as error:
             return [str(error)]
         if level not in self.expected:
             self.expected[level] = found
             return []
         return [*differences(self.expected[level], found), *not_continued(self.installation, level)]
-
-    def _left(self) -> list[str]:
-        left = leftovers.settled(lambda: [e for e in self._found() if e not in self.known])
-        undelivered = leftovers.settled(
-            lambda: leftovers.events(self.installation), leftovers.DELIVERY_SECONDS
-        )
-        return [*left, *undelivered]
 
     def _found(self) -> list[str]:
         looks = (
@@ -248,13 +285,73 @@ def _failures(airflow: Airflow, run: Json) -> str:
     )
 
 
-def first(place: Installation, levels: Collection[str] = tuple(LEVELS)) -> Expected:
-    """Run each level undisturbed; returns what they publish."""
-    expected: Expected = {}
-    for entry in Round(place, 0, expected).run(levels):
+def undisturbed(place: Installation, levels: Collection[str] = tuple(LEVELS)) -> Round:
+    """A round without a fault; what others publish is compared with what it `expected`."""
+    done = Round(place, 0, {})
+    entries = done.run(levels)
+    done.add_undelivered(entries)
+    for entry in entries:
         assert entry.ended == "published", entry
         assert entry.wrong == [], entry
-    return expected
+    return done
+
+
+@dataclass
+class Sitting:
+    """Rounds in one installation; a round's entries are kept when its events have arrived.
+
+    The round behind it runs meanwhile. `report` gets what is told of the sitting's course, and
+    `rounds` begin with the undisturbed one.
+    """
+
+    place: Installation
+    ledger: Path
+    levels: Sequence[str]
+    report: Callable[[str], None]
+    rounds: list[Round]
+    done: list[Entry] = field(default_factory=list)
+    held: list[Entry] = field(default_factory=list)  # of the last round
+
+    @property
+    def hits(self) -> int:
+        return sum(each.hits for each in self.rounds)
+
+    def add_round(self, seed: int, planned: Sequence[Fault]) -> None:
+        started = time.monotonic()
+        following = Round(self.place, seed, self.rounds[0].expected, planned)
+        entries = following.run(self.levels)
+        self.keep()
+        self.rounds.append(following)
+        self.held = entries
+        self.report(
+            f"round {seed}: {following.hits} of {len(planned)} faults hit,"
+            f" {time.monotonic() - started:.0f} s"
+        )
+
+    def keep(self) -> None:
+        """Let the entries of the last round be the ledger's, as they have ended."""
+        if not self.held:
+            return
+        last = self.rounds[-1]
+        last.add_undelivered(self.held)
+        for entry in self.held:
+            append(self.ledger, entry)
+            self.done.append(entry)
+            self.report(_told(entry))
+        if any(entry.wrong for entry in self.held):
+            keep_logs(self.place, self.ledger.with_name(f"{self.ledger.stem}-{last.seed}.logs"))
+        self.held = []
+
+    def close(self) -> None:
+        """Look at the last round's events, and at what two days leave.
+
+        Raises:
+            AssertionError: there is a job that nobody asked for, or `housekeeping` left something.
+        """
+        self.keep()
+        asked = {each.job(level) for each in self.rounds for level in self.levels}
+        assert leftovers.strangers(self.place, asked) == []
+        sweep(self.place)
 
 
 def campaign(
@@ -265,23 +362,36 @@ def campaign(
     kinds: Collection[str] | None = None,
     image: str | None = None,
     most: int = MOST,
+    minutes: float = math.inf,
 ) -> list[Entry]:
-    """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told."""
-    done = list[Entry]()
+    """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told.
+
+    Args:
+        seed: of the first round; the next has the next one.
+        faults: how many are wanted.
+        ledger: file that a line is added to for each run.
+        levels, kinds: what runs, and what is done to it.
+        image: of the engine; None: the steps are processes.
+        most: faults of a run.
+        minutes: no round begins later.
+    """
+    began = time.monotonic()
+
+    def report(text: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {text}", flush=True)  # noqa: T201 - a program
+
     with new_folder() as folder, installation(folder, image) as place:
-        expected = first(place, levels)
+        report("the installation is up")
+        sitting = Sitting(place, ledger, levels, report, [undisturbed(place, levels)])
+        report("the undisturbed runs are published")
         chosen = [kind for kind in possible(place) if kinds is None or kind in kinds]
-        while sum(fault["hit"] for entry in done for fault in entry.faults) < faults:
-            planned = schedule(seed, levels, chosen, most)
-            for entry in Round(place, seed, expected, planned).run(levels):
-                append(ledger, entry)
-                done.append(entry)
-                print(_told(entry), flush=True)  # noqa: T201 - a program for a terminal
-            if any(entry.wrong for entry in done[-len(levels) :]):
-                keep_logs(place, ledger.with_name(f"{ledger.stem}-{seed}.logs"))
+        while sitting.hits < faults and time.monotonic() < began + 60 * minutes:
+            sitting.add_round(seed, schedule(seed, levels, chosen, most))
             seed += 1
-        sweep(place)
-    return done
+        sitting.close()
+        report("all is looked at")
+    report("everything is stopped")
+    return sitting.done
 
 
 def sweep(place: Installation) -> int:
@@ -311,7 +421,10 @@ def _told(entry: Entry) -> str:
     faults = ", ".join(
         f"{f['kind']} in {f['step']}{'' if f['hit'] else ' (missed)'}" for f in entry.faults
     )
-    end = f"{entry.seed} {entry.level}: {entry.ended} in {entry.seconds:.0f} s [{faults}]"
+    end = (
+        f"{entry.seed} {entry.level}: {entry.ended} in {entry.seconds:.0f} s,"
+        f" load {entry.load} [{faults}]"
+    )
     return "\n  WRONG: ".join((end, *entry.wrong))
 
 
@@ -327,6 +440,7 @@ def main() -> None:
     parser.add_argument("--levels", type=_names, default=tuple(LEVELS), help="commas between")
     parser.add_argument("--kinds", type=_names, help="of faults, commas between; without it all")
     parser.add_argument("--most", type=int, default=MOST, help="faults of a run")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no round begins later")
     parser.add_argument("--image", help="of the engine: the steps are containers")
     asked = parser.parse_args()
     isolate()

@@ -32,6 +32,11 @@ class Clock:
         time.sleep(back_after)
         self.set(0)
 
+    @property
+    def offset(self) -> int:
+        """By how many seconds it differs now."""
+        return int.from_bytes(self.path.read_bytes(), "little", signed=True)
+
     def set(self, seconds: float) -> None:
         """Let it differ from the machine's clock."""
         with self.path.open("r+b" if self.path.exists() else "wb") as file:

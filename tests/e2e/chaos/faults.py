@@ -1,7 +1,8 @@
 """Faults, done for real: signals, full disks, servers that end, connections that break.
 
 Each is a function of its kind's name. It gets the installation and the fault's target, and returns
-whether there was anything to hit: a task may be over before its fault comes.
+whether there was anything to hit: a task may be over before its fault comes, and a server that is
+away for a while may be missed by nobody.
 """
 
 import os
@@ -16,6 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import psutil
+import psycopg
 import tenacity
 from docker.errors import DockerException
 from requests import RequestException
@@ -26,11 +28,14 @@ from tests.e2e.chaos.engine import Engine
 from tests.e2e.chaos.installation import DAGS, Installation
 from tests.e2e.chaos.proxy import Mode, can_be_silent
 from tests.e2e.chaos.schedule import KINDS, Fault
+from tests.e2e.chaos.server import end_server
 
 LEFT_BYTES = 1 << 20  # of memory that a step may still get
 FIND_SECONDS = 5.0  # for a step's process to appear below its task
 HOUR = 3600.0
 CLOCK_FACTOR = 30  # a clock of the services jumps by minutes
+EVENT_SECONDS = 20.0  # for an event to come
+DUMB_SECONDS = 30.0  # in which a server recovers from less than a minute's writing
 STOPPED_FACTOR = 8  # a supervisor stops for longer than Airflow waits for a heartbeat, often
 
 
@@ -40,6 +45,13 @@ class Target:
 
     fault: Fault
     pid: int
+
+    def is_at_work(self) -> bool:
+        """Whether this try of the task still runs, or stands still."""
+        process = _process(self.pid)
+        with suppress(psutil.NoSuchProcess):
+            return process is not None and process.status() != psutil.STATUS_ZOMBIE
+        return False
 
 
 Strike = Callable[[Installation, Target], bool]
@@ -146,12 +158,13 @@ def dag_processor_killed(installation: Installation, _: Target) -> bool:
 
 
 def connections_terminated(installation: Installation, _: Target) -> bool:
-    ended = installation.rows(
+    query = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
-        [AIRFLOW, RESULTS],
+        " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
     )
-    return bool(ended)
+    with suppress(psycopg.OperationalError):  # another fault has ended the server
+        return bool(installation.rows(query, [AIRFLOW, RESULTS]))
+    return False
 
 
 def postgres_restarted(installation: Installation, target: Target) -> bool:
@@ -208,9 +221,11 @@ def results_away(installation: Installation, target: Target) -> bool:
 
 
 def results_silent(installation: Installation, target: Target) -> bool:
-    with installation.proxies["results"].silent():
+    proxy = installation.proxies["results"]
+    before = proxy.troubled
+    with proxy.silent():
         time.sleep(2 * target.fault.seconds)
-    return True
+    return proxy.troubled > before
 
 
 def metadata_cut(installation: Installation, _: Target) -> bool:
@@ -224,18 +239,22 @@ def metadata_frozen(installation: Installation, target: Target) -> bool:
 def redis_killed(installation: Installation, target: Target) -> bool:
     """It loses what it held, as a cache may."""
     assert installation.redis is not None
+    before = _asked_of_redis(installation)
     installation.redis.stop()
     time.sleep(target.fault.seconds)
+    hit = _asked_of_redis(installation) > before
     installation.redis.start()
-    return True
+    return hit
 
 
 def redis_stopped(installation: Installation, target: Target) -> bool:
     assert installation.redis is not None
+    before = _asked_of_redis(installation)
     installation.redis.pause()
     time.sleep(target.fault.seconds)
+    hit = _asked_of_redis(installation) > before
     installation.redis.resume()
-    return True
+    return hit
 
 
 def disk_filled(installation: Installation, target: Target) -> bool:
@@ -247,10 +266,11 @@ def disk_filled(installation: Installation, target: Target) -> bool:
 def stage3_unhealthy(installation: Installation, target: Target) -> bool:
     api = installation.stage3_api
     assert api is not None
+    before = api.asked
     api.is_healthy = False
     time.sleep(target.fault.seconds)
     api.is_healthy = True
-    return True
+    return api.asked > before
 
 
 def stage3_away(installation: Installation, target: Target) -> bool:
@@ -294,31 +314,34 @@ def hook_away(installation: Installation, target: Target) -> bool:
     return _through(installation, "hook", "away", target.fault.seconds)
 
 
-def stage5_failing(installation: Installation, _: Target) -> bool:
-    installation.airflow.stage5.answers.extend([HTTPStatus.INTERNAL_SERVER_ERROR] * 8)
-    return True
+def stage5_failing(installation: Installation, target: Target) -> bool:
+    answers = installation.airflow.stage5.answers
+    answers.extend([HTTPStatus.INTERNAL_SERVER_ERROR] * 8)
+    time.sleep(2 * target.fault.seconds)
+    hit = len(answers) < 8
+    answers.clear()
+    return hit
 
 
 # One fault at a time of what has one state: the other would end what this one has to begin again.
 _ALONE = {
     name: threading.Lock()
-    for name in ("engine", "postgres", "redis", "disk", "hook", "stage3", "clock", "step_clock")
+    for name in (
+        *("engine", "postgres", "redis", "disk", "hook", "stage3", "stage5", "clock"),
+        "step_clock",
+    )
 }
 
 
-def strike(
-    installation: Installation, target: Target, is_over: Callable[[], bool] = lambda: False
-) -> bool:
+def strike(installation: Installation, target: Target) -> bool:
     """Do a fault when its turn has come; returns whether there was anything to hit.
 
-    Args:
-        installation, target: what it is done to.
-        is_over: whether the run has ended meanwhile.
+    Nothing is done if the task is over by then.
     """
     kind = target.fault.kind
     turns = (turn for name, turn in _ALONE.items() if kind.startswith(f"{name}_"))
     with next(turns, nullcontext()):
-        return not is_over() and STRIKES[kind](installation, target)
+        return target.is_at_work() and STRIKES[kind](installation, target)
 
 
 STRIKES: dict[str, Strike] = {kind.name: globals()[kind.name] for kind in KINDS}
@@ -384,17 +407,35 @@ def _container(installation: Installation, target: Target) -> str | None:
 def _answering(installation: Installation, status: HTTPStatus, seconds: float) -> bool:
     hook = installation.hook
     assert hook is not None
+    before = len(hook.refused)
     hook.headers = {"Location": "http://127.0.0.1:9/"} if status == HTTPStatus.FOUND else {}
     hook.status = status
-    time.sleep(seconds)
+    _last(seconds, lambda: len(hook.refused) > before)
     hook.status, hook.headers = HTTPStatus.NO_CONTENT, {}
-    return True
+    return len(hook.refused) > before
 
 
 def _through(installation: Installation, name: str, mode: Mode, seconds: float) -> bool:
-    with installation.proxies[name].being(mode):
-        time.sleep(seconds)
-    return True
+    """Whether anybody had a connection, or wanted one."""
+    proxy = installation.proxies[name]
+    before = proxy.troubled
+    with proxy.being(mode):
+        _last(seconds, lambda: name != "hook" or proxy.troubled > before)
+    return proxy.troubled > before
+
+
+def _last(seconds: float, has_hit: Callable[[], bool]) -> None:
+    """Let something last: events come now and then, and a receiver is away until one has come."""
+    time.sleep(seconds)
+    until = time.monotonic() + EVENT_SECONDS
+    while not has_hit() and time.monotonic() < until:
+        time.sleep(0.2)
+
+
+def _asked_of_redis(installation: Installation) -> int:
+    """How much has been passed to Redis, and how many connections were made, or wanted."""
+    proxy = installation.proxies["redis"]
+    return proxy.passed + proxy.pieces + proxy.troubled
 
 
 def _step_clock(installation: Installation, target: Target, offset: float) -> bool:
@@ -410,15 +451,40 @@ def _clock(installation: Installation, target: Target, offset: float) -> bool:
 
 
 def start_database(database: Postgres) -> None:
-    """Start PostgreSQL; behind a killed one it starts when the last of its processes has ended."""
+    """Start PostgreSQL, until it answers.
+
+    Behind a killed one it starts when the last of its processes has ended. One whose disk is full
+    may stand still (seen with 18.4: its start-up process had ended, and it waited on): that one is
+    ended first, as by whoever looks after a server.
+    """
     for attempt in tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(LocalError),
-        stop=tenacity.stop_after_delay(90),
+        retry=tenacity.retry_if_exception_type((LocalError, psycopg.OperationalError)),
+        stop=tenacity.stop_after_delay(180),
         wait=tenacity.wait_fixed(1),
         reraise=True,
     ):
         with attempt:
             database.start()
+            _end_if_dumb(database)
+
+
+def _end_if_dumb(database: Postgres) -> None:
+    """End a server that takes no connection, for as long as it may recover.
+
+    Raises:
+        psycopg.OperationalError: it is ended.
+    """
+    until = time.monotonic() + DUMB_SECONDS
+    while True:
+        try:
+            psycopg.connect(database.url(AIRFLOW), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                end_server(database)
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _kill_service(installation: Installation, name: str) -> bool:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 
@@ -23,6 +24,8 @@ class Entry:
         ended: `published`, or `completed`: failed as it may, then cleared and published.
         seconds: from its start to its last end.
         wrong: what was not as it should be.
+        runner: of the steps.
+        load: of the machine in the end, tasks for each core: what is far above 1 is late.
     """
 
     seed: int
@@ -32,6 +35,8 @@ class Entry:
     ended: str
     seconds: float
     wrong: list[str] = field(default_factory=list)
+    runner: str | None = None
+    load: float | None = None
 
 
 def append(path: Path, entry: Entry) -> None:
@@ -64,7 +69,20 @@ def summary(entries: list[Entry]) -> str:
         "| fault | done | right end | of them after a clearing | wrong end |",
         "| --- | --- | --- | --- | --- |",
     ]
-    return "\n".join([*head, *rows, total, "", f"{runs} runs, {ill} with a wrong end"])
+    ends = f"{runs} runs, {ill} with a wrong end{_circumstances(entries)}"
+    return "\n".join([*head, *rows, total, "", ends])
+
+
+def _circumstances(entries: list[Entry]) -> str:
+    """Under which load runs were, and how many in containers; of those that tell it."""
+    loads = sorted(entry.load for entry in entries if entry.load is not None)
+    if not loads:
+        return ""
+    in_containers = sum(entry.runner == "docker" for entry in entries)
+    return (
+        f". Of the last {len(loads)}, {in_containers} were in containers, and the load was"
+        f" {loads[0]} to {loads[-1]} tasks for each core (median {median(loads)})"
+    )
 
 
 if __name__ == "__main__":

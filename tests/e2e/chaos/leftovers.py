@@ -6,8 +6,7 @@ The system is asked, never the product.
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import psutil
@@ -121,39 +120,42 @@ def attempts(installation: Installation) -> list[Path]:
     return found
 
 
-def events(installation: Installation) -> list[str]:
-    """Events that the receiver has not got, got out of order, or got and nobody has written."""
+def events(installation: Installation, job: str) -> list[str]:
+    """A job's events that the receiver has not got, got out of order, or got and nobody wrote."""
     if installation.hook is None:
         return []
     return [
-        *_undelivered(installation),
-        *_wrongly_received(installation),
-        *_wrongly_written(installation),
+        *_undelivered(installation, job),
+        *_wrongly_received(installation, job),
+        *_wrongly_written(installation, job),
     ]
 
 
-def _undelivered(installation: Installation) -> Iterator[str]:
+def _undelivered(installation: Installation, job: str) -> Iterator[str]:
     for row in installation.rows(
         "SELECT receiver, state, count(*), max(last_error) FROM stage4.deliveries"
-        " WHERE state <> 'delivered' GROUP BY 1, 2"
+        " WHERE state <> 'delivered' AND job_id = %s GROUP BY 1, 2",
+        job,
     ):
         yield f"deliveries {row}"
-    for row in installation.rows("SELECT count(*) FROM stage4.outbox WHERE routed_at IS NULL"):
+    query = "SELECT count(*) FROM stage4.outbox WHERE routed_at IS NULL AND job_id = %s"
+    for row in installation.rows(query, job):
         if row[0]:
             yield f"{row[0]} events are not routed"
 
 
-def _wrongly_received(installation: Installation) -> Iterator[str]:
+def _wrongly_received(installation: Installation, job: str) -> Iterator[str]:
     assert installation.hook is not None
     written = {
         str(event): (job, sequence)
-        for event, job, sequence in installation.rows(
-            "SELECT event_id, job_id, sequence FROM stage4.outbox"
+        for event, sequence in installation.rows(
+            "SELECT event_id, sequence FROM stage4.outbox WHERE job_id = %s", job
         )
     }
     first: dict[str, tuple[str, int]] = {}
     for got in list(installation.hook.received):
-        first.setdefault(got.headers["webhook-id"], got.place)
+        if got.place[0] == job:
+            first.setdefault(got.headers["webhook-id"], got.place)
     yield from (
         f"event {place} was sent and is not written"
         for key, place in first.items()
@@ -162,26 +164,37 @@ def _wrongly_received(installation: Installation) -> Iterator[str]:
     yield from (
         f"event {place} was never received" for key, place in written.items() if key not in first
     )
-    last: Counter[str] = Counter()
-    for job, sequence in first.values():
-        if sequence != last[job] + 1:
-            yield f"event {sequence} of {job} came behind {last[job]}"
-        last[job] = sequence
+    last = 0
+    for _, sequence in first.values():
+        if sequence != last + 1:
+            yield f"event {sequence} of {job} came behind {last}"
+        last = sequence
 
 
-def _wrongly_written(installation: Installation) -> Iterator[str]:
+def _wrongly_written(installation: Installation, job: str) -> Iterator[str]:
     """Each publication has its two events, each run its end."""
     for row in installation.rows(
         "SELECT publications.job_id, count(outbox) FROM stage4.publications"
         " LEFT JOIN stage4.outbox ON outbox.job_id = publications.job_id"
         " AND type IN ('clustering.job.completed', 'clustering.clusters.changed')"
-        " GROUP BY publication_id, publications.job_id HAVING count(outbox) <> 2"
+        " WHERE publications.job_id = %s"
+        " GROUP BY publication_id, publications.job_id HAVING count(outbox) <> 2",
+        job,
     ):
         yield f"publication and its events {row}"
     for row in installation.rows(
-        "SELECT job_id, state FROM stage4.event_jobs WHERE ended_at IS NULL"
+        "SELECT job_id, state FROM stage4.event_jobs WHERE ended_at IS NULL AND job_id = %s", job
     ):
         yield f"job without an end {row}"
+
+
+def strangers(installation: Installation, jobs: Collection[str]) -> list[str]:
+    """Jobs that an event or a publication tells of, and that nobody has asked for."""
+    query = "SELECT job_id FROM stage4.outbox UNION SELECT job_id FROM stage4.publications"
+    told = {job for (job,) in installation.rows(query)}
+    if installation.hook is not None:
+        told |= {got.place[0] for got in list(installation.hook.received)}
+    return [f"job {job}, which nobody asked for" for job in sorted(told.difference(jobs))]
 
 
 def keys(installation: Installation) -> list[str]:

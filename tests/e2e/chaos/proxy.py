@@ -22,13 +22,16 @@ class FaultProxy:
     """Passes connections on to `target`, the path of a unix socket or a host and a port.
 
     `mode` holds for old and new connections: `slow` passes each piece on late, `frozen` takes what
-    comes and passes nothing on, `away` cuts all and takes none.
+    comes and passes nothing on, `away` cuts all and takes none. Counted are the connections and
+    `pieces` that were passed on, and those that were `troubled`: cut, refused, late or held.
     """
 
     def __init__(self, target: Address) -> None:
         self.target = target
         self.mode: Mode = "pass"
         self.passed = 0  # connections
+        self.pieces = 0
+        self.troubled = 0
         self._turn = threading.Lock()  # of those that change the mode
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
@@ -77,6 +80,7 @@ class FaultProxy:
         for each in (one for pair in pairs for one in pair):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+        self.troubled += len(pairs)
         return len(pairs)
 
     def close(self) -> None:
@@ -90,12 +94,13 @@ class FaultProxy:
             while True:
                 client, _ = self._server.accept()
                 if self.mode == "away":
+                    self.troubled += 1
                     client.close()
                 else:
                     threading.Thread(target=self._relay, args=(client,), daemon=True).start()
 
     def _relay(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), self._connected() as server:
+        with client, contextlib.suppress(OSError), self._connected_or_troubled() as server:
             pair = (client, server)
             with self._lock:
                 self._pairs.add(pair)
@@ -113,12 +118,21 @@ class FaultProxy:
         made.connect(self.target)
         return made
 
+    def _connected_or_troubled(self) -> socket.socket:
+        try:
+            return self._connected()
+        except OSError:
+            self.troubled += 1
+            raise
+
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         other = {client: server, server: client}
         while True:
             for ready in select.select(list(other), [], [])[0]:
                 if not (data := ready.recv(PIECE)):
                     return
+                self.pieces += 1
+                self.troubled += self.mode != "pass"
                 if self.mode == "slow":
                     time.sleep(SLOW_SECONDS)
                 while self.mode == "frozen":

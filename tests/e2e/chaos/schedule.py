@@ -13,6 +13,7 @@ ANY_TASK = (*STEP_TASKS, *WORKER_TASKS)
 DATABASE_TASKS = ("check_stage3", "load_postgres", "publish")
 MOST = 7  # faults of a run
 LONGEST_WAIT = 8.0  # seconds from the start of a task to its fault, most of them far fewer
+SOON = 1.0  # where a task asks at once
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Kind:
         tasks: during which it may come.
         may_fail: whether a run may end as failed by it, to be completed by a clearing.
         is_wide: whether it hits every run of the round, and not the one task alone.
+        wait: seconds, from the start of the task to the fault at most.
     """
 
     name: str
     tasks: Sequence[str] = ANY_TASK
     may_fail: bool = False
     is_wide: bool = True
+    wait: float = LONGEST_WAIT
 
 
 KINDS = (
@@ -72,10 +75,10 @@ KINDS = (
     Kind("redis_killed"),
     Kind("redis_stopped"),
     Kind("disk_filled", may_fail=True),
-    Kind("stage3_unhealthy", ("check_stage3",)),
-    Kind("stage3_away", ("check_stage3",)),
-    Kind("stage3_slow", ("check_stage3",)),
-    Kind("stage3_frozen", ("check_stage3",)),
+    Kind("stage3_unhealthy", ("check_stage3",), wait=SOON),
+    Kind("stage3_away", ("check_stage3",), wait=SOON),
+    Kind("stage3_slow", ("check_stage3",), wait=SOON),
+    Kind("stage3_frozen", ("check_stage3",), wait=SOON),
     Kind("files_replaced", ("check_stage3", "snapshot"), is_wide=False),
     # What stands half written for longer than a try looks is taken for bad input.
     Kind("files_half_written", ("check_stage3", "snapshot"), may_fail=True),
@@ -124,5 +127,5 @@ def schedule(
 
 
 def _fault(draw: random.Random, level: str, kind: Kind) -> Fault:
-    wait, seconds = LONGEST_WAIT * draw.random() ** 2, draw.uniform(2, 8)
+    wait, seconds = kind.wait * draw.random() ** 2, draw.uniform(2, 8)
     return Fault(kind.name, level, draw.choice(kind.tasks), round(wait, 2), round(seconds, 1))

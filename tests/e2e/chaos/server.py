@@ -63,9 +63,7 @@ class Server:
 
     def _replace(self, stand_by: Postgres) -> None:
         old, self.current = self.current, stand_by
-        pid = old.pid()
-        assert pid is not None
-        family = [psutil.Process(pid), *psutil.Process(pid).children()]
+        family = _family(old)
         family[0].kill()
         self._run("pg_ctl", "promote", "-w", "-D", str(stand_by.data))
         psutil.wait_procs(family, 60)
@@ -93,3 +91,19 @@ class Server:
             check=True,
             **run_as(),
         )
+
+
+def end_server(database: Postgres) -> None:
+    """Kill a server with all of its processes; returns when the last has ended."""
+    family = _family(database)
+    for each in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(family, 60)
+
+
+def _family(database: Postgres) -> list[psutil.Process]:
+    pid = database.pid()
+    assert pid is not None
+    server = psutil.Process(pid)
+    return [server, *server.children()]

@@ -61,10 +61,12 @@ class Stage3Server(ThreadingHTTPServer):
         self.counts = counts
         self.status = 200
         self.is_healthy = True
+        self.asked = 0
         self.pause = 0.0
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def answer(self, path: str) -> object:
+        self.asked += 1
         if path == "/health":
             return {"status": "healthy" if self.is_healthy else "degraded"}
         indices = [{"name": name, "total_vectors": count} for name, count in self.counts.items()]

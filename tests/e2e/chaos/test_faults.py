@@ -3,12 +3,14 @@
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import pytest
@@ -17,10 +19,13 @@ from local.postgres import RESULTS, SUPERUSER, Postgres
 from local.state import State
 from tests.e2e.chaos.clock import COMPILER, Clock, clocks
 from tests.e2e.chaos.engine import unmount_below
-from tests.e2e.chaos.faults import filled, start_database
-from tests.e2e.chaos.installation import POSTGRES_BYTES, small_disk
+from tests.e2e.chaos.faults import Target, filled, start_database, strike
+from tests.e2e.chaos.installation import POSTGRES_BYTES, Installation, small_disk
 from tests.e2e.chaos.proxy import FaultProxy
+from tests.e2e.chaos.schedule import Fault
 from tests.e2e.chaos.server import Server
+from tests.e2e.chaos.stage3 import Stage3Folder
+from tests.e2e.conftest import Airflow
 
 HOUR = 3600
 # It sleeps, because Python's sleep ends at a time of its clock.
@@ -100,6 +105,48 @@ def test_a_server_whose_disk_was_full_starts_with_all_that_it_had(tmp_path: Path
         with psycopg.connect(database.url(RESULTS), autocommit=True) as connection:
             assert connection.execute("SELECT * FROM told").fetchall() == [(1,)]
         database.stop()
+
+
+def test_a_server_that_stands_still_is_ended_and_started(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.e2e.chaos.faults.DUMB_SECONDS", 0.1)
+    database = server.current
+    before = database.pid()
+    assert before is not None
+    os.kill(before, signal.SIGSTOP)
+    start_database(database)
+    with psycopg.connect(database.url(RESULTS)) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    assert database.pid() != before
+
+
+def test_a_proxy_counts_what_it_troubles(server: Server) -> None:
+    proxy = FaultProxy(server.address)
+    url = f"postgresql://{SUPERUSER}@127.0.0.1:{proxy.port}/{RESULTS}"
+    with proxy.being("away"):
+        idle = proxy.troubled
+    with psycopg.connect(url) as connection:
+        connection.execute("SELECT 1")
+    well = proxy.troubled
+    with proxy.being("away"), pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+    proxy.close()
+    assert (idle, well) == (0, 0)
+    assert proxy.pieces > 0
+    assert proxy.troubled > 0
+
+
+def test_a_fault_whose_task_is_over_does_nothing(tmp_path: Path) -> None:
+    # All that this fault hits is Stage 3's folder.
+    stage3 = Stage3Folder.make(tmp_path / "stage3", 40)
+    place = Installation(cast("Airflow", None), stage3, {})
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    fault = Fault("files_replaced", "documents", "snapshot", 0, 1)
+    assert not strike(place, Target(fault, ended.pid))
+    assert strike(place, Target(fault, os.getpid()))
+    assert stage3.writes > 0
 
 
 def _write_until_cut(url: str) -> int:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -109,8 +110,33 @@ def test_they_end_when_their_caller_is_killed(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     processes = list(map(int, done.stdout.split()))
     assert processes
+    _wait_until(lambda: not any(map(_runs, processes)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_they_end_at_their_work_when_their_caller_is_ended(tmp_path: Path, number: int) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    script = tmp_path / "caller.py"
+    script.write_text(
+        "from functools import partial\n"
+        "from pathlib import Path\n"
+        "from clustering_tasks.engine.processes import work_processes\n"
+        "from tests.unit.engine.test_processes import stay\n"
+        "with work_processes(2) as each:\n"
+        f"    list(each(partial(stay, Path({str(marks)!r})), ['stay', 'stay']))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, str(script)], env=environment) as caller:
+        _wait_until(lambda: len(list(marks.iterdir())) == 2)
+        caller.send_signal(number)
+    processes = [int(file.name) for file in marks.iterdir()]
+    _wait_until(lambda: not any(map(_runs, processes)))
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while any(_runs(process) for process in processes):
+    while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -319,6 +319,7 @@ def test_a_crash_leaves_whole_files_and_trying_again_completes(
 
 
 def test_the_crash_points_are_all_there_are(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    counter = CrashPoint(monkeypatch, at=0)
     local.publish("a", NOON)
+    counter = CrashPoint(monkeypatch, at=0)
+    local.publish("b", NOON + HOUR)
     assert counter.seen == POINTS

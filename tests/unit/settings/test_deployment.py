@@ -1,10 +1,12 @@
+import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.errors import SettingsError
+from clustering_tasks.settings.deployment import DeploymentSettings, deployment, misspelt
 from clustering_tasks.settings.levels import LEVELS
 
 
@@ -47,6 +49,9 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     ("name", "value"),
     [
         *(("RUNNER", "podman"), ("RETRIES", "-1"), ("GPU", "perhaps")),
+        *(("STAGE3_URL", "ftp://stage3"), ("STAGE3_URL", "http://stage3:99999")),
+        *(("MEMORY_LIMIT", "8x"), ("WORKSPACE", "  "), ("WORKSPACE", "s4://bucket")),
+        *(("OUTPUT", " "), ("INDICES", "\t"), ("SOURCE_TABLES", "{")),
         *(("STEP_TIMEOUT_MINUTES", "0"), ("CALLBACK_SECRET", "c2VjcmV0" * 4)),
     ],
 )
@@ -118,3 +123,36 @@ def test_no_variable_takes_infinity_or_what_is_no_number(
     with pytest.raises(ValidationError) as refused:
         DeploymentSettings()
     assert {each["loc"][0] for each in refused.value.errors()} == {*names}
+
+
+@pytest.mark.parametrize("limit", ["8g", "512M", "1.5gb", "1000000"])
+def test_dockers_notation_of_memory(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setenv("STAGE4_MEMORY_LIMIT", limit)
+    assert DeploymentSettings().memory_limit == limit
+
+
+def test_an_env_file_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STAGE4_ENV_FILE", str(tmp_path / "gone"))
+    deployment.cache_clear()
+    with pytest.raises(SettingsError, match=r"STAGE4_ENV_FILE=.*gone does not exist"):
+        deployment()
+
+
+def test_a_misspelt_variable_is_told_with_the_one_that_is_meant() -> None:
+    names = ["STAGE4_WORKSPCE", "STAGE4_WORKSPACE", "STAGE4_OWN", "WORKSPCE"]
+    assert list(misspelt(names)) == [("STAGE4_WORKSPCE", "STAGE4_WORKSPACE")]
+
+
+def test_what_other_parts_read_is_not_misspelt() -> None:
+    repository = Path(__file__).parents[3]
+    kinds = ("*.py", "*.yaml", "*.yml", "*.sh", "Makefile", "Dockerfile")
+    parts = ("clustering_tasks", "plugins", "deploy", "tools")
+    files = [file for part in parts for kind in kinds for file in (repository / part).rglob(kind)]
+    texts = [file.read_text() for file in (*files, *repository.glob("*.y*ml"))]
+    texts.append((repository / "Makefile").read_text())
+    found = {name for text in texts for name in re.findall(r"STAGE4_[A-Z0-9_]+", text)}
+    read = {name for name in found if not name.endswith("_")}  # else a level's name follows
+    assert "STAGE4_HOST_WORKSPACE" in read
+    assert list(misspelt(read)) == []

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from clustering_tasks.errors import SettingsError
-from clustering_tasks.settings.deployment import DeploymentSettings
+from clustering_tasks.settings.deployment import DeploymentSettings, deployment
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.settings.source_tables import SourceTable
 from stage4.source_tables.choice import chosen_table, with_choice
@@ -137,3 +137,22 @@ def test_the_page_describes_every_key_with_its_default() -> None:
         if isinstance(value, bool):
             shown = str(value).lower()
         assert default.strip("`") == shown.strip('"'), name
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a": {"password": "hunter2"', "JSON"),
+        ('{"a": {"password": "hunter2"}}', "a.password: Extra inputs are not permitted"),
+        ('"hunter2"', "dictionary"),
+    ],
+)
+def test_a_wrong_list_is_refused_by_name_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    monkeypatch.setenv("STAGE4_SOURCE_TABLES", text)
+    deployment.cache_clear()
+    with pytest.raises(SettingsError, match="STAGE4_SOURCE_TABLES: ") as refused:
+        deployment()
+    assert told in str(refused.value)
+    assert "hunter2" not in str(refused.value)
