@@ -58,7 +58,8 @@ def join_parts(labels: I32, vectors: Vectors, least_size: float) -> I32:
     The most similar two are joined first, as long as the pairs across have the two signs of one
     story (`engine.background`): they are far from zero, and scatter so widely that chance would
     nearly reach identity. Of 600 pairs of small stories of three collections .3 to 3 % have them,
-    of the halves of one story 70 to 90 %; two items have a single pair, and no scatter.
+    of the halves of one story 70 to 90 % (of series of events, as wikinews has them, 37 %); two
+    items have a single pair, and no scatter.
 
     Args:
         labels: (n,) from 0.

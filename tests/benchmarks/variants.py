@@ -85,6 +85,9 @@ def variants(base: dict[str, Collection]) -> Iterator[Variant]:
     yield from _drawn("ecbplus", ecb, "documents", _ONE, 3)
     yield from _drawn("ecbplus storylines", ecb, "storylines", _ONE, 3)
     yield from _drawn("headlines", headlines, "documents", _ONE, 3)
+    for name, collection in (("ecbplus", ecb), ("headlines", headlines), ("wikinews", wikinews)):
+        yield from _drawn(name, collection, "documents", _SMALL, 8)
+    yield from _drawn("ecbplus storylines", ecb, "storylines", _SMALL, 8)
 
 
 def _drawn(
@@ -162,6 +165,17 @@ def of_stories(count: int) -> Draw:
     return draw
 
 
+def of_small(count: int) -> Draw:
+    """Keep some stories of 5 to 40 items, as a first folder may have."""
+
+    def draw(gold: list[str], rng: np.random.Generator) -> I64:
+        small = [rows for rows in _stories(gold) if 5 <= len(rows) <= 40]
+        chosen = rng.choice(len(small), count, replace=False)
+        return np.sort(np.concatenate([small[story] for story in chosen]))
+
+    return draw
+
+
 def one_story(lone: float) -> Draw:
     """Keep one of the five largest stories, and lone items of others, as a share of its items."""
 
@@ -192,7 +206,10 @@ DRAWS: dict[str, Draw] = {
     "mostly singletons": at_most((1, 1, 1, 1, 2, 2, 3, 5)),
     "12 stories": of_stories(12),
     "half": half,
+    "one small story": of_small(1),
+    "two small stories": of_small(2),
     "one story": one_story(0),
     "one story and half as many lone items": one_story(0.5),
 }
 _ONE = ("one story", "one story and half as many lone items")
+_SMALL = ("one small story", "two small stories")
