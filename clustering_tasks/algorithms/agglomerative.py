@@ -21,6 +21,7 @@ from clustering_tasks.engine.background import DEVIATIONS, background
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.common_part import LARGE_SHARE
 from clustering_tasks.engine.complete_linkage import complete_linkage
+from clustering_tasks.engine.decay import TIMELESS
 from clustering_tasks.engine.linkage import Linkage, average_linkage
 from clustering_tasks.engine.neighbours import exact_distances
 from clustering_tasks.engine.one_story import join_parts
@@ -110,7 +111,8 @@ def _clustered(
     grown = _hierarchy(smoothed, block, settings)
     tree, cut = grown.tree, grown.cut
     labels, pair_floor = cut.labels, None
-    if _deviations(settings) and floor is None:  # most pairs are of one story
+    if _deviations(settings) and floor is None and _is_timeless(block, settings):
+        # most pairs are of one story; which of them time keeps apart, the vectors do not tell
         large = LARGE_SHARE * (len(labels) + left_out)
         labels = join_parts(labels, block.vectors, large)
     joined = _groups(cut.labels) - _groups(labels)
@@ -134,6 +136,10 @@ def _clustered(
             "lone": left_out,
         },
     )
+
+
+def _is_timeless(block: Block, settings: RunSettings) -> bool:
+    return block.decay is TIMELESS and settings.temporal.window_days is None
 
 
 def _groups(labels: I32) -> int:
