@@ -19,7 +19,7 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from clustering_tasks.workspace.artefacts import Run
 from tests.contract import check_jsonl
-from tests.isolation import isolate
+from tests.isolation import isolate, own_airflow_home
 from tests.shares import (  # noqa: F401 - pytest finds its hooks here
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
@@ -28,6 +28,7 @@ from tests.shares import (  # noqa: F401 - pytest finds its hooks here
 from tests.stage3_folder import SMALL, Stage3Folder
 
 isolate()
+own_airflow_home()
 
 # A loaded machine is no failure.
 hypothesis.settings.register_profile("stage4", deadline=None, print_blob=True)

@@ -1,6 +1,10 @@
 """Tests and benchmarks keep away from an installation that the caller's shell is set up for."""
 
+import atexit
 import os
+import shutil
+import sys
+import tempfile
 
 # What says how to test, and leads to nobody's results.
 KEPT = frozenset(
@@ -23,3 +27,18 @@ def isolate() -> None:
         if ours or name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_")):
             del os.environ[name]
     os.environ["STAGE4_ENV_FILE"] = os.devnull
+
+
+def own_airflow_home() -> None:
+    """Give this process an `AIRFLOW_HOME` that is removed at its end.
+
+    Importing Airflow reads it once, writes its configuration there and opens its database. So this
+    comes before all imports: else tests use the caller's own Airflow, and the processes of a suite
+    delete each other's DAG runs in it.
+    """
+    mark = f"stage4-airflow-{os.getpid()}-"
+    if mark in os.environ.get("AIRFLOW_HOME", ""):
+        return  # a second reading of a conftest.py would lead to an empty database
+    assert "airflow" not in sys.modules, "something imported Airflow before its home was named"
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix=mark)
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)

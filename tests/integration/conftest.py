@@ -1,8 +1,6 @@
 """A real PostgreSQL with pgvector for a session, and a fresh results database for a test."""
 
-import atexit
 import json
-import os
 import shutil
 import tempfile
 import uuid
@@ -163,13 +161,3 @@ def airflow_metadata() -> None:
 
     initdb()
     init_auth_manager()
-
-
-_OWN_HOME = f"stage4-airflow-{os.getpid()}-"
-_home = os.environ.get("AIRFLOW_HOME")
-# This file may be read twice; the second time Airflow's database is where the first one has led it.
-if _home is None or ("PYTEST_XDIST_WORKER" in os.environ and _OWN_HOME not in _home):
-    # Importing Airflow writes its configuration there; it must not be the user's own, nor that of
-    # the other process of the suite.
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix=_OWN_HOME)
-    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
