@@ -299,6 +299,38 @@ def test_what_cannot_be_stored_is_not_acknowledged(results: Results, stage3: Red
     assert read(stage3, results) == 1
 
 
+def test_a_cancellation_that_a_library_swallows_ends_the_reader(
+    results: Results, stage3: RedisServer
+) -> None:
+    append(stage3, event("one"))
+
+    async def main() -> None:
+        async with Redis(port=stage3.port) as client:
+            storing = asyncio.Event()
+
+            async def swallowing(_: Sequence[Stage3Event]) -> None:
+                storing.set()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(SECONDS)
+
+            async def run() -> None:
+                reader = StreamReader(client, swallowing, nothing)
+                await reader.join()
+                async for _ in reader.stored():
+                    pass
+
+            task = asyncio.create_task(run())
+            await asyncio.wait_for(storing.wait(), SECONDS)
+            task.cancel()
+            await asyncio.wait({task}, timeout=SECONDS)
+            assert task.cancelled()
+
+    async def nothing() -> None: ...
+
+    asyncio.run(main())
+    assert pending(stage3) == 0
+
+
 def test_a_trigger_is_made_again_from_what_it_says_of_itself() -> None:
     name, arguments = Stage3StreamTrigger("stage3").serialize()
     assert name == "stage4.events.stage3.trigger.Stage3StreamTrigger"

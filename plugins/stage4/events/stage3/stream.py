@@ -5,6 +5,7 @@ comes next claims it after `CLAIM_AFTER`. So an entry is stored at least once; t
 it has.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -78,6 +79,7 @@ class StreamReader:
             psycopg.Error: the database is away; what was handed out stays pending.
         """
         while True:
+            _heed_cancellation()
             await self._be_seen()
             entries = await self._left_over() or await self._new()
             events = await self._readable(entries)
@@ -147,3 +149,14 @@ class StreamReader:
     def dead_letters(self) -> str:
         """Key of the stream of what could not be taken."""
         return f"{self.stream}{DEAD_SUFFIX}"
+
+
+def _heed_cancellation() -> None:
+    """Raise a cancellation again that was swallowed.
+
+    Before Python 3.12 `asyncio.wait_for`, by which redis-py sends, loses one that comes in the
+    moment in which it is done (python/cpython#86296): a triggerer that stops would wait for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
