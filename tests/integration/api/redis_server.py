@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 PROGRAM = shutil.which("redis-server")
+ANSWER_SECONDS = 20  # a test that would wait for ever takes its whole process along
 
 
 @dataclass
@@ -25,7 +27,7 @@ class RedisServer:
 
     @property
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port)
+        return redis.Redis(port=self.port, socket_timeout=ANSWER_SECONDS)
 
     @property
     def airflow_connection(self) -> str:
@@ -34,18 +36,22 @@ class RedisServer:
     def start(self) -> None:
         assert PROGRAM
         command = [PROGRAM, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self.processes.append(
-            subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
-        )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                self.client.ping()
-            except redis.ConnectionError:
-                time.sleep(0.02)
-            else:
+        process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
+        self.processes.append(process)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            if self._answers() == process.pid:  # not whoever else has taken the port
                 return
-        raise AssertionError("redis-server has not started in 20 s")
+            time.sleep(0.02)
+        raise AssertionError(f"redis-server has not started in {ANSWER_SECONDS} s")
+
+    def _answers(self) -> int | None:
+        """The process that answers."""
+        try:
+            told: Any = self.client.info("server")
+        except redis.RedisError:
+            return None
+        return int(told["process_id"])
 
     def stop(self) -> None:
         for process in self.processes:
