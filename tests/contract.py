@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema.validators import extend  # type: ignore[import-untyped]
 
 from clustering_tasks.settings.levels import LEVELS
 from local.stage5_receiver import Stage5Receiver, listening
@@ -19,12 +20,22 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference" / "contract"
 _LEVELS = {level.cluster_type: level.name for level in LEVELS.values()}
 
 
+def _items(validator: Any, items: Json, instance: Any, schema: Json) -> Iterator[Any]:
+    """Look at all numbers of a vector at once: one by one a record takes 20 times as long."""
+    many = isinstance(instance, list) and items == {"type": "number"}
+    if not (many and {*map(type, instance)} <= {int, float}):
+        yield from Draft202012Validator.VALIDATORS["items"](validator, items, instance, schema)
+
+
+_Validator = extend(Draft202012Validator, {"items": _items})
+
+
 @cache
 def validator(name: str) -> Draft202012Validator:
     """The validator of a schema, by its file's name without `.schema.json`."""
     schema = json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
+    return _Validator(schema)
 
 
 def check_record(record: Mapping[str, Any]) -> None:

@@ -22,8 +22,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_xdist_setupnodes() -> None:
-    """Let idle OpenMP threads sleep: they would spin on the cores that the other processes need."""
+    """Let idle threads sleep: they would spin on the cores that the other processes need."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it knows no such policy
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
