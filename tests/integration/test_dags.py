@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
+from airflow.sdk.definitions.param import process_params
 from airflow.serialization.serialized_objects import DagSerialization
 
 from clustering_tasks.errors import SettingsError
@@ -62,6 +63,15 @@ def test_the_dags_are_the_levels_all_of_them_housekeeping_and_the_example(
         "send_events",
         "upstream_example",
     }
+
+
+@pytest.mark.parametrize("dag_id", [*LEVEL_DAGS, "cluster_all", "roll_back"])
+def test_params_are_the_dags_and_no_copies_of_its_tasks(dags: dict[str, DAG], dag_id: str) -> None:
+    dag = dags[dag_id]
+    assert dag.params
+    assert [task.task_id for task in dag.tasks if task.params] == []
+    (task, *_) = dag.tasks
+    assert set(process_params(dag, task, None, suppress_exception=True)) == set(dag.params)
 
 
 @pytest.mark.parametrize("dag_id", LEVEL_DAGS)

@@ -11,7 +11,7 @@ from clustering_tasks.settings.deployment import deployment
 from local.stage5_receiver import Stage5Receiver
 from tests.contract import checking_receiver
 from tests.integration.conftest import Results
-from tests.integration.synced_dags import synced
+from tests.integration.synced_dags import run_here, synced
 from tests.integration.test_identity_runs import MORNING, NOON, SETTINGS, write
 from tests.stage3_folder import SMALL, Stage3Folder
 
@@ -43,7 +43,7 @@ def dag(airflow_metadata: None, stage5: Stage5Receiver) -> Iterator[DAG]:
 
 def perform(dag: DAG, folder: Path, items: Any) -> dict[str, str]:
     write(Stage3Folder(folder / "indices"), "documents", items)
-    run = dag.test(run_conf=SMALL | SETTINGS)
+    run = run_here(dag, SMALL | SETTINGS)
     return {each.task_id: str(each.state) for each in run.get_task_instances()}
 
 

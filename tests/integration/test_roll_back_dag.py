@@ -26,6 +26,7 @@ from stage4.tasks.roll_back import choose_run
 from tests.contract import checking_receiver
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
+from tests.integration.synced_dags import run_here
 
 REPO = Path(__file__).parents[2]
 FOLLOWER = """
@@ -81,7 +82,7 @@ def dag(airflow_metadata: None, tmp_path: Path) -> Iterator[DAG]:
 
 
 def perform(dag: DAG, **conf: Any) -> dict[str, str]:
-    run = dag.test(run_conf=conf)
+    run = run_here(dag, conf)
     return {each.task_id: str(each.state) for each in run.get_task_instances()}
 
 
@@ -190,4 +191,4 @@ def test_the_former_name_of_a_loads_number_is_understood(
 @pytest.mark.parametrize("conf", [{}, {"level": "cats"}, {"level": "events", "load_id": "last"}])
 def test_the_form_refuses(dag: DAG, conf: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"level|load_id"):
-        dag.test(run_conf=conf)
+        run_here(dag, conf)

@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 
 from tests.integration.conftest import Results
 from tests.integration.source_tables import News, news
-from tests.integration.synced_dags import synced
+from tests.integration.synced_dags import run_here, synced
 from tests.readme import REPO
 from tests.stage3_folder import DIMENSION, blobs, plain_metadata, source_id
 
@@ -31,7 +31,7 @@ def dag(airflow_metadata: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[DAG
 
 def perform(dag: DAG) -> set[str]:
     """Run the DAG; returns the tasks that did not succeed."""
-    run = dag.test(run_conf=SETTINGS)
+    run = run_here(dag, SETTINGS)
     return {task.task_id for task in run.get_task_instances() if task.state != "success"}
 
 

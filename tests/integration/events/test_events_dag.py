@@ -20,7 +20,7 @@ from stage4.tasks.level import check_stage3
 from tests.events_out import NOON, WebhookServer
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
 from tests.integration.events.sending import outbox, states
-from tests.integration.synced_dags import synced
+from tests.integration.synced_dags import run_here, synced
 from tests.integration.test_identity_runs import MORNING, SETTINGS, write
 from tests.stage3_folder import SMALL, Stage3Folder
 
@@ -82,7 +82,7 @@ def test_a_run_is_told_from_its_start_to_its_publication(
         manager.pm.register(listener)
     write(Stage3Folder(tmp_path / "indices"), "documents", MORNING)
     own = {"callback_url": hook.url.replace("/hook", "/own")}
-    run = dag.test(run_conf=SMALL | SETTINGS | own)
+    run = run_here(dag, SMALL | SETTINGS | own)
     assert {each.task_id: str(each.state) for each in run.get_task_instances()}["publish"] == (
         "success"
     )
