@@ -252,13 +252,8 @@ def test_containers_delete_a_document(
 
 
 @pytest.mark.skipif("STAGE4_TEST_DATA" not in os.environ, reason="STAGE4_TEST_DATA is not set")
-@pytest.mark.parametrize(
-    "level",
-    [
-        pytest.param(level, marks=() if level == "documents" else pytest.mark.heavy)
-        for level in LEVELS
-    ],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("level", LEVELS)
 def test_both_runners_find_the_same_in_real_news(
     airflow: Airflow, docker_airflow: Airflow, level: str
 ) -> None:
