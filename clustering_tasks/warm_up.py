@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clustering_tasks.engine.approximation import link_back, recall
+from clustering_tasks.engine.approximation import link_back, link_changed, recall
 from clustering_tasks.engine.cells import nearest_cells, train_cells
 from clustering_tasks.engine.centroids import add_rows, cluster_sums
 from clustering_tasks.engine.common_part import shift_without_giants
@@ -63,6 +63,7 @@ def warm_up() -> float:
     window = Window(np.zeros((12, 2)), 1.0)
     search(vectors, Cells(np.array([0, 6, 12]), probes), 0, 12, 4, window)
     recall(vectors, link_back(found.ids, found.distances)[0])
+    link_changed(found.ids.copy(), found.distances.copy(), *np.ones((2, 12), dtype=bool))
     descend(vectors, found, window)
     mutual_neighbours(found.ids, 2)
     shift_without_giants(vectors, weight)

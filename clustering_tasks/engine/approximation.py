@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering_tasks.arrays import F32, I32
+from clustering_tasks.arrays import F32, I32, I64, Mask
 from clustering_tasks.engine.compile import kernel
 from clustering_tasks.engine.nearest_lists import insert_once
 from clustering_tasks.engine.neighbours import neighbours_of
@@ -29,6 +29,30 @@ def link_back(ids: I32, distances: F32) -> tuple[I32, F32]:
     linked, nearest = ids.copy(), distances.copy()
     offer(ids, distances, linked, nearest)
     return linked, nearest
+
+
+def link_changed(ids: I32, distances: F32, searched: Mask, short: Mask) -> None:
+    """Do in place what `link_back` does, where all but some rows were linked back before.
+
+    Only edges of rows that were searched again, and those to rows that have lost neighbours, can
+    be news to their other end.
+
+    Args:
+        ids: (n, k), see `link_back`; changed.
+        distances: (n, k); changed.
+        searched: (n,) rows that were searched again.
+        short: (n,) rows that have lost neighbours.
+    """
+    row, at = np.nonzero((searched[:, None] | short[ids]) & (ids >= 0))
+    # taken out before one of them gives way to another
+    offer_edges(row, ids[row, at], distances[row, at], ids, distances)
+
+
+@kernel
+def offer_edges(row: I64, other: I32, distance: F32, ids: I32, distances: F32) -> None:
+    """Insert rows into the neighbours of others, one edge after the other: (m,) each."""
+    for edge in range(len(row)):
+        insert_once(ids, distances, other[edge], row[edge], distance[edge])
 
 
 @kernel

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtri
 
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine.compile import kernel
@@ -106,6 +105,9 @@ def one_story(mode: Any, deviation: Any, hidden: float = 1.0) -> Any:
 
 def _hidden(items: int) -> float:
     """By how much the scatter among so many items may be wider than it looks."""
+    # every step reaches this module; few take a level for one story
+    from scipy.special import chdtri
+
     return float(np.sqrt((items - 1) / chdtri(items - 1, 1 - _HIDDEN)))
 
 

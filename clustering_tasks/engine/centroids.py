@@ -41,7 +41,8 @@ class ClusterSums:
         for start in range(0, len(unit), _ROWS):
             rows = self.vectors[start : start + _ROWS]
             norms = np.linalg.norm(rows, axis=1, keepdims=True)
-            unit[start : start + _ROWS] = rows / np.maximum(norms, np.finfo(float).tiny)
+            lengths = np.maximum(norms, np.finfo(float).tiny)
+            unit[start : start + _ROWS] = narrow_quotients(rows, lengths)
         return unit
 
     @property
@@ -75,6 +76,17 @@ def cluster_sums(blocks: Blocks, labels: I32, clusters: int, dimension: int) -> 
         add_rows(block, labels[start : start + len(block)], vectors)
     sizes = np.bincount(labels[labels >= 0], minlength=clusters).astype(np.int64)
     return ClusterSums(vectors, sizes)
+
+
+def narrow_quotients(vectors: F64, divisors: npt.NDArray[np.number]) -> F32:
+    """Divide vectors, (m, d), by numbers, (m, 1), in float64; the quotients are float32.
+
+    Each is rounded where it is made: all of them in float64 would be new memory from the system,
+    which cost as much as the rest.
+    """
+    quotients = np.empty(vectors.shape, dtype=np.float32)
+    np.divide(vectors, divisors, out=quotients, casting="same_kind")
+    return quotients
 
 
 def row_products(rows: npt.NDArray[np.floating], cluster: I32, sums: ClusterSums) -> F64:

@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering_tasks.arrays import F32, F64, I32, I64
-from clustering_tasks.engine.centroids import Blocks, ClusterSums, row_products
+from clustering_tasks.engine.centroids import (
+    Blocks,
+    ClusterSums,
+    narrow_quotients,
+    row_products,
+)
 
 # Pairs that are compared: half a second on two cores, whatever the level's size.
 ITEM_PAIRS = 1 << 25
@@ -206,7 +211,7 @@ def _means(sums: ClusterSums) -> Iterator[tuple[int, F32]]:
     sizes = np.maximum(sums.sizes, 1)[:, None]
     for first in range(0, len(sizes), _COLUMNS):
         rows = slice(first, first + _COLUMNS)
-        yield first, (sums.vectors[rows] / sizes[rows]).astype(np.float32)
+        yield first, narrow_quotients(sums.vectors[rows], sizes[rows])
 
 
 def _forbid(values: F32, own: npt.NDArray[np.integer]) -> None:

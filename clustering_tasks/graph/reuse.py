@@ -160,10 +160,12 @@ class ReusedRows:
     Attributes:
         graph: of the new one's nodes; rows of new nodes are empty.
         search: (m,) whether a node has to look for its neighbours.
+        short: (m,) whether a node has lost some of them.
     """
 
     graph: Graph
     search: Mask
+    short: Mask
 
 
 def reused_rows(before: Graph, former: I32) -> ReusedRows:
@@ -179,14 +181,14 @@ def reused_rows(before: Graph, former: I32) -> ReusedRows:
     number[former[kept]] = kept
     ids = np.full((count, k), -1, dtype=np.int32)
     distances = np.full((count, k), np.inf, dtype=np.float32)
-    search = former < 0
+    search, short = former < 0, np.zeros(count, dtype=bool)
     for start in range(0, len(kept), _ROWS):
         rows = kept[start : start + _ROWS]
         old = before.ids[former[rows]]
         ids[rows], distances[rows] = _closed_up(number[old], before.distances[former[rows]])
         there, left = (old >= 0).sum(axis=1), (ids[rows] >= 0).sum(axis=1)
-        search[rows] = left < (1 - _LOST) * there
-    return ReusedRows(Graph(ids, distances, np.ones(count, dtype=bool)), search)
+        search[rows], short[rows] = left < (1 - _LOST) * there, left < there
+    return ReusedRows(Graph(ids, distances, np.ones(count, dtype=bool)), search, short)
 
 
 def _closed_up(ids: I32, distances: F32) -> tuple[I32, F32]:

@@ -92,7 +92,7 @@ def _cluster(
     searched = len(own)
     graph = joined(found, run.settings.neighbours.k)
     if former is not None:
-        graph = enter(former, own, graph, bounds)
+        graph = enter(former, own, graph)
         own = np.arange(len(nodes.row))
     write_rows(attempt.new_file("graph", "graph.npz"), own, graph.ids, graph.distances)
     name = plan.parts[part].name if plan.parts else None

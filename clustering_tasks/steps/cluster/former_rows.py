@@ -3,9 +3,9 @@
 import numpy as np
 
 from clustering_tasks.arrays import I64
-from clustering_tasks.engine.approximation import link_back
+from clustering_tasks.engine.approximation import link_changed
 from clustering_tasks.engine.neighbours import Neighbours
-from clustering_tasks.graph.neighbour_graph import last_word, of_block, read_graph
+from clustering_tasks.graph.neighbour_graph import last_word, read_graph
 from clustering_tasks.graph.nodes import load_nodes
 from clustering_tasks.graph.reuse import ReusedRows, reused_rows
 from clustering_tasks.incremental.base import load_base
@@ -28,7 +28,7 @@ def former_rows(run: Run, plan: Result) -> ReusedRows | None:
     return reused_rows(read_graph(nodes, run.settings.neighbours.k, found), former)
 
 
-def enter(rows: ReusedRows, searched: I64, found: Neighbours, bounds: I64) -> Neighbours:
+def enter(rows: ReusedRows, searched: I64, found: Neighbours) -> Neighbours:
     """Put the found rows beside those taken over, and offer each edge to its other end.
 
     An old row so gets what is new and has it among its nearest.
@@ -37,13 +37,8 @@ def enter(rows: ReusedRows, searched: I64, found: Neighbours, bounds: I64) -> Ne
         rows: taken over.
         searched: (m,) nodes that were searched.
         found: their neighbours.
-        bounds: (b + 1,) of the blocks.
     """
     graph = rows.graph
     graph.ids[searched], graph.distances[searched] = found.ids, found.distances
-    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        block = slice(first, last)
-        ids, distances = link_back(of_block(graph, block), graph.distances[block])
-        graph.ids[block] = np.where(ids >= 0, ids + np.int32(first), -1)
-        graph.distances[block] = distances
+    link_changed(graph.ids, graph.distances, rows.search, rows.short)
     return Neighbours(graph.ids, graph.distances)

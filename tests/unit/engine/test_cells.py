@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks.arrays import F32
 from clustering_tasks.engine import neighbours as module
-from clustering_tasks.engine.approximation import link_back, recall
+from clustering_tasks.engine.approximation import link_back, link_changed, recall
 from clustering_tasks.engine.cells import (
     centres_of,
     find_neighbours,
@@ -153,6 +153,28 @@ def test_what_is_offered_does_not_depend_on_the_order_of_the_rows(seed: int) -> 
     again, _ = link_back(place[ids[order]].astype(np.int32), distances[order])
     np.testing.assert_array_equal(np.sort(order[again], axis=1), np.sort(linked[order], axis=1))
     assert (nearest <= distances).all()
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=25)
+def test_of_a_graph_that_was_linked_back_only_what_changed_is_offered_again(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = unit(rng.normal(size=(40, 6)).astype(np.float32))
+    exact = exact_neighbours(vectors, 0, 40, 8)
+    ids, distances = link_back(exact.ids[:, ::2].copy(), exact.distances[:, ::2].copy())
+    searched, short = np.arange(40) < 4, np.zeros(40, dtype=bool)
+    lost = rng.random(ids.shape) < 0.1  # what is searched is new: no other row has it
+    lost |= np.isin(ids, np.flatnonzero(searched))
+    short[:] = lost.any(axis=1) & ~searched
+    order = np.argsort(lost, axis=1, kind="stable")
+    ids = np.take_along_axis(np.where(lost, np.int32(-1), ids), order, axis=1)
+    distances = np.take_along_axis(np.where(lost, np.float32(np.inf), distances), order, axis=1)
+    ids[searched], distances[searched] = exact.ids[searched, :4], exact.distances[searched, :4]
+    linked, nearest = link_back(ids, distances)
+    assert (linked != ids).any()
+    link_changed(ids, distances, searched, short)
+    np.testing.assert_array_equal(ids, linked)
+    np.testing.assert_array_equal(distances, nearest)
 
 
 def test_recall_is_the_share_of_true_neighbours() -> None:

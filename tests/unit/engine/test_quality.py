@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -7,7 +8,7 @@ from sklearn import metrics
 
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine import quality
-from clustering_tasks.engine.centroids import ClusterSums, cluster_sums
+from clustering_tasks.engine.centroids import ClusterSums, cluster_sums, narrow_quotients
 from clustering_tasks.engine.duplicates import near_duplicates
 from clustering_tasks.engine.joining import mutual_best
 from clustering_tasks.engine.neighbours import exact_neighbours
@@ -242,3 +243,14 @@ def test_no_near_duplicates_among_random_directions() -> None:
     vectors = scattered(50)
     found = exact_neighbours(vectors, 0, 50, 5)
     assert len(set(near_duplicates(found.ids, found.distances).tolist())) == 50
+
+
+def test_quotients_are_rounded_where_they_are_made() -> None:
+    vectors = np.random.default_rng(0).normal(size=(4096, 256))
+    divisors = np.arange(1, 4097)[:, None]
+    tracemalloc.start()
+    found = narrow_quotients(vectors, divisors)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, (vectors / divisors).astype(np.float32))
+    assert most < 1.5 * found.nbytes  # in float64 they would be twice as large themselves

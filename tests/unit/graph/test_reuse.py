@@ -147,6 +147,7 @@ def test_rows_without_what_is_gone_are_the_nearest_of_the_rest() -> None:
         assert np.isinf(distances[count:]).all()
         assert ids[:count].tolist() == true[row, :count].tolist()
         assert rows.search[row] == (count < 6)
+        assert rows.short[row] == (count < 8)
     assert rows.search[:-1].any()
     assert not rows.search[:-1].all()
 
