@@ -16,6 +16,7 @@ from upath import UPath
 from clustering_tasks.stage3.text import clean
 from clustering_tasks.steps.label import label as label_step
 from clustering_tasks.steps.label import proposals
+from clustering_tasks.steps.label.report import make_report
 from clustering_tasks.steps.label.tables import CLUSTER_SCHEMA
 from clustering_tasks.workspace.artefacts import Result
 from tests.conftest import Workbench
@@ -238,7 +239,6 @@ def test_garbage_is_looked_for_seldom_until_the_files_are_written(
         within.append(gc.get_threshold()[0])
         return make_report(*given)
 
-    make_report = label_step.make_report
     monkeypatch.setattr(label_step, "make_report", report)
     workbench.stage3.write("events", blobs([4, 4]), [plain_metadata("events", n) for n in range(8)])
     label(workbench)
