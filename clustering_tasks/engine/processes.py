@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
+from clustering_tasks.engine.garbage import collect_seldom
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.errors import TransientError
 
@@ -151,5 +152,6 @@ class _WithoutPandas(MetaPathFinder):
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, _WithoutPandas())
+    collect_seldom()
     _end_with(int(sys.argv[2]))
     _serve(Connection(int(sys.argv[1])))

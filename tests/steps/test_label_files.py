@@ -1,6 +1,7 @@
 """The files of `label`: what is loaded into Postgres and read by people."""
 
 import csv
+import gc
 import json
 import shutil
 from dataclasses import replace
@@ -15,6 +16,7 @@ from upath import UPath
 from clustering_tasks.stage3.text import clean
 from clustering_tasks.steps.label import label as label_step
 from clustering_tasks.steps.label import proposals
+from clustering_tasks.steps.label.report import make_report
 from clustering_tasks.steps.label.tables import CLUSTER_SCHEMA
 from clustering_tasks.workspace.artefacts import Result
 from tests.conftest import Workbench
@@ -226,6 +228,22 @@ def test_a_second_run_elsewhere_writes_the_same_bytes(
     other = label(replace(workbench, workspace=UPath(tmp_path / "other")))
     for name in ("clusters_jsonl", "members_parquet", "clusters_csv", "members_csv"):
         assert result.path(name).read_bytes() == other.path(name).read_bytes(), name
+
+
+def test_garbage_is_looked_for_seldom_until_the_files_are_written(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, within = gc.get_threshold(), list[int]()
+
+    def report(*given: Any) -> dict[str, Any]:
+        within.append(gc.get_threshold()[0])
+        return make_report(*given)
+
+    monkeypatch.setattr(label_step, "make_report", report)
+    workbench.stage3.write("events", blobs([4, 4]), [plain_metadata("events", n) for n in range(8)])
+    label(workbench)
+    assert min(within) > 1000 * usual[0]
+    assert gc.get_threshold() == usual
 
 
 def test_label_settings_bound_what_is_kept(workbench: Workbench, result: Result) -> None:

@@ -106,7 +106,7 @@ def head(sentence: str) -> str:
 
     It says less than `clauses`: the last aside is left out, then a second verb or adjuncts.
     """
-    text = _BRACKETS.sub("", _without_frame(sentence))
+    text = _without_brackets(_without_frame(sentence))
     if _OPENS_BESIDE.match(text) or ENGLISH.isdisjoint(text.split()):
         return ""
     text = text[: min((m.start() for m in _BESIDE.finditer(text, LONGEST)), default=len(text))]
@@ -143,7 +143,7 @@ def subclauses(sentence: str) -> list[str]:
     """Return clauses within a sentence that have a subject of their own."""
     if ENGLISH.isdisjoint(sentence.split()):
         return []
-    parts = _CONJUNCTION.split(_AGE.sub("", _BRACKETS.sub("", sentence)))
+    parts = _CONJUNCTION.split(_AGE.sub("", _without_brackets(sentence)))
     found = list[str]()
     for part in parts[1:]:
         if not _SUBJECT.match(part):
@@ -162,7 +162,7 @@ def _shortened(sentence: str) -> list[str]:
     """Take off what stands beside the main clause, until it is short."""
     if ENGLISH.isdisjoint(sentence.split()):
         return []
-    text = _BRACKETS.sub("", sentence)
+    text = _without_brackets(sentence)
     for _ in range(3):
         if (lead := _ADVERBIAL.match(text)) and has_verb(text[lead.end() :]):
             text = _capital(text[lead.end() :])
@@ -187,6 +187,11 @@ def _without_adjuncts(form: str) -> str:
     while len(form) > LONGEST and "," not in form and (shorter := _ADJUNCT.match(form)):
         form = shorter[1]
     return form
+
+
+def _without_brackets(text: str) -> str:
+    # `re` tries every blank of a text: most have no bracket
+    return _BRACKETS.sub("", text) if ")" in text or "]" in text else text
 
 
 def _capital(text: str) -> str:

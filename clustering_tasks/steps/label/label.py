@@ -12,6 +12,7 @@ from upath import UPath
 
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.corrections.frozen import read_frozen
+from clustering_tasks.engine.garbage import seldom_collected
 from clustering_tasks.engine.processes import work_processes
 from clustering_tasks.engine.threads import thread_count
 from clustering_tasks.identity.columns import IDS
@@ -98,6 +99,7 @@ def write(
     _write(run, snapshot, merge, identify, tag, trend, former, asked, None, attempt)
 
 
+@seldom_collected()
 def _write(
     run: Run,
     snapshot: Result,

@@ -4,10 +4,8 @@
 on the input's order. Whatever is wrong with the input is found here, before any work is done on it.
 """
 
-import gc
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from upath import UPath
 from clustering_tasks.arrays import F64, I64
 from clustering_tasks.deleted_documents.mentions import redacting
 from clustering_tasks.deleted_documents.tombstones import NONE_DELETED, Tombstones
+from clustering_tasks.engine.garbage import seldom_collected
 from clustering_tasks.engine.threads import in_turn
 from clustering_tasks.engine.unit_rows import Digests, checked, unit_rows
 from clustering_tasks.errors import BadInputError
@@ -66,7 +65,6 @@ from clustering_tasks.workspace.vector_files import BLOCK_ROWS, write_vectors
 # 2,048 items the rows took half as long again.
 _ITEMS = 128
 _WRITTEN_ITEMS = 2048  # a row group of the file
-_COLLECTED_AT = 1_000_000  # new objects; 128 entries of 30 lists and objects have 3,840
 _SCHEMA = SCHEMA.append(pa.field("first_identical_row", pa.int64(), nullable=False)).append(
     pa.field("vector_digest", pa.binary(16), nullable=False)
 )
@@ -170,7 +168,7 @@ def _convert(
     index = open_index(copy.index, settings.dimension)
     _check_count(level, len(index.ids), stage3_count)
     # Beside the interpreter, which is busy with metadata all the time.
-    with _seldom_collected(), ThreadPoolExecutor(1) as beside:
+    with seldom_collected(), ThreadPoolExecutor(1) as beside:
         checking = beside.submit(_check, index)
         metadata = read_metadata(copy.metadata, level)
         position = positions(metadata, index.ids, copy.index.name)
@@ -201,21 +199,6 @@ def _convert(
         **{name: odd[name] for name in (*_ODDITIES, *map(unread, fields_of(level)))},
         **{example_of(name): example for name, example in odd.examples.items()},
     }
-
-
-@contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Let the garbage collector look for cycles only when objects have become many.
-
-    Entries have no cycles, and are freed before the next batch comes. By default each 700 of a
-    batch's objects make a round: a third of a snapshot's time where an entry has 30 of them.
-    """
-    usual = gc.get_threshold()
-    gc.set_threshold(_COLLECTED_AT, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 _ODDITIES = (

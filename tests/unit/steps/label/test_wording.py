@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_tasks.language.mending import mended
+from clustering_tasks.steps.label import clauses as wording
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences
@@ -186,3 +187,30 @@ def test_no_text_makes_it_fail(text: str) -> None:
         for clause in [*clauses(sentence), *subclauses(sentence)]:
             assert 0 < len(clause) <= LONGEST
             assert 0 <= plainness(clause) <= 1
+
+
+def test_a_text_is_searched_for_brackets_only_where_one_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched = list[str]()
+
+    class Brackets:
+        def sub(self, _replacement: str, text: str) -> str:
+            searched.append(text)
+            return text
+
+    monkeypatch.setattr(wording, "_BRACKETS", Brackets())
+    texts = [
+        "The mayor (left",
+        "The mayor (left) spoke",
+        "The mayor [sic] spoke",
+        "The mayor spoke",
+    ]
+    for text in texts:
+        head(text)
+    assert searched == texts[1:3]
+
+
+@given(st.text(alphabet="a ()[]", max_size=20))
+def test_what_stands_in_brackets_is_taken_out(text: str) -> None:
+    assert wording._without_brackets(text) == wording._BRACKETS.sub("", text)
