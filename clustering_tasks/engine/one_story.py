@@ -4,6 +4,9 @@ The silhouette compares clusters, so that one alone has none: it prefers any two
 to the whole. Whether two groups are of one story, the pairs across tell. Those of two stories are
 unrelated: they scatter narrowly, as chance scatters them. Those of two parts of one story differ as
 much as its items do.
+
+Where a level has unrelated items, too, it is known what they have in common: two groups whose pairs
+across are more alike than that, on average, are of one story.
 """
 
 from dataclasses import dataclass
@@ -28,13 +31,16 @@ class _Across:
     sums: F64
     squares: F64
 
-    def most_alike(self, least_size: float) -> tuple[int, int] | None:
+    def most_alike(self, least_size: float, chance: float | None) -> tuple[int, int] | None:
         """Of the pairs of groups that are one story and large enough, the most similar."""
         pairs = np.outer(self.sizes, self.sizes)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = self.sums / pairs
             variance = (self.squares - pairs * np.square(mean)) / (pairs - 1)
-        one = one_story(mean, np.sqrt(np.maximum(variance, 0))) & (pairs > 1)
+        if chance is None:
+            one = one_story(mean, np.sqrt(np.maximum(variance, 0))) & (pairs > 1)
+        else:
+            one = mean >= chance
         one &= self.sizes[:, None] + self.sizes > least_size
         np.fill_diagonal(one, val=False)
         if not one.any():
@@ -52,12 +58,15 @@ class _Across:
         self.sizes[other] = 0
 
 
-def join_parts(labels: I32, vectors: Vectors, least_size: float) -> I32:
+def join_parts(
+    labels: I32, vectors: Vectors, least_size: float, chance: float | None = None
+) -> I32:
     """Join the groups of a cut that are parts of one large story.
 
-    The most similar two are joined first, as long as the pairs across have the two signs of one
-    story (`engine.background`): they are far from zero, and scatter so widely that chance would
-    nearly reach identity. Of 600 pairs of small stories of three collections .3 to 3 % have them,
+    The most similar two are joined first, as long as the mean of the pairs across is beyond chance.
+    Where it is not known what chance gives, they need the two signs of one story instead
+    (`engine.background`): they are far from zero, and scatter so widely that chance would nearly
+    reach identity. Of 600 pairs of small stories of three collections .3 to 3 % have them,
     of the halves of one story 70 to 90 % (of series of events, as wikinews has them, 37 %); two
     items have a single pair, and no scatter.
 
@@ -65,6 +74,7 @@ def join_parts(labels: I32, vectors: Vectors, least_size: float) -> I32:
         labels: (n,) from 0.
         vectors: (n, d) unit vectors, not smoothed.
         least_size: nodes of which there are more in two groups that are joined.
+        chance: similarity that unrelated pairs do not reach; None where that is not known.
 
     Returns:
         (n,) int32 from 0, in the order of the lowest node of each.
@@ -74,7 +84,7 @@ def join_parts(labels: I32, vectors: Vectors, least_size: float) -> I32:
     across = _across(vectors[rows], of_row.astype(np.int32), len(groups))
     into = np.arange(int(labels.max(initial=-1)) + 1)
     least_size *= len(rows) / max(len(labels), 1)
-    while (found := across.most_alike(least_size)) is not None:
+    while (found := across.most_alike(least_size, chance)) is not None:
         group, other = sorted(found)
         across.join(group, other)
         into[into == groups[other]] = groups[group]
