@@ -41,10 +41,6 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 # Ward's tree and its cuts take .5 s for 10,000 nodes and 4 s for 50,000 on two cores.
 _BOTH = 25_000
-# The more clusters, the likelier the most alike two are two stories of one topic. Ten of one size
-# have `LARGE_SHARE` each. Of 49 small levels with parts to join 32 gain and 1 loses .0004; whatever
-# the number of clusters, 39 gain and 10 lose up to .047 (docs/ALGORITHMS.md).
-_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -144,9 +140,6 @@ def _clustered(
 
 
 def _with_parts_joined(labels: I32, block: Block, chance: Background | None, left_out: int) -> I32:
-    """Join parts of a large story where most pairs are of one, or the stories are few."""
-    if chance is not None and (np.bincount(labels) > 1).sum() > _FEW:
-        return labels
     large = LARGE_SHARE * (len(labels) + left_out)
     beyond = chance.beyond(DEVIATIONS) if chance else None
     return join_parts(labels, block.vectors, large, beyond)
