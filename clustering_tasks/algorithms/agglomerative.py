@@ -17,7 +17,7 @@ from clustering_tasks.algorithms.interface import Block, FlatClustering, graph_c
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.agreement import agrees, cuts_about
-from clustering_tasks.engine.background import DEVIATIONS, Background, background
+from clustering_tasks.engine.background import DEVIATIONS, background
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.common_part import LARGE_SHARE
 from clustering_tasks.engine.complete_linkage import complete_linkage
@@ -52,29 +52,27 @@ class _Hierarchy:
 
 def agglomerative(block: Block, settings: RunSettings, _method: Method) -> FlatClustering:
     """Leave out what stands alone, grow the tree, choose the cut, and trim small clusters."""
-    chance = background(block.vectors) if _deviations(settings) else None
-    kept = _accompanied(block, _lone_below(chance, settings))
+    floor = _lone_below(block, settings)
+    kept = _accompanied(block, floor)
     left_out = len(block.weight) - len(kept)
     if not left_out:
-        return _clustered(block, settings, chance, left_out)
-    found = _clustered(block.part(kept), settings, chance, left_out)
+        return _clustered(block, settings, floor, left_out)
+    found = _clustered(block.part(kept), settings, floor, left_out)
     return _spread(found, kept, len(block.weight))
 
 
-def _lone_below(chance: Background | None, settings: RunSettings) -> float | None:
+def _lone_below(block: Block, settings: RunSettings) -> float | None:
     """Return the similarity that unrelated items do not reach, None where that does not matter."""
-    return chance.beyond(_deviations(settings)) if chance else None
+    deviations = _deviations(settings)
+    found = background(block.vectors) if deviations else None
+    return found.beyond(deviations) if found else None
 
 
 def _deviations(settings: RunSettings) -> float:
     """How far beyond chance an item has to resemble another; 0: every item takes part."""
-    default = 0.0 if _is_end_given(settings) else DEVIATIONS
-    return given_or(settings.agglomerative.lone_deviations, default)
-
-
-def _is_end_given(settings: RunSettings) -> bool:
     own = settings.agglomerative
-    return own.clusters is not None or own.least_similarity is not None
+    given = own.clusters is not None or own.least_similarity is not None
+    return given_or(own.lone_deviations, 0.0 if given else DEVIATIONS)
 
 
 def _accompanied(block: Block, floor: float | None) -> I64:
@@ -105,17 +103,18 @@ def _spread(found: FlatClustering, rows: I64, nodes: int) -> FlatClustering:
 
 
 def _clustered(
-    block: Block, settings: RunSettings, chance: Background | None, left_out: int
+    block: Block, settings: RunSettings, floor: float | None, left_out: int
 ) -> FlatClustering:
-    """Cluster what does not stand alone; `left_out` nodes, not beyond `chance`, do."""
+    """Cluster what does not stand alone; `left_out` nodes, below `floor`, do."""
     own = settings.agglomerative
     smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
     grown = _hierarchy(smoothed, block, settings)
     tree, cut = grown.tree, grown.cut
     labels, pair_floor = cut.labels, None
-    if _deviations(settings) and not _is_end_given(settings) and _is_timeless(block, settings):
-        # which parts of a story time keeps apart, the vectors do not tell
-        labels = _with_parts_joined(labels, block, chance, left_out)
+    if _deviations(settings) and floor is None and _is_timeless(block, settings):
+        # most pairs are of one story; which of them time keeps apart, the vectors do not tell
+        large = LARGE_SHARE * (len(labels) + left_out)
+        labels = join_parts(labels, block.vectors, large)
     joined = _groups(cut.labels) - _groups(labels)
     labels = trim_small(labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
     if _deviations(settings):
@@ -133,16 +132,10 @@ def _clustered(
             "cut_silhouette": cut.silhouette,
             "joined": joined,
             "pair_similarity": pair_floor,
-            "lone_similarity": _lone_below(chance, settings),
+            "lone_similarity": floor,
             "lone": left_out,
         },
     )
-
-
-def _with_parts_joined(labels: I32, block: Block, chance: Background | None, left_out: int) -> I32:
-    large = LARGE_SHARE * (len(labels) + left_out)
-    beyond = chance.beyond(DEVIATIONS) if chance else None
-    return join_parts(labels, block.vectors, large, beyond)
 
 
 def _is_timeless(block: Block, settings: RunSettings) -> bool:

@@ -4,9 +4,6 @@ The silhouette compares clusters, so that one alone has none: it prefers any two
 to the whole. Whether two groups are of one story, the pairs across tell. Those of two stories are
 unrelated: they scatter narrowly, as chance scatters them. Those of two parts of one story differ as
 much as its items do.
-
-Where a level has unrelated items, too, it is known what they have in common: two groups whose pairs
-across are more alike than that, on average, are of one story.
 """
 
 from dataclasses import dataclass
@@ -21,21 +18,6 @@ from clustering_tasks.engine.rows import Vectors, evenly_spaced
 
 # 130,000 pairs; a group without a node among these stays as it is.
 _SAMPLE = 512
-# The more clusters, the likelier the most alike two are two stories of one topic. Ten of one size
-# have a tenth of the level each, as a giant has (`common_part`). Among any number of clusters ten
-# of 49 small levels lose by joining, up to .047, among ten one loses, .0004 (docs/ALGORITHMS.md).
-_FEW = 10
-# Two stories of one topic are as alike as two halves of one story. A part of so many nodes has
-# evidence of its own. Limits of 8 and 10 differ little, none loses .09 more on two small levels.
-_SMALL_PART = 10
-
-
-@dataclass(frozen=True)
-class _Beyond:
-    """What unrelated pairs do not reach, and the nodes that the smaller of two parts may have."""
-
-    chance: float
-    most_nodes: float
 
 
 @dataclass
@@ -46,17 +28,13 @@ class _Across:
     sums: F64
     squares: F64
 
-    def most_alike(self, least_size: float, beyond: _Beyond | None) -> tuple[int, int] | None:
+    def most_alike(self, least_size: float) -> tuple[int, int] | None:
         """Of the pairs of groups that are one story and large enough, the most similar."""
         pairs = np.outer(self.sizes, self.sizes)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = self.sums / pairs
             variance = (self.squares - pairs * np.square(mean)) / (pairs - 1)
-        if beyond is None:
-            one = one_story(mean, np.sqrt(np.maximum(variance, 0))) & (pairs > 1)
-        else:
-            one = mean >= beyond.chance
-            one &= np.minimum(self.sizes[:, None], self.sizes) <= beyond.most_nodes
+        one = one_story(mean, np.sqrt(np.maximum(variance, 0))) & (pairs > 1)
         one &= self.sizes[:, None] + self.sizes > least_size
         np.fill_diagonal(one, val=False)
         if not one.any():
@@ -74,38 +52,29 @@ class _Across:
         self.sizes[other] = 0
 
 
-def join_parts(
-    labels: I32, vectors: Vectors, least_size: float, chance: float | None = None
-) -> I32:
+def join_parts(labels: I32, vectors: Vectors, least_size: float) -> I32:
     """Join the groups of a cut that are parts of one large story.
 
-    The most similar two are joined first, as long as the mean of the pairs across is beyond chance
-    and one of the two has no more than 10 nodes. Where it is not known what chance gives, they need
-    the two signs of one story instead (`engine.background`): they are far from zero, and scatter so
-    widely that chance would nearly reach identity. Of 600 pairs of small stories of three
-    collections .3 to 3 % have them, of the halves of one story 70 to 90 % (of series of events, as
-    wikinews has them, 37 %); two items have a single pair, and no scatter.
+    The most similar two are joined first, as long as the pairs across have the two signs of one
+    story (`engine.background`): they are far from zero, and scatter so widely that chance would
+    nearly reach identity. Of 600 pairs of small stories of three collections .3 to 3 % have them,
+    of the halves of one story 70 to 90 % (of series of events, as wikinews has them, 37 %); two
+    items have a single pair, and no scatter.
 
     Args:
         labels: (n,) from 0.
         vectors: (n, d) unit vectors, not smoothed.
         least_size: nodes of which there are more in two groups that are joined.
-        chance: similarity that unrelated pairs do not reach; None where that is not known.
 
     Returns:
-        (n,) int32 from 0, in the order of the lowest node of each; `labels` as they are where more
-        than ten have several nodes and chance is known.
+        (n,) int32 from 0, in the order of the lowest node of each.
     """
-    if chance is not None and (np.bincount(labels) > 1).sum() > _FEW:
-        return labels
     rows = evenly_spaced(len(labels), _SAMPLE)
     groups, of_row = np.unique(labels[rows], return_inverse=True)
     across = _across(vectors[rows], of_row.astype(np.int32), len(groups))
     into = np.arange(int(labels.max(initial=-1)) + 1)
-    sampled = len(rows) / max(len(labels), 1)
-    least_size *= sampled
-    beyond = None if chance is None else _Beyond(chance, _SMALL_PART * sampled)
-    while (found := across.most_alike(least_size, beyond)) is not None:
+    least_size *= len(rows) / max(len(labels), 1)
+    while (found := across.most_alike(least_size)) is not None:
         group, other = sorted(found)
         across.join(group, other)
         into[into == groups[other]] = groups[group]

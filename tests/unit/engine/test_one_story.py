@@ -80,26 +80,6 @@ def test_nothing_is_joined_where_there_is_nothing() -> None:
     assert not len(join_parts(labels_of([]), np.empty((0, DIMENSION), np.float32), 0))
 
 
-@pytest.mark.parametrize(("chance", "clusters"), [(0.1, 1), (0.9, 2)])
-def test_parts_are_joined_where_their_pairs_are_beyond_chance(chance: float, clusters: int) -> None:
-    found = join_parts(labels_of([12, 8]), story([12, 8], 1), 0, chance)
-    assert found.max() + 1 == clusters
-
-
-def test_two_large_parts_may_be_two_stories_of_one_topic() -> None:
-    labels = labels_of([12, 11])
-    assert join_parts(labels, story([12, 11], 1), 0, 0.1).tolist() == labels.tolist()
-
-
-@pytest.mark.parametrize(("others", "joined"), [(8, 1), (9, 0)])
-def test_among_more_than_ten_clusters_none_are_joined(others: int, joined: int) -> None:
-    level = np.concatenate(
-        [story([12, 8], 1), *(story([2], seed) for seed in range(2, 2 + others))]
-    )
-    labels = labels_of([12, 8] + [2] * others)
-    assert labels.max() - join_parts(labels, level, 10, 0.2).max() == joined
-
-
 def clustered(vectors: F32, **settings: Any) -> FlatClustering:
     chosen = run_settings({"agglomerative": settings} if settings else {})
     at = exact_neighbours(vectors, 0, len(vectors), 32)
@@ -113,23 +93,6 @@ def clustered(vectors: F32, **settings: Any) -> FlatClustering:
 def test_a_level_of_one_story_is_one_cluster(parts: list[int], seed: int) -> None:
     found = clustered(story(parts, seed))
     assert found.labels.tolist() == [0] * sum(parts)
-
-
-def beside_lone_items(stories: list[F32], lone: int) -> F32:
-    return np.concatenate([*stories, *(story([1], seed) for seed in range(100, 100 + lone))])
-
-
-@pytest.mark.parametrize("parts", [[16, 6], [7, 5], [8, 4]])
-@pytest.mark.parametrize("seed", range(3))
-def test_a_story_beside_lone_items_is_one_cluster(parts: list[int], seed: int) -> None:
-    found = clustered(beside_lone_items([story(parts, seed)], 12))
-    assert found.labels.tolist() == [0] * sum(parts) + [-1] * 12
-    assert found.facts["joined"] == 1
-
-
-def test_clusters_of_a_given_number_are_not_joined() -> None:
-    level = beside_lone_items([story([16, 6], 0)], 12)
-    assert clustered(level, clusters=2, lone_deviations=5.5).facts["joined"] == 0
 
 
 def test_without_the_rule_the_silhouette_would_split_it() -> None:
