@@ -88,6 +88,9 @@ def variants(base: dict[str, Collection]) -> Iterator[Variant]:
     for name, collection in (("ecbplus", ecb), ("headlines", headlines), ("wikinews", wikinews)):
         yield from _drawn(name, collection, "documents", _SMALL, 8)
     yield from _drawn("ecbplus storylines", ecb, "storylines", _SMALL, 8)
+    for name, collection in (("ecbplus", ecb), ("headlines", headlines), ("wikinews", wikinews)):
+        yield from _drawn(name, collection, "documents", _SMALL_AND_LONE, 8)
+    yield from _drawn("ecbplus storylines", ecb, "storylines", _SMALL_AND_LONE, 8)
 
 
 def _drawn(
@@ -165,13 +168,22 @@ def of_stories(count: int) -> Draw:
     return draw
 
 
-def of_small(count: int) -> Draw:
-    """Keep some stories of 5 to 40 items, as a first folder may have."""
+def of_small(count: int, lone: float = 0) -> Draw:
+    """Keep some stories of 5 to 40 items, as a first folder may have, and lone items of others.
+
+    Args:
+        count: of the stories.
+        lone: items that stand alone, as a share of those of the stories.
+    """
 
     def draw(gold: list[str], rng: np.random.Generator) -> I64:
-        small = [rows for rows in _stories(gold) if 5 <= len(rows) <= 40]
-        chosen = rng.choice(len(small), count, replace=False)
-        return np.sort(np.concatenate([small[story] for story in chosen]))
+        stories = _stories(gold)
+        small = [number for number, rows in enumerate(stories) if 5 <= len(rows) <= 40]
+        chosen = rng.choice(small, count, replace=False).tolist()
+        kept = [stories[number] for number in chosen]
+        others = rng.permutation([i for i in range(len(stories)) if i not in chosen])
+        others = others[: round(lone * sum(map(len, kept)))]
+        return np.sort(np.concatenate([*kept, *(rng.choice(stories[i], 1) for i in others)]))
 
     return draw
 
@@ -208,8 +220,11 @@ DRAWS: dict[str, Draw] = {
     "half": half,
     "one small story": of_small(1),
     "two small stories": of_small(2),
+    "one small story and lone items": of_small(1, 0.6),
+    "three small stories and lone items": of_small(3, 0.6),
     "one story": one_story(0),
     "one story and half as many lone items": one_story(0.5),
 }
 _ONE = ("one story", "one story and half as many lone items")
 _SMALL = ("one small story", "two small stories")
+_SMALL_AND_LONE = ("one small story and lone items", "three small stories and lone items")
