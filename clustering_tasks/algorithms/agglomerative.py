@@ -70,9 +70,13 @@ def _lone_below(block: Block, settings: RunSettings) -> float | None:
 
 def _deviations(settings: RunSettings) -> float:
     """How far beyond chance an item has to resemble another; 0: every item takes part."""
+    default = 0.0 if _is_end_given(settings) else DEVIATIONS
+    return given_or(settings.agglomerative.lone_deviations, default)
+
+
+def _is_end_given(settings: RunSettings) -> bool:
     own = settings.agglomerative
-    given = own.clusters is not None or own.least_similarity is not None
-    return given_or(own.lone_deviations, 0.0 if given else DEVIATIONS)
+    return own.clusters is not None or own.least_similarity is not None
 
 
 def _accompanied(block: Block, floor: float | None) -> I64:
@@ -111,7 +115,7 @@ def _clustered(
     grown = _hierarchy(smoothed, block, settings)
     tree, cut = grown.tree, grown.cut
     labels, pair_floor = cut.labels, None
-    if _deviations(settings) and floor is None and _is_timeless(block, settings):
+    if _may_join(settings, floor) and _is_timeless(block, settings):
         # most pairs are of one story; which of them time keeps apart, the vectors do not tell
         large = LARGE_SHARE * (len(labels) + left_out)
         labels = join_parts(labels, block.vectors, large)
@@ -136,6 +140,11 @@ def _clustered(
             "lone": left_out,
         },
     )
+
+
+def _may_join(settings: RunSettings, floor: float | None) -> bool:
+    """Whether nobody has said where the tree ends, and chance is not known on this level."""
+    return bool(_deviations(settings)) and floor is None and not _is_end_given(settings)
 
 
 def _is_timeless(block: Block, settings: RunSettings) -> bool:

@@ -95,6 +95,11 @@ def test_a_level_of_one_story_is_one_cluster(parts: list[int], seed: int) -> Non
     assert found.labels.tolist() == [0] * sum(parts)
 
 
+def test_a_given_number_of_clusters_is_what_comes_out() -> None:
+    found = clustered(story([12, 8, 4], 0), clusters=2, lone_deviations=5.5)
+    assert (found.labels.max() + 1, found.facts["joined"]) == (2, 0)
+
+
 def test_without_the_rule_the_silhouette_would_split_it() -> None:
     level = story([12, 8, 4], 0)
     assert clustered(level).facts["joined"]
