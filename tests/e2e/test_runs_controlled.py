@@ -1,6 +1,7 @@
 """Jobs that are paused, resumed, canceled and tried again while a real Airflow runs them."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from tests.e2e.test_runs_broken import DAG_ID, FAIL, LEVEL, gone, hanging, spoil
 pytestmark = pytest.mark.airflow
 
 Json = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(airflow: Airflow) -> Iterator[None]:
+    """A level runs one job at a time: what a failed test leaves would hold up all that follow."""
+    yield
+    for state in ("paused", "running", "queued"):
+        for left in ask(airflow, "GET", f"jobs?level={LEVEL}&state={state}")["jobs"]:
+            ask(airflow, "DELETE", f"jobs/{left['job_id']}")
 
 
 def ask(airflow: Airflow, method: str, path: str, body: Json | None = None) -> Json:
@@ -43,7 +53,7 @@ def wait_for(airflow: Airflow, run: Json, task: str, state: str) -> None:
 
 
 def wait_for_slots(airflow: Airflow) -> None:
-    """Wait until no task has a slot of the steps: one of `delete_document` may have it a moment."""
+    """Wait until no task has a slot of the steps: `housekeeping` may have one for a moment."""
     deadline = time.monotonic() + 60
     while airflow.api.get("/pools/stage4_steps")["occupied_slots"]:
         assert time.monotonic() < deadline, "the job keeps its slot"
