@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel  # noqa: TID251
 from airflow.models.dag import DagModel  # noqa: TID251
-from airflow.models.dagbundle import DagBundleModel  # noqa: TID251
-from airflow.models.dagrun import DagRun  # noqa: TID251
 from airflow.sdk import DAG
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -26,7 +23,7 @@ from stage4.tasks.roll_back import choose_run
 from tests.contract import checking_receiver
 from tests.integration.conftest import Results
 from tests.integration.label_files import Label, report_of
-from tests.integration.synced_dags import run_here
+from tests.integration.synced_dags import run_here, synced
 
 REPO = Path(__file__).parents[2]
 FOLLOWER = """
@@ -67,18 +64,11 @@ def dag(airflow_metadata: None, tmp_path: Path) -> Iterator[DAG]:
     (folder / "follower.py").write_text(FOLLOWER)
     for file in (REPO / "dags").glob("*.py"):
         (folder / file.name).symlink_to(file)
-    bag = DagBag(str(folder))
-    with create_session() as session:
-        session.merge(DagBundleModel(name="tests"))
-        session.flush()
-        sync_bag_to_db(bag, "tests", None, session=session)
-    with create_session() as session:
-        for follower in session.scalars(select(DagModel).where(DagModel.dag_id == "follower")):
-            follower.is_paused = False
-    yield bag.dags["roll_back"]
-    with create_session() as session:
-        for table in (AssetEvent, AssetDagRunQueue, DagRun, DagModel):
-            session.query(table).delete()
+    with synced(folder) as bag:
+        with create_session() as session:
+            for follower in session.scalars(select(DagModel).where(DagModel.dag_id == "follower")):
+                follower.is_paused = False
+        yield bag.dags["roll_back"]
 
 
 def perform(dag: DAG, **conf: Any) -> dict[str, str]:

@@ -27,3 +27,10 @@ def test_nothing_of_an_installation_reaches_tests_and_benchmarks(
         assert os.environ["STAGE4_TEST_DATA"] == "/data/news"
     finally:
         deployment.cache_clear()
+
+
+def test_airflow_is_imported_with_a_home_of_this_process() -> None:
+    from airflow.configuration import AIRFLOW_HOME
+
+    assert os.environ["AIRFLOW_HOME"] == AIRFLOW_HOME
+    assert f"stage4-airflow-{os.getpid()}-" in AIRFLOW_HOME
