@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 # What says how to test, and leads to nobody's results.
 KEPT = frozenset(
@@ -34,11 +35,15 @@ def own_airflow_home() -> None:
 
     Importing Airflow reads it once, writes its configuration there and opens its database. So this
     comes before all imports: else tests use the caller's own Airflow, and the processes of a suite
-    delete each other's DAG runs in it.
+    delete each other's DAG runs in it. SQLite lets a writer wait for 5 s unless told, which is too
+    short for four that write at once to a slow disk.
     """
     mark = f"stage4-airflow-{os.getpid()}-"
     if mark in os.environ.get("AIRFLOW_HOME", ""):
         return  # a second reading of a conftest.py would lead to an empty database
     assert "airflow" not in sys.modules, "something imported Airflow before its home was named"
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix=mark)
-    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+    home = Path(tempfile.mkdtemp(prefix=mark))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    database = f"[database]\nsql_alchemy_conn = sqlite:///{home}/airflow.db?timeout=60\n"
+    (home / "airflow.cfg").write_text(database)
+    os.environ["AIRFLOW_HOME"] = str(home)

@@ -34,3 +34,11 @@ def test_airflow_is_imported_with_a_home_of_this_process() -> None:
 
     assert os.environ["AIRFLOW_HOME"] == AIRFLOW_HOME
     assert f"stage4-airflow-{os.getpid()}-" in AIRFLOW_HOME
+
+
+def test_who_writes_to_airflow_waits_for_other_writers() -> None:
+    from airflow import settings
+    from sqlalchemy import text
+
+    with settings.get_engine().connect() as connection:
+        assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 60_000

@@ -1,7 +1,7 @@
 """Starting jobs and acting on them: Airflow's whole API server, PostgreSQL, no worker."""
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -241,13 +241,9 @@ def test_a_key_that_is_submitted_twice_is_one_job(api: Client) -> None:
 
 
 def test_a_key_that_is_submitted_at_the_same_moment_is_one_job(api: Client) -> None:
-    found: list[Json] = []
-    asked: Json = {"idempotency_key": "at-once"}
-    threads = [threading.Thread(target=lambda: found.append(api.submit(**asked))) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    with ThreadPoolExecutor(4) as callers:
+        submitted = [callers.submit(api.submit, idempotency_key="at-once") for _ in range(4)]
+    found = [each.result() for each in submitted]
     assert len({job["job_id"] for job in found}) == 1
     assert sorted(job["created"] for job in found) == [False, False, False, True]
 
