@@ -7,25 +7,20 @@ published runs have left stay while a kept run may be performed again. Whatever 
 computed again when a run needs it.
 """
 
-import os
-import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from stat import S_ISDIR
 from typing import Any
 
-import orjson
 import structlog
 from upath import UPath
 
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.artefacts import artefact_name
 from clustering_tasks.workspace.checkpoints import SUFFIX
-from clustering_tasks.workspace.storage import is_draft, is_local
+from clustering_tasks.workspace.listing import Entry, Listing
+from clustering_tasks.workspace.storage import is_draft
 
 IN_USE = timedelta(days=2)
 # Where files are written under a draft's name; those of an attempt go with its folder.
@@ -45,7 +40,7 @@ class Cleaned:
         artefacts: artefacts, whole ones.
         leftovers: what killed attempts have left: their files, drafts, checkpoints, copies of
             Stage 3's, exports.
-        freed_bytes: of all these.
+        freed_bytes: of all these, and of old corrections and a language model's old answers.
         left_bytes: in the workspace afterwards.
     """
 
@@ -57,55 +52,38 @@ class Cleaned:
     left_bytes: int
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """A folder that can be removed, or a file.
-
-    Attributes:
-        path: of it.
-        used: seconds since 1970.
-        size: bytes.
-    """
-
-    path: Path
-    used: float
-    size: int
-
-
 def clean_workspace(
     workspace: str,
     keep: Mapping[str, Collection[str]],
     keep_days: float,
     limit_bytes: int | None = None,
-) -> Cleaned | None:
-    """Remove runs and artefacts that are old and not kept, then more while the disk limit asks.
+    live: Mapping[str, Collection[str]] | None = None,
+) -> Cleaned:
+    """Remove runs and artefacts that are old and not kept, then more while the limit asks.
 
     Args:
-        workspace: URI. Only a local one is cleaned; an object store has its own rules of life.
+        workspace: URI, of a disk or of an object store.
         keep: by level, the jobs whose folders stay.
         keep_days: age from which everything else goes.
         limit_bytes: of the whole workspace; artefacts go in the order of their last use.
-
-    Returns:
-        What was removed; None when the workspace is not local.
+        live: by level, the jobs that are not over, however long ago they recorded anything; their
+            folders stay, and the artefacts that they have recorded, above any limit.
     """
-    if not is_local(UPath(workspace)):
-        log.info("no local workspace: its own rules have to make room", workspace=workspace)
-        return None
-    root = Path(UPath(workspace).path)
-    now = time.time()
+    listing = Listing(UPath(workspace))
+    now, live = time.time(), live or {}
     oldest, idle = now - keep_days * 86_400, now - IN_USE.total_seconds()
-    runs = [run for level in LEVELS for run in _old_runs(root, level, keep.get(level, ()), oldest)]
-    _remove(runs)
-    registries = [each for level in LEVELS for each in _old_registries(root / level, oldest)]
-    freed = sum(each.size for each in registries)
-    _remove_files(registries)
-    leftovers = [each for level in LEVELS for each in _leftovers(root / level, idle)]
-    _remove(leftovers)
-    artefacts = _unneeded(root, oldest, idle, limit_bytes)
-    _remove(artefacts)
-    _remove_unreferred(root, oldest)
-    left = _size(root)
+    spared = {level: {*keep.get(level, ()), *live.get(level, ())} for level in LEVELS}
+    runs = [run for level in LEVELS for run in _old_runs(listing, level, spared[level], oldest)]
+    freed = _remove(listing, runs)
+    registries = [each for level in LEVELS for each in _old_registries(listing, level, oldest)]
+    freed += _remove(listing, [file for each in registries for file in each.files])
+    leftovers = [each for level in LEVELS for each in _leftovers(listing, level, idle)]
+    freed += _remove(listing, leftovers)
+    listing = Listing(UPath(workspace))  # a run may have begun to use an old artefact meanwhile
+    artefacts = _unneeded(listing, live, oldest, idle, limit_bytes)
+    freed += _remove(listing, artefacts)
+    freed += _remove(listing, _unreferred(listing, oldest))
+    left = listing.tree.size
     if limit_bytes is not None and left > limit_bytes:
         log.warning("what is left is in use, yet above the limit", bytes=left, limit=limit_bytes)
     return Cleaned(
@@ -113,7 +91,7 @@ def clean_workspace(
         registries=len(registries),
         artefacts=len(artefacts),
         leftovers=len(leftovers),
-        freed_bytes=freed + sum(each.size for each in (*runs, *leftovers, *artefacts)),
+        freed_bytes=freed,
         left_bytes=left,
     )
 
@@ -122,21 +100,21 @@ def remove_leftovers(workspace: UPath, level: str, seconds: float) -> int:
     """Remove what killed attempts of a level have left, if nobody wrote to it for so long.
 
     Returns:
-        how many folders; 0 in an object store, where a killed attempt's files cannot be told.
+        how many files and folders.
     """
-    if not is_local(workspace):
-        return 0
-    found = list(_leftovers(Path(workspace.path) / level, time.time() - seconds))
-    _remove(found)
+    listing = Listing(workspace)
+    found = list(_leftovers(listing, level, time.time() - seconds))
+    _remove(listing, found)
     return len(found)
 
 
-def _old_runs(root: Path, level: str, keep: Collection[str], oldest: float) -> Iterator[_Folder]:
-    kept = {*keep, _published(root, level).get("job_id")}
-    for path in _folders(root / level / "runs"):
-        found = _folder(path)
-        if path.name not in kept and found.used < oldest:
-            yield found
+def _old_runs(
+    listing: Listing, level: str, keep: Collection[str], oldest: float
+) -> Iterator[Entry]:
+    kept = {*keep, _published(listing, level).get("job_id")}
+    for run in listing.folders(f"{level}/runs/*"):
+        if run.name not in kept and run.used < oldest:
+            yield run
 
 
 @dataclass(frozen=True)
@@ -153,180 +131,158 @@ class _Registry:
     name: str
     job_id: str
     base: str | None
-    files: tuple[Path, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(stat.st_size for stat in _stats(self.files))
+    files: tuple[Entry, ...]
 
     @property
     def used(self) -> float:
         """Seconds since 1970."""
-        return max((stat.st_mtime for stat in _stats(self.files)), default=0.0)
+        return max(file.used for file in self.files)
 
 
-def _registries(level: Path) -> list[_Registry]:
+def _registries(listing: Listing, level: str) -> list[_Registry]:
     found = []
-    for record in sorted(level.glob("identities/record-*.json")):
-        name = record.stem.removeprefix("record")
-        content = _json(record)
-        others = (record.with_name(f"{file}{name}.parquet") for file in _REGISTRY_FILES)
-        files = (record, *(path for path in others if path.exists()))
+    for record in listing.glob(f"{level}/identities/record-*.json"):
+        name = record.name.removeprefix("record").removesuffix(".json")
+        content = listing.read_object(record.path)
+        paths = (f"{level}/identities/{file}{name}.parquet" for file in _REGISTRY_FILES)
+        files = (record, *(file for path in paths if (file := listing.find(path))))
         job, base = content.get("job_id", ""), content.get("base")
         found.append(_Registry(f"identities{name}.parquet", job, base, files))
     return found
 
 
-def _old_registries(level: Path, oldest: float) -> list[_Registry]:
+def _old_registries(listing: Listing, level: str, oldest: float) -> list[_Registry]:
     """The registries that are old, whose runs are gone, and that no other run needs again."""
-    if not (level / "published.json").exists():
+    if listing.find(f"{level}/published.json") is None:
         return []  # it was lost, and is restored by one of them
-    published = _json(level / "published.json").get("identities") or ""
-    found = _registries(level)
+    published = _published(listing, level).get("identities") or ""
+    found = _registries(listing, level)
     kept = {
         each.name
         for each in found
-        if each.name == UPath(published).name or (level / "runs" / each.job_id).exists()
+        if each.name == UPath(published).name or listing.find(f"{level}/runs/{each.job_id}")
     }
     kept |= {each.base for each in found if each.name in kept and each.base is not None}
     return [each for each in found if each.name not in kept and each.used < oldest]
 
 
-def _remove_files(registries: Iterable[_Registry]) -> None:
-    for registry in registries:
-        size = registry.size
-        for path in registry.files:
-            path.unlink(missing_ok=True)
-        log.info("removed", path=str(registry.files[0]), bytes=size)
-
-
-def _leftovers(level: Path, idle: float) -> Iterator[_Folder]:
+def _leftovers(listing: Listing, level: str, idle: float) -> Iterator[Entry]:
     """What was exported, `snapshot` copied, and whoever was killed had written or kept by then."""
-    checkpoints = level.glob(f"runs/*/*{SUFFIX}")
-    copies = (*level.glob("runs/*/copy-*"), *level.glob("exports/*"), *checkpoints)
-    attempts = (path for artefact in level.glob("artefacts/*/*") for path in _attempts(artefact))
-    for path in (*copies, *attempts, *_drafts(level)):
-        found = _folder(path)
-        if found.used < idle:
-            yield found
+    for pattern in ("runs/*/copy-*", "exports/*", f"runs/*/*{SUFFIX}"):
+        yield from (each for each in listing.glob(f"{level}/{pattern}") if each.used < idle)
+    for artefact in listing.folders(f"{level}/artefacts/*/*"):
+        yield from (each for each in _attempts(listing, artefact) if each.used < idle)
+    for pattern in _DRAFTS:  # files that were to be renamed when they are whole
+        drafts = (each for each in listing.glob(f"{level}/{pattern}") if is_draft(each.name))
+        yield from (each for each in drafts if each.used < idle)
 
 
-def _drafts(level: Path) -> Iterator[Path]:
-    """Files that were to be renamed when they are whole."""
-    for pattern in _DRAFTS:
-        yield from (path for path in level.glob(pattern) if is_draft(path.name))
-
-
-def _attempts(artefact: Path) -> Iterator[Path]:
+def _attempts(listing: Listing, artefact: Entry) -> Iterator[Entry]:
     """Folders of an artefact that hold none of its files."""
-    files = _json(artefact / "result.json").get("files", {}).values()
+    files = listing.read_object(f"{artefact.path}/result.json").get("files", {}).values()
     needed = {UPath(file).parent.name for file in files}
-    return (path for path in _folders(artefact) if path.name not in needed)
+    folders = (each for each in artefact.children.values() if each.is_folder)
+    return (each for each in folders if each.name not in needed)
 
 
-def _unneeded(root: Path, oldest: float, idle: float, limit: int | None) -> list[_Folder]:
+def _unneeded(
+    listing: Listing,
+    live: Mapping[str, Collection[str]],
+    oldest: float,
+    idle: float,
+    limit: int | None,
+) -> list[Entry]:
     """The artefacts to remove: old ones that no run has, then the least recently used."""
-    used = _last_uses(root)
-    published = {name for level in LEVELS for name in _needed(root, level)}
+    recorded = _last_records(listing)
+    needed = {name for level in LEVELS for name in _needed(listing, level)}
+    for level, jobs in live.items():
+        needed |= {name for job in jobs for name in _recorded(listing, level, job)}
     found = [
-        _folder(path, used.get(artefact_name(str(path)), 0.0))
-        for level in LEVELS
-        for path in sorted((root / level).glob("artefacts/*/*"))
-        if path.is_dir() and artefact_name(str(path)) not in published
+        each
+        for each in listing.folders("*/artefacts/*/*")
+        if artefact_name(each.path) not in needed
     ]
     unneeded = [
-        each for each in found if each.used < oldest and artefact_name(str(each.path)) not in used
+        each for each in found if each.used < oldest and artefact_name(each.path) not in recorded
     ]
     if limit is None:
         return unneeded
-    excess = _size(root) - limit - sum(each.size for each in unneeded)
-    for each in sorted(found, key=lambda each: (each.used, str(each.path))):
-        if excess > 0 and each.used < idle and each not in unneeded:
+    used = {
+        each.path: max(each.used, recorded.get(artefact_name(each.path), 0.0)) for each in found
+    }
+    excess = listing.tree.size - limit - sum(each.size for each in unneeded)
+    for each in sorted(found, key=lambda each: (used[each.path], each.path)):
+        if excess > 0 and used[each.path] < idle and each not in unneeded:
             unneeded.append(each)
             excess -= each.size
     return unneeded
 
 
-def _remove_unreferred(root: Path, oldest: float) -> None:
-    """Remove old files of corrections, and a language model's answers, that no run refers to."""
-    named = {_json(path).get("corrections") for path in root.glob("*/runs/*/run.json")}
-    for path in root.glob("*/runs/*/llm.json"):
-        named |= {*_json(path).get("answers", {}).values()}
-    for path in sorted((*root.glob("*/corrections/*.json"), *root.glob("*/llm/*.json"))):
-        if path.stem not in named and all(stat.st_mtime < oldest for stat in _stats([path])):
-            path.unlink(missing_ok=True)
-            log.info("removed", path=str(path))
+def _unreferred(listing: Listing, oldest: float) -> list[Entry]:
+    """Old files of corrections, and a language model's answers, that no run refers to."""
+    named = {
+        listing.read_object(each.path).get("corrections")
+        for each in listing.glob("*/runs/*/run.json")
+    }
+    for each in listing.glob("*/runs/*/llm.json"):
+        named |= {*listing.read_object(each.path).get("answers", {}).values()}
+    found = (*listing.glob("*/corrections/*.json"), *listing.glob("*/llm/*.json"))
+    return [
+        each
+        for each in found
+        if each.name.removesuffix(".json") not in named and each.used < oldest
+    ]
 
 
-def _needed(root: Path, level: str) -> Iterator[str]:
+def _needed(listing: Listing, level: str) -> Iterator[str]:
     """What is published, and what the next run continues if the published one was to be continued.
 
     Only the label's file is read of a run whose successor clusters all anew.
     """
-    published = _published(root, level)
+    published = _published(listing, level)
     yield artefact_name(published.get("label_uri") or "")
-    for registry in _registries(root / level):
+    for registry in _registries(listing, level):
         if (registry.base or "").startswith("label/"):
             yield f"{level}/artefacts/{registry.base}"
-    folder = root / level / "runs" / str(published.get("job_id") or "")
-    if _json(folder / "run.json").get("settings", {}).get("mode", "full") == "full":
-        return
-    for record in folder.glob("*.json"):
-        if uri := _json(record).get("uri"):
+    job = str(published.get("job_id") or "")
+    request = listing.read_object(f"{level}/runs/{job}/run.json")
+    if request.get("settings", {}).get("mode", "full") != "full":
+        yield from _recorded(listing, level, job)
+
+
+def _recorded(listing: Listing, level: str, job: str) -> Iterator[str]:
+    """The artefacts that a run's records name."""
+    run = listing.find(f"{level}/runs/{job}")
+    for record in run.children.values() if run else ():
+        if record.name.endswith(".json") and (uri := listing.read_object(record.path).get("uri")):
             yield artefact_name(uri)
 
 
-def _last_uses(root: Path) -> dict[str, float]:
+def _last_records(listing: Listing) -> dict[str, float]:
     """When a run of any level recorded each artefact last: events may be clustered in documents."""
-    used: dict[str, float] = {}
-    for record in root.glob("*/runs/*/*.json"):
-        if uri := _json(record).get("uri"):
+    found: dict[str, float] = {}
+    for record in listing.glob("*/runs/*/*.json"):
+        if uri := listing.read_object(record.path).get("uri"):
             name = artefact_name(uri)
-            used[name] = max(used.get(name, 0.0), *(stat.st_mtime for stat in _stats([record])))
-    return used
+            found[name] = max(found.get(name, 0.0), record.used)
+    return found
 
 
-def _published(root: Path, level: str) -> dict[str, Any]:
-    return _json(root / level / "published.json")
+def _published(listing: Listing, level: str) -> dict[str, Any]:
+    return listing.read_object(f"{level}/published.json")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """An object of a file; empty where there is none, or where another process removes it."""
-    try:
-        found = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _remove(listing: Listing, entries: Collection[Entry]) -> int:
+    """Remove files and folders.
 
-
-def _folder(path: Path, used: float = 0.0) -> _Folder:
-    stats = [stat for stat in _stats([path, *path.rglob("*")]) if not S_ISDIR(stat.st_mode)]
-    times = [stat.st_mtime for stat in (stats or _stats([path]))]
-    return _Folder(path, max(used, *times), sum(stat.st_size for stat in stats))
-
-
-def _stats(paths: Iterable[Path]) -> Iterator[os.stat_result]:
-    """What the file system says of files; others write and remove theirs meanwhile."""
-    for path in paths:
-        with suppress(FileNotFoundError):
-            yield path.stat()
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_dir()) if path.is_dir() else []
-
-
-def _size(root: Path) -> int:
-    return sum(stat.st_size for stat in _stats(root.rglob("*")) if not S_ISDIR(stat.st_mode))
-
-
-def _remove(folders: Iterable[_Folder]) -> None:
-    for folder in folders:
-        if folder.path.is_dir():
-            # First what says that an artefact is complete: a removal may be broken off.
-            (folder.path / "result.json").unlink(missing_ok=True)
-            shutil.rmtree(folder.path)
-        else:
-            folder.path.unlink(missing_ok=True)  # a draft
-        log.info("removed", path=str(folder.path), bytes=folder.size)
+    Returns:
+        their bytes.
+    """
+    sizes = [entry.size for entry in entries]
+    for entry, size in zip(entries, sizes, strict=True):
+        # First what says that an artefact is complete: a removal may be broken off.
+        if complete := entry.children.get("result.json"):
+            listing.remove(complete)
+        listing.remove(entry)
+        log.info("removed", path=entry.path, bytes=size)
+    return sum(sizes)

@@ -313,10 +313,10 @@ def test_files_of_a_publication_that_was_cut_off_for_good_are_withdrawn(
     assert lines_of(done_jsonl(days)) != set(shown), "the files are ahead of the database"
     cancel(days, two)
     if by == "housekeeping":
-        assert housekeeping.prune("documents")["withdrawn_job"] == two.job_id
+        assert housekeeping.prune("documents", None)["withdrawn_job"] == two.job_id
         assert lines_of(done_jsonl(days)) == set(shown)
         assert not list(days.folder.rglob("clustered_documents_2026-03-03.jsonl"))
-        assert housekeeping.prune("documents")["withdrawn_job"] is None
+        assert housekeeping.prune("documents", None)["withdrawn_job"] is None
     load(three := days.run("documents", 3, NOON))
     assert perform_publish(three)[0]["published"]
     assert days.of(0) == first

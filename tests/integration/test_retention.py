@@ -1,6 +1,9 @@
 """Old runs: which go, with what, and which stay."""
 
-from dataclasses import replace
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,11 @@ from typing import Any
 import pytest
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.database import outbox
+from stage4.database.connection import database
+from stage4.database.job_events import Started
 from stage4.database.load import load_run
+from stage4.database.outbox import JobName
 from stage4.database.publish import publish_run
 from stage4.database.retention import prune
 from stage4.database.roll_back import roll_back
@@ -105,13 +112,51 @@ def test_a_run_that_was_loaded_late_is_as_old_as_its_rows(
     assert 6 in runs(results)
 
 
+@dataclass(frozen=True)
+class Airflow:
+    """Stands for the task instance by which a task asks Airflow about runs: states by run id."""
+
+    runs: Mapping[str, str]
+
+    def get_dr_count(self, dag_id: str, run_ids: list[str]) -> int:
+        assert dag_id == "cluster_events"
+        return len({*run_ids} & self.runs.keys())
+
+    def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
+        assert dag_id == "cluster_events"
+        return self.runs[run_id]
+
+
 def test_the_tasks_of_housekeeping(
     results: Results, workspace: Path, labels: list[Label], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAGE4_RETENTION_DAYS", "55")
     deployment.cache_clear()
-    pruned = [housekeeping.prune(level) for level in ("events", "entities")]
+    pruned = [housekeeping.prune(level, Airflow({})) for level in ("events", "entities")]
     assert [each["removed_runs"] for each in pruned] == [3, 0]
-    cleaned = housekeeping.clean_workspace(pruned)
-    assert cleaned is not None
-    assert cleaned["left_bytes"] > 0
+    assert [each["live_jobs"] for each in pruned] == [[], []]
+    assert housekeeping.clean_workspace(pruned)["left_bytes"] > 0
+
+
+def test_what_a_paused_run_has_done_stays_however_old_it_is(
+    results: Results, workspace: Path
+) -> None:
+    """By what Airflow says: a run that was deleted there, or is over, is not live."""
+    with database() as connection:
+        for run in ("paused", "deleted", "over"):
+            name = JobName(f"cluster_events.{run}", "events", run)
+            outbox.note(connection, name, [Started(TODAY - timedelta(days=200))])
+    old = (TODAY - timedelta(days=200)).timestamp()
+    for run in ("paused", "deleted", "over"):
+        artefact = workspace / "events" / "artefacts" / "snapshot" / run
+        record = workspace / "events" / "runs" / f"cluster_events.{run}" / "snapshot.json"
+        for path in (artefact / "result.json", record):
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps({"uri": str(artefact), "files": {}}))
+            os.utime(path, (old, old))
+    pruned = housekeeping.prune("events", Airflow({"paused": "running", "over": "failed"}))
+    assert pruned["live_jobs"] == ["cluster_events.paused"]
+    cleaned = housekeeping.clean_workspace([pruned])
+    assert (cleaned["runs"], cleaned["artefacts"]) == (2, 2)
+    left = [*workspace.glob("events/runs/*"), *workspace.glob("events/artefacts/*/*")]
+    assert {path.name for path in left} == {"cluster_events.paused", "paused"}

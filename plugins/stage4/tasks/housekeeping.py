@@ -5,15 +5,27 @@ from dataclasses import asdict
 from typing import Any
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.job_ids import dag_of
+from stage4.other_runs import state_of_run
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
 
+_LIVE = ("queued", "running")  # a paused run is one of them, too
 
-def prune(level: str) -> Json:
+
+def prune(level: str, ti: Any) -> Json:
     """Remove a level's runs and events that are older than the installation keeps them.
 
     Before, the files of a publication that was cut off for good are withdrawn.
+
+    Args:
+        level: plural name.
+        ti: the task instance, by which Airflow is asked about runs.
+
+    Returns:
+        What was removed, and for `clean_workspace` the jobs with rows (`kept_jobs`) and those that
+        are not over, at work or paused (`live_jobs`).
     """
     from stage4.database import outbox, retention, stage3_events
     from stage4.database.connection import database
@@ -26,30 +38,37 @@ def prune(level: str) -> Json:
             withdrawn = put_back(pointer)
         pruned = retention.prune(level, days)
         with database() as connection:
+            unfinished = [each for each in outbox.unfinished(connection) if each.level == level]
             pruned |= {
                 "removed_events": outbox.prune(connection, level, days),
                 "removed_stage3_events": stage3_events.prune(connection, level, days),
             }
-    return pruned | {"withdrawn_job": withdrawn}
+    live = [
+        each.job_id
+        for each in unfinished
+        if each.run_id and state_of_run(ti, dag_of(level), each.run_id) in _LIVE
+    ]
+    return pruned | {"withdrawn_job": withdrawn, "live_jobs": live}
 
 
-def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json | None:
+def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json:
     """Remove what no kept run refers to from the workspace, and more where it is too large.
 
     Args:
         pruned: the results of `prune`, of all levels.
 
     Returns:
-        Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`); None where the workspace
-        is an object store.
+        Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`).
     """
     from clustering_tasks.workspace import cleanup
 
     where = deployment()
+    pruned = [*pruned]
     cleaned = cleanup.clean_workspace(
         where.workspace,
         {each["level"]: each["kept_jobs"] for each in pruned},
         where.retention_days,
         where.workspace_limit_bytes,
+        live={each["level"]: each["live_jobs"] for each in pruned},
     )
-    return None if cleaned is None else asdict(cleaned)
+    return asdict(cleaned)

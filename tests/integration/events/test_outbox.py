@@ -142,6 +142,9 @@ def test_old_events_go_and_their_job_with_them(results: Results, hook: WebhookSe
         assert results.rows(jobs, user=results.loader) == [(1,)]  # it has just changed
         connection.execute("UPDATE stage4.event_jobs SET changed_at = '2025-01-01'")
         stored.prune(connection, "events", 90)
+        assert results.rows(jobs, user=results.loader) == [(1,)]  # it may be paused, and goes on
+        connection.execute("UPDATE stage4.event_jobs SET ended_at = '2025-01-01'")
+        stored.prune(connection, "events", 90)
         assert results.rows(jobs, user=results.loader) == [(0,)]
 
 

@@ -2,11 +2,14 @@
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
+from upath import UPath
 
 from clustering_tasks.workspace.cleanup import Cleaned, clean_workspace
 
@@ -18,9 +21,9 @@ NOW = time.time()
 class Workspace:
     """A workspace whose files have the ages that a test gives them, in days."""
 
-    root: Path
+    root: UPath
 
-    def artefact(self, name: str, age: float, level: str = "events", size: int = 1000) -> Path:
+    def artefact(self, name: str, age: float, level: str = "events", size: int = 1000) -> UPath:
         folder = self.root / level / "artefacts" / name
         files = {"data": write(folder / "attempt" / "data", b"x" * size, age)}
         record = {"uri": str(folder), "files": files}
@@ -28,8 +31,8 @@ class Workspace:
         return folder
 
     def run(
-        self, job: str, age: float, *artefacts: Path, level: str = "events", mode: str = "full"
-    ) -> Path:
+        self, job: str, age: float, *artefacts: UPath, level: str = "events", mode: str = "full"
+    ) -> UPath:
         folder = self.root / level / "runs" / job
         write(folder / "run.json", orjson.dumps({"settings": {"mode": mode}}), age)
         for number, artefact in enumerate(artefacts):
@@ -37,14 +40,12 @@ class Workspace:
             write(folder / f"step-{number}.json", orjson.dumps(record), age)
         return folder
 
-    def publish(self, job: str, label: Path, level: str = "events") -> None:
+    def publish(self, job: str, label: UPath, level: str = "events") -> None:
         record = {"job_id": job, "label_uri": str(label)}
         write(self.root / level / "published.json", orjson.dumps(record), 400)
 
     def clean(self, *keep: str, days: float = 90, limit: int | None = None) -> Cleaned:
-        done = clean_workspace(str(self.root), {"events": set(keep)}, days, limit)
-        assert done is not None
-        return done
+        return clean_workspace(str(self.root), {"events": set(keep)}, days, limit)
 
     def left(self) -> set[str]:
         """Names of runs and keys of artefacts."""
@@ -52,16 +53,24 @@ class Workspace:
         return {path.name for path in found}
 
 
-def write(path: Path, content: bytes, age: float) -> str:
+def write(path: UPath, content: bytes, age: float) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    os.utime(path, (NOW - age * DAY, NOW - age * DAY))
+    modified = NOW - age * DAY
+    if path.protocol == "memory":
+        path.fs.store[path.path].modified = datetime.fromtimestamp(modified, UTC)
+    else:
+        os.utime(path.path, (modified, modified))
     return str(path)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
+@pytest.fixture(params=["disk", "store"])
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Workspace]:
+    """A workspace on a disk; fsspec's store in memory stands for an object store."""
+    store = UPath(f"memory://{tmp_path.name}/workspace")
+    yield Workspace(store if request.param == "store" else UPath(tmp_path / "workspace"))
+    if store.exists():
+        store.fs.rm(store.path, recursive=True)
 
 
 def test_an_old_run_goes_with_what_it_alone_refers_to(place: Workspace) -> None:
@@ -72,7 +81,8 @@ def test_an_old_run_goes_with_what_it_alone_refers_to(place: Workspace) -> None:
     assert place.left() == {"young", "shared"}
     assert (done.runs, done.artefacts, done.leftovers) == (1, 1, 0)
     assert done.freed_bytes > 1000
-    assert done.left_bytes == sum(p.stat().st_size for p in place.root.rglob("*") if p.is_file())
+    files = (path for path in place.root.rglob("*") if path.is_file())
+    assert done.left_bytes == sum(path.stat().st_size for path in files)
     assert place.clean() == Cleaned(0, 0, 0, 0, 0, done.left_bytes)
 
 
@@ -95,7 +105,7 @@ def test_an_artefact_of_another_level_is_kept_for_the_run_that_uses_it(place: Wo
 
 def test_references_hold_wherever_the_workspace_is_mounted(place: Workspace) -> None:
     place.artefact("snapshot/seen", 200)
-    place.run("young", 1, Path("/workspace/events/artefacts/snapshot/seen"))
+    place.run("young", 1, UPath("/workspace/events/artefacts/snapshot/seen"))
     place.clean()
     assert place.left() == {"young", "seen"}
 
@@ -171,9 +181,36 @@ def test_what_the_next_incremental_run_takes_over_stays_above_any_limit(
     assert place.left() == {"published", "graph", "before"}
 
 
-def test_an_empty_workspace_and_an_object_store_are_left_alone(place: Workspace) -> None:
+def test_an_empty_workspace_is_left_alone(place: Workspace) -> None:
     assert clean_workspace(str(place.root), {}, 90, 1) == Cleaned(0, 0, 0, 0, 0, 0)
-    assert clean_workspace("memory://workspace", {}, 90) is None
+
+
+def test_what_a_run_that_is_not_over_has_recorded_stays_above_any_limit(place: Workspace) -> None:
+    """A run may be paused for longer than anything is kept."""
+    done, context = (
+        place.artefact("label/done", 200),
+        place.artefact("context/of", 200, "documents"),
+    )
+    other = place.artefact("label/other", 150)
+    place.run("paused", 200, done, context)
+    place.run("over", 150, other)
+    live = {"events": {"paused"}}
+    clean_workspace(str(place.root), {"events": {"over"}}, 90, 1, live)
+    assert place.left() == {"paused", "done", "of", "over"}
+    clean_workspace(str(place.root), {}, 90, 1)
+    assert place.left() == set()
+
+
+def test_a_folder_that_is_a_link_is_seen(tmp_path: Path) -> None:
+    """A level may have a disk of its own."""
+    place = Workspace(UPath(tmp_path / "workspace"))
+    context = place.artefact("snapshot/context", 200, level="documents")
+    place.run("young", 1, context)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "workspace" / "events").rename(tmp_path / "other" / "events")
+    (tmp_path / "workspace" / "events").symlink_to(tmp_path / "other" / "events")
+    place.clean()
+    assert place.left() == {"young", "context"}
 
 
 def test_old_corrections_go_when_no_run_names_them(place: Workspace) -> None:
