@@ -40,5 +40,6 @@ def test_who_writes_to_airflow_waits_for_other_writers() -> None:
     from airflow import settings
     from sqlalchemy import text
 
-    with settings.get_engine().connect() as connection:
-        assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 60_000
+    assert settings.Session is not None
+    with settings.Session() as session:
+        assert session.execute(text("PRAGMA busy_timeout")).scalar() == 60_000

@@ -56,8 +56,8 @@ DELETE FROM stage4.outbox USING stage4.event_jobs
 WHERE outbox.job_id = event_jobs.job_id AND level = %(level)s
 AND created_at < now() - make_interval(days => %(days)s)
 """
-# A job that is cleared later on numbers its events from the start again; one that is not over, which
-# may be paused for longer than anything is kept, goes on.
+# A job that is cleared later on numbers its events from the start again; one that is not over goes
+# on: it may be paused for longer than anything is kept.
 _PRUNE_JOBS = """
 DELETE FROM stage4.event_jobs
 WHERE level = %(level)s AND changed_at < now() - make_interval(days => %(days)s)
