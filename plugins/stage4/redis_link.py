@@ -8,13 +8,20 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import structlog
 from redis.exceptions import RedisError
 
 REDIS_TIMEOUT_SECONDS = 0.25
 PREFIX = "stage4:answer:"  # of the keys of all kept answers
+_TLS_OPTIONS = (
+    "ssl_cert_reqs",
+    "ssl_ca_certs",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_check_hostname",
+)
 _REST_SECONDS = 5.0
 _LOG_SECONDS = 60.0
 
@@ -60,7 +67,8 @@ def redis_url(connection: Any) -> str:
 
     Args:
         connection: host, port, login, password, schema or `db` of the extra (the database's
-            number), and `ssl` of the extra.
+            number), and of the extra `ssl` and, beside it, what Airflow's form of the type has:
+            `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, `ssl_check_hostname`.
     """
     extra = connection.extra_dejson
     scheme = "rediss" if extra.get("ssl") else "redis"
@@ -68,4 +76,6 @@ def redis_url(connection: Any) -> str:
     password = f":{quote(connection.password, safe='')}" if connection.password else ""
     credentials = f"{user}{password}@" if user or password else ""
     number = extra.get("db", connection.schema or 0)
-    return f"{scheme}://{credentials}{connection.host}:{connection.port or 6379}/{number}"
+    tls = {name: extra[name] for name in _TLS_OPTIONS if extra.get(name) not in (None, "")}
+    options = f"?{urlencode(tls)}" if tls and extra.get("ssl") else ""
+    return f"{scheme}://{credentials}{connection.host}:{connection.port or 6379}/{number}{options}"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -161,3 +162,15 @@ def airflow_metadata() -> None:
 
     initdb()
     init_auth_manager()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of this machine, which is its own authority, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    own, key = folder / "own.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=stage4", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(own)]
+    subprocess.run(command, check=True, capture_output=True)
+    return own, key

@@ -1,5 +1,6 @@
 """Appending an event to a stream of Redis."""
 
+import ssl
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -58,5 +59,13 @@ class RedisStream:
         except redis.exceptions.ResponseError as error:  # WRONGTYPE, NOPERM and their like
             return Outcome("failed", type(error).__name__)
         except (redis.exceptions.RedisError, OSError) as error:
-            return Outcome("away", f"no answer: {type(error).__name__}")
+            return Outcome("away", _why(error))
         return Outcome("taken")
+
+
+def _why(error: Exception) -> str:
+    """Name the cause by its kind; its text may hold what the server was told."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"no TLS: {cause.verify_message}"
+    return f"no answer: {type(cause if isinstance(cause, OSError) else error).__name__}"

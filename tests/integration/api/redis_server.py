@@ -23,11 +23,16 @@ class RedisServer:
 
     folder: Path
     port: int
+    tls: tuple[Path, Path] | None = None  # a certificate that is its own authority, and its key
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=ANSWER_SECONDS)
+        if self.tls is None:
+            return redis.Redis("127.0.0.1", self.port, socket_timeout=ANSWER_SECONDS)
+        own, key = map(str, self.tls)
+        files = {"ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
+        return redis.Redis("127.0.0.1", self.port, socket_timeout=ANSWER_SECONDS, ssl=True, **files)
 
     @property
     def airflow_connection(self) -> str:
@@ -35,7 +40,7 @@ class RedisServer:
 
     def start(self) -> None:
         assert PROGRAM
-        command = [PROGRAM, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command = [PROGRAM, *self._listen(), "--bind", "127.0.0.1", "--save", ""]
         process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
         self.processes.append(process)
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -44,6 +49,13 @@ class RedisServer:
                 return
             time.sleep(0.02)
         raise AssertionError(f"redis-server has not started in {ANSWER_SECONDS} s")
+
+    def _listen(self) -> list[str]:
+        if self.tls is None:
+            return ["--port", str(self.port)]
+        own, key = map(str, self.tls)
+        files = ["--tls-cert-file", own, "--tls-key-file", key, "--tls-ca-cert-file", own]
+        return ["--port", "0", "--tls-port", str(self.port), *files]
 
     def _answers(self) -> int | None:
         """The process that answers."""
@@ -70,14 +82,17 @@ class RedisServer:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[RedisServer]:
-    """A Redis until the block ends; skips the test where redis-server is not installed."""
+def running(folder: Path, tls: tuple[Path, Path] | None = None) -> Iterator[RedisServer]:
+    """A Redis until the block ends; skips the test where redis-server is not installed.
+
+    With `tls`, a certificate and its key, it wants a certificate of its clients, too.
+    """
     if PROGRAM is None:
         pytest.skip("redis-server is not installed (Debian's package of that name)")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
-    server = RedisServer(folder, port)
+    server = RedisServer(folder, port, tls)
     server.start()
     try:
         yield server

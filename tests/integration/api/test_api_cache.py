@@ -1,5 +1,6 @@
 """Redis: what it keeps, when that is no longer asked for, and what happens without it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,29 @@ def test_api_servers_count_requests_together(
         assert one.get("runs", headers=bearer(name="busy")).status_code == 200
 
 
+def test_a_redis_that_wants_tls_and_a_certificate_is_used(
+    results: Results,
+    tmp_path: Path,
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: tuple[Path, Path],
+) -> None:
+    own, key = map(str, certificate)
+    extra = {"ssl": True, "ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
+    load(Label(tmp_path))
+    with running(tmp_path, certificate) as redis:
+        connection = json.loads(redis.airflow_connection) | {"extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_CACHE", json.dumps(connection))
+        monkeypatch.setenv("STAGE4_REDIS_CONN_ID", "cache")
+        deployment.cache_clear()
+        with serving() as client:
+            api = Api(client, bearer())
+            api.ask("GET", CACHED[0])
+            assert len(kept(redis)) == 1
+            assert list(redis.client.scan_iter("stage4:limits*"))
+            assert api.get("health")["dependencies"]["redis"]["status"] == "up"
+
+
 def test_a_password_and_a_number_of_a_database(tmp_path: Path) -> None:
     from airflow.models.connection import Connection  # noqa: TID251
 
@@ -222,3 +246,7 @@ def test_a_password_and_a_number_of_a_database(tmp_path: Path) -> None:
     assert url(login="u", password="p", port=7000) == "redis://u:p@cache:7000/0"
     assert url(schema="3") == "redis://cache:6379/3"
     assert url(extra='{"db": 2, "ssl": true}') == "rediss://cache:6379/2"
+    assert url(extra='{"ssl": true, "ssl_ca_certs": "/a b", "ssl_certfile": ""}') == (
+        "rediss://cache:6379/0?ssl_ca_certs=%2Fa+b"
+    )
+    assert url(extra='{"ssl_ca_certs": "/a"}') == "redis://cache:6379/0"

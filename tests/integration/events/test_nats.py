@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -323,18 +322,6 @@ def answering(broker: NatsServer, answer: bytes) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of this machine, which is its own authority, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    own, key = folder / "own.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=stage4", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(key), "-out", str(own)]
-    subprocess.run(command, check=True, capture_output=True)
-    return own, key
 
 
 def encrypted(own: Path, key: Path) -> str:

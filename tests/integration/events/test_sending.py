@@ -3,6 +3,7 @@
 import json
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,7 +22,7 @@ from stage4.database.outbox import JobName
 from stage4.events import webhook as sender
 from stage4.events.retrying import MOST_REFUSALS
 from tests.events_out import NOON, OLD_SECRET, SECRET, WebhookServer, webhook
-from tests.integration.api.redis_server import running
+from tests.integration.api.redis_server import RedisServer, running
 from tests.integration.conftest import Results
 from tests.integration.events.sending import JOB, noted, relay, states, without_pauses
 
@@ -302,3 +303,36 @@ def test_redis_gets_the_events_in_a_stream(
         noted(Started(AFTER))
         assert relay() == {"streams": {"pending": 1}}
         assert states(results)[-1][4] == "ResponseError"
+
+
+def test_redis_is_reached_by_tls_with_a_certificate_of_ones_own(
+    results: Results,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: tuple[Path, Path],
+) -> None:
+    own, key = map(str, certificate)
+    with running(tmp_path, certificate) as store:
+        stream(monkeypatch, store, {})
+        started()
+        for extra, error in (
+            ({}, "no answer: "),
+            ({"ssl": True}, "no TLS: self-signed certificate"),
+            ({"ssl": True, "ssl_ca_certs": own}, "no answer: "),
+            ({"ssl": True, "ssl_ca_certs": "/nowhere"}, "no answer: FileNotFoundError"),
+        ):
+            stream(monkeypatch, store, extra)
+            assert relay() == {"streams": {"pending": 1}}
+            assert states(results)[0][4].startswith(error)
+            without_pauses(results)
+        files = {"ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
+        stream(monkeypatch, store, {"ssl": True, **files})
+        assert relay() == {"streams": {"delivered": 2}}
+        assert store.client.xlen("stage4:clustering:events") == 2
+
+
+def stream(monkeypatch: pytest.MonkeyPatch, store: RedisServer, extra: dict[str, Any]) -> None:
+    connection = json.loads(store.airflow_connection) | {"extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMS", json.dumps(connection))
+    monkeypatch.setenv("STAGE4_EVENT_RECEIVERS", "streams")
+    deployment.cache_clear()
