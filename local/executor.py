@@ -3,12 +3,16 @@
 import atexit
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from multiprocessing import Process
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from stat import S_ISSOCK
+from typing import Any
 
 import psutil
-from airflow.executors.local_executor import LocalExecutor
+from airflow.executors.local_executor import LocalExecutor, _run_worker
 from airflow.models.taskinstance import TaskInstance  # noqa: TID251 - the scheduler's side
 
 IDLE = "airflow worker -- LocalExecutor: <idle>"  # the title that a worker gives itself
@@ -59,15 +63,61 @@ class LastingLocalExecutor(LocalExecutor):
         return [worker for worker in self.workers.values() if worker.is_alive()]
 
     def try_adopt_task_instances(self, tis: Sequence[TaskInstance]) -> Sequence[TaskInstance]:
-        """Those of `tis` that no process carries out; the scheduler starts them again."""
+        """Those of `tis` that no process carries out; the scheduler starts them again.
+
+        Workers of a dead scheduler that have done their task since are ended, too.
+        """
+        kill_idle_workers(but=self.workers)
         return [task for task in tis if not is_alive(task)]
 
+    def _spawn_worker(self) -> None:
+        """Start a worker without the scheduler's connections."""
+        worker = Process(
+            target=run_worker,
+            kwargs={
+                "logger_name": self.log.name,
+                "input": self.activity_queue,
+                "output": self.result_queue,
+                "unread_messages": self._unread_messages,
+                "team_conf": self.conf,
+            },
+        )
+        worker.start()
+        assert worker.pid is not None  # noqa: S101 - it was started
+        self.workers[worker.pid] = worker
 
-def kill_idle_workers() -> None:
-    """Kill the workers of this stack that have no task."""
+
+def run_worker(**how: Any) -> None:
+    """Work for the scheduler that this process was forked from, and keep none of its connections.
+
+    A connection of a killed scheduler ends when nobody holds it any more. While its workers did,
+    the database kept its transaction open and its rows locked, and the next scheduler left those
+    runs alone, for ever.
+    """
+    give_up_sockets()
+    _run_worker(**how)
+
+
+def give_up_sockets() -> None:
+    """Replace this process's sockets, but for what it reads and writes as a program, by nothing.
+
+    They are not closed: who closes a driver's connection says good-bye, on a descriptor that may be
+    another's by then.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in [int(each.name) for each in Path("/dev/fd").iterdir()]:
+        with suppress(OSError):  # the listing's own is gone by now
+            if descriptor > 2 and S_ISSOCK(os.fstat(descriptor).st_mode):
+                os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+def kill_idle_workers(but: Collection[int] = ()) -> None:
+    """Kill the workers of this stack that have no task, but for those with these pids."""
     for worker in idle_workers():
-        with suppress(psutil.NoSuchProcess):
-            worker.kill()
+        if worker.pid not in but:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 def idle_workers() -> Iterator[psutil.Process]:
