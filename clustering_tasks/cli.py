@@ -250,8 +250,10 @@ def main() -> None:
         if refused := of_the_system(error):
             _refuse(refused)
         _report_defect()
-    except MemoryError as error:
-        _refuse(of_memory(error))
+    except (MemoryError, ImportError) as error:
+        if refused := of_memory(error):
+            _refuse(refused)
+        _report_defect()
     except Exception:  # noqa: BLE001 - the last resort, and the log has the trace
         _report_defect()
 

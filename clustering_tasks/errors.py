@@ -31,6 +31,8 @@ CHECKPOINTED = 85
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+# what the dynamic loader says
+_NOT_LOADED = re.compile("failed to map segment|annot allocate memory")
 _SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$")  # numpy's, which has no errno
 
 
@@ -69,8 +71,14 @@ FATAL_EXIT_CODES = frozenset(
 )
 
 
-def of_memory(error: MemoryError) -> ResourcesError:
-    """Explain that a step was refused memory, as by `ulimit -v`; that does not pass by itself."""
+def of_memory(error: MemoryError | ImportError) -> ResourcesError | None:
+    """Explain that a step was refused memory, as by `ulimit -v`; that does not pass by itself.
+
+    Returns:
+        None where a library could not be loaded for another reason.
+    """
+    if isinstance(error, ImportError) and not _NOT_LOADED.search(str(error)):
+        return None
     return ResourcesError(
         f"the system refuses more memory ({error or 'no size is known'}): raise the limit of the "
         "process or of its container, use a larger machine, or cut the work into smaller parts "

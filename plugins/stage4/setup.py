@@ -8,11 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import orjson
 import structlog
+from airflow.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from alembic import command
 from alembic.config import Config
@@ -33,6 +36,62 @@ LOCK = 0x57A6E4  # any number, as long as every setup takes the same
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class AirflowValue:
+    """A value of Airflow's configuration with which runs survive a restart of two minutes.
+
+    Attributes:
+        section, key: its place.
+        least: that is advised.
+        reason: what a lower one costs.
+    """
+
+    section: str
+    key: str
+    least: int
+    reason: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"AIRFLOW__{self.section.upper()}__{self.key.upper()}"
+
+
+# `make up` and docker-compose.yaml set these, too.
+AIRFLOW_VALUES = (
+    AirflowValue(
+        "workers",
+        "max_failed_heartbeats",
+        60,
+        "restarting the API server ends every running task",
+    ),
+    AirflowValue(
+        "workers",
+        "execution_api_retries",
+        20,
+        "a task fails that starts or reports while the API server is restarted",
+    ),
+    AirflowValue(
+        "dag_processor",
+        "dag_file_processor_timeout",
+        300,
+        "a busy machine's DAGs are not read to their end, and then taken for gone",
+    ),
+    AirflowValue(
+        "dag_processor",
+        "stale_dag_threshold",
+        300,
+        "a busy machine's DAGs are taken for gone, and their running runs stand still",
+    ),
+    AirflowValue(
+        "scheduler",
+        "task_instance_heartbeat_timeout",
+        120,
+        "a database or an API server that is away for two minutes costs running tasks a try",
+    ),
+)
+
+
 def main() -> None:
     """Check the versions and do both, or end with a message that says what to do."""
     # As Airflow's own commands do: connections may be kept in its database, which tasks cannot see.
@@ -44,6 +103,8 @@ def main() -> None:
             connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             migrate(connection)
             ensure_pools(deployment())
+        for advice in advised_values():
+            log.warning(advice)
     except (AirflowException, SettingsError) as error:
         sys.exit(f"setup failed: {error}")
 
@@ -57,6 +118,17 @@ def check_airflow() -> None:
     where = f"the environment of {sys.executable}"
     _check(AIRFLOW, version("apache-airflow-core"), where)
     _check(POSTGRES_PROVIDER, version(POSTGRES_PROVIDER.name), where)
+
+
+def advised_values() -> Iterator[str]:
+    """Tell which values of Airflow's configuration cost runs when something is restarted."""
+    for value in AIRFLOW_VALUES:
+        found = conf.getint(value.section, value.key)
+        if found < value.least:
+            yield (
+                f"[{value.section}] {value.key} of Airflow is {found}: {value.reason}. "
+                f"Set {value.variable}={value.least}, or more, for all of Airflow's services"
+            )
 
 
 def migrate(connection: Database, revision: str = "head") -> None:

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 from airflow.sdk.exceptions import AirflowFailException
 
-from stage4.setup import main, migrate
+from local.configuration import Options, settings
+from local.postgres import Postgres
+from local.state import State
+from stage4.setup import AIRFLOW_VALUES, main, migrate
 from tests.integration.conftest import CONNECTION_VARIABLE, Server
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +114,34 @@ def test_running_it_again_sets_the_sizes_of_the_pools(
     done = ready.setup()
     assert done.returncode == 0, done.stderr
     assert {"stage4_cluster": 1, "mine": 4}.items() <= ready.pools().items()
+
+
+def test_values_of_airflow_that_cost_runs_are_named_with_the_remedy(
+    server: Server, database: str, airflow: Airflow
+) -> None:
+    plain = airflow.with_variables(**{CONNECTION_VARIABLE: connection(server, database)})
+    done = plain.setup()
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "[workers] max_failed_heartbeats of Airflow is 3: restarting the API server" in said
+    assert "Set AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS=60, or more" in said
+    assert "task_instance_heartbeat_timeout" not in said  # its default will do
+    advised = {each.variable: str(each.least) for each in AIRFLOW_VALUES}
+    calm = plain.with_variables(**advised).setup()
+    assert "AIRFLOW__" not in calm.stdout + calm.stderr
+
+
+def test_make_up_and_compose_set_what_is_advised(tmp_path: Path) -> None:
+    state = State.open(tmp_path / "state")
+    local = settings(state, Postgres(state.postgres), Options(), 8080)
+    services = yaml.safe_load((ROOT / "docker-compose.yaml").read_bytes())["services"]
+    defaults = {("scheduler", "task_instance_heartbeat_timeout"): "300"}
+    for each in AIRFLOW_VALUES:
+        place = each.section, each.key
+        assert int(local[each.section][each.key]) >= each.least
+        for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
+            given = services[name]["environment"].get(each.variable, defaults.get(place))
+            assert int(given) >= each.least, (name, place)
 
 
 def test_a_database_that_is_down_is_named(server: Server, database: str, airflow: Airflow) -> None:

@@ -186,13 +186,29 @@ def test_a_short_write_of_numpy_is_a_full_disk(tmp_path: Path) -> None:
     assert "written): free space, raise the quota" in done.stdout
 
 
-def test_memory_that_is_refused_is_no_defect(place: Path) -> None:
+NO_MEMORY_FOR = {
+    "an array": "module.copied_pair = lambda *_: bytearray(1 << 62)",
+    "a library": """
+def load(*_):
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1, most))
+    try:
+        import cmath  # nothing has loaded it before
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+module.copied_pair = load
+""",
+}
+
+
+@pytest.mark.parametrize("what", NO_MEMORY_FOR)
+def test_memory_that_is_refused_is_no_defect(place: Path, what: str) -> None:
     workspace = place / "workspace"
     step = f"snapshot --level events --indices {place}/indices --workspace {workspace}"
     program = (
-        "import sys; from clustering_tasks import cli;"
-        "import clustering_tasks.steps.snapshot.snapshot as module;"
-        "module.copied_pair = lambda *_: bytearray(1 << 62);"
+        "import resource, sys; from clustering_tasks import cli\n"
+        "import clustering_tasks.steps.snapshot.snapshot as module\n"
+        f"{NO_MEMORY_FOR[what]}\n"
         f"sys.argv = ['clustering_tasks', *{step.split()!r}]; cli.main()"
     )
     done = subprocess.run(
