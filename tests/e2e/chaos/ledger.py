@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.e2e.chaos.schedule import KINDS
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -69,8 +71,15 @@ def summary(entries: list[Entry]) -> str:
         "| fault | done | right end | of them after a clearing | wrong end |",
         "| --- | --- | --- | --- | --- |",
     ]
-    ends = f"{runs} runs, {ill} with a wrong end{_circumstances(entries)}"
+    ends = f"{runs} runs, {ill} with a wrong end{_circumstances(entries)}. {_pairs(entries)}"
     return "\n".join([*head, *rows, total, "", ends])
+
+
+def _pairs(entries: list[Entry]) -> str:
+    """How many of the faults have been done during how many of the tasks that they may come in."""
+    possible = {(kind.name, task) for kind in KINDS for task in kind.tasks}
+    hit = {(f["kind"], f["step"]) for each in entries for f in each.faults if f["hit"]}
+    return f"Of {len(possible)} pairs of a fault and a task, {len(hit & possible)} were hit"
 
 
 def _circumstances(entries: list[Entry]) -> str:
