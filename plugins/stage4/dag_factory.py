@@ -82,7 +82,7 @@ def level_dag(level: Level, doc_md: str | None) -> DAG:
         f"Cluster Stage 3's {level.cluster_type} vectors and publish the clusters.",
         (doc_md or "").replace("{steps}", _rows(STEPS)).replace("{sinks}", _rows(SINKS)),
         # No start date: the first run is at the schedule's next time, not at once for the last.
-        schedule=_schedule(level),
+        schedule=schedule_of(level),
         tags=(level.name,),
         timeout=_run_timeout(),
     ) as dag:
@@ -272,7 +272,12 @@ def _default_args() -> dict[str, Any]:
     }
 
 
-def _schedule(level: Level) -> Any:
+def schedule_of(level: Level) -> CronTriggerTimetable | None:
+    """When a level's DAG starts by itself; None: only on demand.
+
+    Raises:
+        SettingsError: the installation's setting is no cron expression.
+    """
     cron = deployment().schedule(level.name)
     if cron is None:
         return None

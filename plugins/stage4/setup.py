@@ -27,6 +27,8 @@ from sqlalchemy.pool import StaticPool
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import DeploymentSettings, deployment
+from clustering_tasks.settings.levels import LEVELS
+from stage4.dag_factory import schedule_of
 from stage4.database.connection import Database, database
 from stage4.versions import AIRFLOW, PGVECTOR, POSTGRES_PROVIDER, POSTGRESQL, Product
 
@@ -93,11 +95,13 @@ AIRFLOW_VALUES = (
 
 
 def main() -> None:
-    """Check the versions and do both, or end with a message that says what to do."""
+    """Check versions and schedules and do both, or end with a message that says what to do."""
     # As Airflow's own commands do: connections may be kept in its database, which tasks cannot see.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
         check_airflow()
+        for level in LEVELS.values():
+            schedule_of(level)
         with database() as connection:
             # Held until the connection closes; whoever comes second finds everything done.
             connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])

@@ -131,6 +131,17 @@ def test_values_of_airflow_that_cost_runs_are_named_with_the_remedy(
     assert "AIRFLOW__" not in calm.stdout + calm.stderr
 
 
+def test_a_wrong_schedule_is_refused_before_anything_is_made(
+    server: Server, database: str, airflow: Airflow
+) -> None:
+    given = {CONNECTION_VARIABLE: connection(server, database), "STAGE4_SCHEDULE_EVENTS": "daily"}
+    done = airflow.with_variables(**given).setup()
+    assert done.returncode == 1
+    assert "setup failed: STAGE4_SCHEDULE_EVENTS='daily' is no cron expression" in done.stderr
+    with server.connect(database) as found:
+        assert found.execute("SELECT to_regnamespace('stage4')").fetchone() == (None,)
+
+
 def test_make_up_and_compose_set_what_is_advised(tmp_path: Path) -> None:
     state = State.open(tmp_path / "state")
     local = settings(state, Postgres(state.postgres), Options(), 8080)
