@@ -79,5 +79,6 @@ def test_the_ledger_counts_what_has_hit(tmp_path: Path) -> None:
     assert "| all | 2 | 1 | 0 | 1 |" in rows
     assert rows[-1] == (
         "2 runs, 1 with a wrong end. Of the last 1, 1 were in containers, and the load was"
-        " 2.5 to 2.5 tasks for each core (median 2.5)"
+        " 2.5 to 2.5 tasks for each core (median 2.5)."
+        f" Of {sum(len(kind.tasks) for kind in KINDS)} pairs of a fault and a task, 1 were hit"
     )
