@@ -21,6 +21,10 @@ def up() -> None:
     started = stack.up()
     if not started:
         print("Airflow is up already")
+        if changed := stack.changed_settings():
+            print(
+                f"Not in force: {', '.join(changed)}, changed since (`make down`, then `make up`)"
+            )
     print(f"Stage 3:   {stage3_folder(stack)}")
     print(f"Results:   {stack.environment['STAGE4_OUTPUT']}")
     print(f"Database:  {stack.database.psql(RESULTS)}")

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from clustering_tasks.settings.deployment import variables
 from local import services
 from local.airflow_api import AirflowApi
 from local.configuration import (
@@ -87,6 +88,16 @@ class Stack:
     def is_up(self) -> bool:
         """Whether all processes run."""
         return self.supervisor.all_run() and self.database.pid() is not None
+
+    def changed_settings(self) -> list[str]:
+        """Names of settings and connections with which the running services were not started."""
+        process = self.supervisor.process()
+        if process is None:
+            return []
+        running, wanted = process.environ(), self.environment
+        connections = {name for name in {*running, *wanted} if name.startswith("AIRFLOW_CONN_")}
+        names = connections | variables()
+        return sorted(name for name in names if running.get(name) != wanted.get(name))
 
     def up(self) -> bool:
         """Start what does not run, wait until all is well; False when it was up already."""
@@ -238,6 +249,7 @@ class Stack:
         path = os.pathsep.join((str(REPO), str(PLUGINS)))
         log = self.state.logs / "migrate.log"
         with log.open("ab") as output:
+            begin = output.tell()
             done = subprocess.run(
                 [sys.executable, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -250,7 +262,7 @@ class Stack:
         if done.returncode:
             raise LocalError(
                 f"python {' '.join(arguments)} ended with {done.returncode}. "
-                f"The last lines of {log}:\n{tail(log)}"
+                f"The last lines of {log}:\n{tail(log, begin)}"
             )
 
 

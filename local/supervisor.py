@@ -242,10 +242,10 @@ class Supervisor:
         }
 
 
-def tail(log: Path) -> str:
-    """The last lines of a log."""
+def tail(log: Path, begin: int = 0) -> str:
+    """The last lines of a log, or of what stands in it from a byte on."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = log.read_bytes()[begin:].decode(errors="replace").splitlines()
     except FileNotFoundError:
         return "(no log)"
     return "\n".join(lines[-LOG_TAIL:])

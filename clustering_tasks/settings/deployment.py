@@ -516,13 +516,18 @@ def deployment() -> DeploymentSettings:
         raise SettingsError(f"settings of the installation refused:\n{lines}") from None
 
 
+def variables() -> frozenset[str]:
+    """Names of the environment variables that are settings of an installation."""
+    return frozenset(f"STAGE4_{name.upper()}" for name in DeploymentSettings.model_fields)
+
+
 def misspelt(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the variables that nobody reads, each with the one that may have been meant.
 
     Args:
         names: of the environment's variables.
     """
-    known = {f"STAGE4_{name.upper()}" for name in DeploymentSettings.model_fields}
+    known = variables()
     for name in sorted(names):
         if name.startswith("STAGE4_") and name not in known | _OF_OTHERS:
             for near in get_close_matches(name, sorted(known), n=1, cutoff=0.8):

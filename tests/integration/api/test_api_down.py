@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.database.job_events import Started
 from stage4.events.stage3.reading import Reading
 from stage4.events.stage3.stream import CONSUMER, GROUP, STREAM
 from tests.events_out import SECRET
 from tests.integration.api.conftest import Api, Corpus, bearer, serving
 from tests.integration.api.redis_server import running
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
+from tests.integration.events.sending import noted, relay
 from tests.integration.http_server import serving as http_serving
 
 pytestmark = pytest.mark.usefixtures("airflow_metadata")
@@ -126,6 +128,35 @@ def test_receivers_of_events_that_cannot_be_used(viewer: Api, settings: pytest.M
     assert SECRET[6:] not in detail
     settings.setenv("AIRFLOW_CONN_OTHER", json.dumps(hook | {"password": SECRET}))
     assert receivers() == ("up", "2 can be used")
+
+
+def test_a_receiver_that_does_not_take_its_events_is_named(
+    results: Results, settings: pytest.MonkeyPatch
+) -> None:
+    def receivers(api: Api) -> tuple[str, str]:
+        found = api.get("health")["dependencies"]["event_receivers"]
+        return found["status"], found["detail"]
+
+    gone = {"conn_type": "redis", "host": "127.0.0.1", "port": 1}
+    settings.setenv("AIRFLOW_CONN_STREAMS", json.dumps(gone))
+    settings.setenv("STAGE4_EVENT_RECEIVERS", "streams")
+    deployment.cache_clear()
+    noted(Started(datetime.now(UTC)))
+    with serving() as client:
+        api = Api(client, bearer("viewer"))
+        assert receivers(api) == ("up", "1 can be used")  # it has just begun to wait
+        relay()
+        status, detail = receivers(api)
+        assert status == "down"
+        assert detail.startswith("streams does not answer (no answer: Connection")
+        assert ": 2 events wait, the oldest since 20" in detail
+        loader = {"database": results.database, "user": results.loader}
+        with results.server.connect(**loader) as connection:
+            connection.execute("DELETE FROM stage4.event_receivers")
+            connection.execute("UPDATE stage4.outbox SET created_at = now() - interval '1 hour'")
+            assert receivers(api)[1].startswith("streams is sent nothing: 2 events wait")
+            connection.execute("UPDATE stage4.deliveries SET state = 'given_up'")
+        assert receivers(api) == ("up", "1 can be used; events given up: 2 of streams's")
 
 
 def test_the_workspace(viewer: Api, settings: pytest.MonkeyPatch, tmp_path: Path) -> None:

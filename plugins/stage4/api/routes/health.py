@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from time import perf_counter
 
@@ -18,7 +19,8 @@ import stage4
 from clustering_tasks.settings.deployment import deployment
 from stage4.api.host import host_resources
 from stage4.api.models.installation import Dependency, DependencyName, Health, Live, Resources
-from stage4.api.pool import airflow_connection, read_row
+from stage4.api.pool import Row, airflow_connection, read_row
+from stage4.api.queries.events import read_queues
 from stage4.api.security import AccessDep
 from stage4.api.services import Services, ServicesDep
 from stage4.events.receivers import unusable
@@ -29,6 +31,7 @@ from stage4.redis_link import redis_url
 router = APIRouter(tags=["installation"])
 
 _WAIT_SECONDS = 2.0
+_LATE = timedelta(minutes=10)  # a refused event waits for two
 
 
 @router.get("/live", response_model=Live)
@@ -55,7 +58,7 @@ async def read_health(response: Response, _access: AccessDep, services: Services
         "redis": lambda: _redis(services),
         "stage3": _stage3,
         "stage3_stream": _stage3_stream,
-        "event_receivers": _event_receivers,
+        "event_receivers": lambda: _event_receivers(services),
         "workspace": lambda: _workspace(services),
     }
     found = await asyncio.gather(*map(_tried, asked.values()))
@@ -160,13 +163,30 @@ async def _stage3_stream() -> str | None:
     return f"{waiting} wait, {found.pending} are being stored, {found.dead} are dead letters"
 
 
-async def _event_receivers() -> str | None:
+async def _event_receivers(services: Services) -> str | None:
     where = deployment()
     if not where.event_receivers:
         return None
     if wrong := await run_in_threadpool(unusable, where, airflow_connection):
         raise _NotHealthyError("; ".join(wrong))
-    return f"{len(where.event_receivers)} can be used"
+    async with services.database.reader() as connection:
+        queues = await read_queues(connection)
+    if late := [row for row in queues if row["pending"] and _is_late(row)]:
+        raise _NotHealthyError("; ".join(map(_lateness, late)))
+    given_up = [f"{row['given_up']} of {row['receiver']}'s" for row in queues if row["given_up"]]
+    note = f"; events given up: {', '.join(given_up)}" if given_up else ""
+    return f"{len(where.event_receivers)} can be used{note}"
+
+
+def _is_late(queue: Row) -> bool:
+    """Whether a receiver does not answer, or nobody sends it what waits."""
+    return queue["retry_at"] is not None or queue["oldest_pending_at"] < datetime.now(UTC) - _LATE
+
+
+def _lateness(queue: Row) -> str:
+    since = queue["oldest_pending_at"].astimezone(UTC).isoformat(timespec="seconds")
+    why = f"does not answer ({queue['last_error']})" if queue["retry_at"] else "is sent nothing"
+    return f"{queue['receiver']} {why}: {queue['pending']} events wait, the oldest since {since}"
 
 
 async def _workspace(services: Services) -> str:
