@@ -22,9 +22,8 @@ def up() -> None:
     if not started:
         print("Airflow is up already")
         if changed := stack.changed_settings():
-            print(
-                f"Not in force: {', '.join(changed)}, changed since (`make down`, then `make up`)"
-            )
+            names = ", ".join(changed)
+            print(f"Changed since, and in force after `make down` and `make up`: {names}")
     print(f"Stage 3:   {stage3_folder(stack)}")
     print(f"Results:   {stack.environment['STAGE4_OUTPUT']}")
     print(f"Database:  {stack.database.psql(RESULTS)}")

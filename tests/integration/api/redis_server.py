@@ -31,7 +31,7 @@ class RedisServer:
         if self.tls is None:
             return redis.Redis("127.0.0.1", self.port, socket_timeout=ANSWER_SECONDS)
         own, key = map(str, self.tls)
-        files = {"ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
+        files: dict[str, Any] = {"ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
         return redis.Redis("127.0.0.1", self.port, socket_timeout=ANSWER_SECONDS, ssl=True, **files)
 
     @property
