@@ -17,14 +17,17 @@ from airflow.utils.session import create_session
 from airflow.utils.state import State, TaskInstanceState
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
+from upath import UPath
 
+from clustering_tasks.settings.deployment import deployment
 from stage4.api.airflow_app import AirflowApp, Answer
 from stage4.api.job_notes import note_creation, note_pauses
 from stage4.api.pool import connected
 from stage4.api.problems import ProblemError
 from stage4.database import job_controls
 from stage4.database.connection import Database
-from stage4.job_ids import ALL_LEVELS_DAG, CLUSTERING_DAGS, level_runs
+from stage4.job_ids import ALL_LEVELS_DAG, CLUSTERING_DAGS, LEVEL_OF_DAG, job_id, level_runs
+from stage4.tasks import LEVEL_TASKS
 
 Json = dict[str, Any]
 Decision = Callable[[Database, str, str, str], None]
@@ -106,9 +109,16 @@ class Actor:
                 await self._decide(job_controls.take_cancel_back, runs)
                 raise _refusal(answer)
 
-    async def retry(self, run: Run) -> None:
-        """Run the failed tasks of a job again, and all that follow them."""
-        tasks = await run_in_threadpool(_failed_tasks, run)
+    async def retry(self, run: Run, begin: str | None = None) -> None:
+        """Run tasks of a job again, and all that follow them.
+
+        Args:
+            run: of the job.
+            begin: the first task; None: those that failed, or the first of all where a deletion of
+                documents has removed what the run had done.
+        """
+        tasks: list[str | list[str | int]] = [] if begin is None else [begin]
+        tasks = tasks or await run_in_threadpool(_to_repeat, run)
         body = {"dag_run_id": run.run_id, "task_ids": tasks, "only_failed": False}
         body |= {"include_downstream": True, "dry_run": False}
         _accepted(await self._airflow.call("POST", _clearing(run), body))
@@ -174,6 +184,27 @@ def _unfinished_levels(run: Run) -> list[Run]:
             )
         ).all()
     return [Run(*row) for row in rows if started.get(row.dag_id) == row.run_id]
+
+
+def _to_repeat(run: Run) -> list[str | list[str | int]]:
+    return [LEVEL_TASKS[0]] if _is_redacted(run) else _failed_tasks(run)
+
+
+def _is_redacted(run: Run) -> bool:
+    """Whether a deletion has left nothing of a run but what was asked for (`steps.redact`)."""
+    level = LEVEL_OF_DAG.get(run.dag)
+    if level is None:
+        return False
+    folder = UPath(deployment().workspace) / level / "runs" / job_id(run.dag, run.run_id)
+    if not (folder / "run.json").exists() or (folder / "snapshot.json").exists():
+        return False
+    with create_session(scoped=False) as session:
+        done = select(TaskInstance.state).where(
+            TaskInstance.dag_id == run.dag,
+            TaskInstance.run_id == run.run_id,
+            TaskInstance.task_id == "snapshot",
+        )
+        return session.scalar(done) == TaskInstanceState.SUCCESS
 
 
 def _failed_tasks(run: Run) -> list[str | list[str | int]]:

@@ -181,6 +181,10 @@ def resume_command(context: typer.Context, job_id: JobName, as_json: Json = Fals
 def retry_command(
     context: typer.Context,
     job_id: JobName,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="A task: it and what follows run again, failed or not."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the job to its end; 1 when it fails.")
     ] = False,
@@ -190,7 +194,7 @@ def retry_command(
     from stage4.cli import jobs
 
     with _server(context) as server:
-        found = jobs.act(server, job_id, "retry")
+        found = jobs.act(server, job_id, "retry", **{"from": begin})
         if wait:
             _end(server, job_id, as_json)
         else:

@@ -42,13 +42,20 @@ def submit(
     return job | {"idle_settings": without_effect(level, chosen)}
 
 
-def act(server: Server, name: str, action: str, *, now: bool = False) -> Json:
+def act(server: Server, name: str, action: str, **how: bool | str | None) -> Json:
     """Pause, resume or retry a job; return it as it is then.
+
+    Args:
+        server: to ask.
+        name: of the job.
+        action: `pause`, `resume` or `retry`.
+        how: with `pause`: `now`; with `retry`: `from`, a task. What is false or None is left out.
 
     Raises:
         CommandError: its state does not allow it, or the user may not.
     """
-    return server.patch(named("jobs", name), {"action": action} | ({"now": True} if now else {}))
+    chosen = {key: value for key, value in how.items() if value}
+    return server.patch(named("jobs", name), {"action": action} | chosen)
 
 
 def cancel(server: Server, name: str) -> Json:

@@ -74,6 +74,7 @@ def deletion(found: Json) -> Iterator[RenderableType]:
     yield table(("level", "items", "clusters", "runs"), rows)
     if found["state"] == "requested":
         yield "Nobody sees it any more; the DAG delete_document removes what is left of it."
+        yield "A job at work that had read it fails: `stage4 retry JOB` begins it anew."
 
 
 def correction(found: Json) -> Iterator[RenderableType]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -298,6 +299,59 @@ def test_a_retry_repeats_what_failed_and_what_follows(api: Client) -> None:
     again = {task for task, found in states.items() if found is None}
     behind = LEVEL_TASKS[LEVEL_TASKS.index("merge") :]
     assert again == {"cluster[1]", ALL_PARTS, *behind}
+
+
+def failed_at(job: Json, task: str) -> None:
+    """Let a job end with a task that failed; those before it are done."""
+    before: dict[str, str | None] = dict.fromkeys(LEVEL_TASKS[: LEVEL_TASKS.index(task)], "success")
+    set_states(DAG, job["dag_run_id"], before | {task: "failed"}, "upstream_failed")
+    end_run(DAG, job["dag_run_id"], "failed")
+
+
+MERGE: Json = {"from": "merge"}
+
+
+def test_a_retry_from_a_task_repeats_it_and_what_follows(api: Client) -> None:
+    job = api.submit()
+    wrong: list[tuple[Json, str]] = [
+        ({"from": "no_such_task"}, "`from` is none of check_stage3, snapshot"),
+        ({"from": "merge", "now": True}, "`now` goes with"),
+    ]
+    for asked, why in wrong:
+        assert why in api.act(job["job_id"], "retry", 422, **asked)["detail"]
+    assert "`from`" in api.act(job["job_id"], "pause", 422, **MERGE)["detail"]
+    assert "completed" in api.act(job["job_id"], "retry", 409, **MERGE)["detail"]
+    set_states(DAG, job["dag_run_id"], {}, "success")
+    end_run(DAG, job["dag_run_id"], "success")
+    assert state(api, job) == "completed"
+    api.act(job["job_id"], "retry", 409)  # nothing has failed
+    assert api.act(job["job_id"], "retry", **MERGE)["state"] == "queued"
+    again = {task for task, found in states_of(DAG, job["dag_run_id"]).items() if found is None}
+    assert again == set(LEVEL_TASKS[LEVEL_TASKS.index("merge") :])
+    every = api.submit(level="all")
+    end_run("cluster_all", every["dag_run_id"], "failed")
+    detail = api.act(every["job_id"], "retry", 422, **MERGE)["detail"]
+    assert detail.endswith("is of all levels.")
+
+
+def test_a_job_whose_work_a_deletion_has_removed_begins_anew(
+    api: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE4_WORKSPACE", str(tmp_path))
+    deployment.cache_clear()
+    job = api.submit()
+    folder = tmp_path / "events" / "runs" / job["job_id"]
+    folder.mkdir(parents=True)
+    for name in ("run", "snapshot"):
+        (folder / f"{name}.json").write_text("{}")
+    failed_at(job, "merge")
+    api.act(job["job_id"], "retry")
+    assert states_of(DAG, job["dag_run_id"])["snapshot"] == "success"
+    failed_at(job, "merge")
+    (folder / "snapshot.json").unlink()
+    api.act(job["job_id"], "retry")
+    assert {*states_of(DAG, job["dag_run_id"]).values()} == {None}
+    deployment.cache_clear()
 
 
 def set_states_of_parts(run_id: str) -> None:

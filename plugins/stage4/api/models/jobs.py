@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stage4.api.models.shared import Page
 from stage4.api.parameters import LevelName, LevelOrAll
+from stage4.tasks import LEVEL_TASKS
 
 JobState = Literal["queued", "running", "paused", "completed", "failed", "canceled"]
 
@@ -125,6 +126,13 @@ class JobAct(BaseModel):
     now: bool = Field(
         False,
         description="With `pause`: running tasks are ended, too; `resume` starts them again.",
+    )
+    from_task: str | None = Field(
+        None,
+        alias="from",
+        description="With `retry`: this task of a failed or completed job of a level, and all"
+        " behind it, run again, whether they have failed or not.",
+        json_schema_extra={"enum": [*LEVEL_TASKS, None]},
     )
 
 

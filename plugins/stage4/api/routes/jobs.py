@@ -16,7 +16,8 @@ from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit
 from stage4.api.problems import ProblemError
 from stage4.api.security import Access, AccessDep, own_page
 from stage4.api.services import ServicesDep
-from stage4.job_ids import dag_of
+from stage4.job_ids import ALL_LEVELS_DAG, dag_of
+from stage4.tasks import LEVEL_TASKS
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -43,6 +44,7 @@ _ACTS = {
     "resume": _UNFINISHED,
     "cancel": _UNFINISHED,
     "retry": ("failed",),
+    "retry from": ("failed", "completed"),
 }
 _ADVICE = {"canceled": "A canceled job stays so: submit a new one."}
 
@@ -101,19 +103,24 @@ async def act(job_id: JobIdPath, asked: JobAct, request: Request, access: Access
     """Pause a job, resume it, or try it again where it has failed.
 
     `pause` keeps what is finished; what runs is finished, too, or ended with `now`, which frees
-    its slot and the GPU. `retry` runs failed tasks again and all that follow them, nothing else.
+    its slot and the GPU. `retry` runs failed tasks again and all that follow them, nothing else;
+    a job whose work a deletion has removed begins anew. With `from` it begins with that task.
     """
-    if asked.now and asked.action != "pause":
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "`now` goes with `pause` alone.")
+    _refuse_pair(asked)
     job, actor = await _to_act(job_id, request, access)
-    _refuse_state(job, asked.action)
+    _refuse_state(job, asked.action if asked.from_task is None else "retry from")
+    if asked.from_task is not None and job.dag_id == ALL_LEVELS_DAG:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"`from` names a task of a level's job, and {job.job_id} is of all levels.",
+        )
     run = Run(job.dag_id, job.dag_run_id)
     if asked.action == "pause":
         await actor.pause(run, now=asked.now)
     elif asked.action == "resume":
         await actor.resume(run)
     else:
-        await actor.retry(run)
+        await actor.retry(run, asked.from_task)
     return await _read(job_id, access)
 
 
@@ -139,6 +146,18 @@ async def _to_act(job_id: str, request: Request, access: Access) -> tuple[JobDet
     job = await _read(job_id, access)
     await access.check_act(job.dag_id)
     return job, Actor(lent(request.scope), access.user.get_name())
+
+
+def _refuse_pair(asked: JobAct) -> None:
+    wrong = None
+    if asked.now and asked.action != "pause":
+        wrong = "`now` goes with `pause` alone."
+    elif asked.from_task is not None and asked.action != "retry":
+        wrong = "`from` goes with `retry` alone."
+    elif asked.from_task not in (None, *LEVEL_TASKS):
+        wrong = f"`from` is none of {', '.join(LEVEL_TASKS)}."
+    if wrong is not None:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, wrong)
 
 
 def _refuse_state(job: JobDetails, action: str) -> None:
