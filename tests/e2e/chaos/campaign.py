@@ -171,6 +171,8 @@ class Round:
                 continue
             lost = state == "failed" or self._failed_tasks(dag, run)
             if lost and self._may_fail(level):
+                if state == "success":  # published without its map, and again with it
+                    self.installation.loaded_again.add(self.job(level))
                 self._clear(level)
                 self.cleared[level] = time.monotonic()
             else:

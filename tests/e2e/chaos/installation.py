@@ -69,6 +69,8 @@ class Installation:
         clocks: of `services` and `steps`, that jump; empty where none can.
         server: PostgreSQL, where a stand-by may take its place.
         engine: of Docker, whose containers the steps are; None: they are processes.
+        loaded_again: jobs that were published, and cleared because their map was lost: once more
+            loaded and published.
     """
 
     airflow: Airflow
@@ -81,6 +83,7 @@ class Installation:
     engine: Engine | None = None
     clocks: Mapping[str, Clock] = field(default_factory=dict)
     server: Server | None = None
+    loaded_again: set[str] = field(default_factory=set)
 
     @property
     def database(self) -> Postgres:
