@@ -1,7 +1,7 @@
 // Which labels of the map are drawn, and where: none over another, none over a circle that counts beside its own.
 
 const MOST = 24;
-const TRIED = 200; // circles, the largest first
+const TRIED = 120; // circles, the largest first
 const LETTERS = 26; // of a line
 const LINES = 3;
 const LINE = 14; // pixels from a line to the next

@@ -28,8 +28,9 @@ export function makeMap(canvas, { load, open, hover, seen }) {
   const toY = (y) => (view.y - y) * pixels() + canvas.clientHeight / 2;
   const fromX = (px) => view.x + (px - canvas.clientWidth / 2) / pixels();
   const fromY = (py) => view.y - (py - canvas.clientHeight / 2) / pixels();
+  const largest = () => Math.min(15, Math.min(canvas.clientWidth, canvas.clientHeight) / 40);
   const radius = (size) =>
-    Math.max(2.5, 15 * Math.sqrt(size / data.largest)) * Math.min(2, Math.sqrt(WHOLE.span / view.span));
+    Math.max(2.5, largest() * Math.sqrt(size / data.largest)) * Math.min(2, Math.sqrt(WHOLE.span / view.span));
 
   function fit() {
     canvas.width = Math.round(canvas.clientWidth * ratio());
