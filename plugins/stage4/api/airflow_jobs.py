@@ -170,7 +170,8 @@ def _progress(session: Session, run: DagRun) -> dict[str, Any]:
         .where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
         .order_by(TaskInstance.start_date.asc().nulls_last(), TaskInstance.task_id)
     ).all()
-    progress = progress_of([Instance(*row) for row in rows], _returned(session, run))
+    found = [Instance(*row) for row in rows]
+    progress = progress_of(found, _returned(session, run), str(run.state))
     return progress | {
         "idle_settings": _idle_settings(session, run),
         "error": _error(session, run),

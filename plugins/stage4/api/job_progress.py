@@ -5,16 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.utils.state import TaskInstanceState
+from airflow.utils.state import DagRunState, TaskInstanceState
 
 from clustering_tasks.steps import FIRST, MAPPED, PLANNING
 from stage4.api.models.jobs import JobQuality, JobTask
 from stage4.events.progress import percent
+from stage4.tasks import RUN_ORDER
 
 # Steps whose results hold the number of items, the parts, and what was found.
 _MERGE = "merge"
 TELLING = (FIRST.name, PLANNING.name, _MERGE)
 _NOT_SCHEDULED = "none"
+_WHOLE = 100.0
+_NEARLY = 99.9  # a run that is not over yet
+_PLACES = {task: place for place, task in enumerate(RUN_ORDER)}
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,23 @@ class Instance:
     state: str | None
 
 
-def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> dict[str, Any]:
+def progress_of(
+    instances: Sequence[Instance],
+    returned: Mapping[str, Any],
+    state: str = DagRunState.RUNNING,
+) -> dict[str, Any]:
     """Tell a job's progress; what is not known is None.
 
     Args:
         instances: of all tasks.
         returned: XComs of `TELLING`, as far as there are any. That of a task that is to be run
             again, or runs again, is of an earlier try and says nothing.
+        state: of the run.
 
     Returns:
-        `tasks` in the order of their first instances, `percent`, `items_total`, `items_done`,
-        `parts_total`, `parts_done`, `parts_failed`, `clusters`, `outliers`, `quality`.
+        `tasks` in the order in which a run performs them, others behind, `percent`,
+        `items_total`, `items_done`, `parts_total`, `parts_done`, `parts_failed`, `clusters`,
+        `outliers`, `quality`.
     """
     states = states_by_task((each.task_id, each.state) for each in instances)
     valid = {
@@ -46,8 +56,8 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
     }
     total, parts = _items_of(valid.get(FIRST.name)), valid.get(PLANNING.name)
     told: dict[str, Any] = {
-        "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in states.items()],
-        "percent": percent(states),
+        "tasks": [JobTask(task_id=task, states=dict(found)) for task, found in ordered(states)],
+        "percent": percent_of_job(states, state),
         "items_total": total,
         **_found(_metrics_of(valid.get(_MERGE))),
     }
@@ -65,6 +75,29 @@ def progress_of(instances: Sequence[Instance], returned: Mapping[str, Any]) -> d
         "parts_done": counted[TaskInstanceState.SUCCESS],
         "parts_failed": counted[TaskInstanceState.FAILED],
     }
+
+
+def percent_of_job(states: Mapping[str, Mapping[str, int]], state: str) -> float | None:
+    """Tell how much of a job is done: 100 only of one that has completed.
+
+    Args:
+        states: task id to the number of its instances in each state.
+        state: of the run.
+
+    Returns:
+        Percent; None: the run was ended, and Airflow has no task of it.
+    """
+    if state == DagRunState.SUCCESS:
+        return _WHOLE
+    if state != DagRunState.FAILED:
+        return min(percent(states), _NEARLY)
+    # Airflow marks as skipped what a run that is ended has not begun.
+    return min(percent(states, (TaskInstanceState.SUCCESS,)), _NEARLY) if states else None
+
+
+def ordered(states: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapping[str, int]]]:
+    """Sort tasks as a run performs them; those of another DAG stay as they are, behind."""
+    return sorted(states.items(), key=lambda each: _PLACES.get(each[0], len(_PLACES)))
 
 
 def states_by_task(instances: Iterable[tuple[str, str | None]]) -> dict[str, Mapping[str, int]]:

@@ -459,7 +459,7 @@ def receivers_command(context: typer.Context, as_json: Json = False) -> None:
 
     with _server(context) as server:
         found = server.get(f"{STAGE4}/events/receivers")
-    _show(found, as_json, render.receivers(found["receivers"]))
+    _show(found, as_json, render.receivers(found))
 
 
 @events_app.command("from-stage3")

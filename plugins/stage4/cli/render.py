@@ -1,6 +1,7 @@
 """The answers of the APIs as people read them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -27,7 +28,7 @@ def health(found: Json) -> Iterator[RenderableType]:
     ]
     yield facts({"Stage 4": found["status"], "version": found["version"]})
     yield ""
-    yield table(("needs", "status", "", "seconds"), rows)
+    yield table(("needs", "status", "", "seconds"), rows, most=None)
 
 
 def submitted(job: Json) -> Iterator[RenderableType]:
@@ -135,7 +136,7 @@ def events(found: Sequence[Json]) -> Iterator[RenderableType]:
     yield table(heads, rows) if rows else "no events"
 
 
-def receivers(found: Sequence[Json]) -> Iterator[RenderableType]:
+def receivers(found: Json) -> Iterator[RenderableType]:
     """Yield what each receiver has not taken."""
     rows = [
         (
@@ -146,10 +147,15 @@ def receivers(found: Sequence[Json]) -> Iterator[RenderableType]:
             moment(each["retry_at"]),
             each["last_error"],
         )
-        for each in found
+        for each in found["receivers"]
     ]
     heads = ("receiver", "pending", "given up", "oldest pending", "next attempt", "error")
-    yield table(heads, rows) if rows else "every receiver has taken its events"
+    if rows:
+        yield table(heads, rows)
+    elif found.get("configured") == []:
+        yield "no receiver is configured: STAGE4_EVENT_RECEIVERS names them (docs/EVENTS.md)"
+    else:
+        yield "every receiver has taken its events"
 
 
 def events_of_stage3(found: Json) -> Iterator[RenderableType]:
@@ -173,6 +179,7 @@ def events_of_stage3(found: Json) -> Iterator[RenderableType]:
         yield f"{each['level']}: {have} of {least} embeddings wait (STAGE4_MIN_EMBEDDINGS)"
 
 
+_WAITS = {"none": "waits"}
 _NOBODY = {"receiver": None, "state": "no receiver", "attempts": 0, "last_error": None}
 
 
@@ -199,7 +206,7 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
             "job": found["job_id"],
             "level": found["level"] or "all",
             "state": found["state"] + (" (DAG paused)" if found["paused"] else ""),
-            "done": f"{found['percent']:.0f} %",
+            "done": _percent(found["percent"]),
             "items": f"{number(found['items_done'])} of {number(found['items_total'])}",
             "parts": _parts(found),
             "jobs before it": found["jobs_before"] or None,
@@ -222,6 +229,10 @@ def job(found: Json, run: Json | None) -> Iterator[RenderableType]:
     for error in found["errors"]:
         yield ""
         yield Text(_failed(error), style="red")
+
+
+def _percent(done: float | None) -> str | None:
+    return None if done is None else f"{int(done)} %"  # 100 % is the whole
 
 
 def _mode(found: Json) -> str | None:
@@ -259,9 +270,10 @@ def _failed(error: Json) -> str:
 
 
 def _states(states: Mapping[str, int]) -> str:
-    if sum(states.values()) == 1:
-        return next(iter(states))
-    return ", ".join(f"{count} {state}" for state, count in states.items())
+    told = {_WAITS.get(state, state.replace("_", " ")): count for state, count in states.items()}
+    if sum(told.values()) == 1:
+        return next(iter(told))
+    return ", ".join(f"{count} {state}" for state, count in told.items())
 
 
 def jobs(found: Iterable[Json]) -> Iterator[RenderableType]:
@@ -287,11 +299,13 @@ def clusters(found: Sequence[Json]) -> Iterator[RenderableType]:
             each["size"],
             each["label"],
             (each["start_time"] or "")[:10],
+            _ended(each) or each["trend"],
             each["keywords"][:5],
         )
         for each in found
     ]
-    yield table(("cluster", "size", "label", "from", "keywords"), rows) if rows else "nothing found"
+    heads = ("cluster", "size", "label", "from", "trend", "keywords")
+    yield table(heads, rows) if rows else "nothing found"
 
 
 def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableType]:
@@ -301,6 +315,7 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
     lists = ("key_phrases", "keywords", "primary_entities")
     shown = {name: found[name] for name in (*names, *more, *lists)} | {
         "load_id": str(found["load_id"]),
+        "trend": _trend(found),
         "tags": [f"{each['tag']} ({each['confidence']:.0%})" for each in found["tags"]],
         "label_source": found["record"].get("label_source"),  # None: a record of before
     }
@@ -320,6 +335,23 @@ def cluster(found: Json, members: Sequence[Json] | None) -> Iterator[RenderableT
             ("member", "title", "document", "probability", "similarity", "near-duplicate of"),
             _rows(titled, columns),
         )
+
+
+def _trend(found: Json) -> str | None:
+    if found["trend"] in (None, "unknown"):
+        return None
+    rates = f"{number(found['rate'])} a day, {number(found['earlier_rate'])} before"
+    return _ended(found) or f"{found['trend']}: {rates}"
+
+
+def _ended(found: Json) -> str | None:
+    """Say that all items are older than both periods of the trend; None: they are not."""
+    if found["trend"] != "fading" or found["rate"] or found["earlier_rate"]:
+        return None
+    last = found["end_time"] or found["start_time"]
+    if last is None or datetime.fromisoformat(last) > datetime.now(UTC):  # an item's time span
+        return "ended"
+    return f"ended, last item {last[:10]}"
 
 
 def _mark(found: Json, label: str) -> Text:

@@ -83,7 +83,7 @@ def _with_bar(states: Iterator[Json]) -> Json:
         bar = progress.add_task("", total=100)
 
         def draw(job: Json) -> None:
-            progress.update(bar, completed=job["percent"], description=doing(job))
+            progress.update(bar, completed=job["percent"] or 0, description=doing(job))
 
         return _each(states, draw)
 
@@ -92,7 +92,8 @@ def _with_lines(states: Iterator[Json]) -> Json:
     to, said = console(error=True), set[str]()
 
     def write(job: Json) -> None:
-        line = f"{job['percent']:5.1f} %  {doing(job)}"
+        done = "    - " if job["percent"] is None else f"{job['percent']:5.1f} %"
+        line = f"{done}  {doing(job)}"
         if line not in said:
             to.print(line, markup=False)
         said.add(line)

@@ -2,24 +2,26 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from airflow.utils.state import State
+from airflow.utils.state import TaskInstanceState
 
 from clustering_tasks.steps import MAPPED
 
+# Of these nothing is left to do. A task that has failed, or that waits for one, is not done.
+_DONE = (TaskInstanceState.SUCCESS, TaskInstanceState.SKIPPED, TaskInstanceState.REMOVED)
 _PART = re.compile(rf"{MAPPED.name}_(\d+)")
 
 
-def percent(states: Mapping[str, Mapping[str, int]]) -> float:
-    """Tell how far a job is: the mean over its tasks of the share of finished instances.
+def percent(states: Mapping[str, Mapping[str, int]], done: Collection[str] = _DONE) -> float:
+    """Tell how far a job is: the mean over its tasks of the share of instances that are done.
 
     Args:
         states: task id to the number of its instances in each state.
+        done: states of what is done.
     """
     shares = [
-        sum(count for state, count in found.items() if state in State.finished)
-        / sum(found.values())
+        sum(count for state, count in found.items() if state in done) / sum(found.values())
         for found in states.values()
     ]
     return round(100 * sum(shares) / len(shares), 1) if shares else 0.0

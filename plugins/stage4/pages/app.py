@@ -20,10 +20,10 @@ from stage4.api.problems import ProblemError
 from stage4.api.security import Access
 from stage4.job_ids import LEVEL_OF_DAG, job_id
 from stage4.pages.login_middleware import LoginMiddleware
-from stage4.tasks import ALL_PARTS, LEVEL_TASKS
+from stage4.tasks import RUN_ORDER
 
 _HERE = Path(__file__).parent
-_PIPELINE = {"tasks": [*LEVEL_TASKS, ALL_PARTS], "timed": TIMED}
+_PIPELINE = {"tasks": RUN_ORDER, "timed": TIMED}
 # As a regular expression of JavaScript, in characters that pass through HTML.
 _UNSEEN = "".join(each if each in "[]|-" else f"\\u{{{ord(each):x}}}" for each in UNSEEN)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from clustering_tasks.steps import STEPS
+from clustering_tasks.steps import MAPPED, STEPS
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,6 @@ LEVEL_TASKS = (
     *(sink.name for sink in SINKS),
 )
 ALL_PARTS = "all_parts"  # stands beside the others: it fails with a part
+_AFTER_PARTS = LEVEL_TASKS.index(MAPPED.name) + 1
+# All tasks of a level's DAG as a run performs them.
+RUN_ORDER = (*LEVEL_TASKS[:_AFTER_PARTS], ALL_PARTS, *LEVEL_TASKS[_AFTER_PARTS:])

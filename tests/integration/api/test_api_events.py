@@ -73,6 +73,21 @@ def test_receivers_are_counted(api: Api) -> None:
     assert queue["oldest_pending_at"].startswith("2026-03-01T12:00:00")
 
 
+def test_the_receivers_of_the_installation_are_named(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.get("events/receivers")["configured"] == ["hook"]
+    with monkeypatch.context() as other:
+        other.delenv("STAGE4_EVENT_RECEIVERS")
+        deployment.cache_clear()
+        assert api.get("events/receivers")["configured"] == []
+        other.setenv("STAGE4_CALLBACK_HOSTS", "hooks.example.org")
+        other.setenv("STAGE4_CALLBACK_SECRET", "whsec_" + "A" * 32)
+        deployment.cache_clear()
+        assert api.get("events/receivers")["configured"] == ["callback"]
+    deployment.cache_clear()
+
+
 def test_what_was_given_up_is_sent_again_once(api: Api) -> None:
     (event, _) = api.get("events", state="given_up")["events"]
     assert resend(api, event_id=event["event_id"]) == 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -87,13 +88,25 @@ def test_trends_are_two_lists(page: Page, corpus: Corpus, level: str) -> None:
 
 @dataclass(frozen=True)
 class Moving(Label):
-    """A run whose first clusters grow, and whose last one fades."""
+    """A run whose first clusters grow, and whose last one has ended."""
 
     def cluster_rows(self) -> Iterator[Json]:
         for number, row in enumerate(super().cluster_rows()):
-            trend = "fading" if number == self.clusters - 1 else "growing"
-            moves = {"trend": trend, "rate": 2.5, "earlier_rate": 0.5, "growth": 1.0 + number}
-            yield row | moves | {"label": f"cluster {number}"}
+            moves: Json = {"trend": "growing", "rate": 2.5, "earlier_rate": 0.5}
+            if number == self.clusters - 1:
+                moves = {"trend": "fading", "rate": 0, "earlier_rate": 0}
+            yield row | moves | {"growth": 1.0 + number, "label": f"cluster {number}"}
+
+
+def trends_of(page: Page, *changes: Json) -> Any:
+    ended = {"trend": "fading", "rate": 0, "earlier_rate": 0, "start_time": "2025-12-10T00:00:00Z"}
+    return page.evaluate(
+        """async (all) => {
+          const { trendOf } = await import("./static/cluster.js");
+          return all.map(trendOf);
+        }""",
+        [ended | {"end_time": None} | change for change in changes],
+    )
 
 
 def test_growing_clusters_come_with_the_surest_first(
@@ -110,6 +123,15 @@ def test_growing_clusters_come_with_the_surest_first(
         expect(growing).to_have_count(3)
         expect(growing.first).to_contain_text("cluster 2")
         expect(growing.first).to_contain_text("growing: 2.500 a day, 0.500 before")
-        expect(page.locator("#trends section").last.locator("li")).to_contain_text("cluster 3")
+        ended = page.locator("#trends section").last.locator("li")
+        expect(ended).to_contain_text("cluster 3")
+        expect(ended).to_contain_text("ended, last item 10 Dec 2025")
+        ended.locator("[data-cluster]").click()
+        expect(page.locator("#panel dl")).to_contain_text("ended, last item 10 Dec 2025")
+        assert trends_of(page, {"rate": 0, "earlier_rate": 1.5}, {"start_time": None}) == [
+            "fading: 0.000 a day, 1.500 before",
+            "ended",
+        ]
+        assert trends_of(page, {"end_time": "9999-01-01T00:00:00Z"}) == ["ended"]  # a time span
         shoot(page, "growing", full_page=True)
     deployment.cache_clear()

@@ -23,7 +23,10 @@ HEALTH: Json = {
 }
 
 
-def job(state: str = "running", percent: float = 50.0, **states: Json) -> Json:
+CAUSE = " ".join(f"cause-{number}" for number in range(40))
+
+
+def job(state: str = "running", percent: float | None = 50.0, **states: Json) -> Json:
     """A job whose tasks have these states."""
     ended = "2026-03-01T12:09:00Z" if state in ("completed", "failed", "canceled") else None
     return {
@@ -170,6 +173,7 @@ SUMMARY: Json = {
     "earlier_rate": 1.25,
     "growth": 1.4,
 }
+ENDED: Json = {"trend": "fading", "rate": 0.0, "earlier_rate": 0.0}
 FOUND: Json = SUMMARY | {"similarity": None, "rank": 0.6}
 CLUSTER: Json = SUMMARY | {
     "marks": [],
@@ -342,6 +346,8 @@ RECEIVER: Json = {
     "retry_at": "2026-03-01T12:05:00Z",
     "last_error": "status 503",
 }
+
+RECEIVERS: Json = {"receivers": [RECEIVER], "configured": ["hook", "callback"]}
 
 DELETION: Json = {
     "deletion_id": 7,

@@ -48,6 +48,7 @@ REPO = Path(__file__).parents[3]
         (items.Deletion, recorded.DELETION),
         (corrections.Correction, recorded.CORRECTION),
         (events.OutgoingEvent, recorded.EVENT),
+        (events.ReceiverQueues, recorded.RECEIVERS),
         (events.ReceiverQueue, recorded.RECEIVER),
         (stage3_events.IncomingEvent, recorded.INCOMING_PAGE["events"][0]),
         (stage3_events.IncomingEventPage, recorded.INCOMING_PAGE),
@@ -75,6 +76,13 @@ def test_health_shows_every_dependency(script: Script, terminal: Command) -> Non
     assert all(name in shown.out for name in ("postgres", "redis", "stage3", "workspace"))
     assert "no answer in 2 s" in shown.out
     assert terminal("health", "--json").json == recorded.HEALTH
+
+
+def test_health_shows_a_cause_whole(script: Script, terminal: Command) -> None:
+    dependencies = recorded.HEALTH["dependencies"]
+    told = {"status": "down", "detail": recorded.CAUSE, "seconds": None}
+    script.stage4("GET health", recorded.HEALTH | {"dependencies": dependencies | {"redis": told}})
+    assert recorded.CAUSE in terminal("health").out
 
 
 def test_health_that_is_down_is_shown_and_fails(script: Script, terminal: Command) -> None:
@@ -279,6 +287,26 @@ def test_status_shows_tasks_and_what_was_loaded(script: Script, terminal: Comman
     assert "7 continued, 3 born, 2 grew " in shown.out
 
 
+def test_status_names_what_waits(script: Script, terminal: Command) -> None:
+    waiting = recorded.job(cluster={"success": 1, "none": 2}, merge={"none": 1})
+    script.stage4(f"GET jobs/{JOB_ID}", waiting)
+    script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    shown = terminal("status", JOB_ID).out
+    assert "1 success, 2 waits" in shown
+    assert ["merge", "waits"] in [line.split() for line in shown.splitlines()]
+    assert "none" not in shown
+
+
+@pytest.mark.parametrize(("percent", "shown"), [(None, "-"), (99.9, "99 %"), (56.2, "56 %")])
+def test_status_shows_what_was_really_done(
+    script: Script, terminal: Command, percent: float | None, shown: str
+) -> None:
+    script.stage4(f"GET jobs/{JOB_ID}", recorded.job("canceled", percent))
+    script.stage4("GET runs", {"runs": [], "next_cursor": None})
+    lines = terminal("status", JOB_ID).out.splitlines()
+    assert ["done", *shown.split()] in [line.split() for line in lines]
+
+
 def test_list_goes_on_page_by_page(script: Script, terminal: Command) -> None:
     first = {"jobs": [recorded.LISTED] * 200, "next_cursor": "abc"}
     second = {"jobs": [recorded.LISTED] * 200, "next_cursor": "def"}
@@ -308,6 +336,25 @@ def test_show_reads_the_members_of_the_same_run(script: Script, terminal: Comman
     assert script.asked[-1].query == {"limit": "50", "load_id": "17"}
     assert "members" not in terminal("show", CLUSTER_ID, "--json").json
     assert len(terminal("show", CLUSTER_ID, "--members", "--json").json["members"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "trend"),
+    [
+        ({}, "growing: 4 a day, 1.25 before"),
+        ({"trend": "fading", "rate": 0.0}, "fading: 0 a day, 1.25 before"),
+        ({"end_time": "2025-12-11T00:00:00Z"} | recorded.ENDED, "ended, last item 2025-12-11"),
+        (recorded.ENDED, "ended, last item 2025-12-10"),
+        (recorded.ENDED | {"start_time": None}, "ended"),
+        (recorded.ENDED | {"end_time": "9999-01-01T00:00:00Z"}, "ended"),  # an item's time span
+    ],
+)
+def test_a_trend_is_told_in_words(
+    script: Script, terminal: Command, change: Any, trend: str
+) -> None:
+    script.stage4(f"GET clusters/{CLUSTER_ID}", recorded.CLUSTER | change)
+    lines = terminal("show", CLUSTER_ID).out.splitlines()
+    assert ["trend", *trend.split()] in [line.split() for line in lines]
 
 
 def test_members_are_shown_with_their_titles(script: Script, terminal: Command) -> None:
@@ -579,8 +626,12 @@ def test_events_are_listed_counted_and_sent_again(script: Script, terminal: Comm
     assert shown.code == 0
     assert json.loads(shown.out)["events"] == [recorded.EVENT]
     assert "hook" in terminal("events", "list").out
-    script.stage4("GET events/receivers", {"receivers": [recorded.RECEIVER]})
+    script.stage4("GET events/receivers", recorded.RECEIVERS)
     assert "12" in terminal("events", "receivers").out
+    script.stage4("GET events/receivers", {"receivers": [], "configured": ["hook"]})
+    assert "has taken its events" in terminal("events", "receivers").out
+    script.stage4("GET events/receivers", {"receivers": [], "configured": []})
+    assert "STAGE4_EVENT_RECEIVERS" in terminal("events", "receivers").out
     script.stage4("GET events/stage3", recorded.INCOMING_PAGE)
     lines = terminal("events", "from-stage3", "--waiting").out.splitlines()
     assert script.asked[-1].query["waits"] == "true"

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def test_a_narrow_terminal_folds_and_loses_nothing(script: Script, url: str) -> 
     assert code == 0
     column = "".join(line[: len(recorded.JOB_ID)].split(" ")[0] for line in shown.splitlines()[1:])
     assert recorded.JOB_ID in column
+
+
+def test_causes_are_wrapped_and_not_cut(script: Script, url: str) -> None:
+    told = {"status": "down", "detail": recorded.CAUSE, "seconds": None}
+    script.stage4("GET health", recorded.HEALTH | {"dependencies": {"event_receivers": told}})
+    code, shown = on_a_terminal(url, "health")
+    assert (code, "…" in shown) == (0, False)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert max(map(len, plain.splitlines())) <= COLUMNS
+    assert all(word in plain.split() for word in recorded.CAUSE.split())
 
 
 @pytest.mark.skipif(not (REPO / ".venv").exists(), reason="`make setup` makes the environment")

@@ -66,6 +66,10 @@ class ReceiverQueues(BaseModel):
     """Every receiver that has not taken all of its events."""
 
     receivers: list[ReceiverQueue]
+    configured: list[str] = Field(
+        description="All receivers of the installation: those of STAGE4_EVENT_RECEIVERS, and "
+        "`callback` where runs may name their own."
+    )
 
 
 class Resend(BaseModel):

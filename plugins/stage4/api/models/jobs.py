@@ -139,8 +139,11 @@ class JobAct(BaseModel):
 class JobDetails(Job, Forecast):
     """A job with its progress."""
 
-    percent: float = Field(
-        ge=0, le=100, description="Mean over its tasks; of a mapped one, the share of its parts."
+    percent: float | None = Field(
+        ge=0,
+        le=100,
+        description="What is done: mean over its tasks; of a mapped one, the share of its parts. "
+        "100 only of a completed job; null: unknown.",
     )
     items_total: int | None = Field(description="Null until `snapshot` has counted them.")
     items_done: int | None = Field(

@@ -67,7 +67,11 @@ async def list_receivers(access: AccessDep, services: ServicesDep) -> ReceiverQu
     await access.readable()
     async with services.database.reader() as connection:
         rows = await stored.read_queues(connection)
-    return ReceiverQueues(receivers=[ReceiverQueue(**row) for row in rows])
+    where = deployment()
+    return ReceiverQueues(
+        receivers=[ReceiverQueue(**row) for row in rows],
+        configured=[*where.event_receivers, *([deliveries.CALLBACK] if where.callbacks else [])],
+    )
 
 
 class IncomingParameters(BaseModel):

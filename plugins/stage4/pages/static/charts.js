@@ -1,22 +1,24 @@
 // Small charts as SVG: lines over runs, and bars. Plotly would bring 4.8 MB; these are 100 lines.
 
 import { h, svg } from "./dom.js";
+import { clock, date, time } from "./format.js";
 
-const WIDTH = 320;
-const HEIGHT = 190;
-const LEFT = 50;
+const WIDTH = 480;
+const HEIGHT = 170;
+const LEFT = 60;
 const BOTTOM = 18;
 const TOP = 8;
 
-// Lines of values over runs: series of {name, values}, one value a run, null where there is none.
-export function lines(title, series, labels, format, range = {}) {
+// Lines of values over runs: series of {name, values}, one value a run, null where there is none;
+// `moments` are the runs' own.
+export function lines(title, series, moments, format, range = {}) {
   const all = series.flatMap((one) => one.values).filter((value) => value !== null);
   if (!all.length) return figure(title, [], h("p", { class: "quiet" }, "Not measured."));
   const low = range.low ?? Math.min(...all);
   const high = range.high ?? Math.max(...all);
   const ticks = low === high ? [low] : [low, (low + high) / 2, high];
   const y = (value) => scale(value, low, high, HEIGHT - BOTTOM, TOP);
-  const x = (index) => scale(index, 0, Math.max(labels.length - 1, 1), LEFT, WIDTH - 8);
+  const x = (index) => scale(index, 0, Math.max(moments.length - 1, 1), LEFT, WIDTH - 8);
   const drawn = series.map((one, place) => [
     ...runsOf(one.values).map((run) =>
       svg("polyline", {
@@ -25,15 +27,22 @@ export function lines(title, series, labels, format, range = {}) {
       })),
     ...one.values.map((value, index) => value === null ? null :
       svg("circle", { class: `dot s${place}`, cx: x(index), cy: y(value), r: 3 },
-        svg("title", {}, `${labels[index]}: ${one.name} ${format(value)}`))),
+        svg("title", {}, `${time(moments[index])}: ${one.name} ${format(value)}`))),
   ]);
   const latest = series.map((one) => `${one.name} ${format(one.values.at(-1))}`).join(", ");
+  const [first, last] = endsOf(moments);
   return figure(title, series, svg("svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}; latest: ${latest}` },
     axis(ticks, y, format), drawn.flat(),
-    svg("text", { class: "tick", x: LEFT, y: HEIGHT - 3 }, labels[0]),
-    labels.length > 1
-      ? svg("text", { class: "tick end", x: WIDTH - 8, y: HEIGHT - 3 }, labels.at(-1)) : null));
+    svg("text", { class: "tick", x: LEFT, y: HEIGHT - 3 }, first),
+    last ? svg("text", { class: "tick end", x: WIDTH - 8, y: HEIGHT - 3 }, last) : null));
+}
+
+// What stands at both ends of the axis: days, or times where both are of one day.
+export function endsOf(moments) {
+  const [first, last] = [moments[0], moments.at(-1)];
+  if (date(first) !== date(last)) return [date(first), date(last)];
+  return clock(first) === clock(last) ? [time(first), null] : [time(first), clock(last)];
 }
 
 // Bars of {label, value, title}.

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { correctionsOf } from "./corrections.js";
 import { h, text } from "./dom.js";
-import { between, count, decimal, share, time, words } from "./format.js";
+import { between, count, date, decimal, share, time, words } from "./format.js";
 import { historyOf } from "./history.js";
 
 const MEMBERS = 20;
@@ -97,7 +97,14 @@ function facts(cluster) {
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, text(value)))));
 }
 
-export const trendOf = (one) => `${one.trend}: ${decimal(one.rate)} a day, ${decimal(one.earlier_rate)} before`;
+export const trendOf = (one) => (one.trend === "fading" && !one.rate && !one.earlier_rate ? ended(one)
+  : `${one.trend}: ${decimal(one.rate)} a day, ${decimal(one.earlier_rate)} before`);
+
+// All items are older than both periods of the trend. A day to come is the end of an item's time span.
+function ended(one) {
+  const last = one.end_time ?? one.start_time;
+  return last && new Date(last) <= new Date() ? `ended, last item ${date(last)}` : "ended";
+}
 
 function chips(title, values, search) {
   return values.length ? part(title, h("ul", { class: "chips" }, values.map((value) =>

@@ -3,7 +3,7 @@
 import { airflowLink, get, patch, remove } from "./api.js";
 import { bars, lines } from "./charts.js";
 import { byId, h, show, text } from "./dom.js";
-import { count, date, decimal, seconds, share, time, words } from "./format.js";
+import { count, decimal, seconds, share, time, words } from "./format.js";
 
 // The server knows the tasks of a level's DAG, and the steps that are timed.
 const { tasks: TASKS, timed: TIMED } = JSON.parse(byId("pipeline").textContent);
@@ -63,7 +63,7 @@ function showJobs(jobs) {
 
 function runningJob(job) {
   const name = `${job.level ?? "all levels"}`;
-  const percent = Math.round(job.percent ?? 0);
+  const percent = Math.floor(job.percent ?? 0);
   const place = (task) => TASKS.indexOf(task.task_id);
   const tasks = (job.tasks ?? []).sort((one, other) => place(one) - place(other)).map((task) => {
     const states = Object.entries(task.states);
@@ -212,7 +212,7 @@ const lineage = (ids) => Object.entries(ids ?? {}).filter(([, many]) => many).so
   .map(([change, many]) => `${count(many)} ${change}`).join(", ") || "–";
 
 function charts(run, trend) {
-  const labels = trend.map((one) => date(one.as_of));
+  const moments = trend.map((one) => one.as_of);
   const of = (name) => trend.map((one) => one.values[name] ?? null);
   const total = trend.map((one) => {
     const parts = SECONDS.map((name) => one.values[name]).filter((value) => typeof value === "number");
@@ -229,11 +229,11 @@ function charts(run, trend) {
     lines("Shares",
       [{ name: "coverage", values: of("coverage") },
         { name: "outliers", values: of("outlier_share") },
-        { name: "tagged", values: of("tags.coverage") }], labels, share, { low: 0, high: 1 }),
+        { name: "tagged", values: of("tags.coverage") }], moments, share, { low: 0, high: 1 }),
     lines("Quality",
       [{ name: "similarity", values: of("quality.intra_cluster_similarity") },
-        { name: "silhouette", values: of("quality.silhouette") }], labels, decimal),
-    lines("Computing time", [{ name: "seconds", values: total }], labels, seconds, { low: 0 }),
+        { name: "silhouette", values: of("quality.silhouette") }], moments, decimal),
+    lines("Computing time", [{ name: "seconds", values: total }], moments, seconds, { low: 0 }),
   ];
 }
 

@@ -3,7 +3,8 @@
 import { get, post } from "./api.js";
 import { clusterButton, clusterPage, trendOf } from "./cluster.js";
 import { byId, h, show, text, visible } from "./dom.js";
-import { count, time, words } from "./format.js";
+import { count, time } from "./format.js";
+import { legend } from "./legend.js";
 import { makeMap } from "./map.js";
 import { timeline } from "./timeline.js";
 
@@ -92,11 +93,7 @@ function showSeen(view, colour, inside) {
   const [clusters, members] = [view.clusters.x.length, view.members.x.length];
   byId("points").textContent = `${count(clusters)} clusters (circles) and ${count(members)} of their members` +
     ` (dots): ${count(clusters + members)} points` + (view.complete ? "" : ", zoom in for more");
-  byId("legend").replaceChildren(...colour.legend.map((one) => {
-    const mark = h("i");
-    mark.style.background = one.colour;
-    return h("span", {}, mark, words(one.name));
-  }));
+  byId("legend").replaceChildren(...legend(colour, "clusters, with their members,"));
   const { cluster_id: id, label, size, hidden } = view.clusters;
   const listed = inside.filter((i) => !hidden[i]).slice(0, LISTED);
   byId("list").replaceChildren(...listed.map((i) => h("li", {},
@@ -142,7 +139,7 @@ async function showTrends() {
   if (level !== state.level || load_id !== state.load_id) return; // an answer that came late
   byId("trends").replaceChildren(
     trendList("Growing", "No cluster grows faster than chance.", growing),
-    trendList("Fading, the largest first", "No cluster fades faster than chance.", fading));
+    trendList("Fading or ended, the largest first", "No cluster fades faster than chance, and none has ended.", fading));
   show(null);
 }
 

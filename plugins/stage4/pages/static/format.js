@@ -6,12 +6,14 @@ const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeZone: "U
 const moment = new Intl.DateTimeFormat("en-GB", {
   dateStyle: "medium", timeStyle: "short", timeZone: "UTC",
 });
+const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "short", timeZone: "UTC" });
 const known = (value) => value !== null && value !== undefined;
 
 export const count = (value) => (known(value) ? number.format(value) : NONE);
 export const share = (value) => (known(value) ? `${(100 * value).toFixed(1)} %` : NONE);
 export const decimal = (value) => (known(value) ? value.toFixed(3) : NONE);
 export const date = (value) => (value ? day.format(new Date(value)) : NONE);
+export const clock = (value) => (value ? `${hours.format(new Date(value))} UTC` : NONE);
 export const time = (value) => (value ? `${moment.format(new Date(value))} UTC` : NONE);
 
 export function seconds(value) {

@@ -2,14 +2,14 @@
 
 import { colours } from "./colours.js";
 import { visible } from "./dom.js";
+import { placeLabels } from "./labels.js";
 
 // `span` is how much of the map the canvas's shorter side shows, so that a canvas of another shape
 // shows at least as much.
 const WHOLE = { x: 0, y: 0, span: 2.2 };
 const DEEPEST = 0.0005;
 const WAIT_MS = 120;
-const LABELS = 28;
-const LABEL_LETTERS = 42;
+const LINE = 14; // pixels from a label's line to the next
 
 // `load(bbox, signal)` gives a view; `open(clusterId)`, `hover(label)`, `seen(view)` tell the page.
 export function makeMap(canvas, { load, open, hover, seen }) {
@@ -28,8 +28,9 @@ export function makeMap(canvas, { load, open, hover, seen }) {
   const toY = (y) => (view.y - y) * pixels() + canvas.clientHeight / 2;
   const fromX = (px) => view.x + (px - canvas.clientWidth / 2) / pixels();
   const fromY = (py) => view.y - (py - canvas.clientHeight / 2) / pixels();
+  const largest = () => Math.min(15, Math.min(canvas.clientWidth, canvas.clientHeight) / 40);
   const radius = (size) =>
-    Math.max(2.5, 15 * Math.sqrt(size / data.largest)) * Math.min(2, Math.sqrt(WHOLE.span / view.span));
+    Math.max(2.5, largest() * Math.sqrt(size / data.largest)) * Math.min(2, Math.sqrt(WHOLE.span / view.span));
 
   function fit() {
     canvas.width = Math.round(canvas.clientWidth * ratio());
@@ -132,24 +133,27 @@ export function makeMap(canvas, { load, open, hover, seen }) {
     context.font = "12px system-ui, sans-serif";
     context.textAlign = "center";
     context.lineJoin = "round";
-    const taken = [];
-    for (const i of clustersInView()) {
-      const label = data.clusters.label[i] && visible(data.clusters.label[i]);
-      if (!label || taken.length >= LABELS) continue;
-      const cut = label.length > LABEL_LETTERS ? `${label.slice(0, LABEL_LETTERS)}…` : label;
-      const wide = context.measureText(cut).width;
-      const px = toX(data.clusters.x[i]);
-      const py = toY(data.clusters.y[i]) - radius(data.clusters.size[i]) - 5;
-      const box = [px - wide / 2 - 4, py - 13, px + wide / 2 + 4, py + 4];
-      if (box[0] < 0 || box[1] < 0 || box[2] > canvas.clientWidth) continue;
-      if (taken.some((other) => overlap(box, other))) continue;
-      taken.push(box);
-      context.strokeStyle = style("--ground");
-      context.lineWidth = 4;
-      context.strokeText(cut, px, py);
-      context.fillStyle = style("--text");
-      context.fillText(cut, px, py);
+    context.strokeStyle = style("--ground");
+    context.lineWidth = 3;
+    context.fillStyle = style("--text");
+    const { x, y, size, label } = data.clusters;
+    const circles = clustersInView().map((i) => ({
+      x: toX(x[i]), y: toY(y[i]), radius: radius(size[i]), label: label[i] && visible(label[i]),
+    }));
+    const measure = (line) => context.measureText(line).width;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    for (const one of placeLabels(circles, [zoomButtons()], width, height, measure)) {
+      one.lines.forEach((line, place) => {
+        context.strokeText(line, one.x, one.y + place * LINE);
+        context.fillText(line, one.x, one.y + place * LINE);
+      });
     }
+  }
+
+  function zoomButtons() {
+    const { offsetLeft: left, offsetTop: top, offsetWidth: wide, offsetHeight: tall } =
+      canvas.parentElement.querySelector(".zoom");
+    return [left, top, left + wide, top + tall];
   }
 
   function nearest(px, py, most) {
@@ -269,5 +273,4 @@ export function makeMap(canvas, { load, open, hover, seen }) {
 const within = (span) => Math.min(Math.max(span, DEEPEST), 2 * WHOLE.span);
 const clamp = (value, most) => Math.min(Math.max(value, -most), most);
 const apart = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]);
-const overlap = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -3,6 +3,7 @@
 import { colours } from "./colours.js";
 import { h, svg, visible } from "./dom.js";
 import { between, count, date } from "./format.js";
+import { legend } from "./legend.js";
 
 const WIDTH = 1000;
 const ROW = 18;
@@ -44,6 +45,7 @@ export function timeline(clusters, open) {
     h("div", { class: "scroll" }, svg("svg",
       { viewBox: `0 0 ${WIDTH} ${height}`, class: "timeline", role: "group", "aria-label": "Timeline" },
       low === high ? ticks[1] : ticks, drawn.flat())),
+    h("p", { class: "legend quiet" }, legend(colour, "clusters")),
     h("p", { class: "quiet" }, `The ${count(dated.length)} largest clusters with a date` +
       (clusters.length > dated.length ? `; ${count(clusters.length - dated.length)} have none.` : ".")));
 }

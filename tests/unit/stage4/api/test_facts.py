@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clustering_tasks.contract.columns import MEMBERS, POINTS
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.steps.label.report import QUALITY
-from stage4.api.job_progress import Instance, progress_of, states_by_task
+from stage4.api.job_progress import Instance, percent_of_job, progress_of, states_by_task
 from stage4.api.models.clusters import ClusterSummary
 from stage4.api.models.items import Member
 from stage4.api.models.jobs import JobQuality
@@ -42,8 +42,28 @@ def test_progress_is_the_mean_over_tasks() -> None:
     ]
     states = states_by_task(instances)
     assert states["cluster"] == {"success": 1, "failed": 1, "running": 1, "none": 1}
-    assert percent(states) == 62.5  # (1 + 1/2 + 0 + 1) / 4
+    assert percent(states) == 31.2  # (1 + 1/4 + 0 + 0) / 4, and what has failed is not done
     assert percent({}) == 0.0
+
+
+def test_only_a_completed_job_is_at_100_percent() -> None:
+    whole = {"snapshot": {"success": 1}, "write_back": {"skipped": 1}}
+    assert percent_of_job(whole, "success") == percent_of_job({}, "success") == 100
+    assert percent_of_job(whole, "running") == 99.9
+    assert percent_of_job({}, "queued") == 0
+    # a run that is ended has its waiting tasks marked as skipped
+    assert percent_of_job(whole, "failed") == 50
+    ended = {"snapshot": {"success": 1}, "cluster": {"success": 1, "failed": 1}}
+    assert percent_of_job(ended | {"merge": {"upstream_failed": 1}}, "failed") == 50
+    assert percent_of_job({}, "failed") is None
+
+
+def test_tasks_come_in_the_order_of_the_run() -> None:
+    mixed = ("merge", "other", "all_parts", "publish", "check_stage3", "cluster", "load_postgres")
+    found = progress_of([Instance(name, -1, None) for name in mixed], {})["tasks"]
+    assert [each.task_id for each in found] == [
+        *("check_stage3", "cluster", "all_parts", "merge", "load_postgres", "publish", "other")
+    ]
 
 
 PLANNED = [{"part": 0, "items": 30}, {"part": 1, "items": 50}, {"part": 2, "items": 10}]
