@@ -168,7 +168,7 @@ def events_of_stage3(found: Json) -> Iterator[RenderableType]:
             each["stage3_job"],
             number(each["total_embeddings"]),
             each["received_by"],
-            each["job_id"] or "waits for more",
+            each["job_id"] or "no run yet",
         )
         for each in found["events"]
     ]
@@ -176,7 +176,10 @@ def events_of_stage3(found: Json) -> Iterator[RenderableType]:
     yield table(heads, rows) if rows else "no events"
     for each in found["waiting"]:
         have, least = number(each["embeddings"]), number(each["min_embeddings"])
-        yield f"{each['level']}: {have} of {least} embeddings wait (STAGE4_MIN_EMBEDDINGS)"
+        if each["embeddings"] < each["min_embeddings"]:
+            yield f"{each['level']}: {have} of {least} embeddings wait (STAGE4_MIN_EMBEDDINGS)"
+        else:
+            yield f"{each['level']}: {have} embeddings wait for the next look of receive_events"
 
 
 _WAITS = {"none": "waits"}

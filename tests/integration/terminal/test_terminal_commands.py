@@ -636,8 +636,11 @@ def test_events_are_listed_counted_and_sent_again(script: Script, terminal: Comm
     lines = terminal("events", "from-stage3", "--waiting").out.splitlines()
     assert script.asked[-1].query["waits"] == "true"
     assert "cluster_events.stage3__1" in lines[-3]
-    assert "waits for more" in lines[-2]
+    assert "no run yet" in lines[-2]
     assert lines[-1] == "entities: 80 of 100 embeddings wait (STAGE4_MIN_EMBEDDINGS)"
+    soon = recorded.INCOMING_PAGE["waiting"][0] | {"min_embeddings": 1}
+    script.stage4("GET events/stage3", recorded.INCOMING_PAGE | {"waiting": [soon]})
+    assert "wait for the next look of receive_events" in terminal("events", "from-stage3").out
     script.stage4("POST events/resend", {"deliveries": 2})
     sent = terminal("events", "resend", "--receiver", "hook")
     assert (sent.code, sent.out.split()[0]) == (0, "2")
