@@ -179,7 +179,7 @@ def _wrongly_written(installation: Installation, job: str) -> Iterator[str]:
         "SELECT count(*), (SELECT count(*) FROM stage4.outbox WHERE job_id = %s"
         " AND type IN ('clustering.job.completed', 'clustering.clusters.changed')) AS events"
         " FROM stage4.publications WHERE job_id = %s"
-        " HAVING (SELECT count(*) FROM stage4.outbox WHERE job_id = %s"
+        " HAVING count(*) > 0 AND (SELECT count(*) FROM stage4.outbox WHERE job_id = %s"
         " AND type IN ('clustering.job.completed', 'clustering.clusters.changed')) <> 2 * count(*)",
         *(job, job, job),
     ):
