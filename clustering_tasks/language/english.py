@@ -87,6 +87,22 @@ DATES = words(
     updated posted published article date time
     """
 )
+# When something was, behind what it is about: "in Oslo weeks after", "the vote on Friday".
+TIMES = words(
+    """
+    monday tuesday wednesday thursday friday saturday sunday january february april june july
+    august september october november december yesterday today tonight tomorrow days weeks months
+    years hours minutes
+    """
+)
+# Forms of address: before a name a part of it, by themselves nothing.
+ADDRESSES = words(
+    """
+    mr mrs ms mx dr prof rev gov sen gen col lt sgt capt maj cmdr cpl adm pres hon jr sr st ste
+    """
+)
+# Between two words, they show that no noun phrase has both.
+JOINS_CLAUSES = words("to but if so or nor not no as is are was were be has had did do it he she")
 # No sentence ends with their point.
 ABBREVIATIONS = words(
     """
