@@ -38,6 +38,10 @@ _SAID_BEFORE = re.compile(
     r"(?: (?:[A-Z]\w+day|yesterday|today))? that |(?:Police|Officials|Authorities) sa(?:id|y)"
     r"(?: [A-Z]\w+day)? (?=(?:the|an?|two|three|\d|[A-Z])))(?=\w)"
 )
+# The same with whom they said it to, or when.
+_TOLD_BEFORE = re.compile(
+    rf"^[^,\"\u201c]{{2,60}}? (?:{_SAYING})(?: (?!that\b)[^\s,\"\u201c]+){{1,9}} that (?=\w)"
+)
 _SPEAKERS = ("According", "Police", "Officials", "Authorities")
 _ADVERBIAL = re.compile(
     r"^(?:(?:Earlier |Late |Early )?(?:On|In|At|After|Following|During|Despite|With|For|Since"
@@ -144,7 +148,9 @@ def subclauses(sentence: str) -> list[str]:
     if ENGLISH.isdisjoint(sentence.split()):
         return []
     parts = _CONJUNCTION.split(_AGE.sub("", _without_brackets(sentence)))
-    found = list[str]()
+    told = _TOLD_BEFORE.match(sentence)
+    found = _shortened(_capital(sentence[told.end() :])) if told else []
+    found = [form for each in found if is_clause(form := tidy(each))]
     for part in parts[1:]:
         if not _SUBJECT.match(part):
             continue
