@@ -64,6 +64,8 @@ _ENGLISH = """
     few fewer little lot lots enough own made
     two three four five six seven eight nine ten eleven twelve
     etc ie eg vs ltd inc co mr mrs ms mx
+    give gives gave given giving take takes took taken taking go goes went gone going
+    come comes came coming become becomes became becoming keep keeps kept keeping
 """
 
 # Of the lists of German, French, Spanish, Italian, Portuguese, Russian, Arabic, Persian, Turkish,

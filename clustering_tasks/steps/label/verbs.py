@@ -18,10 +18,12 @@ _DANGLING = re.compile(
     r"(?:,\s+(?:an?|the|one|two|just|only|hours|days|minutes)\b[^,]*"
     r"|(?:,|\b(?:and|by|or|is|are|was|were|of|for))\s+\w+ing|\bthe \w+ time"
     r"|\bto (?:learn|hear|find|know|see|say|believe|think|tell|show|suggest|ensure|decide|ask)"
-    r"|\b(?:announced|told|reported|confirmed|added|claimed|warned|insisted|where|it)"
-    r"|\ban? [A-Z]\w+|\b\d+|\b(?:weeks|days|hours|months|years|minutes|shortly|soon|moments))$"
+    r"|\b(?:announced|told|reported|confirmed|added|claimed|warned|insisted|vowed|pledged|tried"
+    r"|refused|where|it)"
+    r"|\ban? [A-Z]\w+|\b\d+|\b(?:weeks|days|hours|months|years|minutes|shortly|soon|just|moments)"
+    r"|\bcast doubt)$"
 )
-# A verb of saying, and whom to or when, but not what: "told parliament", "said to the court on Monday".
+# A verb of saying, and whom to or when, but not what: "told parliament", "said on Monday".
 _UNSAID = re.compile(
     r"\b(?:(?:told|tells)(?: (?!that\b|to\b|of\b|about\b|how\b|what\b|why\b)[^\s,\"\u201c]+)*"
     r"|(?:said|says|showed|suggested|argued|claimed|insisted|explained|warned|confirmed|announced)"
@@ -79,7 +81,7 @@ def is_clause(text: str) -> bool:
 def _leaves_unsaid(text: str) -> bool:
     """Whether a verb of saying has lost what was said, and it does not stand before."""
     saying = _UNSAID.search(text)
-    return bool(saying) and not has_verb(text[: saying.start()].rpartition(",")[0])
+    return saying is not None and not has_verb(text[: saying.start()].rpartition(",")[0])
 
 
 def is_verb(words: str) -> bool:
