@@ -146,35 +146,40 @@ def test_the_head_of_a_long_sentence_can_stand_alone(sentence: str, beginning: s
     [
         (
             (
-                "Callers flooded the switchboard of the town hall in Norwood from 06:10 on Sunday to"
+                "Callers flooded the switchboard of the town hall in Norwood from 06:10 on"
+                " Sunday to"
                 " ask about the new ring road"
             ),
             "Callers flooded the switchboard of the town hall in Norwood",
         ),
         (
             (
-                "Chairman John Doe of Northern Widgets promised to keep 2,300 jobs in Norwood and the"
+                "Chairman John Doe of Northern Widgets promised to keep 2,300 jobs in Norwood"
+                " and the"
                 " name of the old company"
             ),
             "Chairman John Doe of Northern Widgets promised to keep 2,300 jobs",
         ),
         (
             (
-                "The board of Northern Widgets, led by John Doe, rejected the offer of $7.2 billion as"
+                "The board of Northern Widgets, led by John Doe, rejected the offer of $7.2"
+                " billion as"
                 " opportunistic on Friday"
             ),
             "The board of Northern Widgets rejected the offer of $7.2 billion as opportunistic",
         ),
         (
             (
-                "Chief executive John Doe will step down as head of Northern Widgets once the deal with"
+                "Chief executive John Doe will step down as head of Northern Widgets once the"
+                " deal with"
                 " the rival is closed"
             ),
             "Chief executive John Doe will step down as head of Northern Widgets",
         ),
         (
             (
-                "The council of Port Norwood froze funds of the Port Norwood Film Festival on Wednesday"
+                "The council of Port Norwood froze funds of the Port Norwood Film Festival"
+                " on Wednesday"
                 " because of a film"
             ),
             "The council of Port Norwood froze funds of the Port Norwood Film Festival",
