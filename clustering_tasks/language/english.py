@@ -28,7 +28,9 @@ FINITE = words(
     returns remains rests sinks levels destroys damages injures crashes celebrates remembers
     helps hopes expects threatens reaches raises drops pulls pleads escaped crashed collapsed
     exploded erupted intervened survived resigned returned appeared occurred happened rioted
-    arrived agreed succumbed remained jumped climbed entered
+    arrived agreed succumbed remained jumped climbed entered refused declined tried failed vowed
+    pledged froze grew sang swam wore woke blew forbade forgot tore undertook overcame overthrew
+    shrank sprang rang rode
     """
 )
 # Also what stands behind a noun: "a man shot in Paris".
@@ -36,7 +38,7 @@ PARTICIPLES = words(
     """
     said told lost made got brought built bought caught cut fought found held hit kept laid
     led left let met paid put sent set shot shut spent struck swept taught thought hurt sued
-    beaten
+    beaten broadcast bid cast cost
     """
 )
 BE = words("is are was were be been being get gets got")
@@ -87,6 +89,22 @@ DATES = words(
     updated posted published article date time
     """
 )
+# When something was, behind what it is about: "in Oslo weeks after", "the vote on Friday".
+TIMES = words(
+    """
+    monday tuesday wednesday thursday friday saturday sunday january february april june july
+    august september october november december yesterday today tonight tomorrow days weeks months
+    years hours minutes
+    """
+)
+# Forms of address: before a name a part of it, by themselves nothing.
+ADDRESSES = words(
+    """
+    mr mrs ms mx dr prof rev gov sen gen col lt sgt capt maj cmdr cpl adm pres hon jr sr st ste
+    """
+)
+# Between two words, they show that no noun phrase has both.
+JOINS_CLAUSES = words("to but if so or nor not no as is are was were be has had did do it he she")
 # No sentence ends with their point.
 ABBREVIATIONS = words(
     """

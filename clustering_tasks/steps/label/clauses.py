@@ -38,6 +38,10 @@ _SAID_BEFORE = re.compile(
     r"(?: (?:[A-Z]\w+day|yesterday|today))? that |(?:Police|Officials|Authorities) sa(?:id|y)"
     r"(?: [A-Z]\w+day)? (?=(?:the|an?|two|three|\d|[A-Z])))(?=\w)"
 )
+# The same with whom they said it to, or when.
+_TOLD_BEFORE = re.compile(
+    rf"^[^,\"\u201c]{{2,60}}? (?:{_SAYING})(?: (?!that\b)[^\s,\"\u201c]+){{1,9}} that (?=\w)"
+)
 _SPEAKERS = ("According", "Police", "Officials", "Authorities")
 _ADVERBIAL = re.compile(
     r"^(?:(?:Earlier |Late |Early )?(?:On|In|At|After|Following|During|Despite|With|For|Since"
@@ -52,13 +56,13 @@ _BESIDE = re.compile(
     r"|making|leaving|\w+ing|the|a|an|his|her|its|their|one|just|on|in|at|for|from|by|only|if|it)\b)"
     r"|\s*;\s*|\s+(?:--|[\u2013\u2014])\s+|:\s+"
     r"|\s+(?=(?:after|before|when|while|because|although|though|following|amid|where|who|which"
-    r"|despite|during)\s)"
+    r"|despite|during|once|until|unless)\s|on account of\s)"
 )
 # What a subject does besides. `A man shot and wounded three` is cut nowhere: it stands early.
 _SECOND_VERB = re.compile(r"\s+(?:and|but)\s+(?=(?:\w+ly\s+)?\w+ed\b)")
 _LONG_ENOUGH = 50
 _APPOSITION = re.compile(
-    r",\s+(?=(?:the|a|an|his|her|its|their|one|who|which|whose|where|also|now|both|formerly|aged"
+    r",\s+(?=(?:the|a|an|his|her|its|their|one|who|which|whose|where|also|now|both|formerly|aged|led|headed|chaired|owned|backed"
     r"|including|about|near|south|north|east|west|longtime|former|known|described)\b)[^,]{2,160},"
     r"(?=\s+(?!\w+ing\b|and\b|or\b|but\b|who\b|which\b)[a-z])"
 )
@@ -69,10 +73,13 @@ _OPENS_BESIDE = re.compile(
     re.IGNORECASE,
 )
 _ADJUNCT = re.compile(
-    r"^(.*\S)\s+(?:early |late |earlier )?(?:on|at|in|near|during|over|around|outside|inside)\s+"
-    r"(?!(?:least|most|the age|a row|order|case)\b)[^,;:]+$",
+    r"^(.*\S)\s+(?:early |late |earlier )?"
+    r"(?:on|at|in|near|during|over|around|outside|inside|from(?=\s\d))\s+"
+    r"(?!(?:least|most|the age|a row|order|case)\b)(?:[^,;:]|(?<=\d)[,:](?=\d))+$",
     re.IGNORECASE,
 )
+_COMMA = re.compile(r",(?!\d)")
+_ENDS_IN_NUMBER = re.compile(r"\s(?:at|from)\s\d[\d:.]*(?:\s?[ap]\.?m\.?)?$")
 _WEEKDAY = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
 _CONJUNCTION = re.compile(
     r"(?:,\s+(?:and|but)|,?\s+(?:when|after|before|while|because|where|as|that|although|though"
@@ -87,7 +94,7 @@ _SUBJECT = re.compile(
 _DAY = re.compile(
     rf"\s*,?\s+(?:on |late |early |last )*(?:{_WEEKDAY}|yesterday|today)"
     r"(?: (?:morning|evening|night|afternoon))?"
-    r"(?=$|[,.]| (?:on|in|at|after|for|from|by|to|with|over)\b)"
+    r"(?=$|[,.]| (?:on|in|at|after|for|from|by|to|with|over|about|against|because|into|of)\b)"
 )
 
 
@@ -144,7 +151,9 @@ def subclauses(sentence: str) -> list[str]:
     if ENGLISH.isdisjoint(sentence.split()):
         return []
     parts = _CONJUNCTION.split(_AGE.sub("", _without_brackets(sentence)))
-    found = list[str]()
+    told = _TOLD_BEFORE.match(sentence)
+    found = _shortened(_capital(sentence[told.end() :])) if told else []
+    found = [form for each in found if is_clause(form := tidy(each))]
     for part in parts[1:]:
         if not _SUBJECT.match(part):
             continue
@@ -177,14 +186,19 @@ def _cut(form: str) -> list[str]:
     """Cut a long sentence before what stands beside its main clause, and else before an adjunct."""
     if not _OPENS_BESIDE.match(form):
         for at in reversed([m.start() for m in _BESIDE.finditer(form, 0, LONGEST + 4)]):
-            if at <= LONGEST and is_clause(form[:at]):
-                return [form[:at]]
+            bare = _without_adjuncts(form[:at])
+            if len(bare) <= LONGEST and is_clause(bare):
+                return [bare]
     form = _without_adjuncts(form)
     return [form] if len(form) <= LONGEST and is_clause(form) else []
 
 
 def _without_adjuncts(form: str) -> str:
-    while len(form) > LONGEST and "," not in form and (shorter := _ADJUNCT.match(form)):
+    """Take adjuncts of place and time off the end, until a text is short and closed."""
+    while (len(form) > LONGEST or _ENDS_IN_NUMBER.search(form)) and not _COMMA.search(form):
+        shorter = _ADJUNCT.match(form)
+        if shorter is None:
+            break
         form = shorter[1]
     return form
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from clustering_tasks.arrays import I64
-from clustering_tasks.language.english import DATES, NOUN_OF, OPENS_NOUN
+from clustering_tasks.language.english import DATES, NOUN_OF
 from clustering_tasks.language.entity_names import (
     Entity,
     name_entity,
@@ -13,14 +14,15 @@ from clustering_tasks.language.entity_names import (
     stands_for_a_name,
 )
 from clustering_tasks.language.mending import mended
-from clustering_tasks.stage3.words import has_runs, parts_of, pieces_of
+from clustering_tasks.stage3.words import pieces_of
 from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses
 from clustering_tasks.steps.label.copies import once_each, texts_of
 from clustering_tasks.steps.label.members import Columns
+from clustering_tasks.steps.label.phrases import Written, counted, names_of
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences, split_before
 from clustering_tasks.steps.label.titles import shorten
-from clustering_tasks.steps.label.verbs import WORD, holds, is_verb
+from clustering_tasks.steps.label.verbs import holds, is_verb
 from clustering_tasks.steps.label.words import Words
 
 CENTRAL = 10  # members whose texts are considered: the most central say what a cluster is about
@@ -32,7 +34,6 @@ _PHRASES = 3
 _DAYS = 3
 _SHOWN = 3  # texts that show how phrases are written
 _READ = 400  # characters of such a text
-_BETWEEN, _SMALL_WORD = 2, 3  # words between the two of a pair, and their letters
 _LESS_CENTRAL = 0.99
 _WITHOUT_TRIGGER = 0.6
 _TEMPLATE = 0.3
@@ -133,7 +134,7 @@ def _texts(members: Columns, central: I64, level: str) -> list[str]:
 def _triggers(members: Columns) -> list[str]:
     """Return the words that the events have for what happens, the most frequent first."""
     short = (m for m in members["mention"].tolist() if m and len(m) <= LONGEST // 3)
-    counts = _counted(short)
+    counts = counted(short)
     named = {m: n for m, n in counts.items() if not stands_for_a_name(m)} or counts
     return sorted(named, key=lambda m: (-named[m], -len(m), m))
 
@@ -197,7 +198,7 @@ def _split(texts: list[str]) -> list[str]:
 def _template(trigger: str, texts: list[str]) -> str:
     """Say what happens, and of whom or where, of an event whose sentences cannot be shortened."""
     act = NOUN_OF.get(trigger.lower(), trigger)
-    told = [name for name in _names(texts[:_SHOWN]) if not holds(name, trigger)][:2]
+    told = [name for name in names_of(texts[:_SHOWN]) if not holds(name, trigger)][:2]
     label = f"{act[:1].upper()}{act[1:]}: {', '.join(told)}"
     return label if told and len(label) <= LONGEST else ""
 
@@ -209,13 +210,10 @@ def _from_phrases(phrases: list[str]) -> str:
 
 def _phrases(words: Words, texts: list[str]) -> list[str]:
     """Return the keywords that tell the cluster from its rivals best, as its texts write them."""
-    shown = [mended(text[:_READ]) for text in texts[:_SHOWN]]
-    names = {name: name.lower().split() for name in _names(shown)}
-    tokens = [parts_of(text, WORD) for text in shown]
-    said_in = [list(map(str.lower, each)) for each in tokens]
+    written = Written.of([mended(text[:_READ]) for text in texts[:_SHOWN]])
     found, taken = list[str](), set[str]()
-    for term in words.telling_first():
-        phrase = _as_written(term, tokens, said_in, names)
+    terms = words.telling_first()
+    for phrase in chain(map(written.phrase, terms), map(written.name_in, terms)):
         low = phrase.lower().split()
         tells = not DATES.issuperset(low)  # of no phrase nothing, and of a weekday little
         if tells and len(phrase) <= LONGEST // 2 and taken.isdisjoint(low):
@@ -224,58 +222,6 @@ def _phrases(words: Words, texts: list[str]) -> list[str]:
             if len(found) > _PHRASES:
                 break
     return found
-
-
-def _as_written(
-    term: str, tokens: list[list[str]], said_in: list[list[str]], names: dict[str, list[str]]
-) -> str:
-    """Return a term as texts write it: a name whole, with the small words between its words."""
-    first, _, second = term.partition(" ")
-    if not second:
-        whole = next((n for n, parts in names.items() if first in parts and len(parts) <= 3), "")
-        if whole or has_runs(term):
-            return whole or term
-    found: dict[str, int] = {}
-    for own, low in zip(tokens, said_in, strict=True):
-        if first in low:
-            at = low.index(first)
-            end = _end(low, at, second) if second else at + 1
-            if end:
-                form = " ".join(own[at:end])
-                found[form] = found.get(form, 0) + 1
-    if len(found) == 1:
-        return next(iter(found))
-    # of equals the one with fewer capitals: a headline has them on every word
-    written = min(found, key=lambda f: (-found[f], sum(map(str.isupper, f)), f), default="")
-    return written or ("" if second else term)
-
-
-def _end(low: list[str], at: int, second: str) -> int:
-    """Find where a pair of words ends that begins at a word; 0 where more is between them.
-
-    With "the" right behind the first word, the second begins a phrase of its own.
-    """
-    if not OPENS_NOUN.isdisjoint(low[at + 1 : at + 2]):
-        return 0
-    for end in range(at + 1, min(at + 2 + _BETWEEN, len(low))):
-        if low[end] == second:
-            return end + 1
-        if len(low[end]) > _SMALL_WORD:
-            break
-    return 0
-
-
-def _names(texts: Iterable[str]) -> list[str]:
-    """Return the names in texts, the most frequent first; headlines in capitals have none."""
-    counts = _counted(name for text in texts for name in dict.fromkeys(names_in(text)))
-    return sorted(counts, key=lambda name: (-counts[name] * (1 + (" " in name)), name))
-
-
-def _counted(said: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}  # a `Counter` of so few takes three times as long
-    for each in said:
-        counts[each] = counts.get(each, 0) + 1
-    return counts
 
 
 def _around(sentences_: Iterable[str | None], entity: Entity) -> list[str]:

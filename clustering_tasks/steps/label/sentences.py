@@ -23,6 +23,7 @@ _GLUED = re.compile(
 )
 _NAME = r"([^\W\d_a-z][^\W\d_]{3,})\b"
 _FIRST_NAME = re.compile(rf"(?!The |This |That |With |From |After ){_NAME}(?: {_NAME})?")
+_OPEN_NOUN = re.compile(r"\b[Tt]he [a-z]+$")
 _TIMES = ("a.m", "p.m")
 _TOPIC = re.compile(r"[^:]{3,60}: ")
 _GIVEN_NAME = re.compile(r"(?<=[a-z0-9]) [A-Z][a-z]+$")
@@ -68,11 +69,14 @@ def _at_stops(text: str) -> list[str]:
 def _at_pronoun(text: str) -> list[str]:
     """Cut a headline from a lead that begins with a small word's capital."""
     for glued in _GLUED.finditer(text):
-        head = text[: glued.start()]
+        head, lead = text[: glued.start()], text[glued.end() :]
         # what stands together twice is no seam: "hepatitis A"
-        pair = f"{head.rpartition(' ')[2]} {text[glued.end() :].partition(' ')[0]}".lower()
-        if len(head) > _HEADLINE_LENGTH and is_whole(head) and text.lower().count(pair) < _TWICE:
-            return [head, *_at_pronoun(text[glued.end() :])]
+        pair = f"{head.rpartition(' ')[2]} {lead.partition(' ')[0]}".lower()
+        apart = len(head) > _HEADLINE_LENGTH and is_whole(head) and has_verb(lead)
+        # a name or a letter behind its noun: "the novel A Season of Clay", "the hepatitis A cases"
+        apart = apart and not (lead.startswith("A ") and _OPEN_NOUN.search(head))
+        if apart and text.lower().count(pair) < _TWICE:
+            return [head, *_at_pronoun(lead)]
     return [text]
 
 

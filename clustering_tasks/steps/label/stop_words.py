@@ -63,7 +63,9 @@ _ENGLISH = """
     together too very well whereby wherein whereupon
     few fewer little lot lots enough own made
     two three four five six seven eight nine ten eleven twelve
-    etc ie eg vs ltd inc co
+    etc ie eg vs ltd inc co mr mrs ms mx
+    give gives gave given giving take takes took taken taking go goes went gone going
+    come comes came coming become becomes became becoming keep keeps kept keeping
 """
 
 # Of the lists of German, French, Spanish, Italian, Portuguese, Russian, Arabic, Persian, Turkish,
@@ -197,6 +199,12 @@ def _among(words: Collection[str], language: str) -> frozenset[str]:
 def _are_listed(joined: str, listed: frozenset[str]) -> bool:
     parts = joined.replace("\u2019", "'").split("'")
     return all(len(part) == 1 or part in listed for part in parts)
+
+
+@cache
+def english_words() -> frozenset[str]:
+    """Return the stop words of English."""
+    return _lists()[ENGLISH]
 
 
 @cache

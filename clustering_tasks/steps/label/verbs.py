@@ -18,8 +18,16 @@ _DANGLING = re.compile(
     r"(?:,\s+(?:an?|the|one|two|just|only|hours|days|minutes)\b[^,]*"
     r"|(?:,|\b(?:and|by|or|is|are|was|were|of|for))\s+\w+ing|\bthe \w+ time"
     r"|\bto (?:learn|hear|find|know|see|say|believe|think|tell|show|suggest|ensure|decide|ask)"
-    r"|\b(?:announced|told|reported|confirmed|added|claimed|warned|insisted|where|it)"
-    r"|\ban? [A-Z]\w+|\b\d+|\b(?:weeks|days|hours|months|years|minutes|shortly|soon|moments))$"
+    r"|\b(?:announced|told|reported|confirmed|added|claimed|warned|insisted|vowed|pledged|tried"
+    r"|refused|where|it)"
+    r"|\ban? [A-Z]\w+|\b\d+|\b(?:weeks|days|hours|months|years|minutes|shortly|soon|just|moments)"
+    r"|\bcast doubt)$"
+)
+# A verb of saying, and whom to or when, but not what: "told parliament", "said on Monday".
+_UNSAID = re.compile(
+    r"\b(?:(?:told|tells)(?: (?!that\b|to\b|of\b|about\b|how\b|what\b|why\b)[^\s,\"\u201c]+)*"
+    r"|(?:said|says|showed|suggested|argued|claimed|insisted|explained|warned|confirmed|announced)"
+    r"(?: (?:to|on|in|at|by|before|late|early|last)\b(?: (?!that\b)[^\s,\"\u201c]+)*)?)$"
 )
 _QUOTES = {"\u201c": "\u201d", "\u00ab": "\u00bb", "(": ")", "[": "]"}
 _OPEN_QUOTE = re.compile(r"['\u2018](?<![^\s]['\u2018])(?=[^\W\d])[^'\u2019]*$")
@@ -60,7 +68,7 @@ def has_verb(text: str) -> bool:
 
 def is_clause(text: str) -> bool:
     """Whether a beginning of a sentence can stand for it: it has all that its verb needs."""
-    if not is_whole(text) or not has_verb(text) or _DANGLING.search(text):
+    if not is_whole(text) or not has_verb(text) or _DANGLING.search(text) or _leaves_unsaid(text):
         return False
     _, that, told = text.rpartition(" that ")
     if that and not has_verb(f"it {told}"):
@@ -68,6 +76,12 @@ def is_clause(text: str) -> bool:
     before, last = (["", *WORD.findall(text)])[-2:]
     # "the party threatened", but "the man was arrested"
     return not last.endswith("ed") or last in FINITE or before.lower() in BE
+
+
+def _leaves_unsaid(text: str) -> bool:
+    """Whether a verb of saying has lost what was said, and it does not stand before."""
+    saying = _UNSAID.search(text)
+    return saying is not None and not has_verb(text[: saying.start()].rpartition(",")[0])
 
 
 def is_verb(words: str) -> bool:

@@ -54,6 +54,18 @@ def test_what_a_tokeniser_left_is_mended(tokenised: str, text: str) -> None:
             "Hepatitis A outbreak: doctors tracked the hepatitis A outbreak",
             ["Hepatitis A outbreak: doctors tracked the hepatitis A outbreak"],
         ),
+        (
+            "The ministry was following the hepatitis A outbreak with concern",
+            ["The ministry was following the hepatitis A outbreak with concern"],
+        ),
+        (
+            "The fair began with 800 visitors and the novel A Winter Tale by Ann Lee",
+            ["The fair began with 800 visitors and the novel A Winter Tale by Ann Lee"],
+        ),
+        (
+            "Fair row: The novel A Winter Tale by Ann Lee won the prize of the fair",
+            ["Fair row: The novel A Winter Tale by Ann Lee won the prize of the fair"],
+        ),
         ("北京奥运会开幕。世界关注。", ["北京奥运会开幕", "世界关注"]),
         ("", []),
     ],
@@ -127,6 +139,81 @@ def test_a_sentence_that_cannot_be_shortened_gives_no_clause() -> None:
 )
 def test_the_head_of_a_long_sentence_can_stand_alone(sentence: str, beginning: str) -> None:
     assert head(sentence) == beginning
+
+
+@pytest.mark.parametrize(
+    ("sentence", "clause"),
+    [
+        (
+            (
+                "Callers flooded the switchboard of the town hall in Norwood from 06:10 on"
+                " Sunday to"
+                " ask about the new ring road"
+            ),
+            "Callers flooded the switchboard of the town hall in Norwood",
+        ),
+        (
+            (
+                "Chairman John Doe of Northern Widgets promised to keep 2,300 jobs in Norwood"
+                " and the"
+                " name of the old company"
+            ),
+            "Chairman John Doe of Northern Widgets promised to keep 2,300 jobs",
+        ),
+        (
+            (
+                "The board of Northern Widgets, led by John Doe, rejected the offer of $7.2"
+                " billion as"
+                " opportunistic on Friday"
+            ),
+            "The board of Northern Widgets rejected the offer of $7.2 billion as opportunistic",
+        ),
+        (
+            (
+                "Chief executive John Doe will step down as head of Northern Widgets once the"
+                " deal with"
+                " the rival is closed"
+            ),
+            "Chief executive John Doe will step down as head of Northern Widgets",
+        ),
+        (
+            (
+                "The council of Port Norwood froze funds of the Port Norwood Film Festival"
+                " on Wednesday"
+                " because of a film"
+            ),
+            "The council of Port Norwood froze funds of the Port Norwood Film Festival",
+        ),
+    ],
+)
+def test_a_long_sentence_ends_before_what_is_beside_it(sentence: str, clause: str) -> None:
+    assert any(found.startswith(clause) for found in clauses(sentence))
+
+
+def test_what_was_said_is_told_and_not_whom_to() -> None:
+    sentence = (
+        "President Ann Lee told parliament on Tuesday that most people in the north worried about "
+        "the new ring road around Norwood"
+    )
+    told = "Most people in the north worried about the new ring road around Norwood"
+    assert subclauses(sentence) == [told]
+    assert clauses(sentence) == []
+    assert not head(sentence)
+
+
+@pytest.mark.parametrize(
+    ("said", "unsaid"),
+    [
+        ("Ann Lee told parliament to wait", "Ann Lee told parliament"),
+        ("Ann Lee said the road was open", "Ann Lee said to the Northern Press Agency"),
+        ("A poll showed a lead", "A poll showed on Friday"),
+        ("The road was open, Ann Lee told parliament", "Ann Lee, the mayor, told parliament"),
+        ("Ann Lee vowed to stay", "Ann Lee vowed"),
+    ],
+)
+def test_a_verb_of_saying_keeps_what_was_said(said: str, unsaid: str) -> None:
+    assert is_clause(said)
+    assert not is_clause(unsaid)
 
 
 def test_a_clause_within_a_sentence_has_its_own_subject() -> None:
