@@ -20,10 +20,9 @@ from local.executor import LastingLocalExecutor
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance  # noqa: TID251 - the same
 
-# A session of its own, as a stack has: its workers are found by it. The workload lasts for longer
-# than the test, and one idle worker does not get what LocalExecutor tells it.
-ENDING = """
-import os, sys, time
+# What a scheduler's executor is given in its place: a task that outlasts the test.
+WORK = """
+import os, signal, socket, sys, time
 from setproctitle import setproctitle
 from airflow.executors.base_executor import BaseExecutor
 from local import executor as local
@@ -36,6 +35,11 @@ def perform(*_, proctitle, **__):
     time.sleep(3600)
 
 BaseExecutor.run_workload = staticmethod(perform)
+"""
+
+# A session of its own, as a stack has: its workers are found by it. The workload lasts for longer
+# than the test, and one idle worker does not get what LocalExecutor tells it.
+ENDING = """
 local.END_SECONDS = 1
 executor = local.LastingLocalExecutor(parallelism=3)
 executor.start()
@@ -54,7 +58,7 @@ def test_an_ending_scheduler_ends_idle_workers_and_leaves_those_with_a_task(tmp_
     said = tmp_path / "said"  # no pipe: who has a task keeps it open
     with said.open("wb") as output:
         scheduler = subprocess.Popen(
-            [sys.executable, "-c", ENDING],
+            [sys.executable, "-c", WORK + ENDING],
             stdout=output,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -71,20 +75,7 @@ def test_an_ending_scheduler_ends_idle_workers_and_leaves_those_with_a_task(tmp_
 
 # A connection of the scheduler, as to its database; one worker has a task when it is killed.
 KILLED = """
-import os, signal, socket, sys, time
-from setproctitle import setproctitle
-from airflow.executors.base_executor import BaseExecutor
-from local import executor as local
-
-class Workload:
-    key, running_state, success_state, display_name = "key", None, "success", "a long task"
-
-def perform(*_, proctitle, **__):
-    setproctitle(proctitle)
-    time.sleep(3600)
-
 connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-BaseExecutor.run_workload = staticmethod(perform)
 executor = local.LastingLocalExecutor(parallelism=2)
 executor.start()
 executor.activity_queue.put(Workload())
@@ -100,7 +91,7 @@ def test_a_killed_schedulers_connection_ends_while_its_workers_go_on() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         scheduler = subprocess.Popen(
-            [sys.executable, "-c", KILLED, port],
+            [sys.executable, "-c", WORK + KILLED, port],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
