@@ -77,7 +77,7 @@ def clean_workspace(
     freed = _remove(listing, runs)
     registries = [each for level in LEVELS for each in _old_registries(listing, level, oldest)]
     freed += _remove(listing, [file for each in registries for file in each.files])
-    leftovers = [each for level in LEVELS for each in _leftovers(listing, level, idle)]
+    leftovers = [each for level in LEVELS for each in _leftovers(listing, f"{level}/", idle)]
     freed += _remove(listing, leftovers)
     listing = Listing(UPath(workspace))  # a run may have begun to use an old artefact meanwhile
     artefacts = _unneeded(listing, live, oldest, idle, limit_bytes)
@@ -102,8 +102,8 @@ def remove_leftovers(workspace: UPath, level: str, seconds: float) -> int:
     Returns:
         how many files and folders.
     """
-    listing = Listing(workspace)
-    found = list(_leftovers(listing, level, time.time() - seconds))
+    listing = Listing(workspace / level)
+    found = list(_leftovers(listing, "", time.time() - seconds))
     _remove(listing, found)
     return len(found)
 
@@ -167,13 +167,19 @@ def _old_registries(listing: Listing, level: str, oldest: float) -> list[_Regist
 
 
 def _leftovers(listing: Listing, level: str, idle: float) -> Iterator[Entry]:
-    """What was exported, `snapshot` copied, and whoever was killed had written or kept by then."""
+    """What was exported, `snapshot` copied, and whoever was killed had written or kept by then.
+
+    Args:
+        listing: of the workspace, or of the level.
+        level: how its paths begin there: `events/`, or nothing.
+        idle: seconds since 1970, to which nobody has written since.
+    """
     for pattern in ("runs/*/copy-*", "exports/*", f"runs/*/*{SUFFIX}"):
-        yield from (each for each in listing.glob(f"{level}/{pattern}") if each.used < idle)
-    for artefact in listing.folders(f"{level}/artefacts/*/*"):
+        yield from (each for each in listing.glob(f"{level}{pattern}") if each.used < idle)
+    for artefact in listing.folders(f"{level}artefacts/*/*"):
         yield from (each for each in _attempts(listing, artefact) if each.used < idle)
     for pattern in _DRAFTS:  # files that were to be renamed when they are whole
-        drafts = (each for each in listing.glob(f"{level}/{pattern}") if is_draft(each.name))
+        drafts = (each for each in listing.glob(f"{level}{pattern}") if is_draft(each.name))
         yield from (each for each in drafts if each.used < idle)
 
 

@@ -52,6 +52,7 @@ class Listing:
         """List it; a folder that does not exist is empty."""
         self.tree = Entry("", is_folder=True)
         self._root = root
+        self._objects: dict[str, dict[str, Any]] = {}
         if is_local(root):
             self._scan(root.path, self.tree)
         else:
@@ -77,14 +78,12 @@ class Listing:
         return [each for each in self.glob(pattern) if each.is_folder]
 
     def read_object(self, path: str) -> dict[str, Any]:
-        """Read a JSON object; empty where there is none, or where another process removes it."""
+        """Read a JSON object, once; empty for none, or where another process removes it."""
         if self.find(path) is None:
             return {}
-        try:
-            found = orjson.loads(self._at(path).read_bytes())
-        except FileNotFoundError:
-            return {}
-        return found if isinstance(found, dict) else {}
+        if path not in self._objects:
+            self._objects[path] = self._read(path)
+        return self._objects[path]
 
     def remove(self, entry: Entry) -> None:
         """Remove a file, or a folder with all that is in it; another may have done it."""
@@ -95,6 +94,13 @@ class Listing:
         for folder in above:
             folder.size -= entry.size
         above[-1].children.pop(name.name, None)
+
+    def _read(self, path: str) -> dict[str, Any]:
+        try:
+            found = orjson.loads(self._at(path).read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _at(self, path: str) -> UPath:
         return self._root.joinpath(*path.split("/"))
