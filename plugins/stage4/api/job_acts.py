@@ -17,15 +17,14 @@ from airflow.utils.session import create_session
 from airflow.utils.state import State, TaskInstanceState
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
-from upath import UPath
 
-from clustering_tasks.settings.deployment import deployment
 from stage4.api.airflow_app import AirflowApp, Answer
 from stage4.api.job_notes import note_creation, note_pauses
 from stage4.api.pool import connected
 from stage4.api.problems import ProblemError
 from stage4.database import job_controls
 from stage4.database.connection import Database
+from stage4.database.run_records import recorded
 from stage4.job_ids import ALL_LEVELS_DAG, CLUSTERING_DAGS, LEVEL_OF_DAG, job_id, level_runs
 from stage4.tasks import LEVEL_TASKS
 
@@ -192,11 +191,10 @@ def _to_repeat(run: Run) -> list[str | list[str | int]]:
 
 def _is_redacted(run: Run) -> bool:
     """Whether a deletion has left nothing of a run but what was asked for (`steps.redact`)."""
-    level = LEVEL_OF_DAG.get(run.dag)
-    if level is None:
+    level, job = LEVEL_OF_DAG.get(run.dag), job_id(run.dag, run.run_id)
+    if level is None or recorded(level, job, "run") is None:
         return False
-    folder = UPath(deployment().workspace) / level / "runs" / job_id(run.dag, run.run_id)
-    if not (folder / "run.json").exists() or (folder / "snapshot.json").exists():
+    if recorded(level, job, "snapshot") is not None:
         return False
     with create_session(scoped=False) as session:
         done = select(TaskInstance.state).where(
