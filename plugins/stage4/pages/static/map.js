@@ -2,14 +2,13 @@
 
 import { colours } from "./colours.js";
 import { visible } from "./dom.js";
-import { placeLabels } from "./labels.js";
+import { LINE, placeLabels } from "./labels.js";
 
 // `span` is how much of the map the canvas's shorter side shows, so that a canvas of another shape
 // shows at least as much.
 const WHOLE = { x: 0, y: 0, span: 2.2 };
 const DEEPEST = 0.0005;
 const WAIT_MS = 120;
-const LINE = 14; // pixels from a label's line to the next
 
 // `load(bbox, signal)` gives a view; `open(clusterId)`, `hover(label)`, `seen(view)` tell the page.
 export function makeMap(canvas, { load, open, hover, seen }) {
