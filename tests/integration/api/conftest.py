@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from playwright.sync_api import Browser
 from starlette.testclient import TestClient
 from upath import UPath
 
@@ -23,6 +24,7 @@ from clustering_tasks.workspace.artefacts import Run
 from local.sample import write_sample
 from stage4.database.publish import publish_run
 from stage4_plugin import URL_PREFIX, Stage4Plugin
+from tests.browser import launched
 from tests.contract import check_record
 from tests.integration.api.deletion_fixtures import AS_OF, Installation, own_copy
 from tests.integration.conftest import CONNECTION_VARIABLE, Results
@@ -71,6 +73,12 @@ class Corpus:
     results: Results
     runs: dict[str, Loaded]
     earlier: Loaded
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

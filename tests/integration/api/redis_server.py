@@ -30,9 +30,15 @@ class RedisServer:
     def client(self) -> redis.Redis:
         if self.tls is None:
             return redis.Redis("127.0.0.1", self.port, socket_timeout=ANSWER_SECONDS)
+        how = self.tls_extra
+        return redis.Redis("127.0.0.1", self.port, socket_timeout=ANSWER_SECONDS, **how)
+
+    @property
+    def tls_extra(self) -> dict[str, Any]:
+        """What a client needs to know, by the names of redis-py and of Airflow's extra."""
+        assert self.tls
         own, key = map(str, self.tls)
-        files: dict[str, Any] = {"ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
-        return redis.Redis("127.0.0.1", self.port, socket_timeout=ANSWER_SECONDS, ssl=True, **files)
+        return {"ssl": True, "ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
 
     @property
     def airflow_connection(self) -> str:

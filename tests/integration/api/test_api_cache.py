@@ -219,11 +219,9 @@ def test_a_redis_that_wants_tls_and_a_certificate_is_used(
     monkeypatch: pytest.MonkeyPatch,
     certificate: tuple[Path, Path],
 ) -> None:
-    own, key = map(str, certificate)
-    extra = {"ssl": True, "ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
     load(Label(tmp_path))
     with running(tmp_path, certificate) as redis:
-        connection = json.loads(redis.airflow_connection) | {"extra": extra}
+        connection = json.loads(redis.airflow_connection) | {"extra": redis.tls_extra}
         monkeypatch.setenv("AIRFLOW_CONN_CACHE", json.dumps(connection))
         monkeypatch.setenv("STAGE4_REDIS_CONN_ID", "cache")
         deployment.cache_clear()

@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Literal
 
 from clustering_tasks.stage3.text import visible
 from stage4.database.load import load_run
-from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser, shoot
+from tests.browser import DESKTOP, PHONE, fits, needs_browser, shoot
 from tests.integration.api.airflow_rows import (
     enter_idle_settings,
     enter_parts,
@@ -35,12 +35,6 @@ pytestmark = needs_browser
 def address(corpus: Corpus, airflow_metadata: None) -> Iterator[str]:
     with listening() as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 @pytest.fixture(params=["desktop", "phone"])

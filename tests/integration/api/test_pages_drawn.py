@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import DESKTOP, PHONE, fits, launched, needs_browser
+from tests.browser import DESKTOP, PHONE, fits, needs_browser
 from tests.integration.api.conftest import Corpus
 from tests.integration.api.pages_server import listening, logged_in
 
@@ -21,12 +21,6 @@ PLACED = """async ([circles, buttons, width, height]) => {
   const { placeLabels } = await import("./static/labels.js");
   return placeLabels(circles, [buttons], width, height, (line) => 6.5 * line.length);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from clustering_tasks.settings.deployment import deployment
-from tests.browser import fits, launched, needs_browser, shoot
+from tests.browser import fits, needs_browser, shoot
 from tests.integration.api.pages_server import listening, logged_in
 from tests.integration.conftest import Results
 from tests.integration.identified import DORMANT, FIRST, LEFT, MAIN, RIGHT, SPLIT, show, three_runs
 
 pytestmark = [needs_browser, pytest.mark.usefixtures("airflow_metadata")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 @pytest.fixture

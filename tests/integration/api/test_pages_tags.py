@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from clustering_tasks.settings.deployment import deployment
 from clustering_tasks.settings.levels import LEVELS
 from stage4.database.load import load_run
-from tests.browser import fits, launched, needs_browser, shoot
+from tests.browser import fits, needs_browser, shoot
 from tests.integration.api.conftest import Corpus, Json
 from tests.integration.api.pages_server import listening, logged_in
 from tests.integration.conftest import Results
@@ -19,12 +19,6 @@ from tests.integration.identified import show
 from tests.integration.label_files import Label, report_of
 
 pytestmark = [needs_browser, pytest.mark.usefixtures("airflow_metadata")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

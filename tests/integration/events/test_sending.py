@@ -311,7 +311,7 @@ def test_redis_is_reached_by_tls_with_a_certificate_of_ones_own(
     monkeypatch: pytest.MonkeyPatch,
     certificate: tuple[Path, Path],
 ) -> None:
-    own, key = map(str, certificate)
+    own = str(certificate[0])
     with running(tmp_path, certificate) as store:
         stream(monkeypatch, store, {})
         started()
@@ -325,8 +325,7 @@ def test_redis_is_reached_by_tls_with_a_certificate_of_ones_own(
             assert relay() == {"streams": {"pending": 1}}
             assert states(results)[0][4].startswith(error)
             without_pauses(results)
-        files = {"ssl_ca_certs": own, "ssl_certfile": own, "ssl_keyfile": key}
-        stream(monkeypatch, store, {"ssl": True, **files})
+        stream(monkeypatch, store, store.tls_extra)
         assert relay() == {"streams": {"delivered": 2}}
         assert store.client.xlen("stage4:clustering:events") == 2
 

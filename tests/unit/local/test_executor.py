@@ -34,19 +34,22 @@ def perform(*_, proctitle, **__):
     setproctitle(proctitle)
     time.sleep(3600)
 
-BaseExecutor.run_workload = staticmethod(perform)
+def at_work(workers):
+    BaseExecutor.run_workload = staticmethod(perform)
+    executor = local.LastingLocalExecutor(parallelism=workers)
+    executor.start()
+    executor.activity_queue.put(Workload())
+    while not executor.activity_queue.empty():
+        time.sleep(0.05)
+    time.sleep(1)
+    return executor
 """
 
 # A session of its own, as a stack has: its workers are found by it. The workload lasts for longer
 # than the test, and one idle worker does not get what LocalExecutor tells it.
 ENDING = """
 local.END_SECONDS = 1
-executor = local.LastingLocalExecutor(parallelism=3)
-executor.start()
-executor.activity_queue.put(Workload())
-while not executor.activity_queue.empty():
-    time.sleep(0.05)
-time.sleep(1)
+executor = at_work(3)
 workers = list(executor.workers)
 executor.activity_queue.put = lambda _: None
 executor.end()
@@ -76,12 +79,7 @@ def test_an_ending_scheduler_ends_idle_workers_and_leaves_those_with_a_task(tmp_
 # A connection of the scheduler, as to its database; one worker has a task when it is killed.
 KILLED = """
 connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-executor = local.LastingLocalExecutor(parallelism=2)
-executor.start()
-executor.activity_queue.put(Workload())
-while not executor.activity_queue.empty():
-    time.sleep(0.05)
-time.sleep(1)
+executor = at_work(2)
 connection.sendall(b"at work")
 os.kill(os.getpid(), signal.SIGKILL)
 """
