@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +366,7 @@ def campaign(
     image: str | None = None,
     most: int = MOST,
     minutes: float = math.inf,
+    again: Sequence[int] = (),
 ) -> list[Entry]:
     """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told.
 
@@ -376,6 +378,7 @@ def campaign(
         image: of the engine; None: the steps are processes.
         most: faults of a run.
         minutes: no round begins later.
+        again: seeds whose rounds come first, as those that have ended wrong.
     """
     began = time.monotonic()
 
@@ -387,9 +390,10 @@ def campaign(
         sitting = Sitting(place, ledger, levels, report, [undisturbed(place, levels)])
         report("the undisturbed runs are published")
         chosen = [kind for kind in possible(place) if kinds is None or kind in kinds]
+        seeds = chain(again, count(seed))
         while sitting.hits < faults and time.monotonic() < began + 60 * minutes:
-            sitting.add_round(seed, schedule(seed, levels, chosen, most))
-            seed += 1
+            of_round = next(seeds)
+            sitting.add_round(of_round, schedule(of_round, levels, chosen, most))
         sitting.close()
         report("all is looked at")
     report("everything is stopped")
@@ -437,6 +441,7 @@ def _names(text: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--again", type=int, nargs="*", default=(), help="seeds to do before")
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--ledger", type=Path, default=Path("chaos-ledger.jsonl"))
     parser.add_argument("--levels", type=_names, default=tuple(LEVELS), help="commas between")
