@@ -31,9 +31,17 @@ from stage4.job_ids import job_id
 from tests.e2e.chaos import leftovers
 from tests.e2e.chaos.faults import Target, possible, strike
 from tests.e2e.chaos.installation import DAGS, Installation, installation, new_folder
-from tests.e2e.chaos.ledger import Entry, append, read, summary
+from tests.e2e.chaos.ledger import Entry, append, pairs_hit, read, summary
 from tests.e2e.chaos.results import differences, not_continued, published
-from tests.e2e.chaos.schedule import BY_NAME, MOST, Fault, schedule
+from tests.e2e.chaos.schedule import (
+    BY_NAME,
+    MOST,
+    PAIRS,
+    Fault,
+    Pair,
+    schedule,
+    schedule_of_pairs,
+)
 from tests.e2e.conftest import Airflow
 from tests.isolation import isolate
 
@@ -319,6 +327,10 @@ class Sitting:
     def hits(self) -> int:
         return sum(each.hits for each in self.rounds)
 
+    def pairs_hit(self) -> set[Pair]:
+        """What the ledger has, and the last round."""
+        return pairs_hit([*read([self.ledger]), *self.held])
+
     def add_round(self, seed: int, planned: Sequence[Fault]) -> None:
         started = time.monotonic()
         following = Round(self.place, seed, self.rounds[0].expected, planned)
@@ -367,6 +379,7 @@ def campaign(
     most: int = MOST,
     minutes: float = math.inf,
     again: Sequence[int] = (),
+    missing: bool = False,
 ) -> list[Entry]:
     """Rounds from a seed on, until so many faults have hit; what goes wrong is kept and told.
 
@@ -379,6 +392,7 @@ def campaign(
         most: faults of a run.
         minutes: no round begins later.
         again: seeds whose rounds come first, as those that have ended wrong.
+        missing: draw pairs of a fault and a task that the ledger lacks, until none is left.
     """
     began = time.monotonic()
 
@@ -393,7 +407,13 @@ def campaign(
         seeds = chain(again, count(seed))
         while sitting.hits < faults and time.monotonic() < began + 60 * minutes:
             of_round = next(seeds)
-            sitting.add_round(of_round, schedule(of_round, levels, chosen, most))
+            planned = schedule(of_round, levels, chosen, most)
+            if missing:
+                pairs = {pair for pair in PAIRS - sitting.pairs_hit() if pair[0] in chosen}
+                planned = schedule_of_pairs(of_round, levels, pairs, most)
+            if not planned:
+                break
+            sitting.add_round(of_round, planned)
         sitting.close()
         report("all is looked at")
     report("everything is stopped")
@@ -442,6 +462,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--again", type=int, nargs="*", default=(), help="seeds to do before")
+    parser.add_argument("--missing", action="store_true", help="what the ledger has no hit of")
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--ledger", type=Path, default=Path("chaos-ledger.jsonl"))
     parser.add_argument("--levels", type=_names, default=tuple(LEVELS), help="commas between")

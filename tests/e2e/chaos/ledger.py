@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.e2e.chaos.schedule import KINDS
+from tests.e2e.chaos.schedule import PAIRS, Pair
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,14 @@ def summary(entries: list[Entry]) -> str:
     return "\n".join([*head, *rows, total, "", ends])
 
 
+def pairs_hit(entries: Iterable[Entry]) -> set[Pair]:
+    """Which faults have been done during which tasks."""
+    return {(f["kind"], f["step"]) for each in entries for f in each.faults if f["hit"]}
+
+
 def _pairs(entries: list[Entry]) -> str:
-    """How many of the faults have been done during how many of the tasks that they may come in."""
-    possible = {(kind.name, task) for kind in KINDS for task in kind.tasks}
-    hit = {(f["kind"], f["step"]) for each in entries for f in each.faults if f["hit"]}
-    return f"Of {len(possible)} pairs of a fault and a task, {len(hit & possible)} were hit"
+    hit = pairs_hit(entries) & PAIRS
+    return f"Of {len(PAIRS)} pairs of a fault and a task, {len(hit)} were hit"
 
 
 def _circumstances(entries: list[Entry]) -> str:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from clustering_tasks.steps import STEPS
@@ -14,6 +14,7 @@ DATABASE_TASKS = ("check_stage3", "load_postgres", "publish")
 MOST = 7  # faults of a run
 LONGEST_WAIT = 8.0  # seconds from the start of a task to its fault, most of them far fewer
 SOON = 1.0  # where a task asks at once
+Pair = tuple[str, str]  # a kind of fault, and the task that it comes in
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ KINDS = (
     Kind("stage5_failing", ("notify_stage5",), is_wide=False),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
+PAIRS: frozenset[Pair] = frozenset((kind.name, task) for kind in KINDS for task in kind.tasks)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,22 @@ def schedule(
     ]
 
 
-def _fault(draw: random.Random, level: str, kind: Kind) -> Fault:
+def schedule_of_pairs(
+    seed: int, levels: Sequence[str], pairs: Collection[Pair], most: int = MOST
+) -> list[Fault]:
+    """Choose some of the pairs of a fault and a task, at most `most` for each level's run.
+
+    They come soon: such a pair may be one whose task is over too early for the fault.
+    """
+    draw = random.Random(seed)
+    chosen = draw.sample(sorted(pairs), min(len(pairs), most * len(levels)))
+    return [
+        replace(_fault(draw, levels[i % len(levels)], BY_NAME[kind], step), wait=0.0)
+        for i, (kind, step) in enumerate(chosen)
+    ]
+
+
+def _fault(draw: random.Random, level: str, kind: Kind, step: str | None = None) -> Fault:
     wait, seconds = kind.wait * draw.random() ** 2, draw.uniform(2, 8)
-    return Fault(kind.name, level, draw.choice(kind.tasks), round(wait, 2), round(seconds, 1))
+    step = step or draw.choice(kind.tasks)
+    return Fault(kind.name, level, step, round(wait, 2), round(seconds, 1))

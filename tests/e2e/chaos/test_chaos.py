@@ -13,7 +13,7 @@ from tests.e2e.chaos.campaign import Round, campaign, undisturbed
 from tests.e2e.chaos.faults import STRIKES
 from tests.e2e.chaos.installation import ANSWER_SECONDS, DOCUMENTS, Installation
 from tests.e2e.chaos.ledger import Entry, append, read, summary
-from tests.e2e.chaos.schedule import KINDS, Fault, schedule
+from tests.e2e.chaos.schedule import KINDS, PAIRS, Fault, schedule, schedule_of_pairs
 from tests.e2e.chaos.stage3 import Stage3Folder
 from tests.e2e.conftest import Airflow
 from tests.readme import REPO
@@ -61,6 +61,16 @@ def test_a_seed_names_a_schedule() -> None:
     assert {fault.level for fault in one} == {*LEVELS}
     many = [fault for seed in range(200) for fault in schedule(seed, [*LEVELS], kinds)]
     assert {fault.kind for fault in many} == {*STRIKES}
+
+
+def test_pairs_that_were_never_hit_are_shared_out_among_the_levels() -> None:
+    pairs = {("step_killed", "map"), ("redis_killed", "plan"), ("hook_away", "publish")}
+    chosen = schedule_of_pairs(1, ["documents", "events"], pairs)
+    assert {(fault.kind, fault.step) for fault in chosen} == pairs
+    assert [fault.level for fault in chosen] == ["documents", "events", "documents"]
+    assert {fault.wait for fault in chosen} == {0}
+    assert len(schedule_of_pairs(1, ["documents"], PAIRS, most=5)) == 5
+    assert schedule_of_pairs(1, ["documents"], set()) == []
 
 
 def test_the_page_has_the_table_of_the_ledger_that_is_kept() -> None:
