@@ -95,6 +95,9 @@ def settings(
             "refresh_interval": "10",
             "bundle_refresh_check_interval": "1",
             "parsing_processes": "2",
+            # A file that changes is read at the next refresh anyway; to read all of them again each
+            # 30 s, the default, takes a tenth of a core.
+            "min_file_process_interval": "120",
             # After the defaults of 50 s, a busy machine's DAGs were taken for gone, and a running
             # `cluster_all` never ended.
             "dag_file_processor_timeout": "300",
