@@ -9,6 +9,8 @@ import pytest
 from cloudevents.v1.http import from_http
 from pydantic import TypeAdapter
 from standardwebhooks import Webhook, WebhookVerificationError
+from svix.webhooks import Webhook as Svix
+from svix.webhooks import WebhookVerificationError as SvixRefuses
 
 from clustering_tasks.contract.cloud_events import CloudEvent
 from stage4.events.cloud_event import body, signed_headers
@@ -68,11 +70,26 @@ def test_the_reference_library_takes_it() -> None:
     assert Webhook(SECRET).verify(body(due()), headers(SECRET))["data"] == due().data
 
 
+def test_a_second_implementation_takes_it_and_nothing_that_was_changed() -> None:
+    signed = headers(SECRET)
+    Svix(SECRET).verify(body(due()), signed)
+    changed = body(due()).replace(b"started", b"stopped")
+    for secret, content, sent in (
+        (OLD_SECRET, body(due()), signed),
+        (SECRET, changed, signed),
+        (SECRET, body(due()), signed | {"webhook-id": "another"}),
+        (SECRET, body(due()), headers(SECRET, at=NOON)),
+    ):
+        with pytest.raises(SvixRefuses):
+            Svix(secret).verify(content, sent)
+
+
 def test_while_a_secret_is_replaced_both_verify() -> None:
     signed = headers(SECRET, OLD_SECRET)
     for secret in (SECRET, OLD_SECRET):
         assert verify(secret, signed)
         Webhook(secret).verify(body(due()), signed)
+        Svix(secret).verify(body(due()), signed)
 
 
 def test_a_stale_event_is_told_from_one_that_is_sent_again() -> None:
