@@ -40,6 +40,7 @@ _OF_OTHERS = frozenset(
         *("TILES", "TOKEN", "UI_PORT", "URL", "USER", "WORKSPACE_DIR"),
     )
 )
+_UNSEEN = re.compile(r"[\x00-\x20\x7f]")
 _UNTOLD = frozenset({"source_tables"})  # what is given may hold what nobody should read in a log
 
 
@@ -421,6 +422,8 @@ class DeploymentSettings(BaseSettings):
     @classmethod
     def _over_http(cls, url: str | None) -> str | None:
         parts = urlsplit(url or "http://unset")
+        if url is not None and _UNSEEN.search(url):
+            raise ValueError("there are blanks or control characters in it")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("give http:// or https://, a host, and a port up to 65535")
         return url
