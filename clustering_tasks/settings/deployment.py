@@ -205,6 +205,7 @@ class DeploymentSettings(BaseSettings):
     event_hours: float = Field(
         72,
         gt=0,
+        le=876_000,
         description="Hours for which an event that a receiver does not take is tried again; then "
         "it is given up, and kept for `stage4 events resend`.",
     )
@@ -229,6 +230,7 @@ class DeploymentSettings(BaseSettings):
     retention_days: int = Field(
         90,
         ge=1,
+        le=36_500,
         description="Days after which `housekeeping` deletes a run (database rows, JSONL, "
         "artefacts). The published run and the one before it are kept.",
     )

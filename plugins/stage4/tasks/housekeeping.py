@@ -59,16 +59,20 @@ def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json:
 
     Returns:
         Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`).
+
+    Raises:
+        AirflowFailException: a record is damaged, or may not be read: what it names is not known.
     """
     from clustering_tasks.workspace import cleanup
 
     where = deployment()
     pruned = [*pruned]
-    cleaned = cleanup.clean_workspace(
-        where.workspace,
-        {each["level"]: each["kept_jobs"] for each in pruned},
-        where.retention_days,
-        where.workspace_limit_bytes,
-        live={each["level"]: each["live_jobs"] for each in pruned},
-    )
+    with airflow_errors():
+        cleaned = cleanup.clean_workspace(
+            where.workspace,
+            {each["level"]: each["kept_jobs"] for each in pruned},
+            where.retention_days,
+            where.workspace_limit_bytes,
+            live={each["level"]: each["live_jobs"] for each in pruned},
+        )
     return asdict(cleaned)
