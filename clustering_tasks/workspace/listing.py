@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -127,7 +128,7 @@ class Listing:
         A link is followed, as a level may have a disk of its own, but not into what it lies in.
         """
         with suppress(FileNotFoundError), os.scandir(folder) as found:
-            own = os.stat(folder)
+            own = Path(folder).stat()
             way = (*above, (own.st_dev, own.st_ino))
             for each in found:
                 with suppress(FileNotFoundError):
