@@ -102,6 +102,8 @@ class Stack:
     def up(self) -> bool:
         """Start what does not run, wait until all is well; False when it was up already."""
         with self.state.lock():
+            if self.supervisor.process() is not None and self.database.pid() is not None:
+                self.database.start(self.report)  # woken, or started again, if it stands still
             if self.is_up():
                 self._wait_until(all_components(since=None))
                 return False
