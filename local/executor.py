@@ -138,5 +138,5 @@ def is_alive(task: TaskInstance) -> bool:
         process = psutil.Process(task.pid)
         began = process.create_time() <= task.start_date.timestamp() + CLOCK_SECONDS
         return began and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # of another user: the pid is recycled
         return False

@@ -14,6 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +42,9 @@ SETTINGS = {
 # A unix socket's path has at most 107 bytes on Linux, 103 on macOS.
 MAX_SOCKET_PATH = 103
 START_SECONDS, STOP_SECONDS = 60, 30
+# A server that takes no connection for so long stands still; one that recovers says that it does.
+STANDS_SECONDS, ASK_SECONDS, KILL_SECONDS = 10, 3, 10
+TAKES, REFUSES = 0, 1  # exit codes of pg_isready; the latter while it starts, recovers or ends
 USER_EXISTS = 9  # exit code of useradd
 
 
@@ -82,40 +88,69 @@ class Postgres:
         """What is the server's alone: for root also its copy of the binaries."""
         return (self.socket, self.folder.parent if os.geteuid() == 0 else self.folder)
 
-    def start(self) -> bool:
-        """Start the server unless it runs, with both databases. True when its data is new."""
-        if self.pid() is not None:
+    def start(self, report: Callable[[str], None] = lambda _: None) -> bool:
+        """Start the server unless it runs, with both databases. True when its data is new.
+
+        One that stands still, its process there and no connection to be had, is woken or ended.
+
+        Args:
+            report: is told of that.
+
+        Raises:
+            LocalError: it does not start, or cannot be ended.
+        """
+        if self.answers() or self._woken(report):
             return False
         prepare_folder(self.folder)
         prepare_folder(self.socket)
         new = not (self.data / "PG_VERSION").exists()
         if new:
             self._initialise()
+        self._remove_broken_lock()
         self._control("start", "-t", str(START_SECONDS), "-l", str(self.log), "-o", self._options())
         if new:
             for database in (AIRFLOW, RESULTS):
                 self._call("createdb", "-h", str(self.socket), "-U", SUPERUSER, database)
         return new
 
-    def stop(self) -> None:
-        """Stop the server, if it runs: clients are disconnected; then, if it must be, at once."""
-        if self.pid() is None:
-            return
+    def stop(self, seconds: int = STOP_SECONDS) -> None:
+        """Stop the server, if it runs: clients are disconnected; then, if it must be, at once.
+
+        Args:
+            seconds: for each of the two; whoever has not ended then is killed, and its data are
+                recovered at the next start, as after a power cut.
+
+        Raises:
+            LocalError: it cannot be killed.
+        """
         for mode in ("fast", "immediate"):
-            try:
-                self._control("stop", "-t", str(STOP_SECONDS), "-m", mode)
-            except LocalError:
-                if mode == "immediate":
-                    raise
-            else:
+            if self.pid() is None:
                 return
+            with suppress(LocalError):
+                self._control("stop", "-t", str(seconds), "-m", mode)
+        self._kill()
+
+    def answers(self) -> bool:
+        """Whether the server runs and takes connections, or does so before long."""
+        began = time.monotonic()
+        while self.pid() is not None:
+            code = self._asked()
+            if code == TAKES:
+                return True
+            patience = START_SECONDS if code == REFUSES else STANDS_SECONDS
+            if time.monotonic() - began > patience:
+                return False
+            time.sleep(0.2)
+        return False
 
     def pid(self) -> int | None:
         """The running server's pid; None when there is none (a recycled pid is not one)."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
             arguments = psutil.Process(pid).cmdline()
-        except (FileNotFoundError, IndexError, psutil.NoSuchProcess, psutil.AccessDenied):
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
         return pid if str(self.data) in arguments else None
 
@@ -138,6 +173,63 @@ class Postgres:
         """The shell command that opens `database`."""
         program = shlex.quote(str(self.binaries / "psql"))
         return f"{program} -h {shlex.quote(str(self.socket))} -U {SUPERUSER} {database}"
+
+    def _remove_broken_lock(self) -> None:
+        """Remove a lock file that names no process, as a power cut leaves it, unless one runs.
+
+        The server would refuse to start; one that names a process that is gone it replaces itself.
+        """
+        lock = self.data / "postmaster.pid"
+        try:
+            int(lock.read_text().splitlines()[0])
+        except (IndexError, ValueError):
+            running = (each.info["cmdline"] or () for each in psutil.process_iter(["cmdline"]))
+            if not any(str(self.data) in arguments for arguments in running):
+                lock.unlink()
+        except FileNotFoundError:
+            return
+
+    def _asked(self) -> int:
+        done = subprocess.run(
+            [
+                *(str(self.binaries / "pg_isready"), "-q", "-t", str(ASK_SECONDS)),
+                *("-h", str(self.socket), "-U", SUPERUSER, "-d", "postgres"),
+            ],
+            check=False,
+            **run_as(),
+        )
+        return done.returncode
+
+    def _woken(self, report: Callable[[str], None]) -> bool:
+        """Let a server that was stopped by a signal go on; True: it takes connections again.
+
+        One that does not is ended.
+        """
+        pid = self.pid()
+        if pid is None:
+            return False
+        for process in _with_children(pid):
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+        if self._asked() == TAKES:
+            report(f"PostgreSQL: process {pid} had been stopped, and goes on")
+            return True
+        report(f"PostgreSQL: process {pid} takes no connection: ending it")
+        self.stop(STANDS_SECONDS)
+        return False
+
+    def _kill(self) -> None:
+        if (pid := self.pid()) is None:
+            return
+        left = _with_children(pid)
+        for process in left:  # the server first: it would replace the others
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        if psutil.wait_procs(left, KILL_SECONDS)[1]:
+            raise LocalError(
+                f"PostgreSQL's process {pid} does not end, not even killed: its disk may be stuck. "
+                f"The server's log: {self.log}"
+            )
 
     def _initialise(self) -> None:
         # A data folder without PG_VERSION is what an interrupted first start left.
@@ -172,6 +264,15 @@ class Postgres:
                     f"{program} ended with {done.returncode}:\n"
                     f"{output.read().strip()}\nThe server's log, if any: {self.log}"
                 )
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    """A server's process and those of its sessions and helpers; none when it has ended."""
+    try:
+        server = psutil.Process(pid)
+        return [server, *server.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def run_as() -> dict[str, Any]:

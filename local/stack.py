@@ -86,8 +86,8 @@ class Stack:
         return api
 
     def is_up(self) -> bool:
-        """Whether all processes run."""
-        return self.supervisor.all_run() and self.database.pid() is not None
+        """Whether all processes run, and PostgreSQL takes connections."""
+        return self.supervisor.all_run() and self.database.answers()
 
     def changed_settings(self) -> list[str]:
         """Names of settings and connections with which the running services were not started."""
@@ -102,10 +102,12 @@ class Stack:
     def up(self) -> bool:
         """Start what does not run, wait until all is well; False when it was up already."""
         with self.state.lock():
+            if self.supervisor.process() is not None and self.database.pid() is not None:
+                self.database.start(self.report)  # woken, or started again, if it stands still
             if self.is_up():
                 self._wait_until(all_components(since=None))
                 return False
-            if self.supervisor.process() is not None and self.database.pid() is not None:
+            if self.supervisor.process() is not None and self.database.answers():
                 self._repair()
                 return True
             # Nobody would start the orphans of a crash again. A database that was killed starts
@@ -126,11 +128,16 @@ class Stack:
         """Let PostgreSQL run until the block ends; what did not run before is stopped again.
 
         Raises:
-            LocalError: there is no data yet.
+            LocalError: there is no data yet, or the server stands still.
         """
-        if self.database.pid() is not None:
+        if self.database.answers():
             yield
             return
+        if (pid := self.database.pid()) is not None:
+            raise LocalError(
+                f"PostgreSQL (process {pid}) runs, and takes no connection: `make up` starts it "
+                f"again. Its log: {self.database.log}"
+            )
         if not (self.database.data / "PG_VERSION").exists():
             raise LocalError("The local Airflow has never been started: run `make up`")
         with self.state.lock():
@@ -202,7 +209,7 @@ class Stack:
         since = datetime.now(UTC)
         self._command("-m", "clustering_tasks", "check-settings")
         self.report("PostgreSQL: starting")
-        if self.database.start():
+        if self.database.start(self.report):
             self._migrated.unlink(missing_ok=True)
         with claimed_port(self.options.port) as (port, claim):
             (self.state.run / "port").write_text(str(port))

@@ -40,6 +40,7 @@ _OF_OTHERS = frozenset(
         *("TILES", "TOKEN", "UI_PORT", "URL", "USER", "WORKSPACE_DIR"),
     )
 )
+_UNSEEN = re.compile(r"[\x00-\x20\x7f]")
 _UNTOLD = frozenset({"source_tables"})  # what is given may hold what nobody should read in a log
 
 
@@ -204,6 +205,7 @@ class DeploymentSettings(BaseSettings):
     event_hours: float = Field(
         72,
         gt=0,
+        le=876_000,
         description="Hours for which an event that a receiver does not take is tried again; then "
         "it is given up, and kept for `stage4 events resend`.",
     )
@@ -228,6 +230,7 @@ class DeploymentSettings(BaseSettings):
     retention_days: int = Field(
         90,
         ge=1,
+        le=36_500,
         description="Days after which `housekeeping` deletes a run (database rows, JSONL, "
         "artefacts). The published run and the one before it are kept.",
     )
@@ -421,6 +424,8 @@ class DeploymentSettings(BaseSettings):
     @classmethod
     def _over_http(cls, url: str | None) -> str | None:
         parts = urlsplit(url or "http://unset")
+        if url is not None and _UNSEEN.search(url):
+            raise ValueError("there are blanks or control characters in it")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("give http:// or https://, a host, and a port up to 65535")
         return url

@@ -20,9 +20,13 @@ from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.workspace.artefacts import artefact_name
 from clustering_tasks.workspace.checkpoints import SUFFIX
 from clustering_tasks.workspace.listing import Entry, Listing
-from clustering_tasks.workspace.storage import is_draft
+from clustering_tasks.workspace.storage import is_draft, is_local
 
 IN_USE = timedelta(days=2)
+# A removal may take minutes, and a run begin to use what is to go. A look costs a disk
+# milliseconds, and an object store some requests.
+_LOOK_SECONDS, _LOOK_SECONDS_IN_STORE = 2.0, 30.0
+_SKEW_SECONDS = 3600.0  # of a store's clock
 # Where files are written under a draft's name; those of an attempt go with its folder.
 _DRAFTS = (".*", "runs/*/.*", "artefacts/*/*/.*", "identities/.*", "corrections/.*", "llm/.*")
 _REGISTRY_FILES = ("labels", "identities", "items", "lineage")
@@ -70,7 +74,7 @@ def clean_workspace(
             folders stay, and the artefacts that they have recorded, above any limit.
     """
     listing = Listing(UPath(workspace))
-    now, live = time.time(), live or {}
+    now, live = time.time(), _with_bases(listing, live or {})
     oldest, idle = now - keep_days * 86_400, now - IN_USE.total_seconds()
     spared = {level: {*keep.get(level, ()), *live.get(level, ())} for level in LEVELS}
     runs = [run for level in LEVELS for run in _old_runs(listing, level, spared[level], oldest)]
@@ -80,8 +84,8 @@ def clean_workspace(
     leftovers = [each for level in LEVELS for each in _leftovers(listing, f"{level}/", idle)]
     freed += _remove(listing, leftovers)
     listing = Listing(UPath(workspace))  # a run may have begun to use an old artefact meanwhile
-    artefacts = _unneeded(listing, live, oldest, idle, limit_bytes)
-    freed += _remove(listing, artefacts)
+    artefacts = _Artefacts(listing, _unneeded(listing, live, oldest, idle, limit_bytes))
+    freed += artefacts.remove(UPath(workspace))
     freed += _remove(listing, _unreferred(listing, oldest))
     left = listing.tree.size
     if limit_bytes is not None and left > limit_bytes:
@@ -89,7 +93,7 @@ def clean_workspace(
     return Cleaned(
         runs=len(runs),
         registries=len(registries),
-        artefacts=len(artefacts),
+        artefacts=artefacts.removed,
         leftovers=len(leftovers),
         freed_bytes=freed,
         left_bytes=left,
@@ -103,9 +107,24 @@ def remove_leftovers(workspace: UPath, level: str, seconds: float) -> int:
         how many files and folders.
     """
     listing = Listing(workspace / level)
-    found = list(_leftovers(listing, "", time.time() - seconds))
+    found = _leftovers(listing, "", time.time() - seconds)
     _remove(listing, found)
     return len(found)
+
+
+def _with_bases(
+    listing: Listing, live: Mapping[str, Collection[str]]
+) -> dict[str, Collection[str]]:
+    """Add the runs that live ones go on from: they have decided so, whatever is published since."""
+    found: dict[str, Collection[str]] = {}
+    for level, jobs in live.items():
+        modes = (listing.read_object(f"{level}/runs/{job}/mode.json") for job in jobs)
+        found[level] = {*jobs, *(each["previous"]["job_id"] for each in modes if _goes_on(each))}
+    return found
+
+
+def _goes_on(mode: Mapping[str, Any]) -> bool:
+    return mode.get("taken") == "incremental" and bool(mode.get("previous"))
 
 
 def _old_runs(
@@ -166,7 +185,7 @@ def _old_registries(listing: Listing, level: str, oldest: float) -> list[_Regist
     return [each for each in found if each.name not in kept and each.used < oldest]
 
 
-def _leftovers(listing: Listing, level: str, idle: float) -> Iterator[Entry]:
+def _leftovers(listing: Listing, level: str, idle: float) -> list[Entry]:
     """What was exported, `snapshot` copied, and whoever was killed had written or kept by then.
 
     Args:
@@ -174,13 +193,17 @@ def _leftovers(listing: Listing, level: str, idle: float) -> Iterator[Entry]:
         level: how its paths begin there: `events/`, or nothing.
         idle: seconds since 1970, to which nobody has written since.
     """
+    # One entry may be found twice: an attempt whose name is a draft's.
+    return [*{each.path: each for each in _left(listing, level) if each.used < idle}.values()]
+
+
+def _left(listing: Listing, level: str) -> Iterator[Entry]:
     for pattern in ("runs/*/copy-*", "exports/*", f"runs/*/*{SUFFIX}"):
-        yield from (each for each in listing.glob(f"{level}{pattern}") if each.used < idle)
+        yield from listing.glob(f"{level}{pattern}")
     for artefact in listing.folders(f"{level}artefacts/*/*"):
-        yield from (each for each in _attempts(listing, artefact) if each.used < idle)
+        yield from _attempts(listing, artefact)
     for pattern in _DRAFTS:  # files that were to be renamed when they are whole
-        drafts = (each for each in listing.glob(f"{level}{pattern}") if is_draft(each.name))
-        yield from (each for each in drafts if each.used < idle)
+        yield from (each for each in listing.glob(f"{level}{pattern}") if is_draft(each.name))
 
 
 def _attempts(listing: Listing, artefact: Entry) -> Iterator[Entry]:
@@ -224,6 +247,41 @@ def _unneeded(
     return unneeded
 
 
+class _Artefacts:
+    """Artefacts that are to go, unless a run begins to use one meanwhile.
+
+    Attributes:
+        removed: how many have gone.
+    """
+
+    def __init__(self, listing: Listing, found: Collection[Entry]) -> None:
+        """Take what was found in a listing that is new."""
+        self.removed = 0
+        self._listing, self._found = listing, found
+        self._since, self._looked = time.time() - _SKEW_SECONDS, time.monotonic()
+        self._used: set[str] = set()
+
+    def remove(self, workspace: UPath) -> int:
+        """Remove them; returns their bytes."""
+        freed, pause = 0, _LOOK_SECONDS if is_local(workspace) else _LOOK_SECONDS_IN_STORE
+        for each in self._found:
+            if time.monotonic() - self._looked > pause:
+                self._look(workspace)
+            if artefact_name(each.path) not in self._used:
+                freed += _remove(self._listing, [each])
+                self.removed += 1
+        return freed
+
+    def _look(self, workspace: UPath) -> None:
+        """Read what runs have recorded since."""
+        for level in LEVELS:
+            runs = Listing(workspace / level / "runs")
+            for record in runs.glob("*/*.json"):
+                uri = record.used > self._since and runs.read_object(record.path).get("uri")
+                self._used |= {artefact_name(uri)} if uri else set()
+        self._looked = time.monotonic()
+
+
 def _unreferred(listing: Listing, oldest: float) -> list[Entry]:
     """Old files of corrections, and a language model's answers, that no run refers to."""
     named = {
@@ -265,12 +323,16 @@ def _recorded(listing: Listing, level: str, job: str) -> Iterator[str]:
 
 
 def _last_records(listing: Listing) -> dict[str, float]:
-    """When a run of any level recorded each artefact last: events may be clustered in documents."""
+    """When a run that has recorded an artefact last did anything: it may be at work for days.
+
+    A run of any level: events may be clustered in documents.
+    """
     found: dict[str, float] = {}
-    for record in listing.glob("*/runs/*/*.json"):
-        if uri := listing.read_object(record.path).get("uri"):
-            name = artefact_name(uri)
-            found[name] = max(found.get(name, 0.0), record.used)
+    for run in listing.folders("*/runs/*"):
+        for record in listing.glob(f"{run.path}/*.json"):
+            if uri := listing.read_object(record.path).get("uri"):
+                name = artefact_name(uri)
+                found[name] = max(found.get(name, 0.0), run.used)
     return found
 
 

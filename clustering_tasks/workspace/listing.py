@@ -8,12 +8,21 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import orjson
 from upath import UPath
 
+from clustering_tasks.workspace.damage import refusing_damage
 from clustering_tasks.workspace.storage import is_local
+
+_OF_THE_DISK = "lost+found"  # at a volume's root; nobody but root may look into it
+_NO_NAMES = ("", ".", "..")  # a store's objects may have them between slashes; a path drops them
+_REMEDY = (
+    "what it names is not known, so nothing more is removed. Restore it, or remove the folder of "
+    "its run or artefact"
+)
 
 
 @dataclass
@@ -54,7 +63,7 @@ class Listing:
         self._root = root
         self._objects: dict[str, dict[str, Any]] = {}
         if is_local(root):
-            self._scan(root.path, self.tree)
+            self._scan(root.path, self.tree, ())
         else:
             self._find()
 
@@ -78,8 +87,13 @@ class Listing:
         return [each for each in self.glob(pattern) if each.is_folder]
 
     def read_object(self, path: str) -> dict[str, Any]:
-        """Read a JSON object, once; empty for none, or where another process removes it."""
-        if self.find(path) is None:
+        """Read a JSON object, once; empty for none, or where another process removes it.
+
+        Raises:
+            BadInputError: it is damaged.
+        """
+        found = self.find(path)
+        if found is None or found.is_folder:
             return {}
         if path not in self._objects:
             self._objects[path] = self._read(path)
@@ -96,25 +110,35 @@ class Listing:
         above[-1].children.pop(name.name, None)
 
     def _read(self, path: str) -> dict[str, Any]:
+        file = self._at(path)
         try:
-            found = orjson.loads(self._at(path).read_bytes())
+            content = file.read_bytes()
         except FileNotFoundError:
             return {}
+        with refusing_damage(file, _REMEDY):
+            found = orjson.loads(content)
         return found if isinstance(found, dict) else {}
 
     def _at(self, path: str) -> UPath:
         return self._root.joinpath(*path.split("/"))
 
-    def _scan(self, folder: str, entry: Entry) -> None:
-        """List a folder of this machine; what vanishes under the reader's eyes is left out."""
+    def _scan(self, folder: str, entry: Entry, above: tuple[tuple[int, int], ...]) -> None:
+        """List a folder of this machine; what vanishes under the reader's eyes is left out.
+
+        A link is followed, as a level may have a disk of its own, but not into what it lies in.
+        """
         with suppress(FileNotFoundError), os.scandir(folder) as found:
+            own = Path(folder).stat()
+            way = (*above, (own.st_dev, own.st_ino))
             for each in found:
                 with suppress(FileNotFoundError):
                     stat = each.stat()
+                    if each.name == _OF_THE_DISK or (stat.st_dev, stat.st_ino) in way:
+                        continue
                     child = Entry(f"{entry.path}/{each.name}".lstrip("/"), each.is_dir())
                     child.used, child.size = stat.st_mtime, 0 if child.is_folder else stat.st_size
                     if child.is_folder:
-                        self._scan(each.path, child)
+                        self._scan(each.path, child, way)
                     entry.children[each.name] = child
         if entry.children:
             entry.used = max(child.used for child in entry.children.values())
@@ -126,10 +150,12 @@ class Listing:
         fs.invalidate_cache()
         for path, info in fs.find(self._root.path, detail=True).items():
             with suppress(FileNotFoundError):
-                if info["type"] != "file":  # some tools put an empty object for a folder
+                below = path.strip("/").removeprefix(root).removeprefix("/")
+                odd = any(part in _NO_NAMES for part in below.split("/"))
+                if odd or info["type"] != "file":  # some tools put an empty object for a folder
                     continue
                 used = fs.modified(path).timestamp()
-                for each in self._way(path.strip("/").removeprefix(root).strip("/"), new=True):
+                for each in self._way(below, new=True):
                     each.used, each.size = max(each.used, used), each.size + info["size"]
 
     def _way(self, path: str, *, new: bool = False) -> list[Entry]:

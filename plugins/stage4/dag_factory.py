@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -22,7 +22,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.utils.dates import cron_presets
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from clustering_tasks.errors import SettingsError
 from clustering_tasks.settings.deployment import deployment
@@ -276,16 +276,25 @@ def schedule_of(level: Level) -> CronTriggerTimetable | None:
     """When a level's DAG starts by itself; None: only on demand.
 
     Raises:
-        SettingsError: the installation's setting is no cron expression.
+        SettingsError: the installation's setting is no cron expression, or of a time that never
+            comes: Airflow would fail over its next run.
     """
     cron = deployment().schedule(level.name)
     if cron is None:
         return None
-    if not croniter.is_valid(cron_presets.get(cron, cron)):
+    setting, expression = f"STAGE4_SCHEDULE_{level.name.upper()}", cron_presets.get(cron, cron)
+    if not croniter.is_valid(expression):
         raise SettingsError(
-            f"STAGE4_SCHEDULE_{level.name.upper()}={cron!r} is no cron expression: five fields, "
-            f"for example `0 2 * * *`, or `none` for a DAG that runs only on demand"
+            f"{setting}={cron!r} is no cron expression: five fields, for example `0 2 * * *`, or "
+            "`none` for a DAG that runs only on demand"
         )
+    try:
+        croniter(expression, datetime.now(UTC)).get_next()
+    except CroniterBadDateError:
+        raise SettingsError(
+            f"{setting}={cron!r} is of a time that never comes: give one that does, or `none` for "
+            "a DAG that runs only on demand"
+        ) from None
     return _at(cron)
 
 

@@ -5,6 +5,7 @@ is left alone for a moment, so that a dead Redis does not cost every request its
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable
 from typing import Any
@@ -22,6 +23,7 @@ _TLS_OPTIONS = (
     "ssl_keyfile",
     "ssl_check_hostname",
 )
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 _REST_SECONDS = 5.0
 _LOG_SECONDS = 60.0
 
@@ -29,6 +31,10 @@ _LOG_SECONDS = 60.0
 REDIS_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 
 log = structlog.get_logger()
+
+
+class RedisAddressError(ValueError):
+    """A connection that names no Redis; the message says what to mend, without any value."""
 
 
 class Link:
@@ -69,13 +75,28 @@ def redis_url(connection: Any) -> str:
         connection: host, port, login, password, schema or `db` of the extra (the database's
             number), and of the extra `ssl` and, beside it, what Airflow's form of the type has:
             `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, `ssl_check_hostname`.
+
+    Raises:
+        RedisAddressError: host, port or number are none: redis-py would fail with words of its own,
+            or take the database 0.
     """
     extra = connection.extra_dejson
     scheme = "rediss" if extra.get("ssl") else "redis"
     user = quote(connection.login or "", safe="")
     password = f":{quote(connection.password, safe='')}" if connection.password else ""
     credentials = f"{user}{password}@" if user or password else ""
-    number = extra.get("db", connection.schema or 0)
+    number = connection.schema or 0 if extra.get("db") in (None, "") else extra["db"]
+    if not str(number).isdecimal():
+        raise RedisAddressError("its schema, or `db` of its extra, is no number of a database")
     tls = {name: extra[name] for name in _TLS_OPTIONS if extra.get(name) not in (None, "")}
     options = f"?{urlencode(tls)}" if tls and extra.get("ssl") else ""
-    return f"{scheme}://{credentials}{connection.host}:{connection.port or 6379}/{number}{options}"
+    return f"{scheme}://{credentials}{_place(connection)}/{number}{options}"
+
+
+def _place(connection: Any) -> str:
+    host, port = connection.host or "", connection.port or 6379
+    if not _HOST.fullmatch(host):
+        raise RedisAddressError("its host is no name or address")
+    if not 0 < port < 1 << 16:
+        raise RedisAddressError("its port is none: it is a number up to 65535")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 import structlog
 from airflow.configuration import conf
+from airflow.exceptions import AirflowConfigException
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from alembic import command
 from alembic.config import Config
@@ -127,12 +128,15 @@ def check_airflow() -> None:
 def advised_values() -> Iterator[str]:
     """Tell which values of Airflow's configuration cost runs when something is restarted."""
     for value in AIRFLOW_VALUES:
-        found = conf.getint(value.section, value.key)
+        name = f"[{value.section}] {value.key} of Airflow"
+        remedy = f"Set {value.variable}={value.least}, or more, for all of Airflow's services"
+        try:
+            found = conf.getint(value.section, value.key)  # as Airflow reads it
+        except AirflowConfigException:
+            yield f"{name} is no whole number: a service ends over it, or every task. {remedy}"
+            continue
         if found < value.least:
-            yield (
-                f"[{value.section}] {value.key} of Airflow is {found}: {value.reason}. "
-                f"Set {value.variable}={value.least}, or more, for all of Airflow's services"
-            )
+            yield f"{name} is {found}: {value.reason}. {remedy}"
 
 
 def migrate(connection: Database, revision: str = "head") -> None:

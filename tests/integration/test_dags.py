@@ -279,6 +279,20 @@ def test_a_run_of_a_level_has_the_time_that_the_installation_gives(
     assert level_dag(LEVELS["events"], None).dagrun_timeout is None
 
 
+@pytest.mark.parametrize("cron", ["0 2 30 2 *", "0 2 31 4,6 *", "0 0 1 1 * 0 2020"])
+def test_a_cron_of_no_day_is_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """Airflow takes it, and fails over the next run."""
+    monkeypatch.setenv("STAGE4_SCHEDULE_EVENTS", cron)
+    deployment.cache_clear()
+    with pytest.raises(SettingsError, match=r"STAGE4_SCHEDULE_EVENTS='.*' is of a time that never"):
+        level_dag(LEVELS["events"], None)
+    monkeypatch.setenv("STAGE4_SCHEDULE_EVENTS", "0 2 29 2 *")
+    deployment.cache_clear()
+    assert level_dag(LEVELS["events"], None).dag_id == "cluster_events"
+    monkeypatch.undo()
+    deployment.cache_clear()
+
+
 @pytest.mark.parametrize("cron", ["0 25 * * *", "daily", "* * *", "0 2 * * * * * *"])
 def test_a_wrong_cron_is_refused_by_the_variables_name(
     monkeypatch: pytest.MonkeyPatch, cron: str

@@ -13,7 +13,7 @@ import pytest
 from clustering_tasks.settings.deployment import deployment
 from stage4.database import outbox
 from stage4.database.connection import database
-from stage4.database.job_events import Started
+from stage4.database.job_events import Ended, Started
 from stage4.database.load import load_run
 from stage4.database.outbox import JobName
 from stage4.database.publish import publish_run
@@ -118,9 +118,12 @@ class Airflow:
 
     runs: Mapping[str, str]
 
-    def get_dr_count(self, dag_id: str, run_ids: list[str]) -> int:
-        assert dag_id == "cluster_events"
-        return len({*run_ids} & self.runs.keys())
+    def get_dr_count(
+        self, dag_id: str, run_ids: list[str] | None = None, states: list[str] | None = None
+    ) -> int:
+        assert dag_id.startswith("cluster_")
+        found = self.runs if run_ids is None else {*run_ids} & self.runs.keys()
+        return sum(states is None or self.runs[run] in states for run in found)
 
     def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
         assert dag_id == "cluster_events"
@@ -138,14 +141,25 @@ def test_the_tasks_of_housekeeping(
     assert housekeeping.clean_workspace(pruned)["left_bytes"] > 0
 
 
+def begin(name: JobName, told: str) -> None:
+    """Enter a job that began long ago, as the installation tells of jobs, and as of its end."""
+    began = TODAY - timedelta(days=200)
+    with database() as connection:
+        outbox.register(connection, name)
+        if told != "nobody":
+            outbox.note(connection, name, [Started(began)])
+        if told == "of its end":  # it is tried again, and waits for its first task
+            outbox.note(connection, name, [Ended(began + timedelta(hours=1), "failed")])
+        connection.execute("UPDATE stage4.event_jobs SET changed_at = %s", [began])
+
+
+@pytest.mark.parametrize("told", ["nobody", "of its start", "of its end"])
 def test_what_a_paused_run_has_done_stays_however_old_it_is(
-    results: Results, workspace: Path
+    results: Results, workspace: Path, told: str
 ) -> None:
     """By what Airflow says: a run that was deleted there, or is over, is not live."""
-    with database() as connection:
-        for run in ("paused", "deleted", "over"):
-            name = JobName(f"cluster_events.{run}", "events", run)
-            outbox.note(connection, name, [Started(TODAY - timedelta(days=200))])
+    for run in ("paused", "deleted", "over"):
+        begin(JobName(f"cluster_events.{run}", "events", run), told)
     old = (TODAY - timedelta(days=200)).timestamp()
     for run in ("paused", "deleted", "over"):
         artefact = workspace / "events" / "artefacts" / "snapshot" / run
@@ -160,3 +174,14 @@ def test_what_a_paused_run_has_done_stays_however_old_it_is(
     assert (cleaned["runs"], cleaned["artefacts"]) == (2, 2)
     left = [*workspace.glob("events/runs/*"), *workspace.glob("events/artefacts/*/*")]
     assert {path.name for path in left} == {"cluster_events.paused", "paused"}
+    with database() as connection:
+        known = [each.run_id for each in outbox.registered(connection, "events")]
+    assert known == ["paused"]
+
+
+def test_whoever_begins_to_listen_is_not_told_of_jobs_before(results: Results) -> None:
+    with database() as connection:
+        outbox.register(connection, JobName("cluster_events.old", "events", "old"))
+        assert [*outbox.unfinished(connection)] == []
+        outbox.note(connection, JobName("cluster_events.old", "events", "old"), [Started(TODAY)])
+        assert [each.run_id for each in outbox.unfinished(connection)] == ["old"]

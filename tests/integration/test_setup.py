@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from local.configuration import Options, settings
 from local.postgres import Postgres
 from local.state import State
-from stage4.setup import AIRFLOW_VALUES, main, migrate
+from stage4.setup import AIRFLOW_VALUES, advised_values, main, migrate
 from tests.integration.conftest import CONNECTION_VARIABLE, Server
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +129,21 @@ def test_values_of_airflow_that_cost_runs_are_named_with_the_remedy(
     advised = {each.variable: str(each.least) for each in AIRFLOW_VALUES}
     calm = plain.with_variables(**advised).setup()
     assert "AIRFLOW__" not in calm.stdout + calm.stderr
+
+
+@pytest.mark.parametrize("given", ["many", "", "60.5", "60 # twice", "nan", "inf"])
+def test_a_value_of_airflow_that_is_none_is_named_and_ends_no_setup(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    for each in AIRFLOW_VALUES:
+        monkeypatch.setenv(each.variable, str(each.least))
+    assert [*advised_values()] == []
+    for each in AIRFLOW_VALUES:
+        with monkeypatch.context() as patch:
+            patch.setenv(each.variable, given)
+            (said,) = advised_values()
+        assert said.startswith(f"[{each.section}] {each.key} of Airflow is no whole number")
+        assert f"Set {each.variable}={each.least}" in said
 
 
 def test_a_wrong_schedule_is_refused_before_anything_is_made(

@@ -72,3 +72,24 @@ def test_a_wrong_url_is_a_wrong_setting(stage3: Server) -> None:
 def test_a_level_that_stage3_does_not_know_is_bad_input(stage3: Server) -> None:
     with pytest.raises(BadInputError, match=r"no index `entities`, only \['documents', 'events'\]"):
         count_vectors(stage3.url, "entities", timeout=0.5)
+
+
+@pytest.mark.parametrize("answer", [(503, {}), (404, {}), (200, "<html>"), (200, ["x"])])
+def test_a_password_of_the_url_is_sent_and_never_told(
+    stage3: Server, answer: tuple[int, object]
+) -> None:
+    """A task's message is read by whoever may read the job."""
+    url = stage3.url.replace("//", "//reader:s3cret@")
+    assert count_vectors(url, "events", timeout=0.5) == 13_199
+    stage3.answers["/health"] = answer
+    with pytest.raises((TransientError, SettingsError)) as caught:
+        count_vectors(url, "events", timeout=0.5)
+    with pytest.raises(TransientError) as gone:
+        count_vectors("http://reader:s3cret@127.0.0.1:9", "events", timeout=0.5)
+    for error in (caught.value, gone.value):
+        assert "s3cret" not in f"{error} {error.__cause__}"
+
+
+def test_what_is_no_url_is_a_wrong_setting() -> None:
+    with pytest.raises(SettingsError, match="STAGE4_STAGE3_URL"):
+        count_vectors("http://[v1.x]/", "events", timeout=0.5)

@@ -57,6 +57,17 @@ def test_a_run_without_conf_has_the_default_settings(indices: Path) -> None:
     }
 
 
+def test_a_run_is_known_by_its_name_from_its_first_task_on(indices: Path, results: Results) -> None:
+    """Whether events are sent or not: by it `housekeeping` asks Airflow if the job is over."""
+    for _ in range(2):
+        checked("events", DagRun(run_id="manual__2026-03-01T12:00:00+00:00"))
+    rows = "SELECT level, run_id, state FROM stage4.event_jobs"
+    assert results.rows(rows, user=results.loader) == [
+        ("events", "manual__2026-03-01T12:00:00+00:00", None)
+    ]
+    assert results.rows("SELECT FROM stage4.outbox", user=results.loader) == []
+
+
 @pytest.mark.parametrize(
     "conf", [{"hdbscan": {"min_cluster_size": 8}}, {"hdbscan.min_cluster_size": 8}]
 )

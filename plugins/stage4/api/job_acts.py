@@ -12,26 +12,23 @@ from http import HTTPStatus
 from typing import Any
 
 from airflow.models.dagrun import DagRun  # noqa: TID251 - the API server has Airflow's database
-from airflow.models.taskinstance import TaskInstance  # noqa: TID251
 from airflow.utils.session import create_session
-from airflow.utils.state import State, TaskInstanceState
+from airflow.utils.state import State
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from stage4.api.airflow_app import AirflowApp, Answer
+from stage4.api.airflow_jobs import state_of_run
 from stage4.api.job_notes import note_creation, note_pauses
+from stage4.api.job_retry import tasks_to_clear
 from stage4.api.pool import connected
 from stage4.api.problems import ProblemError
 from stage4.database import job_controls
 from stage4.database.connection import Database
-from stage4.database.run_records import recorded
-from stage4.job_ids import ALL_LEVELS_DAG, CLUSTERING_DAGS, LEVEL_OF_DAG, job_id, level_runs
-from stage4.tasks import LEVEL_TASKS
+from stage4.job_ids import ALL_LEVELS_DAG, CLUSTERING_DAGS, level_runs
 
 Json = dict[str, Any]
 Decision = Callable[[Database, str, str, str], None]
-
-_FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
 
 
 @dataclass(frozen=True)
@@ -113,14 +110,25 @@ class Actor:
 
         Args:
             run: of the job.
-            begin: the first task; None: those that failed, or the first of all where a deletion of
-                documents has removed what the run had done.
+            begin: the first task; None: see `tasks_to_clear`.
+
+        Raises:
+            ProblemError: 409: the job cannot begin there, or is being retried.
         """
-        tasks: list[str | list[str | int]] = [] if begin is None else [begin]
-        tasks = tasks or await run_in_threadpool(_to_repeat, run)
+        tasks = await run_in_threadpool(tasks_to_clear, run.dag, run.run_id, begin)
         body = {"dag_run_id": run.run_id, "task_ids": tasks, "only_failed": False}
-        body |= {"include_downstream": True, "dry_run": False}
-        _accepted(await self._airflow.call("POST", _clearing(run), body))
+        # Another retry, a moment before, may have started them.
+        body |= {"include_downstream": True, "dry_run": False, "prevent_running_task": True}
+        answer = await self._airflow.call("POST", _clearing(run), body)
+        if not answer.ok and (
+            answer.status == HTTPStatus.CONFLICT
+            or await run_in_threadpool(state_of_run, run.dag, run.run_id)
+            in State.unfinished_dr_states
+        ):
+            raise ProblemError(
+                HTTPStatus.CONFLICT, "The job is at work again: somebody else has retried it."
+            )
+        _accepted(answer)
 
     async def _set_pause(self, decision: Decision, run: Run) -> list[Run]:
         """Pause or resume a job; returns its run and those that it takes along."""
@@ -183,40 +191,6 @@ def _unfinished_levels(run: Run) -> list[Run]:
             )
         ).all()
     return [Run(*row) for row in rows if started.get(row.dag_id) == row.run_id]
-
-
-def _to_repeat(run: Run) -> list[str | list[str | int]]:
-    return [LEVEL_TASKS[0]] if _is_redacted(run) else _failed_tasks(run)
-
-
-def _is_redacted(run: Run) -> bool:
-    """Whether a deletion has left nothing of a run but what was asked for (`steps.redact`)."""
-    level, job = LEVEL_OF_DAG.get(run.dag), job_id(run.dag, run.run_id)
-    if level is None or recorded(level, job, "run") is None:
-        return False
-    if recorded(level, job, "snapshot") is not None:
-        return False
-    with create_session(scoped=False) as session:
-        done = select(TaskInstance.state).where(
-            TaskInstance.dag_id == run.dag,
-            TaskInstance.run_id == run.run_id,
-            TaskInstance.task_id == "snapshot",
-        )
-        return session.scalar(done) == TaskInstanceState.SUCCESS
-
-
-def _failed_tasks(run: Run) -> list[str | list[str | int]]:
-    """Name a run's failed tasks; of a run that was ended without one, those that were skipped."""
-    columns = (TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state)
-    with create_session(scoped=False) as session:
-        rows = session.execute(
-            select(*columns).where(
-                TaskInstance.dag_id == run.dag, TaskInstance.run_id == run.run_id
-            )
-        ).all()
-    failed = [row for row in rows if row.state in _FAILED]
-    wanted = failed or [row for row in rows if row.state == TaskInstanceState.SKIPPED]
-    return [row.task_id if row.map_index < 0 else [row.task_id, row.map_index] for row in wanted]
 
 
 def _clearing(run: Run) -> str:

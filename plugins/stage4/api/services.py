@@ -14,7 +14,7 @@ from stage4.api.cache import Cache
 from stage4.api.job_events import Progress
 from stage4.api.limits import RateLimit
 from stage4.api.pool import ReadPool, airflow_connection
-from stage4.redis_link import Link, redis_url
+from stage4.redis_link import Link, RedisAddressError, redis_url
 
 log = structlog.get_logger()
 
@@ -56,7 +56,13 @@ def _redis() -> str | None:
             "Airflow has no connection of this name: the API goes on without Redis",
             STAGE4_REDIS_CONN_ID=conn_id,
         )
-        return None
+    except RedisAddressError as error:
+        log.error(  # noqa: TRY400 - the reason says all
+            "Airflow's connection cannot be used: the API goes on without Redis",
+            STAGE4_REDIS_CONN_ID=conn_id,
+            why=str(error),
+        )
+    return None
 
 
 def _services(request: Request) -> Services:

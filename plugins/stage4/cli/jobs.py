@@ -49,12 +49,13 @@ def act(server: Server, name: str, action: str, **how: bool | str | None) -> Jso
         server: to ask.
         name: of the job.
         action: `pause`, `resume` or `retry`.
-        how: with `pause`: `now`; with `retry`: `from`, a task. What is false or None is left out.
+        how: with `pause`: `now`; with `retry`: `from`, a task. What is False or None is left out;
+            a blank, as of a variable that is not set, is not.
 
     Raises:
         CommandError: its state does not allow it, or the user may not.
     """
-    chosen = {key: value for key, value in how.items() if value}
+    chosen = {key: value for key, value in how.items() if value not in (False, None)}
     return server.patch(named("jobs", name), {"action": action} | chosen)
 
 

@@ -38,7 +38,8 @@ def count_vectors(url: str, level: str, *, timeout: float) -> int:
         SettingsError: it refuses the request: the URL is wrong.
         BadInputError: it holds no index of this level.
     """
-    with httpx.Client(base_url=url, timeout=timeout) as client:
+    url, auth = _apart(url)
+    with httpx.Client(base_url=url, auth=auth, timeout=timeout) as client:
         health = _get(client, "/health")
         if not isinstance(health, dict) or health.get("status") != "healthy":
             raise TransientError(f"Stage 3 at {url} says that it is not healthy: {health}")
@@ -49,6 +50,20 @@ def count_vectors(url: str, level: str, *, timeout: float) -> int:
             "level first, or pause this DAG"
         )
     return counts[level]
+
+
+def _apart(url: str) -> tuple[str, httpx.BasicAuth | None]:
+    """Take user and password out of a URL: messages name it, and readers of a job see them.
+
+    Raises:
+        SettingsError: it is no URL.
+    """
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise SettingsError(f"STAGE4_STAGE3_URL is no URL: {error}") from None
+    auth = httpx.BasicAuth(parts.username, parts.password) if parts.userinfo else None
+    return str(parts.copy_with(userinfo=b"")).rstrip("/"), auth
 
 
 def _get(client: httpx.Client, path: str) -> Any:

@@ -4,7 +4,7 @@ The row of the job is locked first, until that transaction ends: so the sequence
 has no gap, and is the order of their commits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -47,9 +47,19 @@ INSERT INTO stage4.outbox
 VALUES (%(job_id)s, %(sequence)s, %(key)s, %(type)s, %(source)s, %(traceparent)s, %(data)s,
     %(at)s, CASE WHEN %(sent)s THEN NULL ELSE now() END)
 """
+# Without what was only registered: nobody is told of a job that began while nobody listened.
 _UNFINISHED = """
 SELECT job_id, level, run_id FROM stage4.event_jobs
-WHERE ended_at IS NULL AND run_id IS NOT NULL ORDER BY job_id
+WHERE ended_at IS NULL AND run_id IS NOT NULL
+AND (started_at IS NOT NULL OR state IN ('queued', 'paused')) ORDER BY job_id
+"""
+_REGISTER = """
+INSERT INTO stage4.event_jobs (job_id, level, run_id) VALUES (%(job_id)s, %(level)s, %(run_id)s)
+ON CONFLICT (job_id) DO UPDATE SET run_id = excluded.run_id
+"""
+_REGISTERED = """
+SELECT job_id, level, run_id FROM stage4.event_jobs
+WHERE level = %s AND run_id IS NOT NULL ORDER BY job_id
 """
 _PRUNE_EVENTS = """
 DELETE FROM stage4.outbox USING stage4.event_jobs
@@ -61,7 +71,7 @@ AND created_at < now() - make_interval(days => %(days)s)
 _PRUNE_JOBS = """
 DELETE FROM stage4.event_jobs
 WHERE level = %(level)s AND changed_at < now() - make_interval(days => %(days)s)
-AND (ended_at IS NOT NULL OR run_id IS NULL)
+AND NOT job_id = ANY(%(live)s)
 AND NOT EXISTS (SELECT FROM stage4.outbox WHERE outbox.job_id = event_jobs.job_id)
 """
 
@@ -116,9 +126,26 @@ def unfinished(connection: "Database") -> Iterator[JobName]:
         yield JobName(job_id, level, run_id)
 
 
-def prune(connection: "Database", level: str, keep_days: int) -> int:
-    """Remove a level's events of so many days ago, delivered or not; returns their number."""
-    values = {"level": level, "days": keep_days}
+def register(connection: "Database", name: JobName) -> None:
+    """Keep a run's name in Airflow, whether anybody is told of its job or not."""
+    connection.execute(_REGISTER, vars(name))
+
+
+def registered(connection: "Database", level: str) -> list[JobName]:
+    """Read the names of a level's jobs that have begun, whatever has become of them."""
+    return [JobName(*row) for row in connection.execute(_REGISTERED, [level]).fetchall()]
+
+
+def prune(connection: "Database", level: str, keep_days: int, live: Collection[str]) -> int:
+    """Remove a level's events of so many days ago, delivered or not; returns their number.
+
+    Args:
+        connection: to the results database.
+        level: plural name.
+        keep_days: age from which they go, and jobs without events.
+        live: jobs that are not over by Airflow's word: they stay.
+    """
+    values = {"level": level, "days": keep_days, "live": [*live]}
     with connection.transaction():
         removed = connection.execute(_PRUNE_EVENTS, values).rowcount
         connection.execute(_PRUNE_JOBS, values)

@@ -95,14 +95,14 @@ def clear_cache() -> int:
     from airflow.sdk import BaseHook
     from redis import Redis, RedisError
 
-    from stage4.redis_link import PREFIX, redis_url
+    from stage4.redis_link import PREFIX, RedisAddressError, redis_url
 
     try:
         with Redis.from_url(redis_url(BaseHook.get_connection(conn_id))) as client:
             names = list(client.scan_iter(match=f"{PREFIX}*", count=1000))
             for start in range(0, len(names), 1000):
                 client.unlink(*names[start : start + 1000])
-    except RedisError as error:
+    except (RedisError, RedisAddressError) as error:
         raise AirflowException(
             f"Redis ({conn_id}) cannot be cleared of answers about a deleted document: {error}"
         ) from error

@@ -20,12 +20,13 @@ from stage4.events.guard import RefusedAddressError, Rules, check_url, port_of
 from stage4.events.redis_stream import STREAM, RedisStream
 from stage4.events.retrying import Outcome
 from stage4.events.webhook import Webhook
-from stage4.redis_link import redis_url
+from stage4.redis_link import RedisAddressError, redis_url
 
 if TYPE_CHECKING:  # it imports nats-py, which imports aiohttp: 0.3 s for those without NATS
     from stage4.events.nats_stream import NatsStream
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
+_VISIBLE = re.compile(r"[!-~]+")
 
 log = structlog.get_logger()
 
@@ -140,17 +141,17 @@ def _receiver(conn_id: str, connection_of: Callable[[str], Any]) -> Receiver:
         connection = connection_of(conn_id)
     except AirflowNotFoundException:
         raise ReceiverError(
-            f"Airflow has no connection of this name: define it, for example by "
+            f"Airflow has no connection of this name, or cannot read it: define it, for example by "
             f"AIRFLOW_CONN_{conn_id.upper()}, or take it out of STAGE4_EVENT_RECEIVERS"
         ) from None
-    extra = connection.extra_dejson
+    if connection.port is not None and not 0 <= connection.port < 1 << 16:
+        raise ReceiverError("the connection's port is none: it is a number up to 65535")
+    extra = _extra(connection)
     types = extra.get("types", ["*"])
     if not isinstance(types, list) or not all(isinstance(each, str) for each in types):
         raise ReceiverError("`types` of the connection's extra is no list of texts")
     if connection.conn_type == "redis":
-        return Receiver(
-            RedisStream(conn_id, redis_url(connection), str(extra.get("stream", STREAM))), types
-        )
+        return Receiver(_redis(connection, extra), types)
     if connection.conn_type == "http":
         return Receiver(_webhook(connection, extra), types)
     if connection.conn_type == "nats":
@@ -158,16 +159,36 @@ def _receiver(conn_id: str, connection_of: Callable[[str], Any]) -> Receiver:
     raise ReceiverError(f"type {connection.conn_type!r} is none of `http`, `nats`, `redis`")
 
 
+def _extra(connection: Connection) -> dict[str, Any]:
+    """Read the extra, which may be any JSON where Airflow keeps it as a text."""
+    extra: object = connection.extra_dejson
+    if not isinstance(extra, dict):
+        raise ReceiverError("the connection's extra is no JSON object")
+    return extra
+
+
+def _redis(connection: Connection, extra: dict[str, Any]) -> RedisStream:
+    try:
+        url = redis_url(connection)
+    except RedisAddressError as error:
+        raise ReceiverError(f"the connection: {error}") from None
+    return RedisStream(connection.conn_id, url, str(extra.get("stream", STREAM)))
+
+
 def _webhook(connection: Connection, extra: dict[str, Any]) -> Webhook:
     url = _url(connection, extra)
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    rules = Rules([f"{host}:{port_of(parts)}"], private=True)
     try:
+        parts = urlsplit(url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        rules = Rules([f"{host}:{port_of(parts)}"], private=True)
         check_url(url, rules)
     except RefusedAddressError as error:
         raise ReceiverError(f"the connection's host: {error}") from None
+    except ValueError:  # brackets without an address, a port that is none
+        raise ReceiverError("the connection's host: not a URL") from None
     token = extra.get("token")
+    if token and not (isinstance(token, str) and _VISIBLE.fullmatch(token)):
+        raise ReceiverError("`token` of the connection's extra is no text of visible ASCII letters")
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return Webhook(connection.conn_id, rules, secrets_of(connection.password), url, headers)
 
@@ -177,6 +198,7 @@ def _url(connection: Connection, extra: dict[str, Any]) -> str:
     host = connection.host or ""
     if "://" in host:
         return host
+    host = f"[{host}]" if ":" in host and _HOST.fullmatch(host) else host
     port = f":{connection.port}" if connection.port else ""
     path = str(extra.get("path", "/"))
     return f"{connection.schema or 'https'}://{host}{port}{path}"
@@ -223,7 +245,7 @@ def _tls(extra: dict[str, Any]) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=extra.get("ssl_ca_certs"))
         if certificate := extra.get("ssl_certfile"):
             context.load_cert_chain(certificate, extra.get("ssl_keyfile"), password="")
-    except OSError as error:
+    except (OSError, TypeError, ValueError) as error:
         raise ReceiverError(
             "a file of `ssl_ca_certs`, `ssl_certfile` or `ssl_keyfile` of the connection's extra "
             f"cannot be used: {error}"

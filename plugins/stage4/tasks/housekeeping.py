@@ -6,12 +6,10 @@ from typing import Any
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.job_ids import dag_of
-from stage4.other_runs import state_of_run
+from stage4.other_runs import live_runs
 from stage4.tasks.errors import airflow_errors
 
 Json = dict[str, Any]
-
-_LIVE = ("queued", "running")  # a paused run is one of them, too
 
 
 def prune(level: str, ti: Any) -> Json:
@@ -38,16 +36,14 @@ def prune(level: str, ti: Any) -> Json:
             withdrawn = put_back(pointer)
         pruned = retention.prune(level, days)
         with database() as connection:
-            unfinished = [each for each in outbox.unfinished(connection) if each.level == level]
+            begun = outbox.registered(connection, level)
+        going_on = live_runs(ti, dag_of(level), [each.run_id for each in begun if each.run_id])
+        live = [each.job_id for each in begun if each.run_id in going_on]
+        with database() as connection:
             pruned |= {
-                "removed_events": outbox.prune(connection, level, days),
+                "removed_events": outbox.prune(connection, level, days, live),
                 "removed_stage3_events": stage3_events.prune(connection, level, days),
             }
-    live = [
-        each.job_id
-        for each in unfinished
-        if each.run_id and state_of_run(ti, dag_of(level), each.run_id) in _LIVE
-    ]
     return pruned | {"withdrawn_job": withdrawn, "live_jobs": live}
 
 
@@ -59,16 +55,20 @@ def clean_workspace(pruned: Iterable[Mapping[str, Any]]) -> Json:
 
     Returns:
         Counts and bytes (`clustering_tasks.workspace.cleanup.Cleaned`).
+
+    Raises:
+        AirflowFailException: a record is damaged, or may not be read: what it names is not known.
     """
     from clustering_tasks.workspace import cleanup
 
     where = deployment()
     pruned = [*pruned]
-    cleaned = cleanup.clean_workspace(
-        where.workspace,
-        {each["level"]: each["kept_jobs"] for each in pruned},
-        where.retention_days,
-        where.workspace_limit_bytes,
-        live={each["level"]: each["live_jobs"] for each in pruned},
-    )
+    with airflow_errors():
+        cleaned = cleanup.clean_workspace(
+            where.workspace,
+            {each["level"]: each["kept_jobs"] for each in pruned},
+            where.retention_days,
+            where.workspace_limit_bytes,
+            live={each["level"]: each["live_jobs"] for each in pruned},
+        )
     return asdict(cleaned)

@@ -32,7 +32,7 @@ from clustering_tasks.workspace.resources import check_count
 from stage4.assets import clusters_asset
 from stage4.conf import CALLBACK_URL, callback_url, chosen, conf_of_levels
 from stage4.events.callbacks import check_callback
-from stage4.job_ids import STAGE3_PREFIX
+from stage4.job_ids import STAGE3_PREFIX, dag_of, job_id
 from stage4.source_tables.choice import Chosen, chosen_table, with_choice
 from stage4.tasks.errors import airflow_errors
 
@@ -97,6 +97,7 @@ def check_stage3(level: str, dag_run: Triggered, ti: Pushing) -> Json:
         settings = with_choice(settings, table)
         settings = with_installed_llm(settings, LEVELS[level], deployment().llm_conn_id)
         begin_reading(level, dag_run.run_id)
+        _register(level, dag_run.run_id)
         if table is None:
             items, options = _check_files(level)
         else:
@@ -122,6 +123,16 @@ def begin_reading(level: str, run_id: str) -> None:
 
     with database() as connection:
         stage3_events.mark_begun(connection, level, run_id)
+
+
+def _register(level: str, run_id: str) -> None:
+    """Keep the run's name: by it `housekeeping` asks Airflow whether the job is over."""
+    from stage4.database import outbox
+    from stage4.database.connection import database
+
+    name = outbox.JobName(job_id(dag_of(level), run_id), level, run_id)
+    with database() as connection:
+        outbox.register(connection, name)
 
 
 def check_settings(dag_run: Triggered) -> dict[str, Json]:

@@ -184,7 +184,9 @@ def _wrongly_written(installation: Installation, job: str) -> Iterator[str]:
     ):
         yield f"publication and its events {row}"
     for row in installation.rows(
-        "SELECT job_id, state FROM stage4.event_jobs WHERE ended_at IS NULL AND job_id = %s", job
+        "SELECT job_id, state FROM stage4.event_jobs"
+        " WHERE ended_at IS NULL AND state IS NOT NULL AND job_id = %s",
+        job,
     ):
         yield f"job without an end {row}"
 

@@ -1,14 +1,19 @@
 """Starting jobs and acting on them: Airflow's whole API server, PostgreSQL, no worker."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.concurrency import run_in_threadpool
 from starlette.testclient import TestClient
 
 from clustering_tasks.settings.deployment import deployment
+from stage4.api.airflow_app import AirflowApp, Answer
 from stage4.job_ids import job_id, level_run_id
 from stage4.tasks import ALL_PARTS, LEVEL_TASKS
 from stage4_plugin import URL_PREFIX
@@ -308,7 +313,11 @@ def failed_at(job: Json, task: str) -> None:
     end_run(DAG, job["dag_run_id"], "failed")
 
 
-MERGE: Json = {"from": "merge"}
+def beginning(task: str) -> Json:
+    return {"from": task}
+
+
+MERGE = beginning("merge")
 
 
 def test_a_retry_from_a_task_repeats_it_and_what_follows(api: Client) -> None:
@@ -334,24 +343,238 @@ def test_a_retry_from_a_task_repeats_it_and_what_follows(api: Client) -> None:
     assert detail.endswith("is of all levels.")
 
 
-def test_a_job_whose_work_a_deletion_has_removed_begins_anew(
-    api: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("STAGE4_WORKSPACE", str(tmp_path))
     deployment.cache_clear()
+    yield tmp_path
+    deployment.cache_clear()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has left in the workspace."""
+
+    job: Json
+    level: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.level / "runs" / str(self.job["job_id"])
+
+    def keep(self, *names: str) -> None:
+        """Record the results of these steps, whose artefacts are whole."""
+        parts = [{"part": 0, "name": "all", "items": 1}]
+        write_json(self.folder / "run.json", {})
+        for name in names:
+            # another mount than this server's, as containers have
+            uri = f"/mnt/{self.level.name}/artefacts/{name}/{self.job['job_id']}"
+            write_json(self.folder / f"{name}.json", {"uri": uri, "parts": parts})
+            write_json(self.artefact(name) / "result.json", {})
+
+    def artefact(self, name: str) -> Path:
+        return self.level / "artefacts" / name / str(self.job["job_id"])
+
+
+def write_json(path: Path, content: Json) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def cleared(job: Json) -> set[str]:
+    """The tasks that run again; `all_parts` stands beside them."""
+    states = states_of(DAG, job["dag_run_id"])
+    return {task for task, found in states.items() if found is None} - {ALL_PARTS}
+
+
+def from_on(task: str) -> set[str]:
+    return {*LEVEL_TASKS[LEVEL_TASKS.index(task) :]}
+
+
+RESULTS = ("snapshot", "plan", "cluster-0", *LEVEL_TASKS[4:-4])
+
+
+def test_a_job_whose_work_a_deletion_has_removed_begins_anew(api: Client, workspace: Path) -> None:
     job = api.submit()
-    folder = tmp_path / "events" / "runs" / job["job_id"]
-    folder.mkdir(parents=True)
-    for name in ("run", "snapshot"):
-        (folder / f"{name}.json").write_text("{}")
+    work = Work(job, workspace / "events")
+    work.keep(*RESULTS)
     failed_at(job, "merge")
     api.act(job["job_id"], "retry")
-    assert states_of(DAG, job["dag_run_id"])["snapshot"] == "success"
+    assert cleared(job) == from_on("merge")
     failed_at(job, "merge")
-    (folder / "snapshot.json").unlink()
+    for name in RESULTS:
+        (work.folder / f"{name}.json").unlink()
+    detail = api.act(job["job_id"], "retry", 409, **MERGE)["detail"]
+    assert "Begin with `check_stage3`" in detail
     api.act(job["job_id"], "retry")
     assert {*states_of(DAG, job["dag_run_id"]).values()} == {None}
-    deployment.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("gone", "begin"),
+    [
+        (["plan"], "plan"),
+        (["cluster-0"], "cluster"),
+        (["merge"], "merge"),
+        (["snapshot"], "check_stage3"),
+        (["tag", "trend"], "tag"),
+        (["identify", "plan"], "identify"),  # nothing behind `identify` reads the plan
+        (["map"], None),
+        (["plan", "cluster-0"], None),
+    ],
+)
+@pytest.mark.parametrize("how", ["record", "artefact", "damaged"])
+def test_a_retry_begins_where_what_it_reads_is_still_there(
+    api: Client, workspace: Path, gone: list[str], begin: str | None, how: str
+) -> None:
+    """`housekeeping` takes artefacts of old runs, and runs of old days."""
+    job = api.submit()
+    work = Work(job, workspace / "events")
+    work.keep(*RESULTS)
+    failing = "merge" if begin in ("plan", "cluster") else "label"
+    for name in gone:
+        if how == "record":
+            (work.folder / f"{name}.json").unlink()
+        elif how == "damaged":
+            (work.folder / f"{name}.json").write_text('{"uri": ')
+        else:
+            shutil.rmtree(work.artefact(name))
+    if how == "record" and gone[0].startswith("cluster"):
+        begin = "merge"  # a part without a record may have failed: `merge` says so
+    failed_at(job, failing)
+    asked = beginning(failing)
+    if begin in (None, failing):
+        api.act(job["job_id"], "retry", **asked)
+        assert cleared(job) == from_on(failing)
+        failed_at(job, failing)
+    else:
+        detail = api.act(job["job_id"], "retry", 409, **asked)["detail"]
+        assert f"Begin with `{begin}`" in detail
+    api.act(job["job_id"], "retry")
+    assert cleared(job) == from_on(begin or failing)
+
+
+def test_a_sink_is_tried_again_alone_whatever_else_is_gone(api: Client, workspace: Path) -> None:
+    job = api.submit()
+    Work(job, workspace / "events").keep("label")
+    failed_at(job, "notify_stage5")
+    api.act(job["job_id"], "retry")
+    assert "publish" not in cleared(job)
+    assert "notify_stage5" in cleared(job)
+
+
+def test_a_workspace_that_this_server_does_not_see_changes_nothing(
+    api: Client, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for uri in (str(workspace / "elsewhere"), "s3://without-its-library/x"):
+        monkeypatch.setenv("STAGE4_WORKSPACE", uri)
+        deployment.cache_clear()
+        job = api.submit()
+        failed_at(job, "merge")
+        api.act(job["job_id"], "retry")
+        assert cleared(job) == from_on("merge")
+
+
+@pytest.mark.parametrize(
+    ("failed", "begin", "missing"),
+    [
+        ("snapshot", "merge", "snapshot"),
+        ("check_stage3", "write_back", "check_stage3"),
+        ("cluster", "merge", "cluster"),
+        ("publish", "notify_stage5", "publish"),
+    ],
+)
+def test_a_retry_does_not_begin_behind_what_has_not_succeeded(
+    api: Client, failed: str, begin: str, missing: str
+) -> None:
+    """The rest would be skipped or fail again, with the words of another task."""
+    job = api.submit()
+    failed_at(job, failed)
+    before = states_of(DAG, job["dag_run_id"])
+    detail = api.act(job["job_id"], "retry", 409, **beginning(begin))["detail"]
+    assert f"Begin with `{missing}`" in detail
+    assert states_of(DAG, job["dag_run_id"]) == before
+    assert api.act(job["job_id"], "retry", **beginning(missing))["state"] == "queued"
+
+
+def test_a_retry_begins_behind_a_part_or_a_map_that_a_run_goes_on_without(api: Client) -> None:
+    job = api.submit()
+    begin(job, "success", "failed")
+    end_run(DAG, job["dag_run_id"], "failed")
+    api.act(job["job_id"], "retry", **MERGE)
+    assert {"cluster[0]", "cluster[1]"}.isdisjoint(cleared(job))
+    other = api.submit()
+    set_states(DAG, other["dag_run_id"], {"map": "failed"}, "success")
+    end_run(DAG, other["dag_run_id"], "success")
+    api.act(other["job_id"], "retry", **beginning("load_postgres"))
+    assert cleared(other) == from_on("load_postgres")
+
+
+def test_a_retry_of_all_parts_takes_every_one(api: Client) -> None:
+    job = api.submit()
+    begin(job, "success", "success")
+    set_states(DAG, job["dag_run_id"], {}, "success")
+    end_run(DAG, job["dag_run_id"], "success")
+    api.act(job["job_id"], "retry", **beginning("cluster"))
+    assert {"cluster[0]", "cluster[1]", *from_on("merge")} == cleared(job)
+
+
+def test_a_task_that_the_run_does_not_have_is_refused(api: Client) -> None:
+    """Its DAG was an earlier version's."""
+    from airflow.models.taskinstance import TaskInstance  # noqa: TID251
+    from airflow.utils.session import create_session
+
+    job = api.submit()
+    set_states(DAG, job["dag_run_id"], {}, "success")
+    end_run(DAG, job["dag_run_id"], "success")
+    with create_session() as session:
+        session.query(TaskInstance).filter_by(run_id=job["dag_run_id"], task_id="tag").delete()
+    assert "`tag`" in api.act(job["job_id"], "retry", 409, **beginning("tag"))["detail"]
+
+
+def test_a_job_that_was_called_failed_behind_its_end_is_told_what_to_name(api: Client) -> None:
+    job = api.submit()
+    set_states(DAG, job["dag_run_id"], {}, "success")
+    end_run(DAG, job["dag_run_id"], "failed")
+    assert "`from`" in api.act(job["job_id"], "retry", 409)["detail"]
+    assert api.act(job["job_id"], "retry", **MERGE)["state"] == "queued"
+
+
+def test_a_second_retry_ends_nothing_that_the_first_has_started(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = api.submit()
+    before_merge = LEVEL_TASKS[: LEVEL_TASKS.index("merge")]
+    states: dict[str, str | None] = {**dict.fromkeys(before_merge, "success"), "merge": "running"}
+    failed_at(job, "merge")
+    api.act(job["job_id"], "retry", **MERGE)
+    failed_at(job, "merge")
+    set_states(DAG, job["dag_run_id"], states, None)
+    end_run(DAG, job["dag_run_id"], "failed")  # as the second one has read it, a moment ago
+    assert "retried" in api.act(job["job_id"], "retry", 409, **MERGE)["detail"]
+    assert states_of(DAG, job["dag_run_id"])["merge"] == "running"
+    failed_at(job, "merge")
+
+    async def colliding(*_: object) -> Answer:
+        """Both have read the same rows: Airflow's database refuses the later one."""
+        await run_in_threadpool(end_run, DAG, job["dag_run_id"], "queued")
+        return Answer(500, [])
+
+    monkeypatch.setattr(AirflowApp, "call", colliding)
+    assert "retried" in api.act(job["job_id"], "retry", 409)["detail"]
+
+
+def test_from_gives_nobody_a_right_and_brings_no_canceled_job_back(
+    api: Client, whole: TestClient
+) -> None:
+    job = api.submit()
+    failed_at(job, "merge")
+    Client(whole, bearer("viewer", "vera")).act(job["job_id"], "retry", 403, **MERGE)
+    assert state(api, job) == "failed"
+    other = api.submit()
+    begin(other, "success")
+    api.cancel(other["job_id"])
+    assert "submit a new one" in api.act(other["job_id"], "retry", 409, **MERGE)["detail"]
 
 
 def set_states_of_parts(run_id: str) -> None:

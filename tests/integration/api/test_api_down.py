@@ -1,11 +1,13 @@
 """What stops working, and what does not, when something that the API rests on is down."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from upath import UPath
 
 from clustering_tasks.settings.deployment import deployment
 from stage4.database.job_events import Started
@@ -164,6 +166,72 @@ def test_the_workspace(viewer: Api, settings: pytest.MonkeyPatch, tmp_path: Path
     deployment.cache_clear()
     assert health(viewer)[1]["workspace"] == "down"
     assert viewer.get("resources")["disk_free_bytes"] is None
+
+
+def raising(error: Exception) -> Callable[..., UPath]:
+    def fail(*_: object) -> UPath:
+        raise error
+
+    return fail
+
+
+class StoreError(Exception):
+    """What the library of an object store may raise: a kind of its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StoreError("https://u:s3cret@store"), "StoreError"),
+        (ImportError("Install s3fs to access S3"), "Install s3fs"),
+        (PermissionError("/s3cret"), "PermissionError"),
+    ],
+)
+def test_whatever_the_workspace_raises_is_told_and_no_failure_of_the_server(
+    viewer: Api, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    monkeypatch.setattr("stage4.api.routes.health.UPath", raising(error))
+    status, found = health(viewer)
+    assert (status, found["workspace"], found["postgres"]) == (200, "down", "up")
+    detail = viewer.get("health")["dependencies"]["workspace"]["detail"]
+    assert said in detail
+    assert "s3cret" not in detail
+
+
+@pytest.mark.parametrize("url", ["http://u:s3cret@[v1.x]/", "http://u:s3cret@127.0.0.1:9"])
+def test_an_address_of_stage3_that_leads_nowhere_is_not_told(
+    viewer: Api, settings: pytest.MonkeyPatch, url: str
+) -> None:
+    settings.setenv("STAGE4_STAGE3_URL", url)
+    deployment.cache_clear()
+    answer = viewer.ask("GET", "health")
+    assert answer.json()["dependencies"]["stage3"]["status"] == "down"
+    assert "s3cret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"host": "redis://u:s3cret@h"}, "host"),
+        ({"host": "redis", "port": 99999}, "port"),
+        ({"host": "redis", "schema": "s3cret"}, "number of a database"),
+    ],
+)
+def test_a_wrong_connection_to_redis_is_told_and_keeps_no_server_from_starting(
+    results: Results, settings: pytest.MonkeyPatch, wrong: dict[str, Any], said: str
+) -> None:
+    settings.setenv("AIRFLOW_CONN_CACHE", json.dumps({"conn_type": "redis", **wrong}))
+    settings.setenv("STAGE4_REDIS_CONN_ID", "cache")
+    settings.setenv("STAGE4_STAGE3_STREAM_CONN_ID", "cache")
+    deployment.cache_clear()
+    with serving() as client:
+        api = Api(client, bearer("viewer"))
+        assert api.get("runs")["runs"] == []
+        found = api.get("health")["dependencies"]
+    for name in ("redis", "stage3_stream"):
+        assert found[name]["status"] == "down"
+        assert said in found[name]["detail"]
+        assert "s3cret" not in found[name]["detail"]
 
 
 def test_a_fresh_installation_is_healthy(

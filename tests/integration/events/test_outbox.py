@@ -24,7 +24,7 @@ from stage4.database.roll_back import roll_back
 from tests.contract import check_event
 from tests.events_out import NOON, WebhookServer
 from tests.integration.conftest import Results
-from tests.integration.events.sending import another, noted, outbox
+from tests.integration.events.sending import JOB, another, noted, outbox
 from tests.integration.label_files import Label
 from tests.integration.test_publication_run import Crash, load
 
@@ -135,16 +135,18 @@ def test_what_is_known_is_written_once(results: Results, hook: WebhookServer) ->
 def test_old_events_go_and_their_job_with_them(results: Results, hook: WebhookServer) -> None:
     noted(Started(NOON))
     with database() as connection:
-        assert stored.prune(connection, "documents", 90) == 0
-        assert stored.prune(connection, "events", 90) == 2
+        assert stored.prune(connection, "documents", 90, []) == 0
+        assert stored.prune(connection, "events", 90, []) == 2
         assert outbox(results) == []
         jobs = "SELECT count(*) FROM stage4.event_jobs"
         assert results.rows(jobs, user=results.loader) == [(1,)]  # it has just changed
         connection.execute("UPDATE stage4.event_jobs SET changed_at = '2025-01-01'")
-        stored.prune(connection, "events", 90)
+        stored.prune(connection, "events", 90, [JOB.job_id])
         assert results.rows(jobs, user=results.loader) == [(1,)]  # it may be paused, and goes on
         connection.execute("UPDATE stage4.event_jobs SET ended_at = '2025-01-01'")
-        stored.prune(connection, "events", 90)
+        stored.prune(connection, "events", 90, [JOB.job_id])
+        assert results.rows(jobs, user=results.loader) == [(1,)]  # it is tried again
+        stored.prune(connection, "events", 90, [])
         assert results.rows(jobs, user=results.loader) == [(0,)]
 
 

@@ -154,6 +154,7 @@ def test_submit_says_that_a_paused_dag_waits(script: Script, terminal: Command) 
         (("pause", "--now"), {"action": "pause", "now": True}),
         (("resume",), {"action": "resume"}),
         (("retry",), {"action": "retry"}),
+        (("retry", "--from", ""), {"action": "retry", "from": ""}),  # of a variable without a value
     ],
 )
 def test_acts_on_a_job(

@@ -50,6 +50,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     [
         *(("RUNNER", "podman"), ("RETRIES", "-1"), ("GPU", "perhaps")),
         *(("STAGE3_URL", "ftp://stage3"), ("STAGE3_URL", "http://stage3:99999")),
+        *(("STAGE3_URL", "http://[::1"), ("STAGE3_URL", "http://stage3\t:80")),
         *(("MEMORY_LIMIT", "8x"), ("WORKSPACE", "  "), ("WORKSPACE", "s4://bucket")),
         *(("OUTPUT", " "), ("INDICES", "\t"), ("SOURCE_TABLES", "{")),
         *(("STEP_TIMEOUT_MINUTES", "0"), ("CALLBACK_SECRET", "c2VjcmV0" * 4)),

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from upath import UPath
 
+from clustering_tasks.errors import BadInputError
+from clustering_tasks.workspace import cleanup
 from clustering_tasks.workspace.cleanup import Cleaned, clean_workspace
+from clustering_tasks.workspace.listing import Entry, Listing
 
 DAY = 86_400.0
 NOW = time.time()
@@ -211,6 +215,124 @@ def test_a_folder_that_is_a_link_is_seen(tmp_path: Path) -> None:
     (tmp_path / "workspace" / "events").symlink_to(tmp_path / "other" / "events")
     place.clean()
     assert place.left() == {"young", "context"}
+
+
+def test_a_link_that_leads_in_a_circle_is_not_followed(tmp_path: Path) -> None:
+    place = Workspace(UPath(tmp_path / "workspace"))
+    place.run("old", 100)
+    place.run("young", 1, place.artefact("label/used", 100))
+    for where in ("events", "events/runs/young", "events/runs/old", "events/artefacts/label/used"):
+        (tmp_path / "workspace" / where / "circle").symlink_to(tmp_path / "workspace")
+    place.clean()
+    assert {each.name for each in Path(place.root.path, "events", "runs").iterdir()} == {"young"}
+    assert Path(place.root.path, "events", "artefacts", "label", "used", "result.json").exists()
+
+
+def test_what_a_link_leads_to_stays(tmp_path: Path) -> None:
+    """Who clears an export has linked it, or the run's folder, from elsewhere."""
+    place = Workspace(UPath(tmp_path / "workspace"))
+    elsewhere = UPath(tmp_path / "elsewhere")
+    write(elsewhere / "run.json", b"{}", 100)
+    place.run("old", 100)
+    exports = tmp_path / "workspace" / "events" / "exports"
+    exports.mkdir()
+    for link in (exports / "folder", exports.parent / "runs" / "linked"):
+        link.symlink_to(tmp_path / "elsewhere")
+    (exports / "file").symlink_to(tmp_path / "elsewhere" / "run.json")
+    done = place.clean()
+    assert (done.runs, done.leftovers) == (2, 2)
+    assert not [*exports.iterdir(), *(exports.parent / "runs").iterdir()]
+    assert (tmp_path / "elsewhere" / "run.json").exists()
+
+
+def test_the_disks_own_folder_is_left_out(tmp_path: Path) -> None:
+    place = Workspace(UPath(tmp_path / "workspace"))
+    write(place.root / "lost+found" / "#12", b"x" * 100_000, 400)
+    place.run("young", 1, place.artefact("label/used", 10))
+    assert place.clean(limit=50_000).left_bytes < 50_000
+    assert place.left() == {"young", "used"}
+
+
+@pytest.mark.parametrize("record", ["runs/young/label.json", "artefacts/label/done/result.json"])
+def test_a_damaged_record_is_named_and_nothing_goes_that_it_may_name(
+    place: Workspace, record: str
+) -> None:
+    done, other = place.artefact("label/done", 200), place.artefact("label/other", 200)
+    place.run("young", 10, done, other)
+    write(place.root / "events" / record, b'{"uri": "', 10)
+    with pytest.raises(BadInputError, match=record):
+        place.clean(limit=1)
+    assert place.left() == {"young", "done", "other"}
+
+
+@pytest.mark.parametrize(
+    "odd", ["events/artefacts//label/done/x", "events//runs/old/x", "events/runs/old/../young/x"]
+)
+def test_objects_whose_names_are_no_paths_take_nothing_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    """As a copy to a prefix with one slash too many makes them: a path would drop the slash."""
+    place = Workspace(UPath(f"memory://{tmp_path.name}/odd"))
+    kept = place.artefact("label/done", 10)
+    place.run("young", 10, kept)
+    write(place.root / "stray", b"x", 400)
+    fs = place.root.fs
+    found, modified = type(fs).find, type(fs).modified
+    name, stray = f"{place.root.path}/{odd}", f"{place.root.path}/stray"
+
+    def with_odd(self: Any, path: str, **how: Any) -> Any:
+        return {name: fs.info(stray), **found(self, path, **how)}
+
+    monkeypatch.setattr(type(fs), "find", with_odd)
+    monkeypatch.setattr(
+        type(fs), "modified", lambda self, path: modified(self, stray if path == name else path)
+    )
+    place.clean()
+    assert place.left() == {"young", "done"}
+    assert (kept / "attempt" / "data").exists()
+
+
+def test_what_a_run_begins_to_use_meanwhile_stays(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal may take long: here a run starts behind the first artefact."""
+    names = ("a", "b", "c")
+    artefacts = {name: place.artefact(f"label/{name}", 200) for name in names}
+    monkeypatch.setattr(cleanup, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(cleanup, "_LOOK_SECONDS_IN_STORE", 0.0)
+    remove = Listing.remove
+
+    def starting(self: Listing, entry: Entry) -> None:
+        remove(self, entry)
+        if entry.path.endswith("label/a"):
+            place.run("new", 0, artefacts["c"])
+
+    monkeypatch.setattr(Listing, "remove", starting)
+    assert place.clean().artefacts == 2
+    assert place.left() == {"c", "new"}
+
+
+def test_an_artefact_is_in_use_while_its_run_does_anything(place: Workspace) -> None:
+    """A run without Airflow, which nobody calls live, may be at work for days."""
+    used, over = place.artefact("snapshot/used", 9), place.artefact("snapshot/over", 8)
+    at_work = place.run("at_work", 9, used)
+    write(at_work / "cluster-0.checkpoint" / "key-digest.npz", b"block", 0.01)
+    place.run("over", 8, over)
+    place.clean("over", limit=1)
+    assert (used.exists(), over.exists()) == (True, False)
+
+
+def test_what_a_run_that_is_not_over_continues_stays(place: Workspace) -> None:
+    """Another run was published since: a live one goes on from what it began with."""
+    graph, other = place.artefact("cluster/graph", 200), place.artefact("cluster/other", 150)
+    place.run("base", 200, graph)
+    place.run("full", 200, other)
+    for job, before, taken in (("paused", "base", "incremental"), ("anew", "full", "full")):
+        mode = {"taken": taken, "previous": {"job_id": before}}
+        write(place.run(job, 190) / "mode.json", orjson.dumps(mode), 190)
+    live = {"events": {"paused", "anew"}}
+    clean_workspace(str(place.root), {}, 90, 1, live)
+    assert place.left() == {"base", "graph", "paused", "anew"}
 
 
 def test_old_corrections_go_when_no_run_names_them(place: Workspace) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from time import perf_counter
+from typing import Any
 
 import httpx
 import psycopg
+import structlog
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import APIRouter, Response
 from redis.asyncio import Redis
@@ -26,9 +28,10 @@ from stage4.api.services import Services, ServicesDep
 from stage4.events.receivers import unusable
 from stage4.events.stage3.reading import reading
 from stage4.events.stage3.stream import GROUP, STREAM
-from stage4.redis_link import redis_url
+from stage4.redis_link import RedisAddressError, redis_url
 
 router = APIRouter(tags=["installation"])
+log = structlog.get_logger()
 
 _WAIT_SECONDS = 2.0
 _LATE = timedelta(minutes=10)  # a refused event waits for two
@@ -61,8 +64,12 @@ async def read_health(response: Response, _access: AccessDep, services: Services
         "event_receivers": lambda: _event_receivers(services),
         "workspace": lambda: _workspace(services),
     }
-    found = await asyncio.gather(*map(_tried, asked.values()))
-    dependencies = dict(zip(asked, found, strict=True))
+    # An object store's library has errors of its own; whichever it raises is told, and is no 5xx.
+    found = await asyncio.gather(*map(_tried, asked.values()), return_exceptions=True)
+    dependencies = {
+        name: each if isinstance(each, Dependency) else _failed(name, each)
+        for name, each in zip(asked, found, strict=True)
+    }
     postgres = dependencies["postgres"]
     if postgres.status == "down":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -86,17 +93,28 @@ async def _tried(ask: Callable[[], Awaitable[str | None]]) -> Dependency:
     started = perf_counter()
     try:
         detail = await asyncio.wait_for(ask(), _WAIT_SECONDS)
-    except (psycopg.Error, httpx.HTTPError, RedisError, OSError, ValueError) as error:
+    except _EXPECTED as error:
         return Dependency(status="down", detail=_words(error), seconds=None)
     if detail is None:
         return Dependency(status="off", detail="not configured", seconds=None)
     return Dependency(status="up", detail=detail, seconds=round(perf_counter() - started, 4))
 
 
+def _failed(name: DependencyName, error: BaseException) -> Dependency:
+    """Tell of an error that nobody has foreseen; its words, which may be secret, are logged."""
+    log.error("a dependency cannot be asked", dependency=name, exc_info=error)
+    detail = f"cannot be asked ({type(error).__name__}): the API server's log has more"
+    return Dependency(status="down", detail=detail, seconds=None)
+
+
 def _words(error: Exception) -> str:
     """Say what is wrong without addresses, users or passwords."""
     if isinstance(error, _NotHealthyError):
         return str(error)
+    if isinstance(error, ImportError):
+        return f"a package is missing in the API server's environment: {error}"
+    if isinstance(error, httpx.InvalidURL):
+        return "STAGE4_STAGE3_URL is no URL"
     if isinstance(error, ResponseError):
         return f"Redis refuses: {str(error).partition(' ')[0]}"  # its code, as NOPERM or WRONGTYPE
     if isinstance(error, TimeoutError):
@@ -108,6 +126,12 @@ class _NotHealthyError(ValueError):
     """It answers, but not as it should."""
 
 
+_EXPECTED = (
+    *(psycopg.Error, RedisError, OSError, ValueError, ImportError),
+    *(httpx.HTTPError, httpx.InvalidURL),  # the latter is none of the former
+)
+
+
 async def _postgres(services: Services) -> str:
     async with services.database.reader() as connection:
         row = await read_row(connection, "SELECT version_num FROM stage4.alembic_version")
@@ -117,10 +141,12 @@ async def _postgres(services: Services) -> str:
 
 
 async def _redis(services: Services) -> str | None:
-    if deployment().redis_conn_id is None:
+    conn_id = deployment().redis_conn_id
+    if conn_id is None:
         return None
     if not services.cache.configured:
-        raise _NotHealthyError("Airflow has no connection of the name in STAGE4_REDIS_CONN_ID")
+        await _redis_address(conn_id, "STAGE4_REDIS_CONN_ID")
+        raise _NotHealthyError("its connection is new: restart the API server")
     if not await services.cache.ping():
         raise _NotHealthyError("no answer")
     return "answers"
@@ -145,15 +171,9 @@ async def _stage3_stream() -> str | None:
     conn_id = deployment().stage3_stream_conn_id
     if conn_id is None:
         return None
-    try:
-        connection = await run_in_threadpool(airflow_connection, conn_id)
-    except AirflowNotFoundException:
-        raise _NotHealthyError(
-            "Airflow has no connection of the name in STAGE4_STAGE3_STREAM_CONN_ID"
-        ) from None
-    extra = connection.extra_dejson
+    url, extra = await _redis_address(conn_id, "STAGE4_STAGE3_STREAM_CONN_ID")
     stream, group = str(extra.get("stream", STREAM)), str(extra.get("group", GROUP))
-    async with Redis.from_url(redis_url(connection)) as client:
+    async with Redis.from_url(url) as client:
         found = await reading(client, stream, group)
     if found is None or not found.is_read:
         raise _NotHealthyError(
@@ -161,6 +181,23 @@ async def _stage3_stream() -> str | None:
         )
     waiting = "entries" if found.waiting is None else f"{found.waiting} entries"
     return f"{waiting} wait, {found.pending} are being stored, {found.dead} are dead letters"
+
+
+async def _redis_address(conn_id: str, setting: str) -> tuple[str, dict[str, Any]]:
+    """Look up the URL of an Airflow connection to Redis, and its extra.
+
+    Raises:
+        _NotHealthyError: there is none, or it names no Redis.
+    """
+    try:
+        connection = await run_in_threadpool(airflow_connection, conn_id)
+        return redis_url(connection), connection.extra_dejson
+    except AirflowNotFoundException:
+        raise _NotHealthyError(
+            f"Airflow has no connection of the name in {setting}, or cannot read it"
+        ) from None
+    except RedisAddressError as error:
+        raise _NotHealthyError(f"the connection in {setting}: {error}") from None
 
 
 async def _event_receivers(services: Services) -> str | None:

@@ -104,7 +104,8 @@ async def act(job_id: JobIdPath, asked: JobAct, request: Request, access: Access
 
     `pause` keeps what is finished; what runs is finished, too, or ended with `now`, which frees
     its slot and the GPU. `retry` runs failed tasks again and all that follow them, nothing else;
-    a job whose work a deletion has removed begins anew. With `from` it begins with that task.
+    where a deletion of documents or `housekeeping` has removed what these read, it begins with the
+    task that makes it. With `from` it begins with that task, or is refused.
     """
     _refuse_pair(asked)
     job, actor = await _to_act(job_id, request, access)

@@ -26,7 +26,7 @@ from stage4.database import stage3_events
 from stage4.database.direct import brief_connection
 from stage4.database.stage3_events import arrival
 from stage4.events.stage3.stream import GROUP, STREAM, StreamReader
-from stage4.redis_link import redis_url
+from stage4.redis_link import RedisAddressError, redis_url
 
 if TYPE_CHECKING:
     from stage4.database.connection import Database
@@ -35,6 +35,10 @@ ANSWER_SECONDS = 10.0  # more than an empty stream is waited for
 PAUSE_SECONDS = 5.0  # after a failure
 
 log = structlog.get_logger()
+
+
+# What somebody may mend while this waits.
+_PASSING = (RedisError, OSError, RedisAddressError, psycopg.Error, AirflowException)
 
 
 class Stage3StreamTrigger(BaseEventTrigger):
@@ -65,7 +69,7 @@ class Stage3StreamTrigger(BaseEventTrigger):
                     await reader.join()
                     async for number in reader.stored():
                         yield TriggerEvent(f"{number} events")  # type: ignore[no-untyped-call]
-            except (RedisError, OSError, psycopg.Error, AirflowException) as error:
+            except _PASSING as error:
                 log.warning(
                     "Stage 3's events wait in their stream",
                     connection=self.conn_id,
