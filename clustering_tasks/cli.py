@@ -50,12 +50,16 @@ log = structlog.get_logger()
 
 
 def _level(name: str) -> Level:
-    if name not in LEVELS:
+    """Take a level by its plural or singular."""
+    known = {level.cluster_type: level for level in LEVELS.values()} | LEVELS
+    if name not in known:
         raise SettingsError(f"--level {name!r} is none of {', '.join(LEVELS)}")
-    return LEVELS[name]
+    return known[name]
 
 
-LevelName = Annotated[str, typer.Option("--level", help=f"One of {', '.join(LEVELS)}.")]
+LevelName = Annotated[
+    str, typer.Option("--level", help=f"One of {', '.join(LEVELS)}, or the singular.")
+]
 Workspace = Annotated[str, typer.Option(help="Folder or URI of runs and artefacts.")]
 Job = Annotated[str, typer.Option("--job", help="The run's id.")]
 Indices = Annotated[str, typer.Option(help="Folder or URI of Stage 3's indices.")]
@@ -272,7 +276,7 @@ def _perform(step: Step, level: str, workspace: str, job: str, *args: int | str 
     # Only this step's libraries are imported: label needs no FAISS, plan no numba.
     function = _load(step)
     run = load_run(_workspace(workspace), _level(level), _job_id(job))
-    structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
+    structlog.contextvars.bind_contextvars(level_name=run.level.name, job_id=job)
     _print(function(run, *args))
 
 
@@ -306,15 +310,17 @@ def _new_run(
     corrections: str | None,
 ) -> Run:
     structlog.contextvars.bind_contextvars(level_name=level, job_id=job)
-    refuse_filters(settings, _level(level))
+    known = _level(level)
+    structlog.contextvars.bind_contextvars(level_name=known.name)
+    refuse_filters(settings, known)
     run = Run(
         workspace=_workspace(workspace),
-        level=_level(level),
+        level=known,
         job_id=_job_id(job),
         indices=_indices(indices),
         as_of=_time(as_of),
         settings=with_installed_tags(settings, deployment().tags),
-        corrections=_frozen(corrections, _workspace(workspace), _level(level)),
+        corrections=_frozen(corrections, _workspace(workspace), known),
     )
     run.start()
     return run

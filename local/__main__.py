@@ -7,30 +7,48 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from local.configuration import MARKER, PLUGINS, USER
 from local.errors import LocalError
 from local.postgres import RESULTS
 from local.signals import raise_keyboard_interrupt
 from local.stack import Stack
-from local.state import REPO, State
+from local.state import REPO, VARIABLE, State
 
 
 def up() -> None:
     """Start Airflow, print the login, and as the last line the base URL."""
+    refuse_state_of_env_file(REPO)
     stack = Stack(State.open())
+    down, again = (f"`{stack.state.make(target)}`" for target in ("down", "up"))
     started = stack.up()
     if not started:
         print("Airflow is up already")
         if changed := stack.changed_settings():
             names = ", ".join(changed)
-            print(f"Changed since, and in force after `make down` and `make up`: {names}")
+            print(f"Changed since, and in force after {down} and {again}: {names}")
     print(f"Stage 3:   {stage3_folder(stack)}")
     print(f"Results:   {stack.environment['STAGE4_OUTPUT']}")
     print(f"Database:  {stack.database.psql(RESULTS)}")
     print(f"Logs:      {stack.state.logs}")
+    print(f"Stop:      {stack.state.make('down')}")
     print(f"User:      {USER}")
     print(f"Password:  {stack.state.secrets().password}")
     print(stack.base_url)
+
+
+def refuse_state_of_env_file(folder: Path) -> None:
+    """Refuse a state folder in `.env`: `make down` and a program's shell would not find it.
+
+    Raises:
+        LocalError: it stands there.
+    """
+    if VARIABLE in dotenv_values(folder / ".env"):
+        raise LocalError(
+            f"{VARIABLE} in {folder / '.env'} names no state folder: take it out there, and "
+            f"`export {VARIABLE}=FOLDER` in the shell of all commands"
+        )
 
 
 def stage3_folder(stack: Stack) -> str:
@@ -40,8 +58,12 @@ def stage3_folder(stack: Stack) -> str:
         return folder
     return (
         f"{folder} does not exist, so every run will fail: set STAGE4_INDICES to Stage 3's folder "
-        "in `.env` (then `make down`, `make up`)"
-        + (", or let `make demo` write a sample corpus there" if is_sample(stack, folder) else "")
+        f"in `.env` (then `{stack.state.make('down')}`, `{stack.state.make('up')}`)"
+        + (
+            f", or let `{stack.state.make('demo')}` write a sample corpus there"
+            if is_sample(stack, folder)
+            else ""
+        )
     )
 
 
@@ -52,8 +74,9 @@ def is_sample(stack: Stack, folder: str) -> bool:
 
 def down() -> None:
     """Stop Airflow and its database."""
-    Stack(State.open()).down()
-    print("Airflow and its database are stopped")
+    state = State.open()
+    Stack(state).down()
+    print(f"Airflow and its database are stopped ({state.root})")
 
 
 def demo() -> None:

@@ -4,7 +4,6 @@ The demo has a place of its own, `demo` in the state folder: database, workspace
 secrets. Neither the caller's settings nor a running `make up` take part in it.
 """
 
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -57,7 +56,8 @@ def demo() -> None:
         show_stage5(console, stage5, published)
         show_places(console, stack, published)
     console.print(f"\nDone in {time.monotonic() - began:.0f} s.")
-    console.print(f"To see it in Airflow: {with_state(state, 'up')}", soft_wrap=True)
+    console.print(f"To see it in Airflow: {state.make('up')}", soft_wrap=True)
+    console.print(f"To stop that again:   {state.make('down')}", soft_wrap=True)
 
 
 def wide_console() -> Console:
@@ -72,11 +72,6 @@ def prepare_sample(console: Console, state: State) -> None:
     console.print("Sample corpus: writing")
     counts = write_sample(state.sample)
     console.print("Sample corpus: " + ", ".join(f"{n:,} {level}" for level, n in counts.items()))
-
-
-def with_state(state: State, target: str) -> str:
-    """A command that opens or stops the demo's own Airflow."""
-    return f"STAGE4_STATE={shlex.quote(str(state.root))} make {target}"
 
 
 @contextmanager
@@ -106,7 +101,7 @@ def airflow(
     if not started:
         raise LocalError(
             "The demo's own Airflow is up already: another `make demo` runs, or this stops it: "
-            + with_state(state, "down")
+            + state.make("down")
         )
     try:
         end_interrupted_runs(stack.api())

@@ -69,8 +69,14 @@ class Stack:
     def base_url(self) -> str:
         """The UI's address."""
         if self.port is None:
-            raise LocalError("The local Airflow has never been started: run `make up`")
+            raise self._never_started()
         return base_url(self.port)
+
+    def _never_started(self) -> LocalError:
+        return LocalError(
+            f"The local Airflow of {self.state.root} has never been started: "
+            f"run `{self.state.make('up')}`"
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -139,7 +145,7 @@ class Stack:
                 f"again. Its log: {self.database.log}"
             )
         if not (self.database.data / "PG_VERSION").exists():
-            raise LocalError("The local Airflow has never been started: run `make up`")
+            raise self._never_started()
         with self.state.lock():
             self.database.start()
             try:
@@ -202,7 +208,7 @@ class Stack:
             raise SlowStartError(
                 f"No DAG was read from {', '.join(sorted(waiting))} in {PARSE_SECONDS} s; "
                 f"{self.state.logs / 'dag-processor.log'} may tell why. Airflow runs and goes on "
-                "reading; `make down` stops it"
+                f"reading; `{self.state.make('down')}` stops it"
             )
 
     def _start(self) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ REPO = Path(__file__).resolve().parent.parent
 # Postgres refuses to run as root, and its data folder must then be reachable by another user:
 # a folder of its own keeps a private home private.
 ROOT_USERS_FOLDER = Path("/var/tmp")  # noqa: S108 - the owner is checked before use
+
+VARIABLE = "STAGE4_STATE"
+DEFAULT = REPO / ".local"
 
 # A socket's path has at most 103 bytes on macOS; supervisord first makes it under a longer name.
 MAX_FOLDER_OF_SOCKETS = 75
@@ -59,12 +63,25 @@ class State:
 
     @classmethod
     def open(cls, root: Path | None = None) -> "State":
-        """The state at `root`, else at STAGE4_STATE, else `.local` of the checkout; made if new."""
-        chosen = root or Path(os.environ.get("STAGE4_STATE") or REPO / ".local")
-        state = cls(chosen.expanduser().resolve())
-        for folder in (state.root, state.run, state.logs, state.airflow_home):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """The state at `root`, else at STAGE4_STATE, else `.local` of the checkout; made if new.
+
+        Raises:
+            LocalError: no folder can be there.
+        """
+        chosen = root or Path(os.environ.get(VARIABLE) or DEFAULT)
+        try:
+            state = cls(chosen.expanduser().resolve())
+            for folder in (state.root, state.run, state.logs, state.airflow_home):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (OSError, RuntimeError) as error:  # a home that nobody knows is the latter
+            raise LocalError(f"{VARIABLE}={chosen} can be no folder of ours: {error}") from None
         return state
+
+    def make(self, target: str) -> str:
+        """The command for a target of the Makefile and this state, from any shell."""
+        if self.root == DEFAULT.resolve():
+            return f"make {target}"
+        return f"{VARIABLE}={shlex.quote(str(self.root))} make {target}"
 
     @property
     def demo(self) -> "State":

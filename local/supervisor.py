@@ -172,7 +172,10 @@ class Supervisor:
         At the `first_start`, one failed attempt is enough: nothing that passes is the cause.
         """
         if self.process() is None:
-            raise LocalError(f"Airflow's supervisor has ended: run `make up`. Its log: {self.log}")
+            raise LocalError(
+                f"Airflow's supervisor has ended: run `{self.state.make('up')}`. "
+                f"Its log: {self.log}"
+            )
         lost = {ProcessStates.FATAL} | ({ProcessStates.BACKOFF} if first_start else set())
         for name, state in self.states().items():
             if state in lost:
@@ -187,7 +190,8 @@ class Supervisor:
         except OSError as error:
             raise LocalError(
                 f"Airflow's supervisor does not answer at {self.socket} ({error}): "
-                f"run `make down`, then `make up`. Its log: {self.log}"
+                f"run `{self.state.make('down')}`, then `{self.state.make('up')}`. "
+                f"Its log: {self.log}"
             ) from error
 
     def _orders(self) -> Any:

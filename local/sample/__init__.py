@@ -17,10 +17,11 @@ def write_sample(
 ) -> dict[str, int]:
     """Write the four index pairs and `gold.json` to `folder`; return the vectors of each level.
 
-    The folder appears complete or not at all. The same `documents` and `seed` give the same bytes.
+    The folder appears complete or not at all. The same `documents` and `seed` give the same bytes;
+    a folder that has them already is left as it is.
     With `days` it has the documents that are published in the first days of the sample's 60, each
     as in the whole sample. Raises ValueError if `documents` is under `MIN_DOCUMENTS` or no document
-    is left, FileExistsError if `folder` exists and is not an empty directory.
+    is left, FileExistsError if `folder` exists and is neither this sample nor an empty directory.
     """
     # Imported here: naming this package (as the command line does) must not load FAISS.
     from local.sample.writer import write_folder

@@ -11,7 +11,7 @@ from local.sample import write_sample
 def main() -> int:
     """Write the folder, print the vectors of each level as JSON; 64 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m local.sample", description=__doc__)
-    parser.add_argument("folder", type=Path, help="where to write the folder; new or empty")
+    parser.add_argument("folder", type=Path, help="where to write it; new, empty, or this sample")
     parser.add_argument("--documents", type=int, default=420, help="news documents (420)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other news (0)")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,7 @@ from local.sample.records import (
 _BATCH = 16_384
 _WEIGHT_TEXTS = 2_000
 _NOISE = 0.25
+_MADE_BY = "sample.json"
 _RECORDS: dict[str, Callable[[Article], Iterable[Record]]] = {
     "documents": lambda article: [document_record(article)],
     "events": event_records,
@@ -99,17 +101,48 @@ def write_folder(
 ) -> dict[str, int]:
     """Write the sample beside `folder` and rename it there; return the counts per level.
 
-    Raises FileExistsError if `folder` exists and is not an empty directory.
+    A folder that has this very sample is left as it is. Raises FileExistsError if `folder` is
+    anything else than that or an empty directory.
     """
+    asked = {"documents": documents, "seed": seed, "days": days, "version": _version()}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is not empty: name another folder or remove it")
+        return _counts_there(folder, asked)
     folder.parent.mkdir(parents=True, exist_ok=True)
     half_written = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         counts = _write_levels(half_written, documents, seed, days)
+        (half_written / _MADE_BY).write_bytes(orjson.dumps({"asked": asked, "vectors": counts}))
         half_written.chmod(0o755)
         half_written.rename(folder)
     finally:
         # Gone already if all went well; else nobody shall take it for a sample.
         shutil.rmtree(half_written, ignore_errors=True)
     return counts
+
+
+def _version() -> str:
+    """Return a digest of what samples are made with: another one, other samples."""
+    here = Path(__file__).parent
+    sources = sorted([*here.glob("*.py"), *(here / "stories").glob("*.toml")])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def _counts_there(folder: Path, asked: dict[str, Any]) -> dict[str, int]:
+    """Return the counts of the sample that `folder` has, if that is the one asked for.
+
+    Raises:
+        FileExistsError: it is another one, not whole, or none at all.
+    """
+    names = [name for level in _RECORDS for name in (f"{level}.index", f"{level}_metadata.json")]
+    try:
+        made = orjson.loads((folder / _MADE_BY).read_bytes())
+        there, counts = dict(made["asked"]), dict(made["vectors"])
+    except (OSError, ValueError, KeyError, TypeError):
+        there, counts = {}, {}
+    if there == asked and all((folder / name).is_file() for name in (*names, "gold.json")):
+        return counts
+    other = [f"{name} {value}" for name, value in there.items() if value != asked.get(name)]
+    holds = f" It has another sample ({', '.join(other)})." if other else ""
+    raise FileExistsError(
+        f"{folder} exists and is not empty: name another folder or remove it.{holds}"
+    )

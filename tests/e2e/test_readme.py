@@ -45,6 +45,12 @@ def test_the_one_process_run_ends_with_the_result_that_is_shown(tmp_path: Path) 
     assert result["read"] == sum(
         result[name] for name in ("clustered", "noise", "filtered", "unassigned")
     )
+    again = json.loads(sh(script).splitlines()[-1])
+    assert again["published"], "the same lines typed again"
+    assert (result["lineage"], again["lineage"]) == (
+        {"born": result["clusters"]},
+        {"continued": result["clusters"]},
+    )
 
 
 def test_the_second_day_continues_the_first(tmp_path: Path) -> None:
@@ -55,6 +61,9 @@ def test_the_second_day_continues_the_first(tmp_path: Path) -> None:
     assert (first["mode"], second["mode"]) == ("full", "incremental")
     assert first["lineage"] == {"born": first["clusters"]}
     assert second["lineage"]["continued"] > second["lineage"].get("born", 0)
+    again = [each for each in objects(sh(script)) if "mode" in each]
+    assert [each["mode"] for each in again] == ["incremental"] * 2, "the same lines typed again"
+    assert [each["clusters"] for each in again] == [first["clusters"], second["clusters"]]
 
 
 def test_a_search_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

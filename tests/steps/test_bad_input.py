@@ -122,7 +122,7 @@ def test_other_counts_than_stage_3_reports_are_refused(
         (["--settings", "[1]"], r"--settings takes a JSON object, got \[1\]"),
         (["--settings", '{"publish": {"min_items": -1}}'], r"publish\.min_items: "),
         (["--as-of", "soon"], r"--as-of 'soon' is no ISO 8601 time"),
-        (["--level", "event"], r"--level 'event' is none of documents, events"),
+        (["--level", "comets"], r"--level 'comets' is none of documents, events"),
         (["--job", "../events"], r"--job '\.\./events' is no name of a file"),
         (["--job", ""], r"--job '' is no name of a file"),
         (["--job", "a\x1b[2Jb"], r"--job 'a\\x1b\[2Jb' is no name of a file"),

@@ -158,7 +158,7 @@ def test_a_sample_can_be_clustered_at_once(cli: CommandLine, tmp_path: Path) -> 
     drawn = tmp_path / "workspace" / "storylines" / "artefacts" / "map"
     assert "points_csv" not in outcome.result
     assert not drawn.exists()
-    with_map = cli("run", "--level", "storylines", *place, "--map")
+    with_map = cli("run", "--level", "storyline", *place, "--map")  # the singular will do
     assert with_map.code == 0
     assert drawn in Path(with_map.result["points_csv"]).parents
     assert Path(with_map.result["points_csv"]).stat().st_size

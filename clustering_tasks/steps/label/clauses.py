@@ -5,9 +5,17 @@ language stays whole, or is left out if it is too long.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from clustering_tasks.language.english import ENGLISH
+from clustering_tasks.steps.label.attributions import (
+    CLAIMING,
+    REPORTING,
+    Attributed,
+    attributed,
+    told_by,
+)
 from clustering_tasks.steps.label.sentences import tidy
 from clustering_tasks.steps.label.verbs import WORD, has_verb, is_clause, is_whole
 
@@ -23,26 +31,24 @@ _DATELINE = re.compile(
     r"(?:--|[\u2013\u2014-])\s+(?=[A-Z\"\u201c])"
 )
 _IS_DATELINE = re.compile(r"^[A-Z][A-Z.'\u2019 -]+[A-Z]\b|\([^()]+\)")
+_QUOTES = frozenset("\"\u201c\u201d\u2018\u2019'")
 _BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 
-_SAYING = (
-    r"sa(?:id|ys?)|told|tells?|report(?:ed|s)?|announce[ds]?|add(?:ed|s)|claim(?:ed|s)|confirm(?:ed|s)"
-    r"|state[ds]?|according to|wrote|writes|notes?|noted|warn(?:ed|s)|explain(?:ed|s)|show(?:ed|s)"
-    r"|believe[ds]?|suggest(?:ed|s)?|learned"
+_REPORTED_AFTER = re.compile(
+    rf",\s+(?:[^,]{{0,90}}?\b(?:{REPORTING})\b[^,]{{0,60}}"
+    r"|(?:it was|as) (?:reported|announced|confirmed|learned|expected)\b[^,]{0,30})[.,]?$"
 )
-_SAID_AFTER = re.compile(
-    rf",\s+(?:[^,]{{0,90}}?\b(?:{_SAYING})\b[^,]{{0,60}}|(?:it was|as) \w+ed\b[^,]{{0,30}})[.,]?$"
+_REPORTED_BEFORE = re.compile(
+    rf"^[^,\"\u201c]{{2,60}}? (?:{REPORTING})(?: (?:[A-Z]\w+day|yesterday|today))? that (?=\w)"
 )
-_SAID_BEFORE = re.compile(
-    rf"^(?:According to [^,]{{2,60}}, |[^,\"\u201c]{{2,60}}? (?:{_SAYING})"
-    r"(?: (?:[A-Z]\w+day|yesterday|today))? that |(?:Police|Officials|Authorities) sa(?:id|y)"
-    r"(?: [A-Z]\w+day)? (?=(?:the|an?|two|three|\d|[A-Z])))(?=\w)"
+# The same with whom they told it, or when.
+_REPORTED_TO_BEFORE = re.compile(
+    rf"^[^,\"\u201c]{{2,60}}? (?:{REPORTING})(?: (?!that\b)[^\s,\"\u201c]+){{1,9}} that (?=\w)"
 )
-# The same with whom they said it to, or when.
-_TOLD_BEFORE = re.compile(
-    rf"^[^,\"\u201c]{{2,60}}? (?:{_SAYING})(?: (?!that\b)[^\s,\"\u201c]+){{1,9}} that (?=\w)"
+# What a long sentence adds: ", but police say that nobody was hurt".
+_SAID_BESIDES = re.compile(
+    rf",\s+(?:and|but|who|which|where|when|while|as)\b[^,]{{0,90}}?\b(?:{CLAIMING})\b[^,]{{0,60}}[.,]?$"
 )
-_SPEAKERS = ("According", "Police", "Officials", "Authorities")
 _ADVERBIAL = re.compile(
     r"^(?:(?:Earlier |Late |Early )?(?:On|In|At|After|Following|During|Despite|With|For|Since"
     r"|By|From|Last|Yesterday|Today|Meanwhile|However|Also|But|And|So|Then|Well|Now|Here)\b"
@@ -102,10 +108,29 @@ _DAY = re.compile(
 def clauses(sentence: str) -> list[str]:
     """Return what one of `sentences` says in at most `LONGEST` characters, the fullest first."""
     whole = _without_frame(sentence)
-    found = [whole] if len(whole) <= LONGEST else []
-    if not found:
+    spoken = attributed(whole)
+    if spoken is not None and not spoken.leads and _QUOTES.isdisjoint(spoken.told):
+        whole = spoken.behind(spoken.told, max(LONGEST, len(whole))) or whole
+    if len(whole) <= LONGEST:
+        found = [whole]
+    elif spoken is None:
         found = [short for short in _shortened(whole) if is_whole(short)]
+    else:
+        found = _attributed_forms(spoken, [spoken.told, *_shortened(spoken.told, _room(spoken))])
+        if spoken.leads:
+            found += [short for short in _shortened(whole) if is_whole(short)]
     return [each for each in dict.fromkeys(map(tidy, found)) if each]
+
+
+def _room(spoken: Attributed) -> int:
+    """Return how long a wording may be that who says it stands behind."""
+    return LONGEST - len(f", {spoken.brief}")
+
+
+def _attributed_forms(spoken: Attributed, forms: Iterable[str]) -> list[str]:
+    """Put who says it behind each wording that leaves room for it."""
+    told = (spoken.behind(form, LONGEST) for form in map(tidy, forms) if is_whole(form))
+    return [form for form in told if form]
 
 
 def head(sentence: str) -> str:
@@ -113,18 +138,27 @@ def head(sentence: str) -> str:
 
     It says less than `clauses`: the last aside is left out, then a second verb or adjuncts.
     """
-    text = _without_brackets(_without_frame(sentence))
+    sentence = _without_frame(sentence)
+    spoken = attributed(sentence)
+    if spoken is not None and not spoken.leads:
+        found = _attributed_forms(spoken, [_beginning(spoken.told, _room(spoken))])
+        return found[0] if found else ""
+    return _beginning(sentence, LONGEST)
+
+
+def _beginning(sentence: str, most: int) -> str:
+    text = _without_brackets(sentence)
     if _OPENS_BESIDE.match(text) or ENGLISH.isdisjoint(text.split()):
         return ""
-    text = text[: min((m.start() for m in _BESIDE.finditer(text, LONGEST)), default=len(text))]
-    ends = [at for m in _SECOND_VERB.finditer(text, _LONG_ENOUGH) if (at := m.start()) <= LONGEST]
+    text = text[: min((m.start() for m in _BESIDE.finditer(text, most)), default=len(text))]
+    ends = [at for m in _SECOND_VERB.finditer(text, _LONG_ENOUGH) if (at := m.start()) <= most]
     text = next((text[:at] for at in reversed(ends) if is_clause(text[:at])), text)
-    text = _without_adjuncts(text)
-    return tidy(text) if len(text) <= LONGEST and is_whole(text) and is_clause(text) else ""
+    text = _without_adjuncts(text, most)
+    return tidy(text) if len(text) <= most and is_whole(text) and is_clause(text) else ""
 
 
 def _without_frame(sentence: str) -> str:
-    """Take off an outlet's name, a dateline, who said it."""
+    """Take off an outlet's name, a dateline, who reported or announced it."""
     dashed = any(sign in sentence for sign in _DASHES)
     outlet = _OUTLET.search(sentence) if dashed else None
     if outlet and len(WORD.findall(sentence[: outlet.start()])) >= _SHORTEST_HEAD:
@@ -136,39 +170,68 @@ def _without_frame(sentence: str) -> str:
     dateline = _DATELINE.match(sentence) if dashed and not sentence.isupper() else None
     if dateline and _IS_DATELINE.match(dateline[0]):
         sentence = sentence[dateline.end() :]
-    said = _SAID_AFTER.search(sentence)
-    if said and has_verb(sentence[: said.start()]):
-        sentence = sentence[: said.start()]
-    opens = " that " in sentence or sentence.startswith(_SPEAKERS)
-    said = _SAID_BEFORE.match(sentence) if opens else None
-    if said and has_verb(sentence[said.end() :]):
-        sentence = _capital(sentence[said.end() :])
+    after = _REPORTED_AFTER.search(sentence)
+    if after and attributed(sentence) is None and has_verb(sentence[: after.start()]):
+        sentence = sentence[: after.start()]
+    beside = _SAID_BESIDES.search(sentence) if len(sentence) > LONGEST else None
+    if beside and has_verb(sentence[: beside.start()]):
+        sentence = sentence[: beside.start()]
+    before = _REPORTED_BEFORE.match(sentence) if " that " in sentence else None
+    if before and has_verb(sentence[before.end() :]):
+        sentence = _capital(sentence[before.end() :])
     return sentence
 
 
-def subclauses(sentence: str) -> list[str]:
-    """Return clauses within a sentence that have a subject of their own."""
+def unattributed(sentence: str) -> list[str]:
+    """Return what a sentence says, without who says it; none where it is claimed or believed."""
+    sentence = _without_frame(sentence)
+    spoken = attributed(sentence)
+    within = subclauses(sentence, said=False)
+    if spoken is None or not spoken.saying:
+        return within
+    return [*dict.fromkeys([*clauses(spoken.told), *within])]
+
+
+def subclauses(sentence: str, *, said: bool = True) -> list[str]:
+    """Return clauses within a sentence that have a subject of their own.
+
+    Args:
+        sentence: a long one.
+        said: whether who only says one, and does not claim or believe it, stands behind it.
+    """
     if ENGLISH.isdisjoint(sentence.split()):
         return []
-    parts = _CONJUNCTION.split(_AGE.sub("", _without_brackets(sentence)))
-    told = _TOLD_BEFORE.match(sentence)
-    found = _shortened(_capital(sentence[told.end() :])) if told else []
-    found = [form for each in found if is_clause(form := tidy(each))]
-    for part in parts[1:]:
-        if not _SUBJECT.match(part):
-            continue
-        for form in (part, part.partition(",")[0]):
-            form = _capital(tidy(form))
-            if _SHORTEST_CLAUSE <= len(form) <= LONGEST and is_clause(form):
-                found.append(form)
-                break
-        else:
-            found += _cut(part) if len(part) > LONGEST else []
-    return list(dict.fromkeys(map(_capital, found)))
+    spoken = attributed(sentence)
+    text = _AGE.sub("", _without_brackets(sentence if spoken is None else spoken.told))
+    reported = _REPORTED_TO_BEFORE.match(sentence) if spoken is None else None
+    forms = _shortened(_capital(sentence[reported.end() :])) if reported else []
+    found, end = [form for form in map(tidy, forms) if is_clause(form)], 0
+    for joint in _CONJUNCTION.finditer(text):
+        if end:
+            found += _within(text[end : joint.start()], spoken, said=said)
+        spoken = spoken or told_by(text[end : joint.end()])  # and so is what follows
+        end = joint.end()
+    found += _within(text[end:], spoken, said=said) if end else []
+    return list(dict.fromkeys(found))
 
 
-def _shortened(sentence: str) -> list[str]:
-    """Take off what stands beside the main clause, until it is short."""
+def _within(part: str, spoken: Attributed | None, *, said: bool) -> list[str]:
+    """Return what of a part of a sentence can stand alone, with who says it."""
+    if not _SUBJECT.match(part):
+        return []
+    if spoken is not None and spoken.saying and not said:
+        spoken = None
+    forms = (_capital(tidy(form)) for form in (part, part.partition(",")[0]))
+    most = LONGEST if spoken is None else _room(spoken)
+    fits = (form for form in forms if _SHORTEST_CLAUSE <= len(form) <= most and is_clause(form))
+    form = next(fits, None)
+    cut = [form] if form else _cut(part, most) if len(part) > most else []
+    cut = list(map(_capital, cut))
+    return cut if spoken is None else _attributed_forms(spoken, cut)
+
+
+def _shortened(sentence: str, most: int = LONGEST) -> list[str]:
+    """Take off what stands beside the main clause, until it has at most so many characters."""
     if ENGLISH.isdisjoint(sentence.split()):
         return []
     text = _without_brackets(sentence)
@@ -178,24 +241,24 @@ def _shortened(sentence: str) -> list[str]:
     bare = _AGE.sub("", _APPOSITION.sub("", text))
     found = list[str]()
     for form in dict.fromkeys((text, bare, _DAY.sub("", text), _DAY.sub("", bare))):
-        found += [form] if len(form) <= LONGEST else _cut(form)
+        found += [form] if len(form) <= most else _cut(form, most)
     return found
 
 
-def _cut(form: str) -> list[str]:
+def _cut(form: str, most: int) -> list[str]:
     """Cut a long sentence before what stands beside its main clause, and else before an adjunct."""
     if not _OPENS_BESIDE.match(form):
-        for at in reversed([m.start() for m in _BESIDE.finditer(form, 0, LONGEST + 4)]):
-            bare = _without_adjuncts(form[:at])
-            if len(bare) <= LONGEST and is_clause(bare):
+        for at in reversed([m.start() for m in _BESIDE.finditer(form, 0, most + 4)]):
+            bare = _without_adjuncts(form[:at], most)
+            if len(bare) <= most and is_clause(bare):
                 return [bare]
-    form = _without_adjuncts(form)
-    return [form] if len(form) <= LONGEST and is_clause(form) else []
+    form = _without_adjuncts(form, most)
+    return [form] if len(form) <= most and is_clause(form) else []
 
 
-def _without_adjuncts(form: str) -> str:
+def _without_adjuncts(form: str, most: int) -> str:
     """Take adjuncts of place and time off the end, until a text is short and closed."""
-    while (len(form) > LONGEST or _ENDS_IN_NUMBER.search(form)) and not _COMMA.search(form):
+    while (len(form) > most or _ENDS_IN_NUMBER.search(form)) and not _COMMA.search(form):
         shorter = _ADJUNCT.match(form)
         if shorter is None:
             break

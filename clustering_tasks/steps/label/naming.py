@@ -15,7 +15,7 @@ from clustering_tasks.language.entity_names import (
 )
 from clustering_tasks.language.mending import mended
 from clustering_tasks.stage3.words import pieces_of
-from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses
+from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses, unattributed
 from clustering_tasks.steps.label.copies import once_each, texts_of
 from clustering_tasks.steps.label.members import Columns
 from clustering_tasks.steps.label.phrases import Written, counted, names_of
@@ -38,6 +38,7 @@ _LESS_CENTRAL = 0.99
 _WITHOUT_TRIGGER = 0.6
 _TEMPLATE = 0.3
 _SHORTENED = 0.9
+_UNATTRIBUTED = 0.6  # of what somebody says, where there is no room for who does
 _SAME = 40  # characters with which two texts begin that are one
 _VERB = 0.3  # of a template that a verb would lead
 _EDGES = " .,;:!?\"'()[]\u201c\u201d\u2018\u2019\u2026\u00ab\u00bb-\u2013\u2014"
@@ -156,27 +157,47 @@ def _worth(texts: list[str], words: Words, triggers: list[str]) -> dict[str, flo
     """Return what of the texts may be a label, and how good it would be."""
     worth: dict[str, float] = {}
     split = list(enumerate(_split(texts)))
+    untold = list[tuple[int, str]]()  # sentences that leave no room for who says them
     # what is short first: to shorten a sentence takes most of the time
     for rank, sentence in sorted(split, key=lambda each: len(each[1]) > LONGEST):
         if len(sentence) > LONGEST and len(worth) >= _ENOUGH:
             break
         within = subclauses(sentence) if triggers and len(sentence) > LONGEST else []
-        for clause in [*clauses(sentence), *within]:
-            value = (words.fit(clause)[0] + 1e-6) * plainness(clause) * _LESS_CENTRAL**rank
+        told = [*clauses(sentence), *within]
+        untold += [] if told else [(rank, sentence)]
+        for clause in told:
+            value = _value(clause, rank, words, triggers)
             if len(clause) < len(sentence):
                 value *= 0.5 + (_SHORTENED - 0.5) * len(clause) / min(len(sentence), LONGEST)
-            if triggers and not _tells(clause, triggers):
-                value *= _WITHOUT_TRIGGER
             worth[clause] = max(value, worth.get(clause, 0.0))
-    if triggers and not any(_tells(clause, triggers) for clause in worth):
-        for rank, sentence in split:
-            if _tells(beginning := head(sentence), triggers):
-                value = words.fit(beginning)[0] * plainness(beginning) * _LESS_CENTRAL**rank
-                worth[beginning] = _SHORTENED * value
-    if triggers and len(worth) < _ENOUGH and (template := _template(triggers[0], texts)):
-        verb = is_verb(triggers[0])
-        worth[template] = (words.fit(template)[0] + 1e-6) * _TEMPLATE * (_VERB if verb else 1)
-    return worth
+    if triggers and not _any_tells(worth, triggers):
+        beginnings = ((rank, head(sentence)) for rank, sentence in split)
+        found = (each for each in beginnings if _tells(each[1], triggers))
+        worth |= {text: _SHORTENED * _value(text, rank, words, triggers) for rank, text in found}
+        untold = untold if _any_tells(worth, triggers) else split
+    for rank, sentence in untold:
+        for clause in unattributed(sentence):
+            value = _UNATTRIBUTED * _value(clause, rank, words, triggers)
+            worth[clause] = max(value, worth.get(clause, 0.0))
+    return worth | _template_worth(worth, words, triggers, texts)
+
+
+def _any_tells(worth: Iterable[str], triggers: list[str]) -> bool:
+    return any(_tells(clause, triggers) for clause in worth)
+
+
+def _template_worth(
+    worth: dict[str, float], words: Words, triggers: list[str], texts: list[str]
+) -> dict[str, float]:
+    """Return the template of an event that has few candidates, and how good it would be."""
+    template = _template(triggers[0], texts) if triggers and len(worth) < _ENOUGH else ""
+    factor = _TEMPLATE * (_VERB if triggers and is_verb(triggers[0]) else 1)
+    return {template: (words.fit(template)[0] + 1e-6) * factor} if template else {}
+
+
+def _value(clause: str, rank: int, words: Words, triggers: list[str]) -> float:
+    value = (words.fit(clause)[0] + 1e-6) * plainness(clause) * _LESS_CENTRAL**rank
+    return value if _tells(clause, triggers) or not triggers else value * _WITHOUT_TRIGGER
 
 
 def _tells(text: str, triggers: list[str]) -> bool:

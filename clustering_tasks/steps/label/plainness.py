@@ -1,5 +1,6 @@
 """How well a text stands alone as a label, whatever it is about."""
 
+import re
 from functools import lru_cache
 
 from clustering_tasks.language.english import (
@@ -9,9 +10,13 @@ from clustering_tasks.language.english import (
     OPENS_VAGUE,
     TOLD,
 )
+from clustering_tasks.steps.label.attributions import CLAIMING
 from clustering_tasks.steps.label.verbs import WORD, is_whole
 
 _FEW = 3  # words
+# Behind a comma or before "that", where a claim to land or a believer is no such thing.
+_CLAIMED = re.compile(rf"\b(?:{CLAIMING}) that\b|, [^,]+ (?:{CLAIMING})$")
+_SAID_BY_A_PRONOUN = re.compile(r", (?:he|she|they|it|we|I) \w+$")
 
 
 @lru_cache(1 << 12)
@@ -27,10 +32,12 @@ def plainness(text: str) -> float:
     factors = (
         (0.2, not is_whole(text)),
         (0.45, first in OPENS_VAGUE),
+        (0.45, _SAID_BY_A_PRONOUN.search(text) is not None),
         (0.7, text.isascii() and small),
         (0.5, text.isascii() and len(words) < _FEW),
         (0.6, not FIRST_PERSON.isdisjoint(low)),
         (0.8, not TOLD.isdisjoint(low)),
+        (0.6, TOLD.isdisjoint(low) and _CLAIMED.search(text) is not None),
         (0.3, first in TOLD),
         (0.85, first in AUTHORITIES),
         (0.7, text.endswith(("?", "!"))),

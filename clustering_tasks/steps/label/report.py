@@ -150,9 +150,12 @@ def _evidence(merge: Result) -> dict[str, dict[str, Metric]]:
 
 
 def _errors(run: Run, merge: Result, tag: Result, llm: dict[str, Any] | None) -> dict[str, Metric]:
-    """Count what went wrong; null is what could not go wrong, or nobody counts yet."""
+    """Count what failed; null is what could not fail, or nobody counts yet.
+
+    `conflicts` stands beside the failures and is none: a member that keeps its own tag is how tags
+    are meant to work, so `total` leaves it out.
+    """
     failed = len(run.result("plan").parts or []) - int(merge.metrics["parts"] or 0)
-    conflicts = tag.metrics["conflicts"]
     of_llm = {
         error: None if llm is None else sum(llm[ending] for ending in endings)
         for error, endings in _LLM_ERRORS.items()
@@ -161,8 +164,8 @@ def _errors(run: Run, merge: Result, tag: Result, llm: dict[str, Any] | None) ->
         "failed_parts": failed,
         **of_llm,
         "database": None,
-        "conflicts": conflicts,
-        "total": sum(int(count or 0) for count in (failed, conflicts, *of_llm.values())),
+        "total": sum(int(count or 0) for count in (failed, *of_llm.values())),
+        "conflicts": tag.metrics["conflicts"],
     }
 
 

@@ -26,11 +26,14 @@ _DANGLING = re.compile(
 # A verb of saying, and whom to or when, but not what: "told parliament", "said on Monday".
 _UNSAID = re.compile(
     r"\b(?:(?:told|tells)(?: (?!that\b|to\b|of\b|about\b|how\b|what\b|why\b)[^\s,\"\u201c]+)*"
-    r"|(?:said|says|showed|suggested|argued|claimed|insisted|explained|warned|confirmed|announced)"
-    r"(?: (?:to|on|in|at|by|before|late|early|last)\b(?: (?!that\b)[^\s,\"\u201c]+)*)?)$"
+    r"|(?:said|says|showed|suggested|argued|claimed|insisted|explained|warned|confirmed|announced"
+    r"|wrote|writes|stated|alleged)"
+    r"(?: (?:to|on|in|at|by|before|late|early|last|today|tonight|yesterday)\b"
+    r"(?: (?!that\b)[^\s,\"\u201c]+)*)?)$"
 )
 _QUOTES = {"\u201c": "\u201d", "\u00ab": "\u00bb", "(": ")", "[": "]"}
 _OPEN_QUOTE = re.compile(r"['\u2018](?<![^\s]['\u2018])(?=[^\W\d])[^'\u2019]*$")
+_SAID_BEHIND = re.compile(r", [^,]{2,60} said$")
 _FEWEST = 3  # words of a clause
 
 
@@ -43,6 +46,8 @@ def is_whole(text: str) -> bool:
         return False
     if text.count('"') % 2 or _OPEN_QUOTE.search(text):
         return False
+    if _SAID_BEHIND.search(text):
+        return True
     last = WORD.findall(text[-24:])
     return not last or (last[-1] not in ENDS_OPEN and last[-1].lower() not in BE)
 

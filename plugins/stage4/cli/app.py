@@ -34,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-LevelName = Annotated[str, typer.Argument(metavar="LEVEL", help=f"One of {', '.join(LEVELS)}.")]
+LevelName = Annotated[
+    str, typer.Argument(metavar="LEVEL", help=f"One of {', '.join(LEVELS)}, or the singular.")
+]
 Levels = Annotated[
     list[str], typer.Option("--level", help="Only this level; may be repeated. Default: all.")
 ]
@@ -94,7 +96,10 @@ def health_command(context: typer.Context, as_json: Json = False) -> None:
 def submit_command(
     context: typer.Context,
     level: Annotated[
-        str, typer.Argument(metavar="LEVEL", help=f"One of {', '.join(LEVELS)}, or all.")
+        str,
+        typer.Argument(
+            metavar="LEVEL", help=f"One of {', '.join(LEVELS)}, or the singular; or all."
+        ),
     ],
     set_: Annotated[
         list[str],

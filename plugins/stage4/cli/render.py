@@ -16,7 +16,8 @@ CORE = (
     *("counts.read", "counts.clusters", "coverage", "outlier_share", "raw_outlier_share"),
     *("largest_cluster_share", "quality.silhouette", "quality.davies_bouldin"),
     *("quality.intra_cluster_similarity", "quality.mean_probability"),
-    *("sizes.min", "sizes.mean", "sizes.max", "tags.per_item", "errors.total"),
+    *("sizes.min", "sizes.mean", "sizes.max", "tags.per_item", "tags.conflicts"),
+    "errors.total",
 )
 
 
@@ -79,7 +80,7 @@ def deletion(found: Json) -> Iterator[RenderableType]:
 
 
 def correction(found: Json) -> Iterator[RenderableType]:
-    """Yield a correction as it is kept."""
+    """Yield a correction as it is kept, and whether the request has changed anything."""
     yield facts(
         {
             "correction": str(found["correction_id"]),
@@ -94,7 +95,10 @@ def correction(found: Json) -> Iterator[RenderableType]:
         },
         most=None,
     )
-    if found["state"] == "holds":
+    if not found["changed"]:
+        held = "holds" if found["state"] == "holds" else "is undone"
+        yield f"It {held} already: nothing is to be done."
+    elif found["state"] == "holds":
         yield "The runs that start from now on apply it."
 
 

@@ -14,13 +14,13 @@ STANDING = 5
 
 _PUBLISHED = "SELECT load_id FROM stage4.published WHERE level = %s AND load_id IS NOT NULL"
 _ITEMS = """
-SELECT vector_id, source_id, document_id, similarity FROM {members}
+SELECT vector_id, source_id, document_id, cluster_id, similarity FROM {members}
 WHERE vector_id = ANY(%(names)s) OR source_id = ANY(%(names)s) ORDER BY vector_id
 """
 # The last to stand for a cluster are those that a correction says do not belong, which may still be
 # there until the next run, and copies of an item that leaves: they are as similar to the centroid.
 _CENTRAL = """
-SELECT vector_id, source_id, document_id, similarity FROM {members}
+SELECT vector_id, source_id, document_id, cluster_id, similarity FROM {members}
 WHERE cluster_id = %(cluster)s AND NOT vector_id = ANY(%(leaving)s)
 ORDER BY similarity = ANY(%(similar)s::real[]) OR vector_id IN (
     SELECT unnest(items) FROM stage4.corrections WHERE kind = 'apart' AND undone_at IS NULL
@@ -28,6 +28,16 @@ ORDER BY similarity = ANY(%(similar)s::real[]) OR vector_id IN (
 LIMIT %(limit)s
 """
 _CLUSTER = "SELECT EXISTS (SELECT FROM {clusters} WHERE cluster_id = %s)"
+# Not one that a person gave: it goes when that is undone, or when the next name takes its place.
+_OWN_NAME = """
+SELECT label FROM {clusters} WHERE cluster_id = %(cluster)s
+AND NOT coalesce(record->'corrections' @> %(renamed)s::jsonb, false)
+AND NOT EXISTS (
+    SELECT FROM stage4.corrections
+    WHERE cluster_id = %(cluster)s AND kind = 'rename' AND undone_at IS NULL
+)
+"""
+_RENAMED = '[{"kind": "rename"}]'
 
 
 class UnknownNamesError(Exception):
@@ -71,17 +81,24 @@ class Asked:
 
 @dataclass(frozen=True)
 class Named:
-    """The vectors that a correction is about.
+    """The vectors that a correction is about, and what the published run has of it already.
 
     Attributes:
         items: vector ids, sorted.
         others: vector ids, sorted.
         documents: of both, sorted.
+        outside: of the items as they were named, those of which the one cluster that is named has
+            no vector, in their order.
+        all_inside: whether it has all vectors of the items.
+        own_name: of the cluster, that no person gave it; None for all kinds but `rename`.
     """
 
     items: tuple[str, ...]
     others: tuple[str, ...]
     documents: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+    all_inside: bool = False
+    own_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,7 @@ class _Vector:
     vector_id: str
     source_id: str
     document_id: str | None
+    cluster_id: str | None
     similarity: float | None
 
 
@@ -113,16 +131,32 @@ def find_named(connection: Database, asked: Asked) -> Named:
     if missing:
         raise UnknownNamesError(missing)
     items, others = run.vectors(asked.items), run.vectors(asked.others)
+    inside = [each for each in items if [each.cluster_id] == clusters]
+    own_name = run.own_name(asked.cluster_id) if asked.kind == "rename" else None
+    all_inside = len(inside) == len(items) > 0
     for name in asked.clusters:
         items += run.central(name, [])
     if asked.kind == "apart" and asked.cluster_id is not None:
         others += run.central(asked.cluster_id, items)
     documents = {each.document_id for each in (*items, *others)} - {None}
-    return Named(_ids(items), _ids(others), tuple(sorted(map(str, documents))))
+    return Named(
+        _ids(items),
+        _ids(others),
+        tuple(sorted(map(str, documents))),
+        tuple(_lacking(inside, asked.items)),
+        all_inside,
+        own_name,
+    )
 
 
 def _ids(vectors: Iterable[_Vector]) -> tuple[str, ...]:
     return tuple(sorted({each.vector_id for each in vectors}))
+
+
+def _lacking(vectors: Iterable[_Vector], names: Sequence[str]) -> list[str]:
+    """Return the names, each once, that name none of the vectors."""
+    known = {name for each in vectors for name in (each.vector_id, each.source_id)}
+    return [name for name in dict.fromkeys(names) if name not in known]
 
 
 class _PublishedRun:
@@ -131,9 +165,7 @@ class _PublishedRun:
         self._tables = {each: schema.partition(each, load_id) for each in ("members", "clusters")}
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        found = self.vectors(names)
-        known = {each.vector_id for each in found} | {each.source_id for each in found}
-        return [name for name in dict.fromkeys(names) if name not in known]
+        return _lacking(self.vectors(names), names)
 
     def vectors(self, names: Sequence[str]) -> list[_Vector]:
         """Read items; a name that is a vector id is that vector alone."""
@@ -157,6 +189,12 @@ class _PublishedRun:
     def has(self, cluster: str) -> bool:
         statement = SQL(_CLUSTER).format(**self._tables)
         return self._connection.execute(statement, [cluster]).fetchone() == (True,)
+
+    def own_name(self, cluster: str | None) -> str | None:
+        statement = SQL(_OWN_NAME).format(**self._tables)
+        values = {"cluster": cluster, "renamed": _RENAMED}
+        row = self._connection.execute(statement, values).fetchone()
+        return None if row is None else row[0]
 
     def _read(self, statement: str, **values: object) -> list[_Vector]:
         cursor = self._connection.execute(SQL(statement).format(**self._tables), values)

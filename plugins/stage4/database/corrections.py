@@ -192,10 +192,14 @@ def read(connection: Database, numbers: Iterable[int]) -> list[Row]:
         return [Row(**row) for row in cursor.execute(_READ, [list(numbers)])]
 
 
-def undo(connection: Database, correction_id: int, by: str) -> Row | None:
-    """Take a correction back; one that is undone stays as it is. None: there is no such one."""
-    connection.execute(_UNDO, {"id": correction_id, "by": by})
-    return next(iter(read(connection, [correction_id])), None)
+def undo(connection: Database, correction_id: int, by: str) -> tuple[Row | None, bool]:
+    """Take a correction back; one that is undone stays as it is.
+
+    Returns:
+        the correction, None where there is no such one; and whether it has held until now.
+    """
+    undone = connection.execute(_UNDO, {"id": correction_id, "by": by}).rowcount == 1
+    return next(iter(read(connection, [correction_id])), None), undone
 
 
 def erase(connection: Database, document_id: str) -> int:

@@ -177,13 +177,76 @@ def test_a_second_name_takes_the_place_of_the_first(made: Installation, api: Api
     assert api.get(f"clusters/{cluster}")["label"] == "Another vote"
 
 
+def test_what_holds_already_is_nothing_to_do(made: Installation, api: Api) -> None:
+    """Of each kind, before and after the next run; and a second undoing."""
+    one, two, three = (each["cluster_id"] for each in clusters(api)[:3])
+    leaving = members(api, one)[-1]
+    bodies: list[Json] = [
+        {"kind": "apart", "items": [leaving], "cluster_id": one},
+        {"kind": "rename", "cluster_id": one, "label": "A vote"},
+        {"kind": "pin", "cluster_id": one},
+        {"kind": "hide", "cluster_id": two},
+        {"kind": "together", "clusters": [two, three]},
+    ]
+    first = [correct(api, **body) for body in bodies]
+    assert [each["changed"] for each in first] == [True] * len(bodies)
+    again = [correct(api, 200, **body) for body in bodies]
+    assert [each["changed"] for each in again] == [False] * len(bodies)
+    assert [each | {"changed": True} for each in again] == first
+    run_next(made, "next", 1)
+    for body, before in zip(bodies[1:4], first[1:4], strict=True):
+        same = correct(api, 200, **body)
+        assert (same["correction_id"], same["changed"]) == (before["correction_id"], False)
+    assert (undo(api, first[2])["changed"], undo(api, first[2])["changed"]) == (True, False)
+
+
+def test_what_would_change_nothing_is_refused_by_name(api: Api) -> None:
+    one, two = clusters(api)[:2]
+    here, there = members(api, one["cluster_id"]), members(api, two["cluster_id"])
+    away = source(there[0])
+    idle: list[tuple[Json, str]] = [
+        (
+            {"kind": "rename", "cluster_id": one["cluster_id"], "label": f" {one['label']} "},
+            f"`{one['cluster_id']}` is called `{one['label']}` already",
+        ),
+        (
+            {"kind": "apart", "items": [here[0], away], "cluster_id": one["cluster_id"]},
+            f"`{one['cluster_id']}` does not hold `{away}`",
+        ),
+        (
+            {"kind": "together", "items": here[:2], "clusters": [one["cluster_id"]]},
+            f"`{one['cluster_id']}` holds `{here[0]}`, `{here[1]}` already",
+        ),
+    ]
+    for body, said in idle:
+        assert said in correct(api, 422, **body)["detail"]
+    assert api.get("corrections")["corrections"] == []
+    correct(api, kind="together", items=[here[0], there[0]], clusters=[one["cluster_id"]])
+
+
+def test_a_name_is_kept_by_one_who_takes_another_back(made: Installation, api: Api) -> None:
+    """Its own name is no change, unless a person's name holds or has come with a run."""
+    cluster, label = (clusters(api)[0][name] for name in ("cluster_id", "label"))
+    other = correct(api, kind="rename", cluster_id=cluster, label="A vote")
+    back = correct(api, kind="rename", cluster_id=cluster, label=label)
+    undo(api, back)
+    correct(api, 422, kind="rename", cluster_id=cluster, label=label)
+    correct(api, kind="rename", cluster_id=cluster, label="A vote")
+    run_next(made, "next", 1)
+    assert api.get(f"clusters/{cluster}")["label"] == "A vote"
+    [held] = api.get("corrections", holds="true")["corrections"]
+    assert held["correction_id"] > other["correction_id"]
+    undo(api, held)
+    assert correct(api, kind="rename", cluster_id=cluster, label="A vote")["changed"]
+
+
 def test_a_correction_keeps_the_clusters_that_were_named(api: Api) -> None:
     one, two = clusters(api)[:2]
     names = {each["cluster_id"]: each["label"] for each in (one, two)}
     together = correct(api, kind="together", clusters=[*names])
     assert together["clusters"] == [*names]
     assert together["names"].items() >= names.items()
-    gone = undo(api, together)
+    gone = {name: value for name, value in undo(api, together).items() if name != "changed"}
     leaving = members(api, one["cluster_id"])[-1]
     apart = correct(api, kind="apart", items=[leaving], cluster_id=one["cluster_id"])
     assert (apart["clusters"], apart["cluster_id"]) == ([one["cluster_id"]], None)

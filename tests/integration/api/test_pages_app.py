@@ -64,6 +64,8 @@ def test_the_dashboard_shows_every_level(page: Page, address: str, corpus: Corpu
         clusters = section.locator("dl div", has_text="clusters").first
         expect(clusters).to_contain_text(str(len(run.records)))
         expect(section.locator("figure")).to_have_count(4)
+        expect(section.locator("dl div", has_text="errors")).to_have_text("errors0")
+        expect(section.locator("dl div", has_text="tag conflicts")).to_be_visible()
     expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("#runs")).to_contain_text("No run yet.")
     expect(page.locator("#error")).to_be_hidden()
@@ -344,6 +346,9 @@ def test_a_cluster_is_corrected_on_its_page(
     assert page.locator("#panel .corrections img, #panel .corrections script").count() == 0
     page.get_by_role("button", name="Pin").click()
     expect(rows).to_have_count(2)
+    page.get_by_role("button", name="Pin").click()
+    expect(status).to_contain_text("holds already: nothing is to be done")
+    expect(rows).to_have_count(2)
     page.get_by_role("button", name="Hide").click()
     expect(status).to_contain_text("contradicts correction")
     page.locator("#panel .members summary").first.click()
@@ -380,6 +385,11 @@ def test_a_name_of_nothing_is_refused_with_what_is_wrong(
     page = clusters_page(browser, address, "user", next(iter(corpus.runs["events"].records)))
     page.get_by_role("button", name="Rename").click()
     expect(page.locator("#panel [role=status]")).to_contain_text("body.label: ")
+    name = page.locator("#panel h2").inner_text()
+    page.fill("#new-label", name)
+    page.get_by_role("button", name="Rename").click()
+    expect(page.locator("#panel [role=status]")).to_contain_text(f"is called `{name[:40]}")
+    expect(page.locator("#panel .corrections > li")).to_have_count(0)
     page.context.close()
 
 

@@ -317,6 +317,7 @@ CORRECTION: Json = {
     "undone_at": None,
     "state": "holds",
 }
+CORRECTED: Json = CORRECTION | {"changed": True}
 
 EVENT: Json = {
     "event_id": "0d5f3c1e-6f0e-4a4e-9f3b-0f3f5d1f1a11",

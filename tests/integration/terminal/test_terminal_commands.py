@@ -47,6 +47,7 @@ REPO = Path(__file__).parents[3]
         (installation.Resources, recorded.RESOURCES),
         (items.Deletion, recorded.DELETION),
         (corrections.Correction, recorded.CORRECTION),
+        (corrections.CorrectionAnswer, recorded.CORRECTED),
         (events.OutgoingEvent, recorded.EVENT),
         (events.ReceiverQueues, recorded.RECEIVERS),
         (events.ReceiverQueue, recorded.RECEIVER),
@@ -499,6 +500,9 @@ def test_metrics_show_now_and_before_and_the_alerts(script: Script, terminal: Co
     assert asked["alerts"]["current"] == "true"
     core = terminal("metrics", "events")
     assert "tags.per_item" in core.out
+    assert "tags.conflicts" in core.out
+    assert "errors.total" in core.out
+    assert "errors.conflicts" not in core.out, "a conflict is no error"
     assert terminal("metrics", "events", "--json").json["alerts"] == [recorded.ALERT]
 
 
@@ -571,12 +575,13 @@ OTHER_ID = "event_00112233aabb"
 def test_a_correction_is_sent_as_it_is_named(
     script: Script, terminal: Command, command: tuple[str, ...], asked: dict[str, Any]
 ) -> None:
-    script.stage4("POST corrections", (201, recorded.CORRECTION))
+    script.stage4("POST corrections", (201, recorded.CORRECTED))
     shown = terminal("correct", *command)
     assert shown.code == 0, shown.err
     assert script.asked[-1].body == {"level": "events", "reason": ""} | asked
     assert "17" in shown.out
     assert "another summit" in shown.out
+    assert "The runs that start from now on apply it." in shown.out
 
 
 @pytest.mark.parametrize(
@@ -597,6 +602,14 @@ def test_what_is_no_correction_is_not_sent(
     assert script.asked == []
 
 
+def test_what_holds_already_is_answered_as_nothing_to_do(script: Script, terminal: Command) -> None:
+    script.stage4("POST corrections", (200, recorded.CORRECTED | {"changed": False}))
+    again = terminal("correct", "pin", CLUSTER_ID)
+    assert again.code == 0
+    assert "It holds already: nothing is to be done." in again.out
+    assert "apply it" not in again.out
+
+
 def test_a_contradiction_is_shown_in_the_servers_words(script: Script, terminal: Command) -> None:
     words = "It contradicts correction 17 (together, by ulla on 2026-03-01)"
     script.stage4("POST corrections", (409, {"detail": words, "against": [17]}))
@@ -613,11 +626,14 @@ def test_corrections_are_listed_and_undone(script: Script, terminal: Command) ->
     assert shown.code == 0
     line = " ".join(shown.out.split())
     assert "apart event_emb_doc_001_event_0 (Ministers meet) from event_emb_doc_002" in line
-    gone = recorded.CORRECTION | {"state": "undone", "undone_by": "vera"}
+    gone = recorded.CORRECTED | {"state": "undone", "undone_by": "vera"}
     script.stage4("DELETE corrections/17", gone)
     undone = terminal("undo", "17")
     assert undone.code == 0
     assert "vera" in undone.out
+    assert "already" not in undone.out
+    script.stage4("DELETE corrections/17", gone | {"changed": False})
+    assert "It is undone already: nothing is to be done." in terminal("undo", "17").out
     assert terminal("undo", "0").code == 64
 
 

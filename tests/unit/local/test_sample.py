@@ -70,7 +70,8 @@ def test_default_has_the_promised_size(sample: Sample) -> None:
 
 def test_files_are_those_of_the_contract(sample: Sample) -> None:
     expected = {f"{level}{end}" for level in PREFIXES for end in (".index", "_metadata.json")}
-    assert {path.name for path in sample.folder.iterdir()} == expected | {"gold.json"}
+    expected |= {"gold.json", "sample.json"}
+    assert {path.name for path in sample.folder.iterdir()} == expected
 
 
 @pytest.mark.parametrize("level", PREFIXES)
@@ -220,7 +221,10 @@ def test_stories_are_near_and_others_far(sample: Sample) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """What Stage 3 would write; `sample.json` says for which arguments it was made."""
+    found = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    del found["sample.json"]
+    return found
 
 
 def test_same_seed_same_bytes_even_in_another_process(tmp_path: Path) -> None:
@@ -256,6 +260,27 @@ def test_an_occupied_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="not empty"):
         write_sample(tmp_path, documents=10)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_that_has_this_very_sample_is_left_as_it_is(tmp_path: Path) -> None:
+    """The README's lines can be typed again; another sample, or half of it, is told."""
+    folder = tmp_path / "stage3"
+    counts = write_sample(folder, documents=10, days=50)
+    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert write_sample(folder, documents=10, days=50) == counts
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+    with pytest.raises(FileExistsError, match=r"another sample \(documents 10, days 50\)"):
+        write_sample(folder, documents=12)
+    (folder / "events.index").unlink()
+    with pytest.raises(FileExistsError, match=r"remove it\.$"):
+        write_sample(folder, documents=10, days=50)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"asked": 3, "vectors": {}}', "{"])
+def test_a_file_that_is_no_record_of_a_sample_makes_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sample.json").write_text(text)
+    with pytest.raises(FileExistsError, match=r"remove it\.$"):
+        write_sample(tmp_path, documents=10)
 
 
 def test_no_path_of_this_machine_in_the_files(sample: Sample) -> None:

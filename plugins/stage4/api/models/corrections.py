@@ -80,6 +80,15 @@ class Correction(BaseModel):
         return "holds" if self.undone_at is None else "undone"
 
 
+class CorrectionAnswer(Correction):
+    """A correction after a request that makes it or takes it back."""
+
+    changed: bool = Field(
+        description="Whether the request has changed anything: false where the same correction "
+        "holds already, or is undone already."
+    )
+
+
 class CorrectionPage(Page):
     """A page of corrections, newest first."""
 

@@ -13,7 +13,13 @@ from clustering_tasks.corrections.correction import CLUSTER_ID, Kind
 from clustering_tasks.corrections.correction import Correction as Decision
 from clustering_tasks.stage3.text import clean
 from stage4.api import cursors
-from stage4.api.models.corrections import NAMED_ITEMS, Correction, CorrectionPage, NewCorrection
+from stage4.api.models.corrections import (
+    NAMED_ITEMS,
+    Correction,
+    CorrectionAnswer,
+    CorrectionPage,
+    NewCorrection,
+)
 from stage4.api.openapi import OF_A_RUN
 from stage4.api.parameters import DEFAULT_ROWS, CursorText, Level, Limit, level_of
 from stage4.api.pool import connected
@@ -26,6 +32,7 @@ from stage4.database import corrections as stored
 from stage4.database.connection import Database
 from stage4.database.corrected_items import (
     Asked,
+    Named,
     NothingPublishedError,
     UnknownNamesError,
     find_named,
@@ -87,11 +94,14 @@ async def list_all(
 
 @router.post(
     "",
-    response_model=Correction,
+    response_model=CorrectionAnswer,
     status_code=HTTPStatus.CREATED,
     dependencies=[Depends(own_page)],
     responses={
-        200: {"description": "The same correction holds already.", "model": Correction},
+        200: {
+            "description": "The same correction holds already; `changed` is false.",
+            "model": CorrectionAnswer,
+        },
         404: {"description": "The published run lacks an item or a cluster; all are named."},
         409: {"description": "It contradicts earlier corrections; `against` has their numbers."},
     },
@@ -102,11 +112,12 @@ async def correct(
     services: ServicesDep,
     request: Request,
     answer: Response,
-) -> Correction:
+) -> CorrectionAnswer:
     """Correct the clusters; the runs that start from now on apply it.
 
     `hide` and `pin` act on lists and searches at once. A second `rename` of a cluster undoes the
-    first.
+    first. What would change nothing of the published run is refused (422): the name that a cluster
+    has, an item that leaves a cluster in which it is not, or joins the one in which it is.
     """
     await _check(access, new.level)
     _check_level(new)
@@ -116,18 +127,18 @@ async def correct(
         raise AnswerError(_against(request, error.against)) from None
     if not made:
         answer.status_code = HTTPStatus.OK
-    return await _shown_row(services, row)
+    return await _shown_row(services, row, changed=made)
 
 
 @router.delete(
     "/{correction_id}",
-    response_model=Correction,
+    response_model=CorrectionAnswer,
     dependencies=[Depends(own_page)],
     responses={404: {"description": "There is no such correction."}},
 )
 async def undo(
     correction_id: CorrectionPath, access: AccessDep, services: ServicesDep
-) -> Correction:
+) -> CorrectionAnswer:
     """Take a correction back; its row stays. Asking again changes nothing."""
     await access.readable()  # before it tells which numbers there are
     rows = await run_in_threadpool(connected, lambda to: stored.read(to, [correction_id]))
@@ -135,17 +146,17 @@ async def undo(
         raise _no_correction(correction_id)
     await _check(access, rows[0].level)
     by = access.user.get_name()
-    row = await run_in_threadpool(connected, lambda to: stored.undo(to, correction_id, by))
+    row, undone = await run_in_threadpool(connected, lambda to: stored.undo(to, correction_id, by))
     if row is None:  # erased meanwhile, with a document
         raise _no_correction(correction_id)
-    return await _shown_row(services, row)
+    return await _shown_row(services, row, changed=undone)
 
 
-async def _shown_row(services: Services, row: stored.Row) -> Correction:
+async def _shown_row(services: Services, row: stored.Row, *, changed: bool) -> CorrectionAnswer:
     shown = {name: value for name, value in vars(row).items() if name != "documents"}
     async with services.database.reader() as connection:
         [named] = await with_names(connection, [shown], NAMED_ITEMS)
-    return Correction(**named)
+    return CorrectionAnswer(**named, changed=changed)
 
 
 async def _check(access: Access, level: str) -> None:
@@ -169,8 +180,8 @@ def _enter(connection: Database, new: NewCorrection, access: Access) -> tuple[st
             # Who deletes a document waits, and then finds this; or this finds no more items of it.
             connection.execute(stored.LOCK_TIMEOUT)
             connection.execute("LOCK TABLE stage4.deletions IN SHARE MODE")
-            decision = _decision(connection, new)
-            return stored.enter(
+            named, decision = _decision(connection, new)
+            row, made = stored.enter(
                 connection,
                 new.level,
                 decision,
@@ -178,6 +189,9 @@ def _enter(connection: Database, new: NewCorrection, access: Access) -> tuple[st
                 by=access.user.get_name(),
                 clusters=_clusters(new),
             )
+            if made and (why := _idle(new, named, decision)):
+                raise _invalid(why)  # and nothing is entered: the transaction ends
+            return row, made
     except UnknownNamesError as error:
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
@@ -199,7 +213,18 @@ def _clusters(new: NewCorrection) -> list[str]:
     return [*dict.fromkeys([*new.clusters, *left])]
 
 
-def _decision(connection: Database, new: NewCorrection) -> Decision:
+def _idle(new: NewCorrection, named: Named, decision: Decision) -> str | None:
+    """Say why a correction that does not hold yet would leave the published run as it is."""
+    if decision.label is not None and decision.label == named.own_name:
+        return f"`{new.cluster_id}` is called `{decision.label}` already"
+    if decision.kind == "apart" and new.cluster_id is not None and named.outside:
+        return f"`{new.cluster_id}` does not hold {_list(named.outside)}, which cannot leave it"
+    if decision.kind == "together" and named.all_inside:
+        return f"`{new.clusters[0]}` holds {_list(new.items)} already"
+    return None
+
+
+def _decision(connection: Database, new: NewCorrection) -> tuple[Named, Decision]:
     asked = Asked(
         new.level,
         new.kind,
@@ -217,7 +242,7 @@ def _decision(connection: Database, new: NewCorrection) -> Decision:
         raise _invalid(f"`{clean(new.clusters[0])}` alone is one story: name another, or items")
     named = find_named(connection, asked)
     try:
-        return Decision(
+        return named, Decision(
             correction_id=stored.NEWEST,
             kind=new.kind,
             items=named.items,

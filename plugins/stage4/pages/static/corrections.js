@@ -33,12 +33,11 @@ export function correctionsOf(cluster, corrected) {
     tell(place, "Sending");
     try {
       const made = await act();
-      const held = made.state === "holds" ? "holds" : "is undone";
       reason.value = "";
       await show();
       const shown = place.isConnected ? place : list.querySelector(`[data-correction="${made.correction_id}"]`);
-      tell(shown ?? part, `Correction ${made.correction_id} ${held} from the next run on.`);
-      corrected();
+      tell(shown ?? part, outcome(made));
+      if (made.changed) corrected();
     } catch (error) {
       tell(place, error.message, true);
     } finally {
@@ -88,6 +87,12 @@ export function correctionsOf(cluster, corrected) {
       ["From the next run on this cluster and ", text(other.label ?? other.cluster_id),
         " are one. Are they one story?"]),
   };
+}
+
+function outcome({ correction_id: number, state, changed }) {
+  const held = state === "holds" ? "holds" : "is undone";
+  if (!changed) return `Correction ${number} ${held} already: nothing is to be done.`;
+  return `Correction ${number} ${held} from the next run on.`;
 }
 
 function ask(place, question, name, now) {

@@ -191,9 +191,11 @@ function facts(level, run, jobs) {
     silhouette: decimal(run.report.quality.silhouette),
     tagged: share(run.report.tags?.coverage),
     "tags per item": decimal(run.report.tags?.per_item),
+    "tag conflicts": count(run.report.tags?.conflicts),
     algorithm: words(run.algorithm),
     mode: mode(run.report.mode),
     ids: lineage(run.report.lineage),
+    errors: count(run.report.errors?.total),
     "failed runs": finished.length ? `${failed} of the last ${finished.length}` : "–",
   };
   return h("div", {},

@@ -120,10 +120,22 @@ def test_an_event_whose_sentences_are_all_long_is_told_by_a_beginning() -> None:
 
 def test_an_event_is_not_led_by_its_trigger_nor_by_a_reporting_verb() -> None:
     texts = ["Police said the ferry sank off Crete", "The ferry sank off Crete"]
-    (ferry,) = named(
-        [[f"sank: {text}" for text in texts]], "events", sentence=texts, mention=["sank", "sank"]
+    ferry, _ = named(
+        [[f"sank: {text}" for text in texts], VOTE],
+        "events",
+        sentence=[*texts, *VOTE],
+        mention=["sank"] * 5,
     )
     assert ferry.label == "The ferry sank off Crete"
+
+
+def test_what_is_said_gives_way_to_what_is_known() -> None:
+    known = "The ferry Aurora sank off Crete on Monday"
+    claimed = "Witnesses claimed that the ferry Aurora sank off Crete on Monday"
+    ferry, _ = named([[claimed, claimed, known, claimed], VOTE])
+    assert ferry.label == known
+    ferry, _ = named([[claimed] * 3, VOTE])
+    assert ferry.label == claimed
 
 
 def test_mentions_that_name_nobody_are_marked_by_what_is_beside_them() -> None:

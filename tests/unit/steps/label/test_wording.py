@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clustering_tasks.language.mending import mended
 from clustering_tasks.steps.label import clauses as wording
-from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses
+from clustering_tasks.steps.label.clauses import LONGEST, clauses, head, subclauses, unattributed
 from clustering_tasks.steps.label.plainness import plainness
 from clustering_tasks.steps.label.sentences import sentences
 from clustering_tasks.steps.label.verbs import has_verb, is_clause, is_whole
@@ -80,11 +80,11 @@ def test_a_text_is_cut_into_sentences(text: str, parts: list[str]) -> None:
         ("Ferry sinks off Crete - Reuters Online", "Ferry sinks off Crete"),
         ("LONDON (Reuters) - Ministers agreed on a budget", "Ministers agreed on a budget"),
         (
-            "The ferry sank off the coast of Crete, officials said",
+            "The ferry sank off the coast of Crete, the coast guard reported",
             "The ferry sank off the coast of Crete",
         ),
         (
-            "The company said that it would close both of its plants",
+            "The company announced that it would close both of its plants",
             "It would close both of its plants",
         ),
         (
@@ -196,9 +196,83 @@ def test_what_was_said_is_told_and_not_whom_to() -> None:
         "the new ring road around Norwood"
     )
     told = "Most people in the north worried about the new ring road around Norwood"
-    assert subclauses(sentence) == [told]
-    assert clauses(sentence) == []
+    assert clauses(sentence) == [f"{told}, President Ann Lee said"]
+    assert unattributed(sentence) == [told]
     assert not head(sentence)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "label"),
+    [
+        (
+            "The ferry sank off the coast of Crete, officials said on Monday",
+            "The ferry sank off the coast of Crete, officials said",
+        ),
+        (
+            "Police said the ferry sank off the coast of Crete",
+            "The ferry sank off the coast of Crete, police said",
+        ),
+        (
+            "The company said that it would close both of its plants",
+            "The company said that it would close both of its plants",
+        ),
+        (
+            "According to the ministry, two people died in the crash",
+            "Two people died in the crash, according to the ministry",
+        ),
+        (
+            "Two people died in the crash, said police chief Bob Smith",
+            "Two people died in the crash, police chief Bob Smith said",
+        ),
+        (
+            (
+                "Prosecutors allege that Bob Smith killed his wife in their home in Norwood in the "
+                "night to the third of March and hid the body in a lake"
+            ),
+            "Bob Smith killed his wife in their home in Norwood, prosecutors allege",
+        ),
+        (
+            (
+                "A man of forty, police said, was shot in the early hours of the morning in the "
+                "car park of a supermarket in the north of Norwood"
+            ),
+            "A man of forty was shot in the early hours of the morning, police said",
+        ),
+        (
+            (
+                "First Minister Ann Lee told parliament on Sunday that the government of Norland "
+                "was following the long vote in the east of Norwood closely"
+            ),
+            (
+                "The government of Norland was following the long vote in the east of Norwood "
+                "closely, Ann Lee said"
+            ),
+        ),
+    ],
+)
+def test_a_claim_is_told_with_who_makes_it(sentence: str, label: str) -> None:
+    assert clauses(sentence)[0] == label
+
+
+def test_a_claim_within_a_sentence_is_one_and_so_is_what_follows() -> None:
+    sentence = (
+        "The city was quiet on Monday when prosecutors claimed that the mayor took a bribe, and "
+        "that her office lost the money of the council in the north of the city"
+    )
+    assert subclauses(sentence) == [
+        "The mayor took a bribe, prosecutors claimed",
+        "Her office lost the money of the council in the north of the city, prosecutors claimed",
+    ]
+    assert unattributed(sentence) == subclauses(sentence), "a claim has no wording without"
+
+
+def test_what_a_sentence_adds_makes_no_claim_of_it() -> None:
+    sentence = (
+        "A former neighbour has been charged with the theft of two paintings from a house in "
+        "Norwood, but the police say the paintings are lost"
+    )
+    assert clauses(sentence)[0].startswith("A former neighbour has been charged with the theft")
+    assert not [each for each in clauses(sentence) if "police" in each]
 
 
 @pytest.mark.parametrize(
@@ -251,6 +325,10 @@ def test_what_is_cut_is_not_whole(whole: str, open_: str) -> None:
         ("Storm hits the coast", "STORM HITS THE COAST"),
         ("Storm hits the coast", "Updated Monday, 28 November 2005"),
         ("Storm hits the coast", "Why do storms hit us?"),
+        ("Storm hits the coast", "Storm hits the coast, officials said"),
+        ("Storm hits the coast, officials said", "Storm hits the coast, witnesses claimed"),
+        ("Storm hits the coast, officials said", "Storm hits the coast, he said"),
+        ("The strip, claimed by two states, is calm", "The strip is calm, two states claimed"),
     ],
 )
 def test_a_plain_text_stands_before_a_vague_one(plain: str, vague: str) -> None:
@@ -271,9 +349,10 @@ def test_a_participle_behind_a_noun_is_no_verb() -> None:
 @given(st.text(max_size=900))
 def test_no_text_makes_it_fail(text: str) -> None:
     for sentence in sentences(text):
-        for clause in [*clauses(sentence), *subclauses(sentence)]:
+        for clause in [*clauses(sentence), *subclauses(sentence), *unattributed(sentence)]:
             assert 0 < len(clause) <= LONGEST
             assert 0 <= plainness(clause) <= 1
+        assert len(head(sentence)) <= LONGEST
 
 
 def test_a_text_is_searched_for_brackets_only_where_one_closes(
