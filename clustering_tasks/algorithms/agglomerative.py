@@ -17,7 +17,7 @@ from clustering_tasks.algorithms.interface import Block, FlatClustering, graph_c
 from clustering_tasks.algorithms.method import Method
 from clustering_tasks.arrays import F32, F64, I32, I64
 from clustering_tasks.engine.agreement import agrees, cuts_about
-from clustering_tasks.engine.background import DEVIATIONS, background
+from clustering_tasks.engine.background import DEVIATIONS, Background, background
 from clustering_tasks.engine.bridging import bridged
 from clustering_tasks.engine.common_part import LARGE_SHARE
 from clustering_tasks.engine.complete_linkage import complete_linkage
@@ -37,6 +37,8 @@ from clustering_tasks.engine.ward_linkage import ward_linkage
 from clustering_tasks.settings.run import RunSettings
 from clustering_tasks.settings.types import given_or
 
+# Mean similarity of a small cluster's member to the others, on a level of many stories.
+_TRIM = 0.33
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 # Ward's tree and its cuts take .5 s for 10,000 nodes and 4 s for 50,000 on two cores.
@@ -52,20 +54,15 @@ class _Hierarchy:
 
 def agglomerative(block: Block, settings: RunSettings, _method: Method) -> FlatClustering:
     """Leave out what stands alone, grow the tree, choose the cut, and trim small clusters."""
-    floor = _lone_below(block, settings)
+    chance = background(block.vectors) if _deviations(settings) else None
+    floor = chance.beyond(_deviations(settings)) if chance else None
+    trim = _trim_below(settings, chance)
     kept = _accompanied(block, floor)
     left_out = len(block.weight) - len(kept)
     if not left_out:
-        return _clustered(block, settings, floor, left_out)
-    found = _clustered(block.part(kept), settings, floor, left_out)
+        return _clustered(block, settings, floor, trim, left_out)
+    found = _clustered(block.part(kept), settings, floor, trim, left_out)
     return _spread(found, kept, len(block.weight))
-
-
-def _lone_below(block: Block, settings: RunSettings) -> float | None:
-    """Return the similarity that unrelated items do not reach, None where that does not matter."""
-    deviations = _deviations(settings)
-    found = background(block.vectors) if deviations else None
-    return found.beyond(deviations) if found else None
 
 
 def _deviations(settings: RunSettings) -> float:
@@ -107,10 +104,9 @@ def _spread(found: FlatClustering, rows: I64, nodes: int) -> FlatClustering:
 
 
 def _clustered(
-    block: Block, settings: RunSettings, floor: float | None, left_out: int
+    block: Block, settings: RunSettings, floor: float | None, trim: float, left_out: int
 ) -> FlatClustering:
     """Cluster what does not stand alone; `left_out` nodes, below `floor`, do."""
-    own = settings.agglomerative
     smoothed = smooth(np.asarray(block.vectors), block.ids, block.distances, block.weight)
     grown = _hierarchy(smoothed, block, settings)
     tree, cut = grown.tree, grown.cut
@@ -120,7 +116,8 @@ def _clustered(
         large = LARGE_SHARE * (len(labels) + left_out)
         labels = join_parts(labels, block.vectors, large)
     joined = _groups(cut.labels) - _groups(labels)
-    labels = trim_small(labels, block.vectors, block.weight, own.trim_size, own.trim_similarity)
+    largest = settings.agglomerative.trim_size
+    labels = trim_small(labels, block.vectors, block.weight, largest, trim)
     if _deviations(settings):
         pair_floor = least_similarity_of_pairs(labels, block.vectors, block.weight, left_out)
     if pair_floor is not None:
@@ -140,6 +137,11 @@ def _clustered(
             "lone": left_out,
         },
     )
+
+
+def _trim_below(settings: RunSettings, chance: Background | None) -> float:
+    default = chance.on_this_level(_TRIM) if chance else _TRIM
+    return given_or(settings.agglomerative.trim_similarity, default)
 
 
 def _may_join(settings: RunSettings, floor: float | None) -> bool:

@@ -28,6 +28,9 @@ _MOST = 0.45
 # Related pairs draw the mean above the mode, by .1 to 1.4 deviations over 60 variants; a sample of
 # unrelated ones alone has it on either side.
 _ABOVE_MEAN = 0.25
+# Of unrelated pairs on levels of many stories, once the mean is off: of k stories of one size it is
+# -1 / (k - 1), so that few stories are less than 15.
+_USUAL_MODE = -0.07
 # Random directions have a mode near zero, whatever the number of dimensions.
 _AWAY = 2
 # Deviations within which chance would reach identity: in the middle of the gap between unrelated
@@ -55,6 +58,15 @@ class Background:
     def beyond(self, deviations: float) -> float:
         """Similarity that unrelated pairs do not reach, by so many deviations above the mode."""
         return self.mode + min(deviations * self.deviation, _MOST * (1 - self.mode))
+
+    def on_this_level(self, similarity: float) -> float:
+        """Say what a similarity on a level of many stories is here: as far from identity.
+
+        Where few stories make up a level, the mean that is taken off is what these are about, and
+        all similarities lie lower: the mode of unrelated pairs is -.1 to -.3. What is as far from
+        it to identity as on a level of many stories counts as much; never more.
+        """
+        return min(similarity, 1 - (1 - similarity) * (1 - self.mode) / (1 - _USUAL_MODE))
 
 
 def background(vectors: Vectors) -> Background | None:

@@ -68,12 +68,13 @@ class AgglomerativeSettings(Group):
         description="Clusters of up to this many items lose members that are too dissimilar (see "
         "`agglomerative.trim_similarity`); larger clusters keep theirs. 1 removes none.",
     )
-    trim_similarity: float = Field(
-        0.33,
+    trim_similarity: float | None = Field(
+        None,
         ge=-1,
         le=1,
         description="A member of a small cluster becomes an outlier if its mean similarity to the "
-        "other members is below this. Higher removes more members.",
+        "other members is below this. Higher removes more members. Unset: 0.33, and less where few "
+        "stories make up the level.",
     )
 
     @property

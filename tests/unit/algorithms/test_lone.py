@@ -10,6 +10,7 @@ from clustering_tasks.algorithms.interface import Block, FlatClustering
 from clustering_tasks.algorithms.method import resolve_method
 from clustering_tasks.arrays import F32, I32
 from clustering_tasks.engine.neighbours import exact_neighbours
+from clustering_tasks.engine.rows import unit
 from clustering_tasks.settings.levels import LEVELS
 from clustering_tasks.settings.run import run_settings
 from tests.stage3_folder import blobs
@@ -101,3 +102,13 @@ def test_the_caller_may_keep_every_pair(settings: dict[str, Any]) -> None:
     found = clustered(with_a_pair(0.5), **settings)
     assert found.labels[-1] == found.labels[-2] >= 0
     assert found.facts["pair_similarity"] is None
+
+
+def test_members_of_few_stories_stay_though_the_mean_that_is_taken_off_is_theirs() -> None:
+    vectors = blobs([9, 9, 9], dimension=200, spread=0.08, seed=1)
+    centred = unit(vectors - vectors.mean(axis=0))
+    found = clustered(centred)
+    assert (found.labels >= 0).mean() > 0.9
+    assert len(set(found.labels.tolist()) - {-1}) == 3
+    as_said = clustered(centred, trim_similarity=0.33)
+    assert (as_said.labels >= 0).mean() < 0.5

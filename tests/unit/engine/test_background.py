@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clustering_tasks.arrays import F32
-from clustering_tasks.engine.background import background
+from clustering_tasks.engine.background import Background, background
 from tests.stage3_folder import blobs
 
 
@@ -77,3 +77,14 @@ def test_few_items_of_one_story_have_no_background(count: int) -> None:
 def test_few_unrelated_items_mostly_have_one(count: int) -> None:
     found = [background(scattered(count, 256, seed)) for seed in range(40)]
     assert sum(each is None for each in found) <= 12
+
+
+@pytest.mark.parametrize("mode", [0.0, -0.04, -0.07])
+def test_a_similarity_means_the_same_on_every_level_of_many_stories(mode: float) -> None:
+    assert Background(mode, 0.07).on_this_level(0.33) == pytest.approx(0.33)
+
+
+def test_where_few_stories_make_up_a_level_less_similarity_counts_as_much() -> None:
+    few, fewer = (Background(mode, 0.07).on_this_level(0.33) for mode in (-0.1, -0.2))
+    assert 0.33 > few > fewer > 0.2
+    assert Background(-0.2, 0.07).on_this_level(1) == 1  # identity is identity
