@@ -150,6 +150,7 @@ def explain(api: AirflowApi, tasks: list[Json]) -> str:
     """The log tails of the tasks that failed; of `cluster_all` itself only if no level did."""
     failed = [task for task in tasks if task["state"] == "failed"]
     causes = [task for task in failed if task["dag_id"] != DAG] or failed
+    causes.sort(key=lambda task: (task["dag_id"], task["start_date"] or ""))
     texts = []
     for task in causes[:LOGS_SHOWN]:
         index = "" if task["map_index"] < 0 else f"[{task['map_index']}]"

@@ -149,7 +149,9 @@ def test_the_sections_commands_lead_to_published_clusters(
         **{f"cluster_{level}": False for level in LEVELS},
         "delete_document": False,
         "housekeeping": False,
+        "receive_events": False,
         "roll_back": False,
+        "send_events": False,
         "not_ours": True,
         "upstream_example": True,
     }

@@ -1,12 +1,13 @@
 """In front of all of Airflow's API server: what only the outermost application can do."""
 
+import asyncio
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stage4.api.airflow_app import AirflowApp, lend
+from stage4.api.airflow_app import CALLS_AT_ONCE, AirflowApp, lend
 from stage4.api.clearing import clear, clears
 from stage4.api.large_integers import again, is_guarded, read_body, refusal
 from stage4.api.limits import address_of, login_failures, too_many_failures
@@ -23,6 +24,7 @@ class FrontMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
@@ -30,7 +32,7 @@ class FrontMiddleware:
             await self._app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        airflow = AirflowApp(self._app, scope)
+        airflow = AirflowApp(self._app, scope, self._turns)
         if path.startswith(_OURS):
             scope = lend(scope, airflow)
         if path.startswith(_OURS) and "\n" in path:
