@@ -17,6 +17,7 @@ from stage4.redis_link import REDIS_ERRORS, REDIS_TIMEOUT_SECONDS, Link
 
 _COUNTED = "stage4-api"
 _LOGINS = "stage4-logins"
+_ONCE_MORE_SECONDS = 0.1
 
 
 class RateLimit:
@@ -120,8 +121,8 @@ def limited(scope: Scope, receive: Receive, most: int, seconds: float) -> Receiv
         scope: of the request.
         receive: brings the body, piece by piece.
         most: bytes of the whole body.
-        seconds: from now to its last piece; a client that sends a byte now and then would hold its
-            connection for ever.
+        seconds: from when it is first asked for to its last piece; a client that sends a byte now
+            and then would hold its connection for ever.
 
     Returns:
         `receive`, which raises 413 once it has brought more, and 408 when the time is over.
@@ -135,14 +136,15 @@ def limited(scope: Scope, receive: Receive, most: int, seconds: float) -> Receiv
             raise HTTPException(HTTPStatus.BAD_REQUEST, "Content-Length is not a number.")
         if int(announced) > most:
             raise _too_large(most)
-    brought, complete, until = 0, False, monotonic() + seconds
+    brought, complete = 0, False
+    left = _Left(seconds)
 
     async def counted() -> Message:
         nonlocal brought, complete
         if complete:  # what comes now is that the client has gone, whenever that is
             return await receive()
         try:
-            message = await asyncio.wait_for(receive(), max(until - monotonic(), 0))
+            message = await left.wait_for(receive)
         except TimeoutError:
             raise _too_slow(seconds) from None
         brought += len(message.get("body", b""))
@@ -152,6 +154,32 @@ def limited(scope: Scope, receive: Receive, most: int, seconds: float) -> Receiv
         return message
 
     return counted
+
+
+class _Left:
+    """What is left of the time for a body, from when it is first asked for."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+        self._is_over = False
+
+    async def wait_for(self, receive: Receive) -> Message:
+        """Wait for the next piece.
+
+        Raises:
+            TimeoutError: it has not come in time.
+        """
+        if self._until is None:
+            self._until = monotonic() + self._seconds
+        try:
+            return await asyncio.wait_for(receive(), max(self._until - monotonic(), 0))
+        except TimeoutError:
+            if self._is_over:
+                raise
+        # The server itself may have stood still for so long, and the piece be there: once.
+        self._is_over = True
+        return await asyncio.wait_for(receive(), _ONCE_MORE_SECONDS)
 
 
 def _too_slow(seconds: float) -> HTTPException:

@@ -1,6 +1,7 @@
 """How much a user may ask, and a request may bring: counted without a server."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -85,3 +86,39 @@ def test_a_client_that_stays_after_its_body_has_all_the_time() -> None:
         return kind
 
     assert asyncio.run(stays()) == "http.disconnect"
+
+
+def test_a_body_is_taken_that_came_while_the_server_stood_still() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b"ab", "more_body": False}
+
+    async def stands_still() -> Message:
+        bounded = limited(scope(None), receive, 4, seconds=0.1)
+        await asyncio.sleep(0.2)  # of other middleware
+        asked = asyncio.ensure_future(bounded())
+        await asyncio.sleep(0)
+        time.sleep(0.2)  # in the event loop, as whatever holds it up
+        return await asked
+
+    assert asyncio.run(stands_still())["body"] == b"ab"
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_refused() -> None:
+    asked = 0
+
+    async def receive() -> Message:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.03)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    async def trickles() -> None:
+        bounded = limited(scope(None), receive, 1000, seconds=0.1)
+        while True:
+            await bounded()
+
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(trickles())
+    assert refused.value.status_code == 408
+    assert asked < 10
