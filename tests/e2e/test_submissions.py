@@ -53,7 +53,7 @@ def test_a_burst_is_taken_whole_and_runs_in_its_order(airflow: Airflow, tmp_path
     seconds = time.monotonic() - started
     runs = airflow.api.get(f"/dags/{DAG_ID}/dagRuns", limit=100)["dag_runs"]
     names = {each.json()["dag_run_id"] for each in answers}
-    own = sorted((r for r in runs if r["dag_run_id"] in names), key=lambda r: str(r["queued_at"]))
+    own = sorted((r for r in runs if r["dag_run_id"] in names), key=lambda r: str(r["run_after"]))
     assert len(own) == JOBS
     begun = [str(run["start_date"]) for run in own]
     ended = [str(run["end_date"]) for run in own]

