@@ -132,7 +132,7 @@ def test_up_says_where_stage3_is_read_and_what_to_do_where_nothing_is(
 ) -> None:
     state = State.open(tmp_path / "state")
     stack = Stack(state, Options(folder=tmp_path))
-    assert "`make demo`" in stage3_folder(stack)
+    assert f"`STAGE4_STATE={state.root} make demo`" in stage3_folder(stack)
     assert f"{state.sample} does not exist" in stage3_folder(stack)
     monkeypatch.setenv("STAGE4_INDICES", str(tmp_path / "typo"))
     told = stage3_folder(stack)
