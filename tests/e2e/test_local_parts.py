@@ -89,6 +89,7 @@ def test_environment_takes_settings_but_no_other_airflow(
 ) -> None:
     (tmp_path / ".env").write_text("STAGE4_INDICES=/from/file\nSTAGE4_OUTPUT=/from/file\n")
     monkeypatch.setenv("STAGE4_OUTPUT", "/from/shell")
+    monkeypatch.delenv("STAGE4_WORKSPACE", raising=False)  # other tests have one for a session
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", "/another/airflow")
     monkeypatch.setenv("AIRFLOW_HOME", "/another/airflow")
     monkeypatch.setenv("no_proxy", "example.org")
