@@ -23,7 +23,7 @@ _TLS_OPTIONS = (
     "ssl_keyfile",
     "ssl_check_hostname",
 )
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")  # a name or an address
 _REST_SECONDS = 5.0
 _LOG_SECONDS = 60.0
 
@@ -95,7 +95,7 @@ def redis_url(connection: Any) -> str:
 
 def _place(connection: Any) -> str:
     host, port = connection.host or "", connection.port or 6379
-    if not _HOST.fullmatch(host):
+    if not HOST.fullmatch(host):
         raise RedisAddressError("its host is no name or address")
     if not 0 < port < 1 << 16:
         raise RedisAddressError("its port is none: it is a number up to 65535")

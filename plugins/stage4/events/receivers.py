@@ -20,12 +20,11 @@ from stage4.events.guard import RefusedAddressError, Rules, check_url, port_of
 from stage4.events.redis_stream import STREAM, RedisStream
 from stage4.events.retrying import Outcome
 from stage4.events.webhook import Webhook
-from stage4.redis_link import RedisAddressError, redis_url
+from stage4.redis_link import HOST, RedisAddressError, redis_url
 
 if TYPE_CHECKING:  # it imports nats-py, which imports aiohttp: 0.3 s for those without NATS
     from stage4.events.nats_stream import NatsStream
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 _VISIBLE = re.compile(r"[!-~]([ -~]*[!-~])?")  # a header's value may have blanks inside
 
 log = structlog.get_logger()
@@ -198,7 +197,7 @@ def _url(connection: Connection, extra: dict[str, Any]) -> str:
     host = connection.host or ""
     if "://" in host:
         return host
-    host = f"[{host}]" if ":" in host and _HOST.fullmatch(host) else host
+    host = f"[{host}]" if ":" in host and HOST.fullmatch(host) else host
     port = f":{connection.port}" if connection.port else ""
     path = str(extra.get("path", "/"))
     return f"{connection.schema or 'https'}://{host}{port}{path}"
@@ -233,7 +232,7 @@ def _nats(connection: Connection, extra: dict[str, Any]) -> "NatsStream":
 def _servers(connection: Connection) -> list[str]:
     """The addresses of the hosts, which a comma separates, on one port."""
     hosts = (connection.host or "").split(",")
-    if not all(_HOST.fullmatch(host) for host in hosts):
+    if not all(HOST.fullmatch(host) for host in hosts):
         raise ReceiverError("the connection's host is no name or address, or several with commas")
     bracketed = (f"[{host}]" if ":" in host else host for host in hosts)
     return [f"nats://{host}:{connection.port or 4222}" for host in bracketed]
